@@ -1,0 +1,103 @@
+"""Rigid motion: poses, unit quaternions (w, x, y, z), interpolation on SE(3), ground-aligned footprints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+
+def _rotation(quaternion: np.ndarray) -> Rotation:
+    return Rotation.from_quat(np.asarray(quaternion, dtype=np.float64), scalar_first=True)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where a child frame is in its parent frame.
+
+    position: (3,) float64, metres. orientation: (4,) float64, unit quaternion w, x, y, z.
+    """
+
+    position: np.ndarray
+    orientation: np.ndarray
+
+    def __post_init__(self) -> None:
+        position = np.array(self.position, dtype=np.float64)
+        orientation = np.array(self.orientation, dtype=np.float64)
+        if position.shape != (3,) or not np.all(np.isfinite(position)):
+            raise ValueError(f"a position is three finite numbers, got {self.position}")
+        norm = np.linalg.norm(orientation)
+        if orientation.shape != (4,) or not np.isfinite(norm) or abs(norm - 1) > 1e-3:
+            raise ValueError(f"an orientation is a unit quaternion w, x, y, z, got {self.orientation}")
+        object.__setattr__(self, "position", position)
+        object.__setattr__(self, "orientation", orientation / norm)
+
+    @classmethod
+    def identity(cls) -> Pose:
+        """The parent frame itself."""
+        return cls(np.zeros(3), np.array([1.0, 0, 0, 0]))
+
+    @classmethod
+    def from_matrix(cls, matrix: np.ndarray) -> Pose:
+        """matrix: (4, 4) float, homogeneous child-to-parent."""
+        return cls(matrix[:3, 3], Rotation.from_matrix(matrix[:3, :3]).as_quat(scalar_first=True))
+
+    @classmethod
+    def from_xyz_rpy(cls, xyz: np.ndarray, rpy: np.ndarray) -> Pose:
+        """xyz: metres; rpy: radians about fixed axes x, y, z in that order, as in URDF and SDF."""
+        return cls(np.asarray(xyz, dtype=float), Rotation.from_euler("xyz", rpy).as_quat(scalar_first=True))
+
+    @property
+    def rotation(self) -> np.ndarray:
+        """(3, 3) float64, child to parent."""
+        return _rotation(self.orientation).as_matrix()
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(4, 4) float64, homogeneous child to parent."""
+        out = np.eye(4)
+        out[:3, :3] = self.rotation
+        out[:3, 3] = self.position
+        return out
+
+    @property
+    def yaw(self) -> float:
+        """Heading of the x axis in the parent's xy plane, radians."""
+        forward = self.rotation[:, 0]
+        return float(np.arctan2(forward[1], forward[0]))
+
+    def __matmul__(self, other: Pose) -> Pose:
+        """Chain: (a in map) @ (b in a) = b in map."""
+        rotation = _rotation(self.orientation) * _rotation(other.orientation)
+        return Pose(self.position + self.rotation @ other.position, rotation.as_quat(scalar_first=True))
+
+    def inverse(self) -> Pose:
+        """The parent as seen from the child."""
+        back = _rotation(self.orientation).inv()
+        return Pose(-back.apply(self.position), back.as_quat(scalar_first=True))
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """points: (n, 3) in the child frame. Returns (n, 3) float64 in the parent frame."""
+        return np.asarray(points, dtype=np.float64) @ self.rotation.T + self.position
+
+    def rpy(self) -> np.ndarray:
+        """(3,) radians: roll, pitch, yaw about fixed axes."""
+        return _rotation(self.orientation).as_euler("xyz")
+
+
+def interpolate(before: Pose, after: Pose, fraction: float) -> Pose:
+    """The pose a fraction of the way along the geodesic of SO(3) x R^3, fraction in [0, 1]."""
+    if not 0.0 <= fraction <= 1.0:
+        raise ValueError(f"interpolation needs a fraction in [0, 1], got {fraction}")
+    start = _rotation(before.orientation)
+    turn = (start.inv() * _rotation(after.orientation)).as_rotvec()
+    orientation = (start * Rotation.from_rotvec(turn * fraction)).as_quat(scalar_first=True)
+    return Pose(before.position + fraction * (after.position - before.position), orientation)
+
+
+def footprint(base_link: Pose, ground_z: float) -> Pose:
+    """`base_footprint` under a vehicle: its x, y and yaw, level, at ground height (REP 120)."""
+    half = base_link.yaw / 2
+    position = np.array([base_link.position[0], base_link.position[1], ground_z])
+    return Pose(position, np.array([np.cos(half), 0.0, 0.0, np.sin(half)]))

@@ -1,0 +1,64 @@
+"""The topic table: every topic's name below its robot, message type, rate and quality of service, stated once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CAMERAS: dict[str, str] = {
+    "front": "CAM_FRONT",
+    "front_left": "CAM_FRONT_LEFT",
+    "front_right": "CAM_FRONT_RIGHT",
+    "back": "CAM_BACK",
+    "back_left": "CAM_BACK_LEFT",
+    "back_right": "CAM_BACK_RIGHT",
+}
+"""Topic part -> nuScenes channel name, as in file names and optical frames."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """name: relative to the robot's namespace, absolute where it starts with '/'. rate_hz: 0 where on change."""
+
+    name: str
+    type: str
+    rate_hz: float
+    reliable: bool = True
+    latched: bool = False
+
+
+CLOCK = Topic("/clock", "rosgraph_msgs/msg/Clock", 100, reliable=False)
+ROBOT_DESCRIPTION = Topic("robot_description", "std_msgs/msg/String", 0, latched=True)
+ACTORS = Topic("/city/actors", "visualization_msgs/msg/MarkerArray", 10)
+DIAGNOSTICS = Topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", 1)
+TF = Topic("/tf", "tf2_msgs/msg/TFMessage", 50)
+TF_STATIC = Topic("/tf_static", "tf2_msgs/msg/TFMessage", 0, latched=True)
+LIDAR = Topic("lidar/points", "sensor_msgs/msg/PointCloud2", 10, reliable=False)
+IMU = Topic("imu", "sensor_msgs/msg/Imu", 100, reliable=False)
+ODOM = Topic("odom", "nav_msgs/msg/Odometry", 50)
+CMD_VEL = Topic("cmd_vel", "geometry_msgs/msg/Twist", 20)
+OCCUPANCY = Topic("occupancy", "sensor_msgs/msg/PointCloud2", 2)
+PREDICTION = Topic("occworld/prediction", "sensor_msgs/msg/PointCloud2", 2)
+MARKERS = Topic("occworld/markers", "visualization_msgs/msg/MarkerArray", 2)
+PATH = Topic("occworld/path", "nav_msgs/msg/Path", 2)
+LATENCY = Topic("occworld/latency", "std_msgs/msg/Float32MultiArray", 2)
+
+
+def image_topic(camera: str) -> Topic:
+    """The image of a camera named as in CAMERAS."""
+    return Topic(f"camera/{camera}/image_raw", "sensor_msgs/msg/Image", 10, reliable=False)
+
+
+def camera_info_topic(camera: str) -> Topic:
+    """The calibration of a camera named as in CAMERAS."""
+    return Topic(f"camera/{camera}/camera_info", "sensor_msgs/msg/CameraInfo", 10, reliable=False)
+
+
+SENSOR_TOPICS: tuple[Topic, ...] = (
+    LIDAR,
+    IMU,
+    ODOM,
+    *(image_topic(camera) for camera in CAMERAS),
+    *(camera_info_topic(camera) for camera in CAMERAS),
+)
+FORECAST_TOPICS: tuple[Topic, ...] = (PREDICTION, MARKERS, PATH, LATENCY)
+WORLD_TOPICS: tuple[Topic, ...] = (CLOCK, ACTORS, DIAGNOSTICS, TF, TF_STATIC)

@@ -1,0 +1,1 @@
+"""Live topics into occupancy sessions on disk."""

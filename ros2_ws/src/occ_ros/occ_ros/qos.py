@@ -1,0 +1,47 @@
+"""Publishers and subscriptions by the topic table: names, types and quality of service in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+
+from occ_core.topics import Topic
+
+
+def message_class(name: str) -> type:
+    """The Python class of a message type such as `sensor_msgs/msg/Image`; ImportError where it is not installed."""
+    package, kind, message = name.split("/")
+    return getattr(import_module(f"{package}.{kind}"), message)
+
+
+def profile(topic: Topic, depth: int = 10) -> QoSProfile:
+    """Quality of service of a topic: sensor data best effort, latched things transient local."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if topic.reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE,
+    )
+
+
+def absolute(topic: Topic, robot: str) -> str:
+    """Full topic name below a robot's namespace."""
+    return topic.name if topic.name.startswith("/") else f"/{robot}/{topic.name}"
+
+
+def publish(node: Node, topic: Topic, robot: str = "", depth: int = 10) -> Publisher:
+    """A publisher of a topic of the table."""
+    return node.create_publisher(message_class(topic.type), absolute(topic, robot), profile(topic, depth))
+
+
+def subscribe(
+    node: Node, topic: Topic, callback: Callable[[Any], None], robot: str = "", depth: int = 10
+) -> Subscription:
+    """A subscription to a topic of the table."""
+    return node.create_subscription(message_class(topic.type), absolute(topic, robot), callback, profile(topic, depth))

@@ -1,0 +1,32 @@
+from glob import glob
+
+from setuptools import find_packages, setup
+
+NAME = "tokyo_sim"
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Project PLATEAU import, SDF worlds, vehicles, sensors, traffic, missions and the embedded simulator.",
+    license="Apache-2.0",
+    packages=find_packages(exclude=["test"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", sorted(glob("launch/*.py"))),
+        (f"share/{NAME}/config", sorted(glob("config/*"))),
+        (f"share/{NAME}/urdf", sorted(glob("urdf/*"))),
+        (f"share/{NAME}/rviz", sorted(glob("rviz/*"))),
+        (f"share/{NAME}/worlds", sorted(glob("worlds/*"))),
+    ],
+    python_requires=">=3.10",
+    install_requires=["occ_core", "occ_ros", "numpy", "scipy", "lxml", "pyproj", "shapely", "mapbox-earcut", "networkx", "scikit-image", "xacro", "pyyaml", "yourdfpy", "mujoco", "embreex", "moderngl", "tqdm", "matplotlib", "pillow"],
+    zip_safe=True,
+    entry_points={
+        "console_scripts": [
+            "tokyo = tokyo_sim.cli.main:main",
+            "simulator = tokyo_sim.nodes.simulator:main",
+            "mission = tokyo_sim.nodes.mission:main",
+        ]
+    },
+)

@@ -1,0 +1,135 @@
+"""The nodes of a running system, stated once: `city.launch.py` makes launch actions of them, `tokyo up` processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Argument:
+    """help: what a launch argument or an option of `tokyo up` means. choices: the words allowed."""
+
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+def _argument(default: Any, text: str, *choices: str) -> Any:
+    return field(default=default, metadata={"argument": Argument(text, choices)})
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Arguments of a bring-up; both front ends generate theirs from these fields."""
+
+    city: str = _argument("out/city", "folder of an imported city (`tokyo city`)")
+    drones: int = _argument(1, "number of drones")
+    rovers: int = _argument(1, "number of rovers")
+    actors: int = _argument(30, "number of cars, bicycles and walkers")
+    sim: str = _argument("auto", "simulator; auto is gazebo where `gz` is on the PATH", "auto", "gazebo", "embedded")
+    seed: int = _argument(1, "seed of spawn places, traffic, noise and routes")
+    real_time_factor: float = _argument(1.0, "simulated seconds per second at most; 0: as fast as it can")
+    image_width: int = _argument(1600, "camera image width, pixels")
+    image_height: int = _argument(900, "camera image height, pixels")
+    camera_rate: float = _argument(10.0, "images per simulated second; 0 switches cameras off")
+    missions: bool = _argument(True, "let the robots drive and fly by themselves")
+    drone_pattern: str = _argument("survey", "mission of the drones", "survey", "orbit", "street")
+    drone_altitude: float = _argument(30.0, "metres above ground at which drones fly")
+    drone_speed: float = _argument(5.0, "metres per second")
+    rover_speed: float = _argument(4.0, "metres per second")
+    record: bool = _argument(False, "record sessions of every robot")
+    output: str = _argument("data/tokyo_gazebo", "folder that recorded sessions go to")
+    occupancy: str = _argument(
+        "accumulated", "how recorded grids are made", "lidar", "accumulated", "ground_truth"
+    )
+    session_seconds: float = _argument(0.0, "start a new session after so many seconds; 0: never")
+    predict: str = _argument("", "checkpoint to forecast with; empty: no forecast")
+    device: str = _argument("auto", "where the forecast is computed", "auto", "cpu", "cuda")
+
+    def __post_init__(self) -> None:
+        for name in fields(self):
+            choices, value = name.metadata["argument"].choices, getattr(self, name.name)
+            if choices and value not in choices:
+                raise ValueError(f"{name.name} is '{value}', one of {', '.join(choices)} is wanted")
+        if self.drones < 0 or self.rovers < 0:
+            raise ValueError("drones and rovers can't be negative")
+
+    @property
+    def robots(self) -> list[str]:
+        """Namespaces, drones first."""
+        return [f"drone_{i}" for i in range(self.drones)] + [f"rover_{i}" for i in range(self.rovers)]
+
+    @property
+    def simulator(self) -> str:
+        """`gazebo` or `embedded`, with `auto` decided."""
+        return self.sim if self.sim != "auto" else ("gazebo" if which("gz") else "embedded")
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One node. executable: its console script; module: the same thing for `python -m`."""
+
+    package: str
+    executable: str
+    module: str
+    name: str
+    namespace: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def nodes(args: Arguments) -> list[NodeSpec]:
+    """The nodes of a bring-up, Gazebo's own apart (see `tokyo_sim.gazebo`)."""
+    specs = []
+    clock = {"use_sim_time": True}
+    city = {"city": str(Path(args.city).resolve())}
+    if args.simulator == "embedded":
+        specs.append(_simulator(args, city))
+    if args.missions:
+        specs += [_mission(args, city, number, robot) for number, robot in enumerate(args.robots)]
+    if args.record and args.robots:
+        recording = {
+            "robots": args.robots,
+            "output": str(Path(args.output).resolve()),
+            "occupancy": args.occupancy,
+            "session_seconds": args.session_seconds,
+            "seed": args.seed,
+            "cameras": args.camera_rate > 0,
+        }
+        specs.append(recorder_node(city | clock | recording))
+    if args.predict:
+        predicting = {"checkpoint": str(Path(args.predict).resolve()), "device": args.device, "robots": args.robots}
+        specs.append(
+            NodeSpec(
+                "occworld_infer", "inference", "occworld_infer.nodes.inference", "inference", "", city | clock | predicting
+            )
+        )
+    return specs
+
+
+def recorder_node(parameters: dict[str, Any]) -> NodeSpec:
+    """The recorder with these parameters."""
+    return NodeSpec("occ_recorder", "recorder", "occ_recorder.nodes.recorder", "recorder", "", parameters)
+
+
+def _simulator(args: Arguments, city: dict[str, str]) -> NodeSpec:
+    names = (
+        "drones", "rovers", "actors", "seed", "real_time_factor", "image_width", "image_height", "camera_rate",
+    )  # fmt: skip
+    values = {name: getattr(args, name) for name in names}
+    return NodeSpec("tokyo_sim", "simulator", "tokyo_sim.nodes.simulator", "simulator", "", city | values)
+
+
+def _mission(args: Arguments, city: dict[str, str], number: int, robot: str) -> NodeSpec:
+    drone = robot.startswith("drone_")
+    values = {
+        "robot": robot,
+        "vehicle": "drone" if drone else "rover",
+        "pattern": args.drone_pattern if drone else "street",
+        "speed": args.drone_speed if drone else args.rover_speed,
+        "altitude": args.drone_altitude,
+        "seed": args.seed + number,
+        "use_sim_time": True,
+    }
+    return NodeSpec("tokyo_sim", "mission", "tokyo_sim.nodes.mission", "mission", robot, city | values)

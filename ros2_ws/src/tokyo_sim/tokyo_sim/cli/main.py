@@ -1,0 +1,139 @@
+"""`tokyo`: import a city, run the system, record, look at sessions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from tokyo_sim.bringup import Arguments
+
+Handler = Callable[[argparse.Namespace], int]
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse prints the usage before an error; a sentence and a pointer to --help say more."""
+
+    def error(self, message: str) -> None:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: exit code 0, 1 for work that failed, 2 for bad usage, 130 after Ctrl-C."""
+    args = _parser().parse_args(arguments)
+    try:
+        sys.exit(args.handler(args))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if not isinstance(error, _expected_errors()):
+            raise
+        print(f"tokyo: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    from occ_core.session import SessionError
+    from tokyo_sim.plateau.model import ImportProblem
+
+    return ImportProblem, SessionError, ValueError, FileNotFoundError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="tokyo", description="Real Tokyo in a simulator, and what its streets look like in 3 s.")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
+
+    city = verbs.add_parser("city", help="import PLATEAU CityGML, or the generated sample city, into an SDF world")
+    city.add_argument("source", nargs="?", type=Path, help="CityGML file or udx folder; left out: the sample city")
+    city.add_argument("--out", type=Path, default=Path("out/city"), help="folder to write (default: %(default)s)")
+    city.add_argument("--seed", type=int, default=7, help="seed of the sample city (default: %(default)s)")
+    city.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
+    city.set_defaults(handler=_city)
+
+    up = verbs.add_parser("up", help="start the simulator, missions, and what else is asked for")
+    _add_bringup_options(up)
+    up.add_argument("--duration", type=float, default=0.0, help="stop after so many simulated seconds; 0: on Ctrl-C")
+    up.set_defaults(handler=_up)
+
+    record = verbs.add_parser("record", help="record sessions of robots that are running already")
+    record.add_argument("--robots", nargs="+", default=["rover_0"], help="namespaces (default: %(default)s)")
+    record.add_argument("--city", default="", help="folder of the imported city, for labels")
+    record.add_argument("--output", default="data/tokyo_gazebo", help="folder of sessions (default: %(default)s)")
+    record.add_argument("--no-cameras", action="store_true", help="record without images")
+    record.set_defaults(handler=_record)
+
+    sessions = verbs.add_parser("sessions", help="list the recorded sessions of a folder")
+    sessions.add_argument("root", nargs="?", type=Path, default=Path("data/tokyo_gazebo"), help="(default: %(default)s)")
+    sessions.set_defaults(handler=_sessions)
+
+    demo = verbs.add_parser("demo", help="the whole loop: city, recording, training, evaluation, live forecast, report")
+    demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder (default: %(default)s)")
+    demo.add_argument("--city-source", type=Path, default=None, help="a udx folder instead of the sample city")
+    demo.add_argument("--seed", type=int, default=7, help="of everything random (default: %(default)s)")
+    demo.add_argument("--minutes", type=float, default=4.0, help="training time (default: %(default)s)")
+    demo.set_defaults(handler=_demo)
+    return parser
+
+
+def _add_bringup_options(parser: argparse.ArgumentParser) -> None:
+    """One option per field of `bringup.Arguments`, dashes for underscores."""
+    for spec in fields(Arguments):
+        name, argument = f"--{spec.name.replace('_', '-')}", spec.metadata["argument"]
+        text = f"{argument.help} (default: {spec.default})"
+        if isinstance(spec.default, bool):
+            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=spec.default, help=text)
+        else:
+            parser.add_argument(
+                name, type=type(spec.default), default=spec.default, choices=argument.choices or None, help=text
+            )
+
+
+def _city(args: argparse.Namespace) -> int:
+    from tokyo_sim.world.city import import_or_generate
+
+    report = import_or_generate(args.source, args.out, seed=args.seed, workers=args.workers)
+    total = sum(report.triangles.values())
+    print(f"{report.folder}: {report.objects} objects, {total} triangles, {len(report.skipped)} skipped")
+    for tile, gml_id, reason in report.skipped[:10]:
+        print(f"  skipped {tile} {gml_id}: {reason}")
+    for problem in report.failed:
+        print(f"  not read: {problem}", file=sys.stderr)
+    return 0
+
+
+def _up(args: argparse.Namespace) -> int:
+    from tokyo_sim.cli.processes import run_until_stopped
+
+    options = {spec.name: getattr(args, spec.name) for spec in fields(Arguments)}
+    return run_until_stopped(Arguments(**options), args.duration)
+
+
+def _record(args: argparse.Namespace) -> int:
+    from tokyo_sim.bringup import recorder_node
+    from tokyo_sim.cli.processes import NodeProcesses
+
+    city = str(Path(args.city).resolve()) if args.city else ""
+    parameters = {"robots": args.robots, "city": city, "output": args.output, "cameras": not args.no_cameras}
+    with NodeProcesses([recorder_node(parameters)]) as processes:
+        return processes.wait()
+
+
+def _sessions(args: argparse.Namespace) -> int:
+    from occ_core.session import find_sessions
+
+    for session in find_sessions(args.root):
+        seconds = len(session) * session.info.frame_period
+        print(f"{session.name}: {len(session)} frames, {seconds:.0f} s, occupancy {session.info.occupancy}")
+    return 0
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from tokyo_sim.demo.run import run_demo
+
+    return run_demo(args.out, args.city_source, args.seed, args.minutes)
+
+
+if __name__ == "__main__":
+    main()

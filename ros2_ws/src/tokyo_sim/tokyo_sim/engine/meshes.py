@@ -1,0 +1,96 @@
+"""Triangles for the renderer: the city with a colour per face, and the shapes of things that move."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from occ_core.actors import BOX_FACES, Actor
+from occ_core.citymap import CityMap
+from occ_core.classes import COLOURS, Semantic
+from tokyo_sim.engine.robot import Primitive
+
+_WALLS = np.array([(184, 175, 160), (150, 140, 130), (198, 194, 186), (140, 100, 82), (128, 134, 140), (176, 162, 130)])
+# Class colours are for maps; what a camera sees has the colours of concrete, asphalt and leaves.
+_MATERIALS = COLOURS.copy()
+_MATERIALS[[Semantic.FURNITURE, Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.VEGETATION]] = [
+    (132, 130, 126), (84, 85, 90), (160, 156, 150), (128, 130, 104), (66, 108, 58),
+]  # fmt: skip
+_CYLINDER_SIDES = 16
+_UNIT_BOX = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
+
+
+def shaded(triangles: np.ndarray, colours: np.ndarray, semantics: np.ndarray) -> np.ndarray:
+    """Vertex buffer rows: position, face normal, colour 0-1, class.
+
+    triangles: (n, 3, 3) metres. colours: (n, 3) uint8. semantics: (n,). Returns (3 n, 10) float32.
+    """
+    normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    rows = np.empty((len(triangles), 3, 10), dtype=np.float32)
+    rows[:, :, 0:3] = triangles
+    rows[:, :, 3:6] = normals[:, None]
+    rows[:, :, 6:9] = (np.asarray(colours) / 255.0)[:, None]
+    rows[:, :, 9] = np.asarray(semantics)[:, None]
+    return rows.reshape(-1, 10)
+
+
+def city_vertices(city: CityMap) -> np.ndarray:
+    """The whole city as `shaded` rows; faces of one building share a wall colour, buildings differ."""
+    colours = _MATERIALS[city.classes]
+    building = np.flatnonzero(city.classes == Semantic.BUILDING)
+    faces = city.faces[building]
+    links = coo_matrix(
+        (np.ones(2 * len(faces)), (np.tile(faces[:, 0], 2), faces[:, 1:].T.ravel())), shape=(len(city.vertices),) * 2
+    )
+    _, component = connected_components(links, directed=False)
+    # A multiplicative hash: buildings that are neighbours in the file should not be neighbours in colour.
+    colours[building] = _WALLS[(component[faces[:, 0]].astype(np.int64) * 2654435761 >> 7) % len(_WALLS)]
+    return shaded(city.triangles, colours, city.classes)
+
+
+def actor_vertices(actor: Actor) -> np.ndarray:
+    """A vehicle as body and cabin, a walker as legs and head, in its own frame; `shaded` rows."""
+    size, colour = np.asarray(actor.size), _actor_colour(actor)
+    if actor.semantic in (Semantic.CAR, Semantic.TRUCK_BUS):
+        parts = [((1, 1, 0.55), (0, 0, -0.15), colour), ((0.55, 0.88, 0.4), (-0.05, 0, 0.3), (40, 46, 54))]
+        if actor.semantic is Semantic.TRUCK_BUS:
+            parts = [((1, 1, 0.85), (0, 0, 0.05), colour), ((1.002, 1.01, 0.25), (0, 0, 0.15), (50, 60, 70))]
+    else:
+        parts = [((0.8, 0.8, 0.8), (0, 0, -0.1), colour), ((0.45, 0.45, 0.16), (0, 0, 0.4), (224, 180, 150))]
+    rows = []
+    for scale, offset, part_colour in parts:
+        triangles = ((_UNIT_BOX * scale + offset) * size)[BOX_FACES]
+        rows.append(shaded(triangles, np.tile(part_colour, (12, 1)), np.full(12, actor.semantic)))
+    return np.concatenate(rows)
+
+
+def _actor_colour(actor: Actor) -> np.ndarray:
+    palette = np.array([(235, 235, 238), (40, 42, 48), (150, 155, 160), (170, 30, 35), (30, 70, 150), (60, 110, 80)])
+    return palette[actor.instance % len(palette)]
+
+
+def robot_vertices(visuals: tuple[Primitive, ...], semantic: Semantic) -> np.ndarray:
+    """A robot's URDF visuals in base_link; `shaded` rows."""
+    rows = []
+    for part in visuals:
+        if part.shape == "box":
+            local = (_UNIT_BOX * part.size)[BOX_FACES]
+        else:
+            local = _cylinder(*part.size)
+        triangles = part.pose.apply(local.reshape(-1, 3)).reshape(-1, 3, 3)
+        colour = np.tile(np.array(part.rgba[:3]) * 255, (len(triangles), 1))
+        rows.append(shaded(triangles, colour, np.full(len(triangles), semantic)))
+    return np.concatenate(rows)
+
+
+def _cylinder(radius: float, length: float) -> np.ndarray:
+    """(n, 3, 3) triangles of a cylinder along z about the origin."""
+    angles = np.linspace(0, 2 * np.pi, _CYLINDER_SIDES, endpoint=False)
+    ring = np.stack([radius * np.cos(angles), radius * np.sin(angles), np.full(_CYLINDER_SIDES, length / 2)], axis=1)
+    low, nxt = ring * [1, 1, -1], np.roll(ring, -1, axis=0)
+    nxt_low, top = nxt * [1, 1, -1], np.broadcast_to([0, 0, length / 2], ring.shape)
+    sides = [np.stack([low, nxt_low, nxt], axis=1), np.stack([low, nxt, ring], axis=1)]
+    caps = [np.stack([top, ring, nxt], axis=1), np.stack([-top, nxt_low, low], axis=1)]
+    return np.concatenate(sides + caps)

@@ -1,0 +1,152 @@
+"""The embedded simulator: one clock, one city, robots and traffic in it. No ROS; the node asks it for data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from occ_core.actors import Actor
+from occ_core.citymap import CityMap
+from occ_core.classes import Semantic
+from occ_core.poses import Pose
+from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movable
+from tokyo_sim.engine.imu import Imu, ImuReading
+from tokyo_sim.engine.lidar import LidarCaster, Sweep
+from tokyo_sim.engine.meshes import actor_vertices, robot_vertices
+from tokyo_sim.engine.physics import Motion, Physics
+from tokyo_sim.engine.robot import Kind, Robot, load_robot
+from tokyo_sim.engine.spawn import spawn_poses
+from tokyo_sim.missions.obstacles import ObstacleMap
+from tokyo_sim.traffic.lanes import street_network
+from tokyo_sim.traffic.traffic import Traffic
+from tokyo_sim.world.names import WORLD_FILE
+from tokyo_sim.world.obj import read_obj
+from tokyo_sim.world.sdf import read_world
+
+_SEMANTIC = {Kind.DRONE: Semantic.DRONE, Kind.ROVER: Semantic.ROVER}
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What to simulate. image_size: width, height in pixels; cameras: draw them at all."""
+
+    drones: int = 1
+    rovers: int = 1
+    actors: int = 30
+    image_size: tuple[int, int] = (1600, 900)
+    cameras: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.drones, self.rovers, self.actors) < 0:
+            raise ValueError("numbers of drones, rovers and actors can't be negative")
+        if min(self.image_size) < 16:
+            raise ValueError(f"images need at least 16 x 16 pixels, got {self.image_size}")
+
+    def load(self) -> list[Robot]:
+        """The robots, drones first, named `drone_0` ... and `rover_0` ..."""
+        names = [(Kind.DRONE, f"drone_{i}") for i in range(self.drones)]
+        names += [(Kind.ROVER, f"rover_{i}") for i in range(self.rovers)]
+        return [load_robot(kind, name, self.image_size) for kind, name in names]
+
+
+class Simulator:
+    """A city with a fleet in it. Deterministic for a seed: the same commands at the same times give the same data."""
+
+    def __init__(self, city: Path, fleet: Fleet, seed: int) -> None:
+        self.city = CityMap.load(city)
+        self.robots = fleet.load()
+        self.time = 0.0
+        spawn_rng, traffic_rng, noise_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
+        self._noise = noise_rng
+        streets = street_network(self.city)
+        obstacles = ObstacleMap(self.city)
+        poses = spawn_poses(self.robots, self.city, streets, obstacles, spawn_rng)
+        self._traffic = Traffic(self.city, streets, fleet.actors, traffic_rng)
+        self._physics = Physics(self.city, _collision_prisms(city), self.robots, poses)
+        self._lidar = LidarCaster(self.city)
+        self._imus = [Imu(robot.imu, noise_rng) for robot in self.robots]
+        self.cameras_off = "" if fleet.cameras else "cameras are switched off"
+        self._renderer = self._start_renderer() if fleet.cameras else None
+        self._actors: list[Actor] = self._traffic.actors()
+        self._meshes = {robot.name: robot_vertices(robot.visuals, _SEMANTIC[robot.kind]) for robot in self.robots}
+
+    def _start_renderer(self) -> CameraRenderer | None:
+        try:
+            return CameraRenderer(self.city)
+        except CamerasUnavailable as error:
+            self.cameras_off = str(error)
+            return None
+
+    def step(self, duration: float) -> None:
+        """Advance physics, and traffic with it."""
+        self._physics.step(duration)
+        self.time += duration
+
+    def step_traffic(self, duration: float) -> None:
+        """Advance traffic; it needs fewer steps than physics."""
+        self._traffic.step(duration, np.array([self.motion(i).pose.position[:2] for i in range(len(self.robots))]))
+        self._actors = self._traffic.actors()
+
+    def command(self, robot: int, linear: np.ndarray, angular: np.ndarray) -> None:
+        """As in `cmd_vel`: linear (3,) m/s, angular (3,) rad/s."""
+        self._physics.command(robot, linear, angular)
+
+    def motion(self, robot: int) -> Motion:
+        """Ground truth of a robot now."""
+        return self._physics.motion(robot)
+
+    def ground_under(self, robot: int) -> float:
+        """Height in map of the ground below a robot, metres."""
+        return self.city.ground_height(*self.motion(robot).pose.position[:2])
+
+    def actors(self) -> list[Actor]:
+        """Traffic and robots; a robot's instance is its number from 1, its name its namespace."""
+        return self._actors + [self._robot_actor(number) for number in range(len(self.robots))]
+
+    def _robot_actor(self, number: int) -> Actor:
+        robot, motion = self.robots[number], self.motion(number)
+        pose = motion.pose @ Pose(robot.centre, np.array([1.0, 0, 0, 0]))
+        velocity = motion.pose.rotation @ motion.linear
+        return Actor(number + 1, _SEMANTIC[robot.kind], pose, robot.size, velocity, robot.name)
+
+    def sweep(self, robot: int) -> Sweep:
+        """A LiDAR revolution now."""
+        spec = self.robots[robot].lidar
+        others = [actor for actor in self.actors() if actor.instance != robot + 1]
+        return self._lidar.cast(spec, self.motion(robot).pose @ spec.mount, others, self._noise)
+
+    def imu(self, robot: int) -> ImuReading:
+        """An IMU reading now."""
+        return self._imus[robot].read(self.motion(robot))
+
+    def images(self, robot: int) -> dict[str, np.ndarray]:
+        """(height, width, 3) uint8 RGB by camera name; empty where cameras are off."""
+        if self._renderer is None:
+            return {}
+        pose = self.motion(robot).pose
+        movables = self._movables()
+        return {
+            spec.name: self._renderer.render(spec, pose @ spec.mount, movables) for spec in self.robots[robot].cameras
+        }
+
+    def _movables(self) -> list[Movable]:
+        for actor in self._actors:
+            if (key := f"actor_{actor.instance}") not in self._meshes:
+                self._meshes[key] = actor_vertices(actor)
+        movables = [Movable(key, self._meshes[key], a.pose) for a in self._actors for key in [f"actor_{a.instance}"]]
+        poses = [self.motion(number).pose for number in range(len(self.robots))]
+        return movables + [
+            Movable(robot.name, self._meshes[robot.name], pose) for robot, pose in zip(self.robots, poses, strict=True)
+        ]
+
+
+def _collision_prisms(city: Path) -> list[np.ndarray]:
+    """Convex pieces of everything solid in the world, (k, 3) metres in map; ground is not among them."""
+    prisms = []
+    for model in read_world(city / WORLD_FILE):
+        if model.collision and model.collision != model.visual and model.semantic is Semantic.BUILDING:
+            mesh = read_obj(city / model.collision)
+            prisms.extend(part.vertices for part in mesh.parts())
+    return prisms

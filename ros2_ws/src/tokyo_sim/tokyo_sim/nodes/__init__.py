@@ -1,0 +1,1 @@
+"""ROS nodes: plumbing only. What they call knows no ROS."""

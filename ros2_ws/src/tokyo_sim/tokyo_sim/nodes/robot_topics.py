@@ -1,0 +1,115 @@
+"""The topics of one simulated robot: publishers, and the messages that a simulator's data become."""
+
+from __future__ import annotations
+
+import numpy as np
+from geometry_msgs.msg import Twist
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Imu
+from std_msgs.msg import String
+
+from occ_core.poses import Pose, footprint
+from occ_core.topics import CMD_VEL, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, camera_info_topic, image_topic
+from occ_ros.convert import to_cloud, to_image, to_pose, to_stamp, vector
+from occ_ros.qos import publish, subscribe
+from tokyo_sim.engine.imu import ImuReading
+from tokyo_sim.engine.lidar import Sweep
+from tokyo_sim.engine.physics import Motion
+from tokyo_sim.engine.robot import CameraSpec, Robot
+
+POINT = np.dtype(
+    [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4"), ("ring", "<u2"), ("time", "<f4")], align=False
+)
+
+
+class RobotTopics:
+    """Publishes what a robot senses; keeps the newest command that it was sent."""
+
+    def __init__(self, node: Node, robot: Robot) -> None:
+        self.robot = robot
+        self.command: tuple[np.ndarray, np.ndarray] | None = None
+        self._lidar = publish(node, LIDAR, robot.name, depth=5)
+        self._imu = publish(node, IMU, robot.name, depth=50)
+        self._odom = publish(node, ODOM, robot.name)
+        self._images = {c.name: publish(node, image_topic(c.name), robot.name, depth=5) for c in robot.cameras}
+        self._infos = {c.name: publish(node, camera_info_topic(c.name), robot.name, depth=5) for c in robot.cameras}
+        self._description = publish(node, ROBOT_DESCRIPTION, robot.name, depth=1)
+        self._description.publish(String(data=robot.xml))
+        subscribe(node, CMD_VEL, self._on_command, robot.name)
+        self._cloud = np.zeros(len(robot.lidar.elevations) * len(robot.lidar.azimuths), POINT)
+        # ROS numbers rings from the lowest beam up, as the spec's elevations run.
+        self._cloud["ring"] = np.repeat(np.arange(len(robot.lidar.elevations)), len(robot.lidar.azimuths))
+
+    def _on_command(self, message: Twist) -> None:
+        self.command = vector(message.linear), vector(message.angular)
+
+    def frame(self, link: str) -> str:
+        """A link's frame id: prefixed with the robot's name."""
+        return f"{self.robot.name}/{link}"
+
+    def static_transforms(self) -> list[tuple[str, str, Pose]]:
+        """map to odom, and base_link to every link."""
+        links = [(self.frame("base_link"), self.frame(k), p) for k, p in self.robot.links.items() if k != "base_link"]
+        return [("map", self.frame("odom"), Pose.identity()), *links]
+
+    def transforms(self, motion: Motion, ground: float) -> list[tuple[str, str, Pose]]:
+        """odom to base_link, and base_link to the base_footprint below it."""
+        below = motion.pose.inverse() @ footprint(motion.pose, ground)
+        base = self.frame("base_link")
+        return [(self.frame("odom"), base, motion.pose), (base, self.frame("base_footprint"), below)]
+
+    def publish_odometry(self, motion: Motion, stamp: float) -> None:
+        """Ground truth: pose in map, velocities in base_link."""
+        message = Odometry(child_frame_id=self.frame("base_link"))
+        message.header.frame_id = "map"
+        message.header.stamp = to_stamp(stamp)
+        message.pose.pose = to_pose(motion.pose)
+        _fill(message.twist.twist.linear, motion.linear)
+        _fill(message.twist.twist.angular, motion.angular)
+        self._odom.publish(message)
+
+    def publish_imu(self, reading: ImuReading, stamp: float) -> None:
+        """Six axes; the first orientation covariance of -1 says that there is no orientation (REP 145)."""
+        spec = self.robot.imu
+        message = Imu()
+        message.header.frame_id = self.frame(spec.frame)
+        message.header.stamp = to_stamp(stamp)
+        _fill(message.angular_velocity, reading.angular_velocity)
+        _fill(message.linear_acceleration, reading.acceleration)
+        message.orientation_covariance[0] = -1.0
+        message.angular_velocity_covariance = np.diag([spec.gyro_noise**2 + spec.gyro_bias**2] * 3).ravel()
+        message.linear_acceleration_covariance = np.diag([spec.accel_noise**2 + spec.accel_bias**2] * 3).ravel()
+        self._imu.publish(message)
+
+    def publish_sweep(self, sweep: Sweep, stamp: float) -> None:
+        """An organised cloud, beams x columns; all rays of a sweep are cast at its stamp, so `time` is zero."""
+        for axis, name in enumerate("xyz"):
+            self._cloud[name] = sweep.points[:, :, axis].ravel()
+        self._cloud["intensity"] = sweep.intensity.ravel()
+        beams = len(self.robot.lidar.elevations)
+        self._lidar.publish(to_cloud(self._cloud, self.frame(self.robot.lidar.frame), stamp, height=beams))
+
+    def publish_images(self, images: dict[str, np.ndarray], stamp: float) -> None:
+        """Images with their calibrations."""
+        for camera in self.robot.cameras:
+            if camera.name in images:
+                frame = self.frame(camera.frame)
+                self._images[camera.name].publish(to_image(images[camera.name], frame, stamp))
+                self._infos[camera.name].publish(camera_info(camera, frame, stamp))
+
+
+def camera_info(spec: CameraSpec, frame: str, stamp: float) -> CameraInfo:
+    """A pinhole without distortion: pixel centres at whole numbers (REP 104)."""
+    cx, cy = (spec.width - 1) / 2, (spec.height - 1) / 2
+    message = CameraInfo(width=spec.width, height=spec.height, distortion_model="plumb_bob", d=[0.0] * 5)
+    message.header.frame_id = frame
+    message.header.stamp = to_stamp(stamp)
+    message.k = [spec.focal, 0.0, cx, 0.0, spec.focal, cy, 0.0, 0.0, 1.0]
+    message.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    message.p = [spec.focal, 0.0, cx, 0.0, 0.0, spec.focal, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return message
+
+
+def _fill(message, values: np.ndarray) -> None:
+    message.x, message.y, message.z = map(float, values)

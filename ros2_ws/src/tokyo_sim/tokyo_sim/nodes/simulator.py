@@ -1,0 +1,131 @@
+"""The embedded simulator as a node: simulated time on /clock, and every robot's topics."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from threading import Thread
+
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+
+from occ_core.topics import ACTORS, CLOCK, DIAGNOSTICS
+from occ_ros.convert import to_actors, to_diagnostics, to_stamp
+from occ_ros.parameters import Parameter, read
+from occ_ros.qos import publish
+from occ_ros.run import run
+from tokyo_sim.engine.simulator import Fleet, Simulator
+from tokyo_sim.nodes.robot_topics import RobotTopics
+from tokyo_sim.nodes.tf import TransformPublisher
+
+TICK_S = 0.01  # IMU and clock rate; everything slower is a whole number of ticks
+_ODOMETRY_TICKS, _SWEEP_TICKS, _DIAGNOSTIC_TICKS = 2, 10, 100
+
+PARAMETERS = (
+    Parameter("city", "", "folder of an imported city (`tokyo city`)"),
+    Parameter("drones", 1, "number of drones", 0, 100),
+    Parameter("rovers", 1, "number of rovers", 0, 100),
+    Parameter("actors", 30, "number of cars, bicycles and walkers", 0, 2000),
+    Parameter("seed", 1, "seed of spawn places, traffic and noise", 0, 2**31 - 1),
+    Parameter("real_time_factor", 1.0, "simulated seconds per second at most; 0 runs as fast as it can", 0.0, 1000.0),
+    Parameter("image_width", 1600, "pixels", 16, 8192),
+    Parameter("image_height", 900, "pixels", 16, 8192),
+    Parameter("camera_rate", 10.0, "images per simulated second from each camera; 0 switches cameras off", 0.0, 10.0),
+)
+
+
+class SimulatorNode(Node):
+    """Steps the simulator and publishes; commands arrive on a thread of their own."""
+
+    def __init__(self) -> None:
+        super().__init__("simulator")
+        values = read(self, PARAMETERS)
+        rate = values["camera_rate"]
+        fleet = Fleet(
+            drones=values["drones"],
+            rovers=values["rovers"],
+            actors=values["actors"],
+            image_size=(values["image_width"], values["image_height"]),
+            cameras=rate > 0,
+        )
+        self._camera_ticks = round(1 / (rate * TICK_S)) if rate > 0 else 0
+        if rate > 0 and self._camera_ticks % _SWEEP_TICKS:
+            raise ValueError(f"parameter 'camera_rate' is {rate:g} Hz: images come with sweeps, at 10 Hz over a whole number")
+        self._factor = values["real_time_factor"]
+        self._simulator = Simulator(Path(values["city"]), fleet, values["seed"])
+        if self._simulator.cameras_off and rate > 0:
+            self.get_logger().warning(self._simulator.cameras_off)
+        self._clock = publish(self, CLOCK)
+        self._actors = publish(self, ACTORS)
+        self._diagnostics = publish(self, DIAGNOSTICS)
+        self._tf = TransformPublisher(self)
+        self._robots = [RobotTopics(self, robot) for robot in self._simulator.robots]
+        static = [transform for robot in self._robots for transform in robot.static_transforms()]
+        self._tf.send(static, 0.0, static=True)
+
+    def loop(self) -> None:
+        """Run until the context shuts down."""
+        executor = SingleThreadedExecutor()
+        executor.add_node(self)
+        listener = Thread(target=_listen, args=(executor,), daemon=True)
+        listener.start()
+        started, tick, reported = time.monotonic(), 0, (time.monotonic(), 0.0)
+        while self.context.ok():
+            for number, robot in enumerate(self._robots):
+                if robot.command is not None:
+                    self._simulator.command(number, *robot.command)
+            self._simulator.step(TICK_S)
+            tick += 1
+            self._publish(tick)
+            if tick % _DIAGNOSTIC_TICKS == 0:
+                now = time.monotonic(), self._simulator.time
+                self._report((now[1] - reported[1]) / (now[0] - reported[0]))
+                reported = now
+            if self._factor > 0:
+                ahead = self._simulator.time / self._factor - (time.monotonic() - started)
+                if ahead > 0:
+                    time.sleep(ahead)
+                else:
+                    started -= ahead  # Never race to catch up after a slow stretch.
+        listener.join(timeout=1.0)
+
+    def _publish(self, tick: int) -> None:
+        stamp = tick * TICK_S
+        self._clock.publish(Clock(clock=to_stamp(stamp)))
+        sweeps = tick % _SWEEP_TICKS == 0
+        if sweeps:
+            self._simulator.step_traffic(TICK_S * _SWEEP_TICKS)
+            self._actors.publish(to_actors(self._simulator.actors(), stamp))
+        for number, robot in enumerate(self._robots):
+            robot.publish_imu(self._simulator.imu(number), stamp)
+            if tick % _ODOMETRY_TICKS == 0:
+                motion = self._simulator.motion(number)
+                robot.publish_odometry(motion, stamp)
+                self._tf.send(robot.transforms(motion, self._simulator.ground_under(number)), stamp)
+            if sweeps:
+                robot.publish_sweep(self._simulator.sweep(number), stamp)
+            if self._camera_ticks and tick % self._camera_ticks == 0:
+                robot.publish_images(self._simulator.images(number), stamp)
+
+    def _report(self, factor: float) -> None:
+        problem = self._simulator.cameras_off or self._tf.problem
+        values = {"real_time_factor": f"{factor:.2f}", "robots": len(self._robots)}
+        self._diagnostics.publish(to_diagnostics("simulator", problem, values, self._simulator.time))
+
+
+def _listen(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+
+
+def main() -> None:
+    """Entry point."""
+    sys.exit(run(SimulatorNode, SimulatorNode.loop))
+
+
+if __name__ == "__main__":
+    main()

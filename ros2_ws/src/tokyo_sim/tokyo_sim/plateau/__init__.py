@@ -1,0 +1,1 @@
+"""PLATEAU CityGML in, triangle meshes with semantic classes out."""

@@ -1,0 +1,84 @@
+"""One PLATEAU file to one triangulated tile: the unit of work that a pool of processes shares."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from occ_core.classes import Semantic
+from tokyo_sim.plateau.citygml import read_city_objects
+from tokyo_sim.plateau.model import CityObject, ImportProblem, Skipped, Surface, Tile
+from tokyo_sim.plateau.projection import to_metres, zone_epsg
+from tokyo_sim.plateau.triangulate import roof_prisms, triangulate
+
+_SOLID = (Semantic.BUILDING, Semantic.BRIDGE, Semantic.FURNITURE)
+# Walls reach this far below the base so that no gap opens where the ground falls away.
+_BURY_M = 0.5
+
+
+def read_tile(path: Path) -> Tile:
+    """Parse, project and triangulate a file. Bad objects are listed in `skipped`; ImportProblem where nothing is left."""
+    visual: dict[Semantic, list[np.ndarray]] = defaultdict(list)
+    prisms: list[np.ndarray] = []
+    skipped: list[Skipped] = []
+    lods: Counter[int] = Counter()
+    epsg = 0
+    for entry in read_city_objects(path):
+        if isinstance(entry, Skipped):
+            skipped.append(entry)
+            continue
+        epsg = epsg or _zone(entry, path)
+        projected = _project(entry, epsg)
+        pieces = [(surface.semantic, triangulate(surface.rings)) for surface in projected.surfaces]
+        if not any(len(triangles) for _, triangles in pieces):
+            skipped.append(Skipped(entry.gml_id, "all of its surfaces have no area"))
+            continue
+        for semantic, triangles in pieces:
+            visual[semantic].append(triangles)
+        prisms.extend(_prisms(projected))
+        lods[entry.lod] += 1
+    if not lods:
+        raise ImportProblem(f"{path.name}: no city object could be read ({len(skipped)} skipped)")
+    return Tile(
+        name=path.stem,
+        feature=projected.feature,
+        epsg=epsg,
+        visual={semantic: np.concatenate(parts) for semantic, parts in visual.items()},
+        prisms=tuple(prisms),
+        objects=sum(lods.values()),
+        skipped=tuple(skipped),
+        lods=dict(lods),
+    )
+
+
+def _zone(entry: CityObject, path: Path) -> int:
+    latitude, longitude = entry.surfaces[0].rings[0][0, :2]
+    if not (20 <= latitude <= 46 and 122 <= longitude <= 154):
+        raise ImportProblem(
+            f"{path.name}, {entry.gml_id}: ({latitude:g}, {longitude:g}) is not a latitude and longitude in Japan; "
+            "PLATEAU files are in EPSG:6697, latitude first"
+        )
+    return zone_epsg(latitude, longitude)
+
+
+def _project(entry: CityObject, epsg: int) -> CityObject:
+    """One call of the projection for the whole object: PROJ's cost is per call, not per point."""
+    rings = [ring for surface in entry.surfaces for ring in surface.rings]
+    metres = to_metres(np.concatenate(rings), epsg)
+    pieces = iter(np.split(metres, np.cumsum([len(ring) for ring in rings])[:-1]))
+    surfaces = [replace(surface, rings=tuple(next(pieces) for _ in surface.rings)) for surface in entry.surfaces]
+    return replace(entry, surfaces=tuple(surfaces))
+
+
+def _prisms(entry: CityObject) -> list[np.ndarray]:
+    if entry.surfaces[0].semantic not in _SOLID and entry.feature != "veg":
+        return []
+    base = min(ring[:, 2].min() for surface in entry.surfaces for ring in surface.rings) - _BURY_M
+    return [prism for surface in entry.surfaces if _is_roof(surface) for prism in roof_prisms(surface.rings, base)]
+
+
+def _is_roof(surface: Surface) -> bool:
+    return surface.kind in ("", "RoofSurface", "OuterFloorSurface", "BuildingInstallation")

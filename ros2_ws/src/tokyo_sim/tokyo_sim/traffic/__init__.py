@@ -1,0 +1,1 @@
+"""Moving traffic on the roads of an imported city."""
