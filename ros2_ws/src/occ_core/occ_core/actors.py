@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
 from occ_core.classes import Semantic
@@ -28,11 +29,6 @@ class Actor:
     velocity: np.ndarray
     name: str = ""
 
-    def contains(self, points: np.ndarray) -> np.ndarray:
-        """points: (n, 3) metres, map. Returns (n,) bool: inside the box, its margin included."""
-        local = np.abs((points - self.pose.position) @ self.pose.rotation)
-        return np.all(local <= np.asarray(self.size) / 2 + BOX_MARGIN_M, axis=1)
-
     def corners(self) -> np.ndarray:
         """(8, 3) float64, metres, map."""
         signs = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
@@ -47,3 +43,32 @@ BOX_FACES = np.array(
     dtype=np.int32,
 )  # fmt: skip
 """(12, 3) int32: outward triangles over the rows of `Actor.corners`."""
+
+
+def owners(points: np.ndarray, actors: list[Actor]) -> np.ndarray:
+    """Whose box each point lies in, margin included. points: (n, 3) metres, map. Returns (n,) uint16, 0 for nobody's."""
+    owner = np.zeros(len(points), dtype=np.uint16)
+    if actors:
+        _assign(
+            np.ascontiguousarray(points, dtype=np.float64),
+            np.array([actor.pose.position for actor in actors]),
+            np.array([actor.pose.rotation for actor in actors]),
+            np.array([np.asarray(actor.size) / 2 + BOX_MARGIN_M for actor in actors]),
+            np.array([actor.instance for actor in actors], dtype=np.uint16),
+            owner,
+        )
+    return owner
+
+
+@numba.njit(cache=True, nogil=True)
+def _assign(points, centres, rotations, halves, instances, owner):
+    """centres: (a, 3); rotations: (a, 3, 3) box to map; halves: (a, 3); instances: (a,)."""
+    for n in range(len(points)):
+        for a in range(len(centres)):
+            x, y, z = points[n, 0] - centres[a, 0], points[n, 1] - centres[a, 1], points[n, 2] - centres[a, 2]
+            inside = True
+            for axis in range(3):
+                along = x * rotations[a, 0, axis] + y * rotations[a, 1, axis] + z * rotations[a, 2, axis]
+                inside = inside and abs(along) <= halves[a, axis]
+            if inside:
+                owner[n] = instances[a]

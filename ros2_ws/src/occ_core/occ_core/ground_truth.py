@@ -17,7 +17,6 @@ _PRIORITY[
         Semantic.BICYCLE, Semantic.PEDESTRIAN, Semantic.ROVER, Semantic.DRONE,
     ]
 ] = np.arange(1, NUM_CLASSES)  # fmt: skip
-_SLABS = 8
 
 
 def voxelize_triangles(
@@ -44,29 +43,26 @@ def voxelize_triangles(
     return occupancy, instance
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@numba.njit(cache=True, nogil=True)
 def _paint(triangles, classes, instances, priority, occupancy, instance):
-    """Each thread owns slabs of x, so no two write one voxel and the result does not depend on their order."""
     nx, ny, nz = occupancy.shape
-    for slab in numba.prange(_SLABS):
-        x_from, x_to = slab * nx // _SLABS, (slab + 1) * nx // _SLABS
-        for t in range(len(triangles)):
-            tri = triangles[t]
-            low_x = max(int(np.floor(tri[:, 0].min())), x_from)
-            high_x = min(int(np.floor(tri[:, 0].max())), x_to - 1)
-            low_y = max(int(np.floor(tri[:, 1].min())), 0)
-            high_y = min(int(np.floor(tri[:, 1].max())), ny - 1)
-            low_z = max(int(np.floor(tri[:, 2].min())), 0)
-            high_z = min(int(np.floor(tri[:, 2].max())), nz - 1)
-            if low_x > high_x or low_y > high_y or low_z > high_z:
-                continue
-            rank = priority[classes[t]]
-            for i in range(low_x, high_x + 1):
-                for j in range(low_y, high_y + 1):
-                    for k in range(low_z, high_z + 1):
-                        if priority[occupancy[i, j, k]] < rank and _overlaps(tri, i, j, k):
-                            occupancy[i, j, k] = classes[t]
-                            instance[i, j, k] = instances[t]
+    for t in range(len(triangles)):
+        tri = triangles[t]
+        low_x = max(int(np.floor(tri[:, 0].min())), 0)
+        high_x = min(int(np.floor(tri[:, 0].max())), nx - 1)
+        low_y = max(int(np.floor(tri[:, 1].min())), 0)
+        high_y = min(int(np.floor(tri[:, 1].max())), ny - 1)
+        low_z = max(int(np.floor(tri[:, 2].min())), 0)
+        high_z = min(int(np.floor(tri[:, 2].max())), nz - 1)
+        if low_x > high_x or low_y > high_y or low_z > high_z:
+            continue
+        rank = priority[classes[t]]
+        for i in range(low_x, high_x + 1):
+            for j in range(low_y, high_y + 1):
+                for k in range(low_z, high_z + 1):
+                    if priority[occupancy[i, j, k]] < rank and _overlaps(tri, i, j, k):
+                        occupancy[i, j, k] = classes[t]
+                        instance[i, j, k] = instances[t]
 
 
 @numba.njit(cache=True, inline="always")

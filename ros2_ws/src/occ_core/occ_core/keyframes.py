@@ -8,13 +8,13 @@ from enum import Enum
 
 import numpy as np
 
-from occ_core.actors import Actor
+from occ_core.actors import Actor, owners
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.frame import Occupancy
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
-from occ_core.voxelize import carve_free_space, voxelize_points
+from occ_core.voxelize import carve_free_space, voxel_numbers
 
 
 class OccupancySource(str, Enum):
@@ -66,9 +66,7 @@ class KeyframeBuilder:
         if self._sweeps and stamp <= self._sweeps[-1].stamp:
             raise ValueError(f"sweep at {stamp:.3f} s is not after the last one at {self._sweeps[-1].stamp:.3f} s")
         world = sensor.apply(points[np.isfinite(points).all(axis=1)])
-        owner = np.zeros(len(world), dtype=np.uint16)
-        for actor in actors:
-            owner[actor.contains(world)] = actor.instance
+        owner = owners(world, actors)
         sweep = _Sweep(stamp, world, sensor.position, owner, {actor.instance: actor for actor in actors})
         self._sweeps.append(sweep)
         keep = self.window if self.source is not OccupancySource.LIDAR else 0.0
@@ -80,69 +78,60 @@ class KeyframeBuilder:
         if not self._sweeps:
             raise ValueError("no sweep yet: an occupancy frame needs at least one")
         to_grid = footprint.inverse()
-        points, origins, owners = [], [], []
         now = {actor.instance: actor for actor in actors}
+        observed = np.zeros(self.grid.shape, dtype=bool)
+        still = np.zeros(self.grid.size, dtype=bool)
+        moving: list[tuple[Actor, np.ndarray]] = []
         for sweep in self._sweeps:
-            moved = _follow(sweep, now)
-            points.append(to_grid.apply(moved))
-            owners.append(sweep.owner)
-            origins.append(np.broadcast_to(to_grid.apply(sweep.origin[None]), moved.shape))
-        local, owner = np.concatenate(points), np.concatenate(owners)
-        # A moving thing's points were carried to where it is now: only the newest sweep's rays to it are real.
-        real = (owner == 0) | (np.arange(len(local)) >= len(local) - len(points[-1]))
-        observed = carve_free_space(self.grid, np.concatenate(origins)[real], local[real])
-        if self.city is not None:
-            truth, truth_instance = self.city.occupancy(self.grid, footprint, actors)
-            if self.source is OccupancySource.GROUND_TRUTH:
-                return Occupancy(truth, observed, truth_instance)
-        else:
-            truth = np.zeros(self.grid.shape, dtype=np.uint8)
-        labels = _label(self.grid, local, truth)
-        for instance, actor in now.items():
-            labels[owner == instance] = actor.semantic
-        labels[(owner > 0) & ~np.isin(owner, list(now))] = Semantic.EMPTY
-        classes = voxelize_points(self.grid, local, labels)
-        return Occupancy(classes, observed | (classes > 0), _instances(self.grid, local, owner, classes, now))
+            local = to_grid.apply(sweep.points)
+            newest = sweep is self._sweeps[-1]
+            # A moving thing's points are carried to where it is now: only the newest sweep's rays to it are real.
+            rays = local if newest else local[sweep.owner == 0]
+            carve_free_space(self.grid, to_grid.apply(sweep.origin[None])[0], rays, observed)
+            numbers = voxel_numbers(self.grid, rays if not newest else local[sweep.owner == 0])
+            still[numbers[numbers >= 0]] = True
+            moving += [(now[i], to_grid.apply(points)) for i, points in _carried(sweep, now)]
+        truth, truth_instance = self._truth(footprint, actors)
+        if self.source is OccupancySource.GROUND_TRUTH:
+            return Occupancy(truth, observed, truth_instance)
+        classes = _labelled(still.reshape(self.grid.shape), truth)
+        instance = np.zeros(self.grid.shape, dtype=np.uint16)
+        for actor, points in moving:
+            numbers = voxel_numbers(self.grid, points)
+            classes.ravel()[numbers[numbers >= 0]] = actor.semantic
+            instance.ravel()[numbers[numbers >= 0]] = actor.instance
+        return Occupancy(classes, observed | (classes > 0), instance)
+
+    def _truth(self, footprint: Pose, actors: list[Actor]) -> tuple[np.ndarray, np.ndarray]:
+        if self.city is None:
+            return np.zeros(self.grid.shape, dtype=np.uint8), np.zeros(self.grid.shape, dtype=np.uint16)
+        return self.city.occupancy(self.grid, footprint, actors)
 
 
-def _follow(sweep: _Sweep, now: dict[int, Actor]) -> np.ndarray:
-    """A sweep's points in `map`, those on an actor carried along with it."""
-    if not sweep.owner.any():
-        return sweep.points
-    moved = sweep.points.copy()
-    for instance in np.unique(sweep.owner[sweep.owner > 0]):
-        if int(instance) in now:
-            on_it = sweep.owner == instance
-            carry = now[int(instance)].pose @ sweep.actors[int(instance)].pose.inverse()
-            moved[on_it] = carry.apply(sweep.points[on_it])
-    return moved
+def _carried(sweep: _Sweep, now: dict[int, Actor]) -> list[tuple[int, np.ndarray]]:
+    """(instance, points in map) of each actor in a sweep that is still there, its points moved along with it."""
+    out = []
+    for instance in map(int, np.unique(sweep.owner[sweep.owner > 0])):
+        if instance in now:
+            carry = now[instance].pose @ sweep.actors[instance].pose.inverse()
+            out.append((instance, carry.apply(sweep.points[sweep.owner == instance])))
+    return out
 
 
-def _label(grid: VoxelGrid, points: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Class of each point: of its voxel in the known city, else of a neighbour voxel, else `other`.
+def _labelled(occupied: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Class of each occupied voxel: of the known city there, else of a neighbour voxel, else `other`.
 
     Range noise and calibration put a return at most one voxel away from the surface it came from.
     """
-    indices, inside = grid.index(points)
-    labels = truth[tuple(indices.T)]
-    top = np.array(grid.shape) - 1
+    cells = np.argwhere(occupied)
+    labels = truth[tuple(cells.T)]
+    top = np.array(occupied.shape) - 1
     for offset in ((0, 0, -1), (0, 0, 1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)):
-        missing = np.flatnonzero(inside & (labels == 0))
+        missing = np.flatnonzero(labels == 0)
         if not len(missing):
             break
-        labels[missing] = truth[tuple(np.clip(indices[missing] + offset, 0, top).T)]
-    labels[inside & (labels == 0)] = Semantic.OTHER
-    labels[~inside] = Semantic.EMPTY
-    return labels
-
-
-def _instances(
-    grid: VoxelGrid, points: np.ndarray, owner: np.ndarray, classes: np.ndarray, now: dict[int, Actor]
-) -> np.ndarray:
-    instance = np.zeros(grid.shape, dtype=np.uint16)
-    indices, inside = grid.index(points)
-    for number, actor in now.items():
-        on_it = tuple(indices[inside & (owner == number)].T)
-        named = classes[on_it] == actor.semantic
-        instance[tuple(axis[named] for axis in on_it)] = number
-    return instance
+        labels[missing] = truth[tuple(np.clip(cells[missing] + offset, 0, top).T)]
+    labels[labels == 0] = Semantic.OTHER
+    classes = np.zeros(occupied.shape, dtype=np.uint8)
+    classes[tuple(cells.T)] = labels
+    return classes

@@ -52,14 +52,14 @@ class SweepSynchronizer:
         self._odometry: deque[Odometry] = deque()
         self._actors: deque[tuple[float, list[Actor]]] = deque(maxlen=30)
         self._images: dict[float, dict[str, np.ndarray]] = {}
-        self._frame = -1
+        self._frame: int | None = None
         self.dropped: dict[str, int] = {}
 
     def clear(self) -> None:
         """Forget everything that waits, as after a clock reset."""
         for queue in (self._sweeps, self._odometry, self._actors, self._images):
             queue.clear()
-        self._frame = -1
+        self._frame = None
 
     def add_sweep(self, stamp: float, points: np.ndarray, frame_id: str) -> None:
         """points: (n, 4) float32 x y z intensity in the frame `frame_id`. A stamp far back is a clock reset."""
@@ -112,6 +112,9 @@ class SweepSynchronizer:
                 return None
             return "no actors at a sweep"
         frame = int(np.floor((stamp + _SAME_INSTANT_S) / self._period))
+        if self._frame is None:
+            # Keyframes fall on whole periods: a recording that begins between two waits for the next.
+            self._frame = frame if stamp - frame * self._period > _SAME_INSTANT_S else frame - 1
         keyframe = frame > self._frame
         images = self._images_at(stamp) if keyframe else {}
         if keyframe and self._cameras - images.keys():

@@ -20,6 +20,10 @@ class FrameTracker:
     ) -> None:
         self.robot, self._builder, self._links, self._ground = robot, builder, links, ground
 
+    def clear(self) -> None:
+        """Forget all sweeps, as after a clock reset."""
+        self._builder.clear()
+
     def add(self, sweep: SyncedSweep) -> Frame | None:
         """Take a sweep; the frame where one is due, without images. ValueError for an unknown frame id."""
         mount = self._mount(sweep.frame_id)

@@ -32,32 +32,52 @@ def voxelize_points(grid: VoxelGrid, points: np.ndarray, labels: np.ndarray) -> 
     return occupancy.reshape(grid.shape)
 
 
-def carve_free_space(grid: VoxelGrid, origins: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Voxels that rays have passed through or ended in.
+def voxel_numbers(grid: VoxelGrid, points: np.ndarray) -> np.ndarray:
+    """Flat voxel index of each point, -1 outside the grid. points: (n, 3) float, metres. Returns (n,) int32."""
+    points = np.ascontiguousarray(points, dtype=np.float64)
+    numbers = np.empty(len(points), dtype=np.int32)
+    _number(points, np.array(grid.lower), np.array(grid.voxel), np.array(grid.shape), numbers)
+    return numbers
 
-    origins, points: (n, 3) float, metres, base_footprint: where each ray starts and its return. Rays with NaN are
-    ignored; parts outside the grid are clipped. Returns bool `grid.shape`.
+
+def carve_free_space(grid: VoxelGrid, origin: np.ndarray, points: np.ndarray, observed: np.ndarray | None = None):
+    """Voxels that a sweep's rays have passed through or ended in.
+
+    origin: (3,) where the rays start; points: (n, 3) their returns; metres, base_footprint. Rays with NaN are ignored,
+    parts outside the grid are clipped. observed: bool `grid.shape` to add to, a new one by default. Returns it.
 
     Source: Amanatides and Woo, "A Fast Voxel Traversal Algorithm for Ray Tracing", Eurographics 1987.
     """
-    observed = np.zeros(grid.shape, dtype=np.uint8)
-    starts = (np.asarray(origins, dtype=np.float64) - grid.lower) / grid.voxel
-    ends = (np.asarray(points, dtype=np.float64) - grid.lower) / grid.voxel
-    finite = np.isfinite(starts).all(axis=1) & np.isfinite(ends).all(axis=1)
-    _traverse(np.ascontiguousarray(starts[finite]), np.ascontiguousarray(ends[finite]), observed)
-    return observed.view(bool)
+    if observed is None:
+        observed = np.zeros(grid.shape, dtype=bool)
+    points = np.ascontiguousarray(points, dtype=np.float64)
+    start = (np.asarray(origin, dtype=np.float64) - grid.lower) / grid.voxel
+    _traverse(start, points, np.array(grid.lower), np.array(grid.voxel), observed.view(np.uint8))
+    return observed
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
-def _traverse(starts: np.ndarray, ends: np.ndarray, observed: np.ndarray) -> None:
-    """Mark every voxel on each segment. starts, ends: (n, 3) float64 in voxel units.
+@numba.njit(cache=True, nogil=True)
+def _number(points, lower, voxel, shape, numbers):
+    """The arithmetic of `VoxelGrid.index`, a division and not a product with the inverse, so that edges agree."""
+    for n in range(len(points)):
+        i = np.floor((points[n, 0] - lower[0]) / voxel[0])
+        j = np.floor((points[n, 1] - lower[1]) / voxel[1])
+        k = np.floor((points[n, 2] - lower[2]) / voxel[2])
+        inside = 0 <= i < shape[0] and 0 <= j < shape[1] and 0 <= k < shape[2]
+        numbers[n] = (int(i) * shape[1] + int(j)) * shape[2] + int(k) if inside else -1
 
-    Threads may mark one voxel at once: all write the same 1, so the result does not depend on their order.
-    """
+
+@numba.njit(cache=True, nogil=True)
+def _traverse(start, points, lower, voxel, observed):
+    """Mark every voxel on each ray. start: (3,) in voxel units; points: (n, 3) metres."""
     nx, ny, nz = observed.shape
-    for ray in numba.prange(len(starts)):
-        ax, ay, az = starts[ray, 0], starts[ray, 1], starts[ray, 2]
-        dx, dy, dz = ends[ray, 0] - ax, ends[ray, 1] - ay, ends[ray, 2] - az
+    ax, ay, az = start[0], start[1], start[2]
+    for ray in range(len(points)):
+        dx = (points[ray, 0] - lower[0]) / voxel[0] - ax
+        dy = (points[ray, 1] - lower[1]) / voxel[1] - ay
+        dz = (points[ray, 2] - lower[2]) / voxel[2] - az
+        if not np.isfinite(dx + dy + dz):
+            continue
         enter, leave = _clip(ax, dx, nx, 0.0, 1.0)
         enter, leave = _clip(ay, dy, ny, enter, leave)
         enter, leave = _clip(az, dz, nz, enter, leave)

@@ -1,0 +1,1 @@
+"""The import path of the training guide; everything lives in `occworld`."""

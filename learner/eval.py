@@ -1,0 +1,77 @@
+"""Evaluate a checkpoint beside the baselines copy, warp and warp-oracle."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from occ_core.session import SessionError
+
+from occworld.checkpoint import Checkpoint, CheckpointError
+from occworld.config import ConfigError
+from occworld.dataset import GazeboOccWorldDataset
+from occworld.evaluator import evaluate
+from occworld.model.forecast import forecast
+from occworld.model.occworld import OccWorld
+from occworld.model.scene import Scene
+from occworld.report import markdown, write_report
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="such as work_dir/best.pth")
+    parser.add_argument("--data-root", type=Path, required=True, help="folder of sessions")
+    parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json, metrics.md and samples.npz")
+    parser.add_argument("--split", choices=("val", "train", "all"), default="val", help="sessions to look at")
+    parser.add_argument("--condition", choices=("none", "poses"), help="give the model the true future poses or not")
+    parser.add_argument("--max-windows", type=int, help="at most this many windows, evenly spread")
+    return parser.parse_args(argv)
+
+
+def write_sample(model: OccWorld, data: GazeboOccWorldDataset, path: Path) -> None:
+    """The middle window: current uint8 (X, Y, Z); truth, forecast uint8, probability float16 (steps, X, Y, Z)."""
+    window = data[len(data) // 2]
+    scene = Scene.of(model.grid, window, model.config.motion_compensation, model.config.condition == "poses")
+    result = forecast(model, scene)
+    np.savez_compressed(
+        path,
+        session=window.session,
+        start=window.start,
+        current=window.frames[window.history - 1].dense(model.grid.shape),
+        truth=np.stack([f.dense(model.grid.shape) for f in window.frames[window.history :]]),
+        forecast=np.stack([f.classes for f in result.frames]),
+        probability=np.stack([f.probability for f in result.frames]),
+        path=result.motion,
+        true_path=window.motion[window.history :],
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate and write."""
+    model = Checkpoint.load(args.checkpoint)
+    config, model = model.config, model.model(args.checkpoint)
+    if args.condition:
+        model.config = replace(model.config, condition=args.condition)
+    data = GazeboOccWorldDataset(args.data_root, replace(config.data, split=args.split))
+    evaluation = evaluate(model, data, args.max_windows)
+    write_report(evaluation, args.out)
+    write_sample(model, data, args.out / "samples.npz")
+    print(markdown(evaluation))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code 2 and one sentence where the user can put it right."""
+    try:
+        run(arguments(argv))
+    except (ConfigError, CheckpointError, SessionError) as error:
+        print(f"eval.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Windows of consecutive frames out of recorded sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from occ_core.classes import NUM_CLASSES
+from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES, HISTORY_FRAMES, TOKYO_GRID, VoxelGrid
+from occ_core.session import Session, SessionError, find_sessions
+from torch.utils.data import Dataset
+
+from occworld import motion as motions
+from occworld.packed import PackedSession, SparseFrame, open_packed
+from occworld.split import agent_type, split_sessions
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """Which windows of which sessions. agent_type: 'both', 'drone' or 'rover'. split: 'train', 'val' or 'all'."""
+
+    history_frames: int = HISTORY_FRAMES
+    future_frames: int = FUTURE_FRAMES
+    agent_type: str = "both"
+    point_cloud_range: tuple[float, ...] = (*TOKYO_GRID.lower, *TOKYO_GRID.upper)
+    voxel_size: tuple[float, ...] = TOKYO_GRID.voxel
+    frame_period: float = FRAME_PERIOD_S
+    split: str = "all"
+    val_fraction: float = 0.2
+    split_seed: int = 42
+
+    def __post_init__(self) -> None:
+        if self.agent_type not in ("both", "drone", "rover"):
+            raise ValueError(f"agent_type is 'both', 'drone' or 'rover', got '{self.agent_type}'")
+        if self.split not in ("train", "val", "all"):
+            raise ValueError(f"split is 'train', 'val' or 'all', got '{self.split}'")
+        if self.history_frames < 2 or self.future_frames < 1:
+            raise ValueError("a window needs at least two history frames and one future frame")
+        if len(self.point_cloud_range) != 6 or len(self.voxel_size) != 3:
+            raise ValueError("point_cloud_range has six numbers and voxel_size three")
+
+    @cached_property
+    def grid(self) -> VoxelGrid:
+        """The voxel grid that the sessions must have."""
+        bounds = tuple(self.point_cloud_range)
+        return VoxelGrid(bounds[:3], bounds[3:], tuple(self.voxel_size))
+
+
+@dataclass(frozen=True)
+class Window:
+    """History and future frames of one drive, oldest first.
+
+    frames: sparse occupancy, each in its own `base_footprint`. footprint: (t, 4) x y z yaw in map. pose_13d: (t, 13).
+    """
+
+    session: str
+    start: int
+    history: int
+    frames: tuple[SparseFrame, ...]
+    footprint: np.ndarray
+    pose_13d: np.ndarray
+
+    @property
+    def label(self) -> str:
+        """For messages: session and first frame."""
+        return f"{self.session} from frame {self.start + 1}"
+
+    @cached_property
+    def motion(self) -> np.ndarray:
+        """(t, 4): every frame in the current one, the last of the history."""
+        return motions.between(self.footprint[self.history - 1], self.footprint)
+
+
+class GazeboOccWorldDataset(Dataset):
+    """Every window of history_frames + future_frames frames that are frame_period apart, by session and start."""
+
+    def __init__(self, data_root: str | Path, config: DatasetConfig = DatasetConfig()) -> None:
+        self.config = config
+        self.sessions: list[PackedSession] = [open_packed(s) for s in self._chosen(Path(data_root))]
+        self.windows = [(s, i) for s, session in enumerate(self.sessions) for i in self._starts(session)]
+        if not self.windows:
+            length = config.history_frames + config.future_frames
+            raise SessionError(
+                f"no window of {length} consecutive frames in {len(self.sessions)} sessions of {data_root}:"
+                f" record longer drives (at least {length * config.frame_period:g} s)"
+            )
+
+    def _chosen(self, root: Path) -> list[Session]:
+        wanted = self.config.agent_type
+        sessions = [s for s in find_sessions(root) if wanted in ("both", agent_type(s.info.agent))]
+        if not sessions:
+            raise SessionError(f"no session of type {wanted} in {root}")
+        for session in sessions:
+            if session.info.grid != self.config.grid:
+                raise SessionError(f"{session.folder} was recorded on another grid: {session.info.grid.to_dict()}")
+        if self.config.split == "all":
+            return sessions
+        split = split_sessions(sessions, self.config.val_fraction, self.config.split_seed)
+        return list(split.train if self.config.split == "train" else split.val)
+
+    def _starts(self, session: PackedSession) -> list[int]:
+        length = self.config.history_frames + self.config.future_frames
+        even = np.abs(np.diff(session.stamps) - self.config.frame_period) < self.config.frame_period / 4
+        return [i for i in range(len(session) - length + 1) if even[i : i + length - 1].all()]
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> Window:
+        number, start = self.windows[index]
+        session = self.sessions[number]
+        span = slice(start, start + self.config.history_frames + self.config.future_frames)
+        return Window(
+            session=session.name,
+            start=start,
+            history=self.config.history_frames,
+            frames=tuple(session.frame(i) for i in range(span.start, span.stop)),
+            footprint=np.array(session.footprint[span]),
+            pose_13d=np.array(session.pose_13d[span]),
+        )
+
+    def class_counts(self) -> np.ndarray:
+        """(classes,) int64: occupied voxels of each class over all sessions."""
+        return np.sum([session.class_counts for session in self.sessions], axis=0)[:NUM_CLASSES]

@@ -1,0 +1,1 @@
+"""OccWorld in parts: tokenizer, transformer, ego motion, flow, decoder and voxel head."""

@@ -1,0 +1,106 @@
+"""Where moving things go: a velocity per cell from the bird's-eye view of the aligned history."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from occ_core.classes import DYNAMIC_IDS
+from occ_core.grid import VoxelGrid
+from torch import Tensor, nn
+
+from occworld.packed import SparseFrame
+
+_STRIDE = 2
+
+
+def moving(frame: SparseFrame) -> np.ndarray:
+    """(n,) bool: voxels of dynamic classes."""
+    return np.isin(frame.classes, DYNAMIC_IDS)
+
+
+def dynamic_maps(grid: VoxelGrid, frames: list[SparseFrame]) -> np.ndarray:
+    """(t, X, Y) float32: 1 where a column holds a moving thing. frames: aligned to the current frame."""
+    out = np.zeros((len(frames), grid.shape[0] * grid.shape[1]), np.float32)
+    for row, frame in zip(out, frames, strict=True):
+        row[frame.voxels[moving(frame)] // grid.shape[2]] = 1
+    return out.reshape(len(frames), *grid.shape[:2])
+
+
+class FlowHead(nn.Module):
+    """(b, t, X, Y) maps -> (b, 3, X, Y) velocities, m/s in the current frame; zero at first."""
+
+    def __init__(self, history: int, channels: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(history, channels, 2 * _STRIDE + 1, stride=_STRIDE, padding=_STRIDE)
+        self.body = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=d, dilation=d) for d in (1, 2, 4, 8))
+        self.out = nn.Conv2d(channels, 3, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """See the class. A scene with nothing that moves is worth no convolution."""
+        if not bool(maps.any()):
+            return maps.new_zeros(maps.shape[0], 3, *maps.shape[2:])
+        x = F.relu(self.stem(maps))
+        for conv in self.body:
+            x = x + F.relu(conv(x))
+        return 10 * F.interpolate(self.out(x), size=maps.shape[2:], mode="nearest")
+
+
+def advance(
+    grid: VoxelGrid, classes: np.ndarray, frame: SparseFrame, velocity: np.ndarray, seconds: float
+) -> np.ndarray:
+    """The current frame with its moving voxels carried along.
+
+    classes: uint8 (X, Y, Z), frame dense. velocity: (3, X, Y) m/s in the same frame. What a thing leaves behind
+    becomes empty; where it arrives it replaces what stood there.
+    """
+    dynamic = moving(frame)
+    voxels = frame.voxels[dynamic]
+    index = np.stack(np.unravel_index(voxels, grid.shape), axis=1)
+    shift = velocity[:, index[:, 0], index[:, 1]].T * seconds
+    target, inside = grid.index(grid.centers(index) + shift)
+    out = classes.copy()
+    out.reshape(-1)[voxels] = 0
+    out[tuple(target[inside].T)] = frame.classes[dynamic][inside]
+    return out
+
+
+def true_velocity(
+    grid: VoxelGrid, now: SparseFrame, later: list[SparseFrame], period: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean velocity of the instances in sight, from their centroids.
+
+    now, later: frames aligned to the current one, `period` seconds apart. Returns voxels (n,) int32 of instances that
+    a later frame shows too, none of whose voxels touches the grid's edge, and (n, 3) float32 m/s.
+    """
+    start = _centroids(grid, now)
+    sums: dict[int, list[np.ndarray]] = {}
+    for i, frame in enumerate(later):
+        for instance, place in _centroids(grid, frame).items():
+            if instance in start:
+                sums.setdefault(instance, []).append((place - start[instance]) / (period * (i + 1)))
+    known = np.isin(now.instances, list(sums)) & (now.instances > 0)
+    means = {instance: np.mean(v, axis=0) for instance, v in sums.items()}
+    speeds = np.array([means[i] for i in now.instances[known].tolist()], np.float32).reshape(-1, 3)
+    return now.voxels[known], speeds
+
+
+def _centroids(grid: VoxelGrid, frame: SparseFrame) -> dict[int, np.ndarray]:
+    chosen = frame.instances > 0
+    index = np.stack(np.unravel_index(frame.voxels[chosen], grid.shape), axis=1)
+    ids, which = np.unique(frame.instances[chosen], return_inverse=True)
+    edge = ((index[:, :2] == 0) | (index[:, :2] == np.array(grid.shape[:2]) - 1)).any(axis=1)
+    cut = set(ids[which[edge]].tolist())
+    points = grid.centers(index)
+    return {int(i): points[which == n].mean(axis=0) for n, i in enumerate(ids) if int(i) not in cut}
+
+
+def flow_loss(velocity: Tensor, grid: VoxelGrid, voxels: np.ndarray, truth: np.ndarray) -> Tensor:
+    """Smooth L1 over the columns of moving things. velocity: (3, X, Y). voxels, truth: as of `true_velocity`."""
+    if not len(voxels):
+        return velocity.sum() * 0
+    column = torch.from_numpy(voxels.astype(np.int64) // grid.shape[2]).to(velocity.device)
+    found = velocity.reshape(3, -1)[:, column].T
+    return F.smooth_l1_loss(found, torch.from_numpy(truth).to(velocity.device))

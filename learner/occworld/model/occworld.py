@@ -1,0 +1,149 @@
+"""OccWorld: imagines codes and ego motion of the frames to come, then decodes them over the aligned past."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+from occ_core.classes import NUM_CLASSES
+from occ_core.grid import VoxelGrid
+from torch import Tensor, nn
+
+from occworld import motion as motions
+from occworld.config import ModelConfig
+from occworld.evidence import Aligned, align_history, feature_count
+from occworld.model.decoder import Decoder2D
+from occworld.model.flow import FlowHead, advance, dynamic_maps
+from occworld.model.pose import PoseDecoder, PoseEncoder, integrate
+from occworld.model.resample import resample_latents
+from occworld.model.scene import Scene
+from occworld.model.tokenizer import Tokenizer
+from occworld.model.transformer import OccWorldTransformer, TimeCache
+from occworld.model.voxel_head import VoxelHead
+
+
+@dataclass(frozen=True)
+class Imagined:
+    """What the transformer says, in the current frame.
+
+    logits: (b, t - 1 + steps, codes, h, w), of the frames after each history frame and each imagined one. latents:
+    (b, steps, d, h, w). motion: (b, steps, 4), footprints to come. velocity: (b, 3, X, Y) of moving things.
+    """
+
+    logits: Tensor
+    latents: Tensor
+    motion: Tensor
+    velocity: Tensor
+
+
+@dataclass(frozen=True)
+class TargetView:
+    """The past seen from the frame of a step (from 0).
+
+    frames: uint8 (t, X, Y, Z), moving things carried along in the last.
+    motions: (t, 4), the target in each of them. motion: (4,), the target in the current frame.
+    """
+
+    step: int
+    frames: np.ndarray
+    motions: np.ndarray
+    motion: np.ndarray
+    aligned: Aligned
+
+
+class OccWorld(nn.Module):
+    """See Zheng et al., "OccWorld: Learning a 3D Occupancy World Model for Autonomous Driving", ECCV 2024."""
+
+    def __init__(self, grid: VoxelGrid, config: ModelConfig, history: int, steps: int, frame_period: float) -> None:
+        super().__init__()
+        self.grid, self.config, self.history, self.steps, self.frame_period = grid, config, history, steps, frame_period
+        c = config
+        self.tokenizer = Tokenizer(grid, c)
+        self.transformer = OccWorldTransformer(
+            self.tokenizer.size, c.code_dim, c.num_codes, c.embed_dim, c.num_heads, c.num_layers,
+            c.temporal_attn_layers, c.dropout, history + steps,
+        )  # fmt: skip
+        self.pose_encoder = PoseEncoder(c.pose_hidden, c.embed_dim, c.pose_layers)
+        self.pose_decoder = PoseDecoder(c.embed_dim, c.pose_hidden, c.pose_layers)
+        self.flow = FlowHead(history, c.flow_channel)
+        self.decoder = Decoder2D(c.code_dim, c.base_channel, c.column_dim, c.patch, self.tokenizer.fold.size)
+        self.head = VoxelHead(
+            grid.shape[2], NUM_CLASSES, feature_count(history), c.column_dim, c.voxel_hidden, c.class_dim, steps,
+        )  # fmt: skip
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.head.prior.weight.device
+
+    def imagine(self, scenes: list[Scene]) -> Imagined:
+        """Autoregressive rollout; each step feeds back the mean code under its own prediction."""
+        b = len(scenes)
+        tokens = self.tokenizer([frame for scene in scenes for frame in scene.aligned])
+        latents = rearrange(tokens.latents, "(b t) d h w -> b t d h w", b=b)
+        relative = torch.from_numpy(np.stack([scene.relative for scene in scenes])).to(self.device)
+        constant = torch.from_numpy(np.stack([scene.step for scene in scenes])).to(self.device)
+        cache = TimeCache()
+        ahead = self.transformer(latents, self.pose_encoder(relative), cache)
+        logits, imagined = [ahead.logits], []
+        steps = [constant + self.pose_decoder(ahead.pose[:, -1])]
+        for _ in range(self.steps):
+            imagined.append(self.tokenizer.quantizer.expected(logits[-1][:, -1]))
+            if len(imagined) == self.steps:
+                break
+            pose = self._as_relative(integrate(torch.stack(steps, 1))[:, -1], relative[:, -1])
+            ahead = self.transformer(imagined[-1][:, None], self.pose_encoder(pose)[:, None], cache)
+            logits.append(ahead.logits)
+            steps.append(constant + self.pose_decoder(ahead.pose[:, -1]))
+        return Imagined(
+            logits=torch.cat(logits, dim=1),
+            latents=torch.stack(imagined, dim=1),
+            motion=integrate(torch.stack(steps, dim=1)),
+            velocity=self._velocity(scenes),
+        )
+
+    def _velocity(self, scenes: list[Scene]) -> Tensor:
+        maps = np.stack([dynamic_maps(self.grid, scene.aligned) for scene in scenes])
+        return self.flow(torch.from_numpy(maps).to(self.device))
+
+    @staticmethod
+    def _as_relative(motion: Tensor, last: Tensor) -> Tensor:
+        """motion: (b, 4) of a footprint to come. last: (b, 13) of the current frame. Returns (b, 13)."""
+        position = last[:, :3] + motion[:, :3] / 10
+        half, zero = motion[:, 3] / 2, torch.zeros_like(motion[:, 3])
+        turn = torch.stack([torch.cos(half), zero, zero, torch.sin(half)], dim=1)
+        return torch.cat([position, turn, last[:, 7:]], dim=1)
+
+    def future_motion(self, scene: Scene, imagined: Tensor) -> np.ndarray:
+        """(steps, 4) float64: the plan where it is given, else what was imagined, (steps, 4)."""
+        if scene.planned is not None:
+            return np.asarray(scene.planned, float)
+        return imagined.detach().cpu().numpy().astype(float)
+
+    def views(self, scene: Scene, future: np.ndarray, velocity: np.ndarray, chosen: list[int]) -> list[TargetView]:
+        """The past seen from chosen steps (from 0). future: (steps, 4). velocity: (3, X, Y) m/s."""
+        views = []
+        for step in chosen:
+            frames = scene.dense
+            if velocity.any():
+                frames = frames.copy()
+                frames[-1] = advance(self.grid, frames[-1], scene.frames[-1], velocity, (step + 1) * self.frame_period)
+            relative = motions.between(scene.motion, future[step])
+            views.append(TargetView(step, frames, relative, future[step], align_history(self.grid, frames, relative)))
+        return views
+
+    def columns(self, latents: Tensor, views: list[TargetView]) -> Tensor:
+        """Features (n, column_dim, X, Y) of target frames. latents: (n, d, h, w) in the current frame."""
+        moved = resample_latents(latents, np.stack([view.motion for view in views]), self.grid)
+        past = self.tokenizer.fold([view.aligned.occupied() for view in views])
+        seen = torch.from_numpy(np.stack([view.aligned.source >= 0 for view in views])).to(self.device)
+        cover = nn.functional.avg_pool2d(seen[:, None].float(), self.config.patch)
+        return self.decoder(moved, past, cover)
+
+    def columns_without_past(self, latents: Tensor) -> Tensor:
+        """Column features from codes alone, as the original decodes. latents: (n, d, h, w)."""
+        n, (h, w) = len(latents), self.tokenizer.fold.size
+        past = latents.new_zeros(n, self.config.base_channel, h, w)
+        return self.decoder(latents, past, latents.new_zeros(n, 1, h, w))

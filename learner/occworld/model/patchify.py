@@ -1,0 +1,72 @@
+"""Class embedding, BEV fold and strided convolution in one sparse step over the occupied voxels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from occworld.packed import SparseFrame
+
+
+@dataclass(frozen=True)
+class PatchIndex:
+    """rows: (n,) int64 into the table, ordered by patch. offsets: (b * h * w,) int64, where each patch begins."""
+
+    rows: Tensor
+    offsets: Tensor
+
+
+class SparsePatchify(nn.Module):
+    """Equals embedding every voxel, folding z into channels and a convolution of kernel = stride = patch.
+
+    The embedding of 'empty' is zero, so only occupied voxels add anything: the composite kernel of a voxel depends on
+    (class, z, dx, dy) alone, and a patch is the sum of its voxels' rows. class_embedding: (classes, e).
+    """
+
+    def __init__(self, shape: tuple[int, int, int], classes: int, class_dim: int, patch: int, channels: int) -> None:
+        super().__init__()
+        if shape[0] % patch or shape[1] % patch:
+            raise ValueError(f"a grid of {shape[0]} x {shape[1]} columns does not divide into patches of {patch}")
+        self.shape, self.patch, self.channels = shape, patch, channels
+        self.size = (shape[0] // patch, shape[1] // patch)
+        embedding = torch.randn(classes, class_dim)
+        embedding[0] = 0
+        self.class_embedding = nn.Parameter(embedding)
+        # A patch holds some tens of voxels: scaled so that their sum is about one.
+        self.kernel = nn.Parameter(torch.randn(class_dim, shape[2], patch, patch, channels) / (8 * class_dim**0.5))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def embedding(self) -> Tensor:
+        """(classes, e): the class embeddings with that of 'empty' held at zero."""
+        return torch.cat([torch.zeros_like(self.class_embedding[:1]), self.class_embedding[1:]])
+
+    def index(self, frames: list[SparseFrame]) -> PatchIndex:
+        """Where the voxels of some frames stand in the table, grouped by patch."""
+        nx, ny, nz = self.shape
+        h, w = self.size
+        p = self.patch
+        rows, patches = [], []
+        for b, frame in enumerate(frames):
+            column, z = np.divmod(frame.voxels.astype(np.int64), nz)
+            x, y = np.divmod(column, ny)
+            patches.append((b * h + x // p) * w + y // p)
+            rows.append(((frame.classes * nz + z) * p + x % p) * p + y % p)
+        patch = np.concatenate(patches)
+        order = np.argsort(patch, kind="stable")
+        counts = np.bincount(patch, minlength=len(frames) * h * w)
+        offsets = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        device = self.kernel.device
+        return PatchIndex(
+            torch.from_numpy(np.concatenate(rows)[order]).to(device), torch.from_numpy(offsets).to(device)
+        )
+
+    def forward(self, frames: list[SparseFrame]) -> Tensor:
+        """(b, c, h, w) float32."""
+        index = self.index(frames)
+        table = torch.einsum("ke,ezxyc->kzxyc", self.embedding(), self.kernel).reshape(-1, self.channels)
+        out = F.embedding_bag(index.rows, table, index.offsets, mode="sum") + self.bias
+        return out.reshape(len(frames), *self.size, self.channels).permute(0, 3, 1, 2).contiguous()

@@ -1,0 +1,64 @@
+"""The history of one drive as the model takes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from occ_core.grid import VoxelGrid
+
+from occworld import motion as motions
+from occworld.dataset import Window
+from occworld.model.pose import relative_poses
+from occworld.packed import SparseFrame
+from occworld.warp import align
+
+
+@dataclass(frozen=True)
+class Scene:
+    """frames: history, each in its own frame, oldest first. footprint: (t, 4) in map. pose_13d: (t, 13) in map.
+
+    compensate: align frames by ego motion. planned: (steps, 4) future footprints in the current one, if known.
+    """
+
+    grid: VoxelGrid
+    frames: tuple[SparseFrame, ...]
+    footprint: np.ndarray
+    pose_13d: np.ndarray
+    compensate: bool
+    planned: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, grid: VoxelGrid, window: Window, compensate: bool, planned: bool) -> Scene:
+        """The history of a window; with the true future motion as the plan where `planned`."""
+        t = window.history
+        future = window.motion[t:] if planned else None
+        return cls(grid, window.frames[:t], window.footprint[:t], window.pose_13d[:t], compensate, future)
+
+    @cached_property
+    def motion(self) -> np.ndarray:
+        """(t, 4): every history frame in the current one."""
+        return motions.between(self.footprint[-1], self.footprint)
+
+    @cached_property
+    def step(self) -> np.ndarray:
+        """(4,) float32: the last step of the history, which constant velocity repeats."""
+        return motions.extrapolate(self.footprint, 1)[0].astype(np.float32)
+
+    @cached_property
+    def relative(self) -> np.ndarray:
+        """(t, 13) float32 for the pose encoder."""
+        return relative_poses(self.pose_13d, self.footprint[-1])
+
+    @cached_property
+    def aligned(self) -> list[SparseFrame]:
+        """The history in the current frame; as recorded where motion is not compensated."""
+        if not self.compensate:
+            return list(self.frames)
+        return [align(self.grid, frame, motion) for frame, motion in zip(self.frames, self.motion, strict=True)]
+
+    @cached_property
+    def dense(self) -> np.ndarray:
+        """uint8 (t, X, Y, Z), each in its own frame."""
+        return np.stack([frame.dense(self.grid.shape) for frame in self.frames])

@@ -1,0 +1,94 @@
+"""Occupancy and class of single voxels: only those that may be occupied are ever looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# The warp baseline as a logit: sure enough to stand at first, weak enough to be overruled.
+SKIP_LOGIT = 2.0
+CLASS_SKIP = 4.0
+_EMPTY_LOGIT = -3.0
+
+
+@dataclass(frozen=True)
+class VoxelQuery:
+    """Which voxels of a frame to judge, and what the past says there.
+
+    voxels: (n,) int64 flat. features: (n, f) float32. proposal: (n,) int64 class nearby, 0 none. skip: (n,) bool.
+    step: of the forecast, from 0: the further ahead, the less the past is worth.
+    """
+
+    voxels: Tensor
+    features: Tensor
+    proposal: Tensor
+    skip: Tensor
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class VoxelLogits:
+    """occupied: (n,) logit. classes: (n, classes) logits; that of 'empty' is very low."""
+
+    occupied: Tensor
+    classes: Tensor
+
+
+class VoxelHead(nn.Module):
+    """A perceptron over column features, height, proposal and evidence; class logits by dot product with embeddings.
+
+    Its last layer is zero at first, so that the first forecast is the warp baseline.
+    """
+
+    def __init__(self, height: int, classes: int, features: int, column_dim: int, hidden: int, class_dim: int,
+                 steps: int) -> None:  # fmt: skip
+        super().__init__()
+        self.height = height
+        self.from_column = nn.Conv2d(column_dim, hidden, 1)
+        self.from_features = nn.Linear(features, hidden, bias=False)
+        self.from_height = nn.Parameter(torch.randn(height, hidden) * 0.1)
+        self.from_proposal = nn.Parameter(torch.randn(classes, hidden) * 0.1)
+        self.from_horizon = nn.Parameter(torch.randn(steps, hidden) * 0.1)
+        self.middle = nn.Linear(hidden, hidden)
+        # One last layer per step: doubt about the far future must not wear away what is certain in half a second.
+        self.out_weight = nn.Parameter(torch.zeros(steps, 1 + class_dim, hidden))
+        self.out_bias = nn.Parameter(torch.zeros(steps, 1 + class_dim))
+        self.prior = nn.Conv2d(column_dim, height, 1)
+        nn.init.zeros_(self.prior.weight)
+        nn.init.constant_(self.prior.bias, _EMPTY_LOGIT)
+
+    def project(self, columns: Tensor) -> Tensor:
+        """Column features (1, column_dim, X, Y) -> (X * Y, hidden), once per frame."""
+        return self.from_column(columns)[0].flatten(1).T.contiguous()
+
+    def column_prior(self, columns: Tensor, chosen: Tensor) -> Tensor:
+        """Occupancy logits (m, Z) of columns that no past frame covers. chosen: (m,) int64 flat columns."""
+        picked = columns[0].flatten(1)[:, chosen].T
+        return F.linear(picked, self.prior.weight[:, :, 0, 0], self.prior.bias)
+
+    def forward(self, projected: Tensor, query: VoxelQuery, embedding: Tensor) -> VoxelLogits:
+        """projected: (X * Y, hidden). embedding: (classes, e)."""
+        occupied, described = self.judge(projected, query)
+        return VoxelLogits(occupied, self.name(described, query.proposal, embedding))
+
+    def judge(self, projected: Tensor, query: VoxelQuery) -> tuple[Tensor, Tensor]:
+        """Occupancy logits (n,) and what to name the voxels by, (n, e)."""
+        column = torch.div(query.voxels, self.height, rounding_mode="floor")
+        level = query.voxels - column * self.height
+        # Height, proposal and horizon have few values: one small table of their sums is read once per voxel.
+        table = self.from_proposal[:, None] + self.from_height + self.from_horizon[query.step]
+        h = F.embedding(column, projected) + F.embedding(query.proposal * self.height + level, table.flatten(0, 1))
+        h = torch.addmm(h, query.features, self.from_features.weight.T)
+        out = F.linear(F.relu(self.middle(F.relu(h))), self.out_weight[query.step], self.out_bias[query.step])
+        return out[:, 0] + SKIP_LOGIT * (2.0 * query.skip - 1.0), out[:, 1:]
+
+    @staticmethod
+    def name(described: Tensor, proposal: Tensor, embedding: Tensor) -> Tensor:
+        """Class logits (n, classes) by dot product; the proposal is favoured and 'empty' left out."""
+        classes = described @ embedding.T
+        favour = torch.full_like(classes[:, :1], CLASS_SKIP)
+        classes = classes.scatter_add(1, proposal[:, None], favour)
+        return torch.cat([classes[:, :1] - 1e4, classes[:, 1:]], dim=1)

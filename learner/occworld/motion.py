@@ -1,0 +1,57 @@
+"""Level motions: where one `base_footprint` is in another, as x, y, z in metres and yaw in radians."""
+
+from __future__ import annotations
+
+import numpy as np
+from occ_core.poses import Pose
+
+
+def from_pose(pose: Pose) -> np.ndarray:
+    """(4,) float64 x y z yaw of a level pose."""
+    return np.array([*pose.position, pose.yaw])
+
+
+def compose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(..., 4): b in a's frame, told in the frame that a is in; (a in map), (b in a) -> b in map."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    c, s = np.cos(a[..., 3]), np.sin(a[..., 3])
+    x = a[..., 0] + c * b[..., 0] - s * b[..., 1]
+    y = a[..., 1] + s * b[..., 0] + c * b[..., 1]
+    return np.stack([x, y, a[..., 2] + b[..., 2], wrap(a[..., 3] + b[..., 3])], axis=-1)
+
+
+def inverse(a: np.ndarray) -> np.ndarray:
+    """(..., 4): the parent as seen from the child."""
+    a = np.asarray(a, float)
+    c, s = np.cos(a[..., 3]), np.sin(a[..., 3])
+    x, y = a[..., 0], a[..., 1]
+    return np.stack([-c * x - s * y, s * x - c * y, -a[..., 2], -a[..., 3]], axis=-1)
+
+
+def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(..., 4): b in a's frame, both given in one parent."""
+    return compose(inverse(a), b)
+
+
+def wrap(angle: np.ndarray) -> np.ndarray:
+    """Angles in [-pi, pi)."""
+    return (np.asarray(angle) + np.pi) % (2 * np.pi) - np.pi
+
+
+def extrapolate(history: np.ndarray, steps: int) -> np.ndarray:
+    """Constant velocity and yaw rate: the last step again and again.
+
+    history: (t, 4) poses in one frame, oldest first. Returns (steps, 4) poses in the last history frame.
+    """
+    step = between(history[-2], history[-1]) if len(history) > 1 else np.zeros(4)
+    poses = [step]
+    for _ in range(steps - 1):
+        poses.append(compose(poses[-1], step))
+    return np.array(poses[:steps])
+
+
+def apply(motion: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """points: (n, 3) metres in the child frame. Returns (n, 3) in the parent frame of a (4,) motion."""
+    c, s = np.cos(motion[3]), np.sin(motion[3])
+    x, y, z = np.asarray(points, float).T
+    return np.stack([c * x - s * y + motion[0], s * x + c * y + motion[1], z + motion[2]], axis=1)

@@ -1,0 +1,131 @@
+"""Sessions packed once to sparse memory-mapped arrays, rebuilt when a session's files have changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from occ_core.frame import VehicleState
+from occ_core.session import Session
+from tqdm import tqdm
+
+from occworld.motion import from_pose
+
+PACK_VERSION = 1
+PACK_FOLDER = ".packed"
+
+
+@dataclass(frozen=True)
+class SparseFrame:
+    """Occupied voxels. voxels: (n,) int32 flat, ascending. classes: (n,) uint8. instances: (n,) uint16."""
+
+    voxels: np.ndarray
+    classes: np.ndarray
+    instances: np.ndarray
+
+    @classmethod
+    def from_dense(cls, classes: np.ndarray, instances: np.ndarray | None = None) -> SparseFrame:
+        """classes: uint8 (X, Y, Z); instances: uint16 (X, Y, Z) or None."""
+        flat = np.ascontiguousarray(classes).reshape(-1)
+        voxels = np.flatnonzero(flat).astype(np.int32)
+        ids = np.zeros(len(voxels), np.uint16) if instances is None else instances.reshape(-1)[voxels]
+        return cls(voxels, flat[voxels], ids)
+
+    def dense(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """uint8 (X, Y, Z) class ids."""
+        out = np.zeros(int(np.prod(shape)), np.uint8)
+        out[self.voxels] = self.classes
+        return out.reshape(shape)
+
+
+@dataclass(frozen=True)
+class PackedSession:
+    """Memory-mapped arrays of n frames.
+
+    offsets: (n + 1,) int64 into voxels int32, classes uint8 and instances uint16. observed: (n, ceil(size / 8)) uint8,
+    bits of what LiDAR has seen. footprint: (n, 4) float64 x y z yaw of `base_footprint` in map. pose_13d: (n, 13)
+    float64. stamps: (n,) float64 seconds.
+    """
+
+    name: str
+    agent: str
+    offsets: np.ndarray
+    voxels: np.ndarray
+    classes: np.ndarray
+    instances: np.ndarray
+    observed: np.ndarray
+    footprint: np.ndarray
+    pose_13d: np.ndarray
+    stamps: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.stamps)
+
+    def frame(self, i: int) -> SparseFrame:
+        """The occupied voxels of frame i, from 0."""
+        part = slice(self.offsets[i], self.offsets[i + 1])
+        return SparseFrame(self.voxels[part], self.classes[part], self.instances[part])
+
+    @cached_property
+    def class_counts(self) -> np.ndarray:
+        """(256,) int64: occupied voxels of each class."""
+        return np.bincount(self.classes, minlength=256)
+
+
+_ARRAYS = ("offsets", "voxels", "classes", "instances", "observed", "footprint", "pose_13d", "stamps")
+
+
+def open_packed(session: Session) -> PackedSession:
+    """The packed arrays of a session, packing it first where they are missing or older than its files."""
+    folder = session.folder.parent / PACK_FOLDER / session.name
+    manifest = folder / "manifest.json"
+    current = _fingerprint(session)
+    if not manifest.is_file() or json.loads(manifest.read_text()) != current:
+        _pack(session, folder, current)
+    arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
+    return PackedSession(session.name, session.info.agent, *arrays)
+
+
+def _fingerprint(session: Session) -> dict:
+    stats = []
+    for number in session.numbers:
+        for name in (f"occupancy/{number:06d}_occupancy.npz", f"poses/{number:06d}.json"):
+            stat = os.stat(session.folder / name)
+            stats.append([name, stat.st_size, stat.st_mtime_ns])
+    return {"version": PACK_VERSION, "grid": session.info.grid.to_dict(), "files": stats}
+
+
+def _pack(session: Session, folder: Path, fingerprint: dict) -> None:
+    frames, observed, states = [], [], []
+    for number in tqdm(session.numbers, desc=f"packing {session.name}", unit="frame", leave=False):
+        occupancy = session.occupancy(number)
+        frames.append(SparseFrame.from_dense(occupancy.classes, occupancy.instance))
+        observed.append(np.packbits(occupancy.observed))
+        states.append(session.state(number))
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    for name, array in zip(_ARRAYS, _columns(frames, observed, states, session.info.grid.size), strict=True):
+        np.save(beside / f"{name}.npy", array)
+    (beside / "manifest.json").write_text(json.dumps(fingerprint))
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(beside, folder)
+
+
+def _columns(frames: list[SparseFrame], observed: list, states: list[VehicleState], size: int) -> tuple:
+    counts = [len(frame.voxels) for frame in frames]
+    return (
+        np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64),
+        np.concatenate([f.voxels for f in frames] or [np.zeros(0, np.int32)]),
+        np.concatenate([f.classes for f in frames] or [np.zeros(0, np.uint8)]),
+        np.concatenate([f.instances for f in frames] or [np.zeros(0, np.uint16)]),
+        np.array(observed, np.uint8).reshape(len(frames), -(-size // 8)),
+        np.array([from_pose(state.footprint) for state in states]).reshape(-1, 4),
+        np.array([state.pose_13d for state in states]).reshape(-1, 13),
+        np.array([state.stamp for state in states], float),
+    )

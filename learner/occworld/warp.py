@@ -1,0 +1,61 @@
+"""Voxels from one `base_footprint` frame to another by the nearest neighbour."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from occ_core.grid import VoxelGrid
+
+from occworld import motion as motions
+from occworld.packed import SparseFrame
+
+
+def resample(grid: VoxelGrid, classes: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """A grid as seen from another frame; what the source does not cover is empty.
+
+    classes: uint8 `grid.shape` in the source frame. motion: (4,) the target frame in the source frame. Returns uint8
+    `grid.shape` in the target frame.
+    """
+    out = np.zeros(grid.shape, np.uint8)
+    _resample(classes, np.asarray(motion, float), np.array(grid.lower), np.array(grid.voxel), out)
+    return out
+
+
+def align(grid: VoxelGrid, frame: SparseFrame, motion: np.ndarray) -> SparseFrame:
+    """Move occupied voxels forward into another frame; those that leave the grid are dropped.
+
+    motion: (4,) the source frame in the target frame. Two voxels may fall into one: the first of them stays.
+    """
+    if not np.any(motion):
+        return frame
+    points = grid.centers(np.stack(np.unravel_index(frame.voxels, grid.shape), axis=1))
+    index, inside = grid.index(motions.apply(motion, points))
+    flat = np.ravel_multi_index(tuple(index[inside].T), grid.shape).astype(np.int32)
+    flat, first = np.unique(flat, return_index=True)
+    return SparseFrame(flat, frame.classes[inside][first], frame.instances[inside][first])
+
+
+def covered(grid: VoxelGrid, motion: np.ndarray) -> np.ndarray:
+    """(X, Y) bool: columns of the target frame that lie in the source's grid; motion: the target in the source."""
+    rows, cols = np.meshgrid(np.arange(grid.shape[0]), np.arange(grid.shape[1]), indexing="ij")
+    points = grid.centers(np.stack([rows.ravel(), cols.ravel(), np.zeros(rows.size)], axis=1))
+    points = motions.apply(motion, points)[:, :2]
+    inside = (points >= grid.lower[:2]) & (points < np.array(grid.lower[:2]) + np.multiply(grid.shape, grid.voxel)[:2])
+    return inside.all(axis=1).reshape(grid.shape[:2])
+
+
+@numba.njit(cache=True, parallel=True, nogil=True)
+def _resample(source, motion, lower, voxel, out):
+    nx, ny, nz = out.shape
+    c, s = np.cos(motion[3]), np.sin(motion[3])
+    up = int(np.floor(0.5 + motion[2] / voxel[2]))
+    k_from, k_to = max(0, -up), min(nz, nz - up)
+    for i in numba.prange(nx):
+        x = lower[0] + (i + 0.5) * voxel[0]
+        for j in range(ny):
+            y = lower[1] + (j + 0.5) * voxel[1]
+            a = int(np.floor((c * x - s * y + motion[0] - lower[0]) / voxel[0]))
+            b = int(np.floor((s * x + c * y + motion[1] - lower[1]) / voxel[1]))
+            if 0 <= a < nx and 0 <= b < ny:
+                for k in range(k_from, k_to):
+                    out[i, j, k] = source[a, b, k + up]

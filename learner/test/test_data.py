@@ -1,0 +1,100 @@
+"""Windows, packing, split and config."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL_GRID
+from occ_core.session import Session, SessionError, find_sessions
+from street import write_session
+
+from occworld.config import Config, ConfigError, read_config
+from occworld.dataset import DatasetConfig, GazeboOccWorldDataset
+from occworld.packed import PACK_FOLDER, open_packed
+from occworld.split import split_sessions
+
+CONFIGS = Path(__file__).parents[1] / "config"
+
+
+def test_packed_frames_equal_the_recorded_ones(drives: Path) -> None:
+    session = find_sessions(drives)[0]
+    packed = open_packed(session)
+    for i, number in enumerate(session.numbers):
+        occupancy = session.occupancy(number)
+        assert np.array_equal(packed.frame(i).dense(SMALL_GRID.shape), occupancy.classes)
+        assert np.array_equal(
+            np.unpackbits(packed.observed[i], count=SMALL_GRID.size).astype(bool), occupancy.observed.ravel()
+        )
+        assert np.array_equal(packed.pose_13d[i], session.state(number).pose_13d)
+
+
+def test_a_changed_session_is_packed_again(tmp_path: Path) -> None:
+    folder = write_session(tmp_path, "rover_0", 1, frames=3, grid=SMALL_GRID)
+    assert len(open_packed(Session.open(folder))) == 3
+    (folder / "occupancy/000003_occupancy.npz").unlink()
+    assert len(open_packed(Session.open(folder))) == 2
+    manifest = json.loads((tmp_path / PACK_FOLDER / folder.name / "manifest.json").read_text())
+    assert len(manifest["files"]) == 4
+
+
+def test_a_window_never_spans_a_gap(tmp_path: Path, config: Config) -> None:
+    write_session(tmp_path, "rover_0", 1, frames=24, grid=SMALL_GRID, gap_after=11)
+    windows = GazeboOccWorldDataset(tmp_path, config.data)
+    assert [start for _, start in windows.windows] == [0, 1, 11, 12, 13, 14]
+
+
+def test_short_drives_say_what_to_do(tmp_path: Path, config: Config) -> None:
+    write_session(tmp_path, "rover_0", 1, frames=4, grid=SMALL_GRID)
+    with pytest.raises(SessionError, match="record longer drives"):
+        GazeboOccWorldDataset(tmp_path, config.data)
+
+
+def test_another_grid_is_named(drives: Path) -> None:
+    with pytest.raises(SessionError, match="recorded on another grid"):
+        GazeboOccWorldDataset(drives, DatasetConfig())
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 1.0])
+def test_a_split_never_mixes_sessions_and_holds_out_each_type(drives: Path, seed: int, fraction: float) -> None:
+    sessions = find_sessions(drives)
+    split = split_sessions(sessions, fraction, seed)
+    train, val = {s.name for s in split.train}, {s.name for s in split.val}
+    assert not train & val and train | val == {s.name for s in sessions}
+    for side in (train, val):
+        assert {name.split("_")[0] for name in side} == {"drone", "rover"}
+    assert split == split_sessions(list(reversed(sessions)), fraction, seed)
+
+
+def test_agent_type_filters(drives: Path, config: Config) -> None:
+    windows = GazeboOccWorldDataset(drives, replace(config.data, agent_type="drone"))
+    assert {s.agent for s in windows.sessions} == {"drone_0"}
+
+
+def test_the_shipped_configs_are_read() -> None:
+    for path in CONFIGS.glob("*.py"):
+        config = read_config(path)
+        assert Config.from_json(json.loads(json.dumps(config.to_json())), "round trip") == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model = dict(base_chanel=3)", "unknown key 'model.base_chanel', the nearest is 'model.base_channel'"),
+        ("optimiser = dict(lr=1.0)", "unknown key 'optimiser', the nearest is 'optimizer'"),
+        ("model = dict(patch='4')", "'model.patch' is of type int, got '4'"),
+        ("model = 3", "'model' is a dict of settings"),
+        ("data = dict(agent_type='boat')", "agent_type is 'both', 'drone' or 'rover', got 'boat'"),
+        ("max_epochs = True", "'training.max_epochs' is of type int"),
+        ("data_root = 1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_wrong_config_is_an_error_that_helps(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "config.py"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
+        read_config(path)

@@ -1,0 +1,85 @@
+"""Motions, warps and metrics against brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from occ_core.grid import VoxelGrid
+
+from occworld import motion as motions
+from occworld.evidence import align_history, features
+from occworld.metrics import confusion, score
+from occworld.packed import SparseFrame
+from occworld.warp import align, resample
+
+GRID = VoxelGrid((-4.0, -4.0, -2.0), (4.0, 4.0, 4.0), (0.5, 0.5, 1.0))
+metres = st.floats(-3, 3, allow_nan=False)
+any_motion = st.tuples(metres, metres, metres, st.floats(-3.1, 3.1)).map(np.array)
+
+
+def noise(seed: int) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    return (generator.integers(1, 16, GRID.shape) * (generator.random(GRID.shape) < 0.2)).astype(np.uint8)
+
+
+@given(any_motion, any_motion)
+def test_motions_form_a_group(a: np.ndarray, b: np.ndarray) -> None:
+    assert np.allclose(motions.compose(motions.inverse(a), a), 0, atol=1e-9)
+    points = np.random.default_rng(0).normal(size=(5, 3))
+    assert np.allclose(motions.apply(motions.compose(a, b), points), motions.apply(a, motions.apply(b, points)))
+
+
+@settings(deadline=None, max_examples=40)
+@given(any_motion, st.integers(0, 100))
+def test_the_warp_equals_brute_force(motion: np.ndarray, seed: int) -> None:
+    source = noise(seed)
+    centres = GRID.centers(np.argwhere(np.ones(GRID.shape)))
+    index, inside = GRID.index(motions.apply(motion, centres))
+    expected = np.where(inside, source[tuple(index.T)], 0).reshape(GRID.shape)
+    assert (resample(GRID, source, motion) != expected).mean() < 1e-3  # rounding on faces
+
+
+def test_a_whole_number_of_voxels_is_exact_and_moves_back() -> None:
+    source = noise(1)
+    motion = np.array([1.0, -0.5, 1.0, 0.0])
+    moved = resample(GRID, source, motion)
+    assert np.array_equal(moved[:-2, 1:, :-1], source[2:, :-1, 1:])
+    sparse = align(GRID, SparseFrame.from_dense(source), motions.inverse(motion))
+    assert np.array_equal(sparse.dense(GRID.shape), moved)
+
+
+def test_constant_velocity_continues_a_circle() -> None:
+    step = np.array([2.0, 0.1, 0.0, 0.2])
+    poses = [np.zeros(4)]
+    for _ in range(9):
+        poses.append(motions.compose(poses[-1], step))
+    truth = motions.between(poses[3], np.array(poses[4:]))
+    assert np.allclose(motions.extrapolate(np.array(poses[:4]), 6), truth)
+
+
+@settings(deadline=None, max_examples=20)
+@given(any_motion, st.integers(0, 100))
+def test_evidence_starts_from_the_warp(motion: np.ndarray, seed: int) -> None:
+    frames = np.stack([noise(seed + i) for i in range(2)])
+    relative = np.stack([motions.compose(np.array([0.5, 0, 0, 0]), motion), motion])
+    aligned = align_history(GRID, frames, relative)
+    skip = np.zeros(GRID.size, bool)
+    skip[aligned.candidates[aligned.skip]] = True
+    assert np.array_equal(skip.reshape(GRID.shape), resample(GRID, frames[1], motion) > 0)
+    assert (aligned.proposal > 0).all()
+    found = features(GRID, frames, relative, aligned, aligned.candidates)
+    centre = found[:, 2 * 2 + 13]
+    assert np.array_equal(centre > 0, aligned.warped.reshape(-1)[aligned.candidates] > 0)
+    assert np.abs(found[:, -3:]).max() <= 0.5 + 1e-6
+
+
+def test_scores_of_a_known_case() -> None:
+    truth, prediction = np.zeros(8, np.uint8), np.zeros(8, np.uint8)
+    truth[:4], prediction[2:6] = [1, 1, 9, 9], [1, 9, 9, 9]
+    result = score(confusion(prediction, truth), 0.5)
+    assert result.iou == 2 / 6
+    assert result.per_class == {"building": 0.0, "car": 1 / 4}
+    assert result.dynamic_iou == 1 / 4
+    keep = np.packbits(np.array([1, 1, 1, 1, 0, 0, 0, 0], bool))
+    assert score(confusion(prediction, truth, keep), 0.5).iou == 2 / 4

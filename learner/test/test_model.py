@@ -1,0 +1,196 @@
+"""Parts of the model, and the model as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from occ_core.grid import VoxelGrid
+
+from occworld import baselines
+from occworld import motion as motions
+from occworld.checkpoint import build_model
+from occworld.config import Config
+from occworld.dataset import GazeboOccWorldDataset
+from occworld.metrics import confusion, score
+from occworld.model.flow import advance, true_velocity
+from occworld.model.forecast import forecast
+from occworld.model.losses import class_weights, lovasz_hinge
+from occworld.model.objective import Batch, Objective
+from occworld.model.patchify import SparsePatchify
+from occworld.model.pose import integrate
+from occworld.model.quantizer import VectorQuantizer
+from occworld.model.scene import Scene
+from occworld.model.transformer import OccWorldTransformer, TimeCache
+from occworld.packed import SparseFrame
+
+
+def test_sparse_fold_equals_embedding_fold_and_strided_convolution() -> None:
+    fold = SparsePatchify((8, 12, 5), 16, 3, 4, 7)
+    grids = np.random.default_rng(0).integers(0, 16, (2, 8, 12, 5)).astype(np.uint8)
+    embedded = fold.embedding()[torch.from_numpy(grids).long()]
+    folded = embedded.permute(0, 4, 3, 1, 2).reshape(2, 15, 8, 12)
+    kernel = fold.kernel.permute(4, 0, 1, 2, 3).reshape(7, 15, 4, 4)
+    expected = F.conv2d(folded, kernel, fold.bias, stride=4)
+    assert torch.allclose(fold([SparseFrame.from_dense(g) for g in grids]), expected, atol=1e-5)
+
+
+def test_gradient_passes_straight_through_the_quantizer() -> None:
+    quantizer = VectorQuantizer(8, 4).eval()
+    z = torch.randn(2, 4, 3, 3, requires_grad=True)
+    out = quantizer(z)
+    assert torch.allclose(out.latents, quantizer.codebook[out.codes].permute(0, 3, 1, 2))
+    slope = torch.randn_like(z)
+    (out.latents * slope).sum().backward()
+    assert torch.allclose(z.grad, slope)
+
+
+def test_commitment_is_a_quarter_of_the_codebook_term() -> None:
+    quantizer = VectorQuantizer(8, 4).eval()
+    z = torch.randn(1, 4, 2, 2, requires_grad=True)
+    out = quantizer(z)
+    out.loss.backward()
+    distance = z - quantizer.codebook[out.codes].permute(0, 3, 1, 2)
+    assert torch.allclose(z.grad, 0.25 * 2 * distance.detach() / z.numel(), atol=1e-6)
+
+
+def test_dead_codes_come_back() -> None:
+    quantizer = VectorQuantizer(16, 4, patience=3).train()
+    with torch.no_grad():
+        quantizer.codebook[1:] += 100
+    z = torch.randn(4, 4, 4, 4)
+    first = quantizer(z).use
+    for _ in range(4):
+        last = quantizer(z).use
+    assert first < 0.1 and last > 0.5
+
+
+def _transformer() -> OccWorldTransformer:
+    return OccWorldTransformer((2, 3), 4, 8, 16, 2, layers=2, temporal_layers=2, dropout=0.0, max_frames=6).eval()
+
+
+def test_the_past_does_not_see_the_future() -> None:
+    transformer = _transformer()
+    latents, poses = torch.randn(1, 5, 4, 2, 3), torch.randn(1, 5, 16)
+    before = transformer(latents, poses, TimeCache())
+    latents[:, 3:] += 1
+    poses[:, 3:] += 1
+    after = transformer(latents, poses, TimeCache())
+    assert torch.allclose(before.logits[:, :3], after.logits[:, :3], atol=1e-6)
+    assert torch.allclose(before.pose[:, :3], after.pose[:, :3], atol=1e-6)
+    assert not torch.allclose(before.logits[:, 3], after.logits[:, 3])
+
+
+def test_frame_by_frame_equals_all_at_once() -> None:
+    transformer = _transformer()
+    latents, poses = torch.randn(2, 5, 4, 2, 3), torch.randn(2, 5, 16)
+    whole = transformer(latents, poses, TimeCache())
+    cache = TimeCache()
+    parts = [transformer(latents[:, t : t + 1], poses[:, t : t + 1], cache).logits for t in range(5)]
+    assert torch.allclose(torch.cat(parts, 1), whole.logits, atol=1e-5)
+
+
+def test_steps_chain_as_motions_do() -> None:
+    steps = np.random.default_rng(0).normal(size=(4, 4)) * 0.3
+    pose, expected = np.zeros(4), []
+    for step in steps:
+        pose = motions.compose(pose, step)
+        expected.append(pose)
+    assert np.allclose(integrate(torch.from_numpy(steps[None]))[0].numpy(), expected)
+
+
+def test_lovasz_is_one_minus_iou_at_certain_logits() -> None:
+    truth = torch.tensor([True, True, True, False, False])
+    guess = torch.tensor([True, True, False, True, False])
+    # Hinge errors are 0 where right and 2 where wrong at logits of one: twice the Jaccard loss.
+    assert torch.isclose(lovasz_hinge(2.0 * guess - 1, truth), torch.tensor(2 * (1 - 2 / 4)))
+
+
+def test_a_moving_instance_has_its_velocity_and_arrives() -> None:
+    grid = VoxelGrid((0.0, 0.0, 0.0), (16.0, 16.0, 2.0), (0.5, 0.5, 1.0))
+    frames = []
+    for t in range(3):
+        classes = np.zeros(grid.shape, np.uint8)
+        classes[8 + 2 * t : 12 + 2 * t, 10:13, 0] = 9
+        frames.append(SparseFrame.from_dense(classes, (classes > 0).astype(np.uint16) * 5))
+    voxels, speeds = true_velocity(grid, frames[0], frames[1:], 0.5)
+    assert len(voxels) == 12 and np.allclose(speeds, [2.0, 0, 0])
+    velocity = np.zeros((3, *grid.shape[:2]), np.float32)
+    velocity[0] = 2.0
+    assert np.array_equal(
+        advance(grid, frames[0].dense(grid.shape), frames[0], velocity, 1.0), frames[2].dense(grid.shape)
+    )
+
+
+def test_an_untrained_model_forecasts_the_warp_baseline(config: Config, data: GazeboOccWorldDataset) -> None:
+    model = build_model(config).eval()
+    for index in (0, len(data) // 2, len(data) - 1):
+        window = data[index]
+        result = forecast(model, Scene.of(model.grid, window, True, False))
+        current = window.frames[3].dense(model.grid.shape)
+        # The model steps in float32, which may move a voxel centre over a face.
+        for ours, theirs in zip(
+            result.frames, baselines.warp(model.grid, current, window.footprint[:4], 6), strict=True
+        ):
+            assert (ours.classes != theirs).mean() < 1e-3
+            assert ours.probability.shape == model.grid.shape and ours.probability.dtype == np.float16
+
+
+def test_given_poses_are_used(config: Config, data: GazeboOccWorldDataset) -> None:
+    model = build_model(config).eval()
+    window = data[3]
+    result = forecast(model, Scene.of(model.grid, window, True, True))
+    assert np.allclose(result.motion, window.motion[4:])
+    current = window.frames[3].dense(model.grid.shape)
+    oracle = baselines.warp_oracle(model.grid, current, window.motion[4:])
+    assert np.array_equal(result.frames[5].classes, oracle[5])
+
+
+@pytest.mark.parametrize("compensate", [True, False])
+def test_every_weight_learns_in_one_stage_or_the_other(
+    config: Config, data: GazeboOccWorldDataset, compensate: bool
+) -> None:
+    config = replace(config, model=replace(config.model, motion_compensation=compensate))
+    model = build_model(config)
+    for head in (
+        model.pose_decoder.net[-1].weight,
+        model.flow.out.weight,
+        model.head.prior.weight,
+        model.head.out_weight,
+    ):
+        torch.nn.init.normal_(head, std=0.01)
+    objective = Objective(model, config.training, class_weights(data.class_counts()))
+    for stage in (1, 2):
+        objective(Batch([data[0], data[-1]]), stage).total.backward()
+    unused = {"flow", "head.from_features", "decoder.evidence.weight"} if not compensate else set()
+    for name, weight in model.named_parameters():
+        if not any(name.startswith(prefix) for prefix in unused):
+            assert weight.grad is not None and torch.isfinite(weight.grad).all() and weight.grad.any(), name
+
+
+def test_two_windows_are_learned_far_beyond_the_warp(config: Config, data: GazeboOccWorldDataset) -> None:
+    model = build_model(config)
+    training = replace(config.training, voxel_samples=4096, column_samples=1024, horizons_per_step=6)
+    objective = Objective(model, training, class_weights(data.class_counts()))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    windows = [data[0], data[-1]]
+    for step in range(150):
+        optimizer.param_groups[0]["lr"] = 1e-2 * min(1.0, (150 - step) / 75)
+        loss = objective(Batch(windows), 2).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    ours, theirs = np.zeros((16, 16), np.int64), np.zeros((16, 16), np.int64)
+    for window in windows:
+        result = forecast(model, Scene.of(model.grid, window, True, False))
+        warp = baselines.warp(model.grid, window.frames[3].dense(model.grid.shape), window.footprint[:4], 6)
+        for step in range(6):
+            truth = window.frames[4 + step].dense(model.grid.shape)
+            ours += confusion(result.frames[step].classes, truth)
+            theirs += confusion(warp[step], truth)
+    assert score(ours, 0).iou > 0.8, score(ours, 0)
+    assert score(ours, 0).iou > score(theirs, 0).iou + 0.15, score(theirs, 0)

@@ -1,0 +1,1 @@
+"""What the street looks like three seconds from now, live."""

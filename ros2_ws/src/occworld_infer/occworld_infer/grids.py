@@ -1,0 +1,45 @@
+"""Occupancy grids as point clouds and markers, in the frame they are shown in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from occ_core.classes import COLOURS
+from occ_core.grid import VoxelGrid
+
+GRID_POINT = np.dtype(
+    [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("label", "u1"), ("horizon", "<f4"), ("probability", "<f4")]
+)
+
+
+def grid_points(
+    grid: VoxelGrid, classes: np.ndarray, horizon: float, probability: np.ndarray | None = None
+) -> np.ndarray:
+    """Occupied voxels as (n,) GRID_POINT: centres in the grid's own frame, class, seconds ahead, probability.
+
+    classes: uint8 `grid.shape`. probability: float `grid.shape`, 1 where it is not given.
+    """
+    cells = np.argwhere(classes > 0)
+    where = tuple(cells.T)
+    points = np.zeros(len(cells), GRID_POINT)
+    points["x"], points["y"], points["z"] = grid.centers(cells).T
+    points["label"] = classes[where]
+    points["horizon"] = horizon
+    points["probability"] = 1.0 if probability is None else probability[where]
+    return points
+
+
+def moved(points: np.ndarray, x: float, y: float, z: float, yaw: float) -> np.ndarray:
+    """Points carried from a footprint at (x, y, z, yaw) into the frame that this pose is given in."""
+    out = points.copy()
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    out["x"] = cos * points["x"] - sin * points["y"] + x
+    out["y"] = sin * points["x"] + cos * points["y"] + y
+    out["z"] = points["z"] + z
+    return out
+
+
+def colours(labels: np.ndarray, horizon: float, last: float) -> np.ndarray:
+    """(n, 4) float32 RGBA 0-1 by class, more transparent further ahead."""
+    alpha = np.full((len(labels), 1), 0.85 - 0.65 * horizon / last, dtype=np.float32)
+    return np.concatenate([COLOURS[labels].astype(np.float32) / 255.0, alpha], axis=1)
