@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from occ_core.session import SessionError
 
+from occ_core.session import SessionError
 from occworld.checkpoint import Checkpoint, CheckpointError
 from occworld.config import ConfigError
 from occworld.dataset import GazeboOccWorldDataset

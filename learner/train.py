@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from occ_core.session import SessionError
-
 from occworld.checkpoint import Checkpoint, CheckpointError
 from occworld.config import ConfigError, read_config, with_overrides
 from occworld.dataset import GazeboOccWorldDataset

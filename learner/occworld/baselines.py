@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from occ_core.grid import VoxelGrid
 
+from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.warp import resample
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from occ_core.classes import NAMES
 
+from occ_core.classes import NAMES
 from occworld.config import Config
 from occworld.model.occworld import OccWorld
 

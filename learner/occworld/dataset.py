@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from torch.utils.data import Dataset
+
 from occ_core.classes import NUM_CLASSES
 from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES, HISTORY_FRAMES, TOKYO_GRID, VoxelGrid
 from occ_core.session import Session, SessionError, find_sessions
-from torch.utils.data import Dataset
-
 from occworld import motion as motions
 from occworld.packed import PackedSession, SparseFrame, open_packed
 from occworld.split import agent_type, split_sessions

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+
 from occ_core.classes import DYNAMIC_IDS, NUM_CLASSES
 from occ_core.grid import VoxelGrid
-
 from occworld.packed import SparseFrame
 
 NEIGHBOURS = 27

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from occ_core.frame import VehicleState
 from occ_core.grid import TOKYO_GRID, VoxelGrid
 from occ_core.poses import Pose
-
 from occworld import motion as motions
 from occworld.checkpoint import Checkpoint, CheckpointError
 from occworld.model.forecast import forecast

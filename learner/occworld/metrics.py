@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numba
 import numpy as np
+
 from occ_core.classes import DYNAMIC_IDS, NAMES, NUM_CLASSES
 
 

@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from occ_core.frame import VehicleState
-from occ_core.session import Session
 from tqdm import tqdm
 
+from occ_core.frame import VehicleState
+from occ_core.session import Session
 from occworld.motion import from_pose
 
 PACK_VERSION = 1

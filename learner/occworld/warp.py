@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from occ_core.grid import VoxelGrid
 
+from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.packed import SparseFrame
 

@@ -12,9 +12,9 @@ import torch
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
-from occ_core.grid import VoxelGrid  # noqa: E402
 from street import write_session  # noqa: E402
 
+from occ_core.grid import VoxelGrid  # noqa: E402
 from occworld.config import Config, ModelConfig, TrainingConfig  # noqa: E402
 from occworld.dataset import DatasetConfig, GazeboOccWorldDataset  # noqa: E402
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+
 from occ_core.actors import BOX_FACES, Actor
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SMALL_GRID
-from occ_core.session import Session, SessionError, find_sessions
 from street import write_session
 
+from occ_core.session import Session, SessionError, find_sessions
 from occworld.config import Config, ConfigError, read_config
 from occworld.dataset import DatasetConfig, GazeboOccWorldDataset
 from occworld.packed import PACK_FOLDER, open_packed

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from occ_core.grid import VoxelGrid
 
+from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.evidence import align_history, features
 from occworld.metrics import confusion, score

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from occ_core.grid import VoxelGrid
 
+from occ_core.grid import VoxelGrid
 from occworld import baselines
 from occworld import motion as motions
 from occworld.checkpoint import build_model

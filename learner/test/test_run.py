@@ -7,14 +7,14 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
+import eval as evaluation_command
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL_GRID
-from occ_core.session import find_sessions
-
-import eval as evaluation_command
 import train as training_command
+from conftest import SMALL_GRID
+
+from occ_core.session import find_sessions
 from occworld.checkpoint import Checkpoint, CheckpointError
 from occworld.config import Config
 from occworld.forecaster import Forecaster

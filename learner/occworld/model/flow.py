@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from occ_core.classes import DYNAMIC_IDS
-from occ_core.grid import VoxelGrid
 from torch import Tensor, nn
 
+from occ_core.classes import DYNAMIC_IDS
+from occ_core.grid import VoxelGrid
 from occworld.packed import SparseFrame
 
 _STRIDE = 2

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from occ_core.classes import DYNAMIC_IDS
 from torch import Tensor, nn
 
+from occ_core.classes import DYNAMIC_IDS
 from occworld import motion as motions
 from occworld.config import TrainingConfig
 from occworld.dataset import Window

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from einops import rearrange
-from occ_core.classes import NUM_CLASSES
-from occ_core.grid import VoxelGrid
 from torch import Tensor, nn
 
+from occ_core.classes import NUM_CLASSES
+from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.config import ModelConfig
 from occworld.evidence import Aligned, align_history, feature_count

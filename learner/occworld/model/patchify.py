@@ -46,7 +46,7 @@ class SparsePatchify(nn.Module):
 
     def index(self, frames: list[SparseFrame]) -> PatchIndex:
         """Where the voxels of some frames stand in the table, grouped by patch."""
-        nx, ny, nz = self.shape
+        _nx, ny, nz = self.shape
         h, w = self.size
         p = self.patch
         rows, patches = [], []

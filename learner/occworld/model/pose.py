@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from occ_core.poses import Pose
 from torch import Tensor, nn
+
+from occ_core.poses import Pose
 
 POSE_DIM = 13
 STEP_DIM = 4

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from occ_core.grid import VoxelGrid
 from torch import Tensor
+
+from occ_core.grid import VoxelGrid
 
 
 def resample_latents(latents: Tensor, motions: np.ndarray, grid: VoxelGrid) -> Tensor:
@@ -14,7 +15,7 @@ def resample_latents(latents: Tensor, motions: np.ndarray, grid: VoxelGrid) -> T
 
     Returns (n, d, h, w) in the target frames, zero where the source does not reach.
     """
-    n, _, h, w = latents.shape
+    _n, _, h, w = latents.shape
     low, high = np.array(grid.lower[:2]), np.array(grid.lower[:2]) + np.multiply(grid.shape, grid.voxel)[:2]
     x = low[0] + (np.arange(h) + 0.5) / h * (high[0] - low[0])
     y = low[1] + (np.arange(w) + 0.5) / w * (high[1] - low[1])

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from occ_core.grid import VoxelGrid
 
+from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.dataset import Window
 from occworld.model.pose import relative_poses

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from occ_core.classes import NUM_CLASSES
-from occ_core.grid import VoxelGrid
 from torch import nn
 
+from occ_core.classes import NUM_CLASSES
+from occ_core.grid import VoxelGrid
 from occworld.config import ModelConfig
 from occworld.model.encoder import Encoder2D
 from occworld.model.patchify import SparsePatchify

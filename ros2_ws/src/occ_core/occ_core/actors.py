@@ -46,7 +46,7 @@ BOX_FACES = np.array(
 
 
 def owners(points: np.ndarray, actors: list[Actor]) -> np.ndarray:
-    """Whose box each point lies in, margin included. points: (n, 3) metres, map. Returns (n,) uint16, 0 for nobody's."""
+    """Whose box each point lies in, margin included: (n,) uint16 instances, 0 for nobody's. points: (n, 3) m, map."""
     owner = np.zeros(len(points), dtype=np.uint16)
     if actors:
         _assign(

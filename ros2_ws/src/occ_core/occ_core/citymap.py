@@ -42,9 +42,7 @@ class CityMap:
 
     def save(self, city: Path) -> None:
         """Write the semantic mesh into an imported city's folder."""
-        np.savez_compressed(
-            Path(city) / SEMANTIC_MESH, vertices=self.vertices, faces=self.faces, classes=self.classes
-        )
+        np.savez_compressed(Path(city) / SEMANTIC_MESH, vertices=self.vertices, faces=self.faces, classes=self.classes)
 
     @cached_property
     def triangles(self) -> np.ndarray:

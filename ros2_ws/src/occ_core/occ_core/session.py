@@ -28,7 +28,11 @@ class SessionError(Exception):
 
 @dataclass(frozen=True)
 class SessionInfo:
-    """What `session.json` says. frame_period: seconds. sensors: extrinsics by sensor name. occupancy: how the grids were made."""
+    """What `session.json` says.
+
+    frame_period: seconds. sensors: extrinsics by link name. occupancy: how the grids were made. seed: of the
+    simulation, None where there was none.
+    """
 
     agent: str
     grid: VoxelGrid
@@ -48,7 +52,9 @@ class SessionInfo:
     def from_json(cls, data: dict, where: Path) -> SessionInfo:
         """Read what `to_json` wrote; SessionError for another version or class table."""
         if data.get("format_version") != FORMAT_VERSION:
-            raise SessionError(f"{where}: format version {data.get('format_version')}, this code reads {FORMAT_VERSION}")
+            raise SessionError(
+                f"{where}: format version {data.get('format_version')}, this code reads {FORMAT_VERSION}"
+            )
         if tuple(data.get("classes", ())) != NAMES:
             raise SessionError(f"{where}: recorded with another class table: {data.get('classes')}")
         fields = {key: data[key] for key in cls.__dataclass_fields__ if key in data and key != "grid"}
@@ -126,7 +132,9 @@ class Session:
         except json.JSONDecodeError as error:
             raise SessionError(f"{where}: not JSON, {error}") from error
         stems = {path.name[:6] for path in (folder / "occupancy").glob("[0-9]*_occupancy.npz")}
-        whole = [s for s in stems if (folder / f"poses/{s}.json").exists() and (folder / f"lidar/{s}_LIDAR.npy").exists()]
+        whole = [
+            s for s in stems if (folder / f"poses/{s}.json").exists() and (folder / f"lidar/{s}_LIDAR.npy").exists()
+        ]
         return cls(folder, info, tuple(sorted(int(stem) for stem in whole)))
 
     @cached_property

@@ -1,1 +1,1 @@
-"""ROS plumbing that the nodes share: quality of service, parameters, messages to and from plain data, start and stop."""
+"""ROS plumbing that the nodes share: quality of service, parameters, messages from and to plain data, start, stop."""

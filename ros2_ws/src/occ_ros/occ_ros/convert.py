@@ -85,7 +85,9 @@ def from_cloud(message: PointCloud2) -> np.ndarray:
     dtype = np.dtype(
         {
             "names": [field.name for field in message.fields],
-            "formats": [_DTYPES[field.datatype].newbyteorder(">" if message.is_bigendian else "<") for field in message.fields],
+            "formats": [
+                _DTYPES[field.datatype].newbyteorder(">" if message.is_bigendian else "<") for field in message.fields
+            ],
             "offsets": [field.offset for field in message.fields],
             "itemsize": message.point_step,
         }

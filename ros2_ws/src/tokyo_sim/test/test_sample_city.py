@@ -61,7 +61,9 @@ def rings_of(polygon: etree._Element) -> list[np.ndarray]:
 def open_edges(rings: list[np.ndarray]) -> int:
     """Directed edges of closed rings that have no partner in the opposite direction."""
     edges = Counter(
-        (tuple(start), tuple(end)) for ring in rings for start, end in zip(ring.tolist(), ring[1:].tolist())
+        (tuple(start), tuple(end))
+        for ring in rings
+        for start, end in zip(ring.tolist(), ring[1:].tolist(), strict=False)
     )
     return sum(edges[edge[::-1]] != count or count != 1 for edge, count in edges.items())
 
@@ -162,10 +164,14 @@ def test_a_city_larger_than_its_mesh_is_divided(tmp_path):
 def test_written_building_solids_are_closed_planar_and_face_out(documents):
     named = find(documents["bldg"], "//gml:Polygon[@gml:id]")
     polygons = {polygon.get(f"{{{NAMESPACES['gml']}}}id"): polygon for polygon in named}
-    lod1 = [[ring for polygon in find(solid, ".//gml:Polygon") for ring in rings_of(polygon)]
-            for solid in find(documents["bldg"], "//bldg:lod1Solid")]
-    lod2 = [[ring for href in find(solid, ".//@xlink:href") for ring in rings_of(polygons[href[1:]])]
-            for solid in find(documents["bldg"], "//bldg:lod2Solid")]
+    lod1 = [
+        [ring for polygon in find(solid, ".//gml:Polygon") for ring in rings_of(polygon)]
+        for solid in find(documents["bldg"], "//bldg:lod1Solid")
+    ]
+    lod2 = [
+        [ring for href in find(solid, ".//@xlink:href") for ring in rings_of(polygons[href[1:]])]
+        for solid in find(documents["bldg"], "//bldg:lod2Solid")
+    ]
     buildings = find(documents["bldg"], "//bldg:Building")
     assert len(lod1) == len(buildings)
     assert 0.6 < len(lod2) / len(buildings) < 0.8
@@ -179,14 +185,21 @@ def test_written_building_solids_are_closed_planar_and_face_out(documents):
 
 
 @given(
-    length=st.floats(3, 40), width=st.floats(3, 40), heading=st.floats(-3.1, 3.1),
-    eaves=st.floats(2, 20), rise=st.floats(0.3, 5),
+    length=st.floats(3, 40),
+    width=st.floats(3, 40),
+    heading=st.floats(-3.1, 3.1),
+    eaves=st.floats(2, 20),
+    rise=st.floats(0.3, 5),
 )
 def test_every_kind_of_roof_closes_over_any_rectangle(length, width, heading, eaves, rise):
     ring = rectangle(np.array([3.0, -2.0]), direction(heading), length, width)
     shrunk = rectangle(np.array([3.0, -2.0]), direction(heading), length - 0.5, width - 0.5)
-    roofs = [gable(ring, 0.0, eaves, eaves + rise), shed(ring, 0.0, eaves, eaves + rise),
-             pyramid(ring, 0.0, eaves, eaves + rise), terraced(0.0, [(ring, eaves + rise), (shrunk, eaves)])]
+    roofs = [
+        gable(ring, 0.0, eaves, eaves + rise),
+        shed(ring, 0.0, eaves, eaves + rise),
+        pyramid(ring, 0.0, eaves, eaves + rise),
+        terraced(0.0, [(ring, eaves + rise), (shrunk, eaves)]),
+    ]
     if abs(length - width) > 0.01:
         roofs.append(hip(ring, 0.0, eaves, eaves + rise))
     for solid in roofs:
@@ -227,8 +240,11 @@ def test_only_trees_overhang_carriageways_below_the_clearance_of_lorries(city):
     carriageways = city.roads.carriageways
     shapely.prepare(carriageways)
     for furniture in city.furniture:
-        low = [face.ring[:, :2] for face in furniture.faces
-               if face.ring[:, 2].min() < city.terrain.height(face.ring).min() + 4.5]
+        low = [
+            face.ring[:, :2]
+            for face in furniture.faces
+            if face.ring[:, 2].min() < city.terrain.height(face.ring).min() + 4.5
+        ]
         assert not carriageways.intersects(MultiPoint(np.concatenate(low)).convex_hull)
     assert not any(carriageways.contains(shapely.Point(tree.foot[:2])) for tree in city.trees)
 

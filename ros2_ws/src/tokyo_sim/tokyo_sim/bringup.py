@@ -41,9 +41,7 @@ class Arguments:
     rover_speed: float = _argument(4.0, "metres per second")
     record: bool = _argument(False, "record sessions of every robot")
     output: str = _argument("data/tokyo_gazebo", "folder that recorded sessions go to")
-    occupancy: str = _argument(
-        "accumulated", "how recorded grids are made", "lidar", "accumulated", "ground_truth"
-    )
+    occupancy: str = _argument("accumulated", "how recorded grids are made", "lidar", "accumulated", "ground_truth")
     session_seconds: float = _argument(0.0, "start a new session after so many seconds; 0: never")
     predict: str = _argument("", "checkpoint to forecast with; empty: no forecast")
     device: str = _argument("auto", "where the forecast is computed", "auto", "cpu", "cuda")
@@ -102,7 +100,12 @@ def nodes(args: Arguments) -> list[NodeSpec]:
         predicting = {"checkpoint": str(Path(args.predict).resolve()), "device": args.device, "robots": args.robots}
         specs.append(
             NodeSpec(
-                "occworld_infer", "inference", "occworld_infer.nodes.inference", "inference", "", city | clock | predicting
+                "occworld_infer",
+                "inference",
+                "occworld_infer.nodes.inference",
+                "inference",
+                "",
+                city | clock | predicting,
             )
         )
     return specs

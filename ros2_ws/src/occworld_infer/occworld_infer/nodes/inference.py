@@ -139,7 +139,7 @@ class RobotForecast:
         return message
 
     def _marker_message(self, clouds: list[np.ndarray], horizons: tuple[float, ...], stamp: float) -> MarkerArray:
-        """Moving things at every horizon, as cubes; the static city stays in the cloud, or markers would be megabytes."""
+        """Moving things at every horizon, as cubes; the static city stays in the cloud: as markers it is megabytes."""
         markers = []
         for number, (cloud, horizon) in enumerate(zip(clouds, horizons, strict=True)):
             chosen = cloud[np.isin(cloud["label"], DYNAMIC_IDS)]

@@ -65,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     record.set_defaults(handler=_record)
 
     sessions = verbs.add_parser("sessions", help="list the recorded sessions of a folder")
-    sessions.add_argument("root", nargs="?", type=Path, default=Path("data/tokyo_gazebo"), help="(default: %(default)s)")
+    sessions.add_argument(
+        "root", nargs="?", type=Path, default=Path("data/tokyo_gazebo"), help="(default: %(default)s)"
+    )
     sessions.set_defaults(handler=_sessions)
 
     demo = verbs.add_parser("demo", help="the whole loop: city, recording, training, evaluation, live forecast, report")

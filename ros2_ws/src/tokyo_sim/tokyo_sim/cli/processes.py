@@ -15,6 +15,7 @@ from types import TracebackType
 import yaml
 
 from tokyo_sim.bringup import Arguments, NodeSpec, nodes
+from tokyo_sim.resources import share
 
 _GRACE_S = 20.0
 
@@ -36,7 +37,9 @@ class NodeProcesses:
             for number, spec in enumerate(self._specs):
                 command = self._command(number, spec)
                 # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
-                process = subprocess.Popen(command, start_new_session=True, stdout=output, stderr=output)
+                process = subprocess.Popen(
+                    command, start_new_session=True, stdout=output, stderr=output, env=node_environment()
+                )
                 self._running.append((spec, process))
         finally:
             if output:
@@ -76,6 +79,19 @@ class NodeProcesses:
         self._folder.cleanup()
 
 
+def node_environment() -> dict[str, str]:
+    """This environment, with shared memory large enough for sensor data and threads that do not spin.
+
+    What the user has set stays as it is.
+    """
+    defaults = {
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(share("config", "fastdds.xml")),
+        # Waiting threads that spin take the cores from the other nodes.
+        "OMP_WAIT_POLICY": "passive",
+    }
+    return defaults | dict(os.environ)
+
+
 def _stop(process: subprocess.Popen) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
@@ -100,7 +116,9 @@ class _terminate_as_interrupt:
 def run_until_stopped(args: Arguments, duration: float) -> int:
     """`tokyo up`. duration: simulated seconds, 0 for ever."""
     if args.simulator == "gazebo":
-        raise ValueError("`tokyo up` runs the embedded engine; for Gazebo: ros2 launch tokyo_sim city.launch.py sim:=gazebo")
+        raise ValueError(
+            "`tokyo up` runs the embedded engine; for Gazebo: ros2 launch tokyo_sim city.launch.py sim:=gazebo"
+        )
     if not Path(args.city).is_dir():
         raise FileNotFoundError(f"no imported city in {args.city}: run `tokyo city` first")
     with NodeProcesses(nodes(args)) as processes:

@@ -8,15 +8,19 @@ import moderngl
 import numpy as np
 
 from occ_core.citymap import CityMap
+from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from tokyo_sim.engine import shaders
-from tokyo_sim.engine.culling import chunked
+from tokyo_sim.engine.culling import Chunks, chunked
 from tokyo_sim.engine.meshes import city_vertices
 from tokyo_sim.engine.robot import CameraSpec
 
 TO_SUN = np.array([0.45, -0.35, 0.82]) / np.linalg.norm([0.45, -0.35, 0.82])
 _LAYOUT = ("3f 3f 3f 1f", "position", "normal", "colour", "semantic")
 _SHADOW_PIXELS = 4096
+# Trees, poles and lamps are half of a city's triangles, and a few pixels each when they are far away.
+_SMALL_CLASSES, _SMALL_M = (Semantic.VEGETATION, Semantic.FURNITURE), 8.0
+_CLASS_COLUMN = 9
 # OpenGL cameras look along -z with y up; optical frames along +z with y down (REP 103).
 _OPTICAL_TO_GL = np.diag([1.0, -1.0, -1.0, 1.0])
 
@@ -51,8 +55,10 @@ class CameraRenderer:
         self._program = self._context.program(shaders.VERTEX, shaders.FRAGMENT)
         self._sky_program = self._context.program(shaders.SKY_VERTEX, shaders.SKY_FRAGMENT)
         self._sky = self._context.vertex_array(self._sky_program, [])
-        vertices, self._chunks = chunked(city_vertices(city))
-        self._city = self._upload(vertices)
+        vertices = city_vertices(city)
+        small = np.isin(vertices[:, _CLASS_COLUMN], _SMALL_CLASSES)
+        parts = ((vertices[~small], np.inf), (vertices[small], _SMALL_M))
+        self._city = [self._upload_chunks(part, size) for part, size in parts if len(part)]
         self._movables: dict[str, moderngl.VertexArray] = {}
         self._targets: dict[tuple[int, int], tuple[moderngl.Framebuffer, moderngl.Framebuffer]] = {}
         self._sun_projection = _sun_projection(vertices[:, :3])
@@ -66,6 +72,10 @@ class CameraRenderer:
     def _upload(self, vertices: np.ndarray) -> moderngl.VertexArray:
         buffer = self._context.buffer(np.ascontiguousarray(vertices, dtype=np.float32).tobytes())
         return self._context.vertex_array(self._program, [(buffer, *_LAYOUT)])
+
+    def _upload_chunks(self, vertices: np.ndarray, size: float) -> tuple[moderngl.VertexArray, Chunks]:
+        ordered, chunks = chunked(vertices, size)
+        return self._upload(ordered), chunks
 
     def _draw_shadow(self, points: np.ndarray) -> moderngl.Texture:
         """Depth of the static city from the sun, once."""
@@ -99,8 +109,9 @@ class CameraRenderer:
         self._program["eye"].value = tuple(optical.position)
         self._program["to_sun"].value = tuple(TO_SUN)
         self._program["model"].write(_column_major(np.eye(4)))
-        for first, count in self._chunks.visible(projection):
-            self._city.render(first=first, vertices=count)
+        for array, chunks in self._city:
+            for first, count in chunks.visible(projection, spec.focal):
+                array.render(first=first, vertices=count)
         for movable in movables:
             if movable.key not in self._movables:
                 self._movables[movable.key] = self._upload(movable.vertices)

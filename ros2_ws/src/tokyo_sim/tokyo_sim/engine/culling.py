@@ -8,28 +8,41 @@ from dataclasses import dataclass
 import numpy as np
 
 _CELL_M = 48.0
+_LEAST_PIXELS = 12.0
 
 
 @dataclass(frozen=True)
 class Chunks:
-    """Parts of a vertex buffer. starts: (k + 1,) first vertex of each part; corners: (k, 8, 4) its box, homogeneous."""
+    """Parts of a vertex buffer. starts: (k + 1,) first vertex of each part; corners: (k, 8, 4) its box, homogeneous.
+
+    size: metres of the things in it; a view leaves out parts where they would be smaller than some pixels.
+    """
 
     starts: np.ndarray
     corners: np.ndarray
+    size: float
 
-    def visible(self, projection: np.ndarray) -> Iterator[tuple[int, int]]:
-        """(first vertex, count) of runs of parts whose boxes touch the frustum of a clip matrix (4, 4)."""
+    def visible(self, projection: np.ndarray, focal: float) -> Iterator[tuple[int, int]]:
+        """(first vertex, count) of runs of parts whose boxes touch the frustum of a clip matrix (4, 4).
+
+        focal: pixels.
+        """
         clip = self.corners @ projection.T
         w = clip[:, :, 3:]
         outside = (clip[:, :, :3] > w).all(axis=1) | (clip[:, :, :3] < -w).all(axis=1)
-        seen = np.concatenate([[False], ~outside.any(axis=1), [False]])
+        # The clip coordinate w is the depth in metres.
+        near_enough = w[:, :, 0].min(axis=1) < focal * self.size / _LEAST_PIXELS
+        seen = np.concatenate([[False], ~outside.any(axis=1) & near_enough, [False]])
         edges = np.flatnonzero(np.diff(seen.astype(np.int8)))
         for begin, end in zip(edges[::2], edges[1::2], strict=True):
             yield int(self.starts[begin]), int(self.starts[end] - self.starts[begin])
 
 
-def chunked(vertices: np.ndarray) -> tuple[np.ndarray, Chunks]:
-    """Sort triangles into square columns. vertices: (3 n, c), positions first. Returns them in order, and the parts."""
+def chunked(vertices: np.ndarray, size: float) -> tuple[np.ndarray, Chunks]:
+    """Sort triangles into square columns. vertices: (3 n, c), positions first; size: as in Chunks.
+
+    Returns the vertices in order, and the parts.
+    """
     triangles = vertices.reshape(-1, 3, vertices.shape[1])
     cell = np.floor(triangles[:, :, :2].mean(axis=1) / _CELL_M).astype(np.int64)
     order = np.lexsort((cell[:, 1], cell[:, 0]))
@@ -41,4 +54,4 @@ def chunked(vertices: np.ndarray) -> tuple[np.ndarray, Chunks]:
     picks = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=bool)
     corners = np.where(picks[None], high[:, None], low[:, None])
     homogeneous = np.concatenate([corners, np.ones((*corners.shape[:2], 1))], axis=2)
-    return triangles.reshape(vertices.shape), Chunks(np.append(starts, len(triangles)) * 3, homogeneous)
+    return triangles.reshape(vertices.shape), Chunks(np.append(starts, len(triangles)) * 3, homogeneous, size)

@@ -57,7 +57,9 @@ class LidarCaster:
             labels = np.repeat([actor.semantic for actor in near], len(BOX_FACES)).astype(np.uint8)
             moving = _hits(scene, origins, world, labels)
             closer = moving[0] < ranges
-            ranges, cosine, classes = (np.where(closer, b, a) for a, b in zip((ranges, cosine, classes), moving))
+            ranges, cosine, classes = (
+                np.where(closer, b, a) for a, b in zip((ranges, cosine, classes), moving, strict=False)
+            )
             del keep_alive
         seen = (ranges >= spec.range_min) & (ranges <= spec.range_max)
         noisy = ranges + rng.normal(0.0, spec.noise_stddev, len(ranges)).astype(np.float32)

@@ -131,7 +131,11 @@ def _add_ground_patch(spec: mujoco.MjSpec, name: str, bit: int) -> None:
     )
     # A mocap body may move without being simulated; geoms of the world body may not.
     spec.worldbody.add_body(name=f"{name}/ground", mocap=True).add_geom(
-        name=f"{name}/ground", type=mujoco.mjtGeom.mjGEOM_HFIELD, hfieldname=f"{name}/ground", contype=bit, conaffinity=0
+        name=f"{name}/ground",
+        type=mujoco.mjtGeom.mjGEOM_HFIELD,
+        hfieldname=f"{name}/ground",
+        contype=bit,
+        conaffinity=0,
     )
 
 

@@ -24,7 +24,9 @@ def spawn_poses(
     places = _street_places(streets, rng) if streets.edges else _open_places(city, obstacles, rng)
     poses: list[Pose] = []
     for robot in robots:
-        pose = next((p for p in (_pose(robot, place, city) for place in places) if _free(p, robot, poses, obstacles)), None)
+        pose = next(
+            (p for p in (_pose(robot, place, city) for place in places) if _free(p, robot, poses, obstacles)), None
+        )
         if pose is None:
             raise ValueError(f"no free place to spawn {robot.name}: {len(poses)} robots are in this city already")
         poses.append(pose)

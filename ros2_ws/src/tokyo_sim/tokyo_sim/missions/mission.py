@@ -80,6 +80,10 @@ def free_ahead(pose: Pose, actors: list[Actor]) -> float:
     for actor in actors:
         local = pose.rotation.T @ (actor.pose.position - pose.position)
         reach = max(actor.size[:2]) / 2
-        if 0 < local[0] < _LOOK_AHEAD_FOR_ACTORS_M + reach and abs(local[1]) < 0.5 + min(actor.size[:2]) / 2 and abs(local[2]) < 4:
+        if (
+            0 < local[0] < _LOOK_AHEAD_FOR_ACTORS_M + reach
+            and abs(local[1]) < 0.5 + min(actor.size[:2]) / 2
+            and abs(local[2]) < 4
+        ):
             nearest = min(nearest, local[0] - reach - 0.6)
     return float(nearest)

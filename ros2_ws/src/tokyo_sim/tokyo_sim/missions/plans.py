@@ -61,9 +61,10 @@ def survey(city: CityMap, obstacles: ObstacleMap, start: np.ndarray, height: flo
     xy = (built if len(built) else city.triangles)[:, :, :2].reshape(-1, 2)
     # A few outliers should not make the survey fly over fields: the middle 96 per cent.
     (x0, y0), (x1, y1) = np.percentile(xy, [2, 98], axis=0)
-    corners, forward = [], True
+    corners: list[np.ndarray] = []
+    forward = True
     for x in np.arange(x0, x1 + 1, _SURVEY_SPACING_M):
-        leg = [(x, y) for y in np.linspace(y0, y1, max(int((y1 - y0) / 40), 2))]
+        leg = [np.array([x, y]) for y in np.linspace(y0, y1, max(int((y1 - y0) / 40), 2))]
         corners.extend(leg if forward else leg[::-1])
         forward = not forward
     nearest = int(np.argmin(np.linalg.norm(np.array(corners) - start[:2], axis=1)))
@@ -74,7 +75,9 @@ def orbit(obstacles: ObstacleMap, start: np.ndarray, centre: np.ndarray, radius:
     """A circle about a point of interest, round what stands higher. (n, 2) metres in map."""
     begin = np.arctan2(*(start[:2] - centre[:2])[::-1])
     angles = begin + np.linspace(0, 2 * np.pi, 25)
-    return through(obstacles, [start[:2], *(centre[:2] + radius * np.column_stack([np.cos(angles), np.sin(angles)]))], height)
+    return through(
+        obstacles, [start[:2], *(centre[:2] + radius * np.column_stack([np.cos(angles), np.sin(angles)]))], height
+    )
 
 
 def read_waypoints(path: Path) -> np.ndarray:

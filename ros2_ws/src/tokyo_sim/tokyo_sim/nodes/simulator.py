@@ -52,7 +52,9 @@ class SimulatorNode(Node):
         )
         self._camera_ticks = round(1 / (rate * TICK_S)) if rate > 0 else 0
         if rate > 0 and self._camera_ticks % _SWEEP_TICKS:
-            raise ValueError(f"parameter 'camera_rate' is {rate:g} Hz: images come with sweeps, at 10 Hz over a whole number")
+            raise ValueError(
+                f"parameter 'camera_rate' is {rate:g} Hz: images come with sweeps, at 10 Hz over a whole number"
+            )
         self._factor = values["real_time_factor"]
         self._simulator = Simulator(Path(values["city"]), fleet, values["seed"])
         if self._simulator.cameras_off and rate > 0:

@@ -70,7 +70,6 @@ class TriangleMesh:
         """(f, 3, 3) float64, metres."""
         return self.vertices[self.faces]
 
-
     def parts(self) -> list[TriangleMesh]:
         """The connected pieces, in the order of their first vertices; each has vertices and faces of its own."""
         links = np.concatenate([self.faces[:, [0, 1]], self.faces[:, [1, 2]]])

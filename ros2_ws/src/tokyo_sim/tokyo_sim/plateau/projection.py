@@ -36,7 +36,7 @@ def _transformer(epsg: int) -> Transformer:
 
 
 def to_metres(points: np.ndarray, epsg: int) -> np.ndarray:
-    """points: (n, 3) float64 latitude, longitude, height. Returns (n, 3) float64 east, north, up in the zone, metres."""
+    """points: (n, 3) float64 latitude, longitude, height. Returns (n, 3) east, north, up in the zone, metres."""
     east, north = _transformer(epsg).transform(points[:, 1], points[:, 0], errcheck=True)
     return np.column_stack([east, north, points[:, 2]])
 

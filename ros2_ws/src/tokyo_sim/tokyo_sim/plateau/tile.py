@@ -20,7 +20,7 @@ _BURY_M = 0.5
 
 
 def read_tile(path: Path) -> Tile:
-    """Parse, project and triangulate a file. Bad objects are listed in `skipped`; ImportProblem where nothing is left."""
+    """Parse, project and triangulate a file; bad objects go to `skipped`. ImportProblem where nothing is left."""
     visual: dict[Semantic, list[np.ndarray]] = defaultdict(list)
     prisms: list[np.ndarray] = []
     skipped: list[Skipped] = []

@@ -50,7 +50,7 @@ def roof_prisms(rings: tuple[np.ndarray, ...], base_z: float) -> list[np.ndarray
     A convex roof gives one prism, any other one per triangle; a polygon that does not face up gives none.
     """
     normal = newell_normal(rings[0])
-    if normal[2] < _MIN_ROOF_NORMAL_Z * max(np.linalg.norm(normal), _FLAT_M2):
+    if normal[2] < _MIN_ROOF_NORMAL_Z * max(float(np.linalg.norm(normal)), _FLAT_M2):
         return []
     pieces = [rings[0]] if len(rings) == 1 and _is_convex(rings[0]) else list(triangulate(rings))
     prisms = []

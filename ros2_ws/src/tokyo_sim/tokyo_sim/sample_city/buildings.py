@@ -33,10 +33,16 @@ _PARAPET_M = 0.9
 _USES = {
     StreetKind.LANE: ((codes.HOUSE, 0.72), (codes.APARTMENTS, 0.22), (codes.HOUSE_WITH_SHOP, 0.06)),
     StreetKind.STREET: (
-        (codes.APARTMENTS_WITH_SHOPS, 0.4), (codes.COMMERCIAL, 0.25), (codes.OFFICE, 0.2), (codes.HOUSE_WITH_SHOP, 0.15)
+        (codes.APARTMENTS_WITH_SHOPS, 0.4),
+        (codes.COMMERCIAL, 0.25),
+        (codes.OFFICE, 0.2),
+        (codes.HOUSE_WITH_SHOP, 0.15),
     ),
     StreetKind.AVENUE: (
-        (codes.OFFICE, 0.5), (codes.COMMERCIAL, 0.25), (codes.HOTEL, 0.1), (codes.COMMERCIAL_COMPLEX, 0.15)
+        (codes.OFFICE, 0.5),
+        (codes.COMMERCIAL, 0.25),
+        (codes.HOTEL, 0.1),
+        (codes.COMMERCIAL_COMPLEX, 0.15),
     ),
 }
 
@@ -98,9 +104,13 @@ def _raise(rng: np.random.Generator, lot: Lot, room: Polygon, terrain: Terrain, 
     has_lod2 = tower or rng.random() < LOD2_SHARE
     if has_lod2:
         height = max(float(face.ring[:, 2].max()) for face in lod2.roofs) - ground
-    uses, weights = zip(*_USES[lot.kind])
+    uses, weights = zip(*_USES[lot.kind], strict=False)
     return Building(
-        lot, footprint, ground, height, storeys,
+        lot,
+        footprint,
+        ground,
+        height,
+        storeys,
         usage=uses[rng.choice(len(uses), p=weights)],
         structure=codes.ORDINARY_BUILDING if height < _LOW_RISE_M else codes.ROBUST_BUILDING,
         roof=roof,

@@ -55,7 +55,10 @@ def build_sample_city(rng: np.random.Generator, size_m: float) -> SampleCity:
     lots = divide_blocks(rng, plan)
     buildings = raise_buildings(rng, lots, terrain)
     return SampleCity(
-        terrain, plan, roads, lots,
+        terrain,
+        plan,
+        roads,
+        lots,
         buildings=tuple(buildings),
         trees=tuple(plant_trees(rng, roads, lots, buildings, terrain, SIDEWALK_HEIGHT_M)),
         hedge=plant_hedge(lots.park, terrain),

@@ -123,7 +123,10 @@ class CityModel:
         self._low, self._high = np.minimum(self._low, points.min(axis=0)), np.maximum(self._high, points.max(axis=0))
         texts = [f"{latitude:.10f} {longitude:.10f} {height:.4f}" for latitude, longitude, height in points.tolist()]
         ends = np.cumsum([len(ring) for ring in rings])
-        return [" ".join([*texts[end - len(ring): end], texts[end - len(ring)]]) for ring, end in zip(rings, ends)]
+        return [
+            " ".join([*texts[end - len(ring) : end], texts[end - len(ring)]])
+            for ring, end in zip(rings, ends, strict=False)
+        ]
 
     def save(self, path: Path) -> None:
         """Write the document with its envelope."""

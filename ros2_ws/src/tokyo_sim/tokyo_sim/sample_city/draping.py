@@ -19,9 +19,7 @@ def drape(area: Polygon, along: np.ndarray, terrain: Terrain, above_m: float = 0
     """Upward triangles over ``area``, cut at stations along the unit vector ``along``, ``above_m`` over the terrain."""
     pieces = _cut_at_stations(area, along)
     return [
-        Face(lift(triangle, terrain.height(triangle) + above_m))
-        for piece in pieces
-        for triangle in _triangles(piece)
+        Face(lift(triangle, terrain.height(triangle) + above_m)) for piece in pieces for triangle in _triangles(piece)
     ]
 
 
@@ -48,9 +46,15 @@ def _cut_at_stations(area: Polygon, along: np.ndarray) -> list[Polygon]:
     left, right = along_range[1].max() + 1, along_range[1].min() - 1
     stations = STATION_M * np.arange(first, last + 1)
     slices = [
-        Polygon([a * along + right * across, b * along + right * across,
-                 b * along + left * across, a * along + left * across])
-        for a, b in zip(stations, stations[1:])
+        Polygon(
+            [
+                a * along + right * across,
+                b * along + right * across,
+                b * along + left * across,
+                a * along + left * across,
+            ]
+        )
+        for a, b in zip(stations, stations[1:], strict=False)
     ]
     cut = shapely.intersection(np.array(slices), area)
     return [piece for part in cut for piece in polygons(part)]
@@ -77,7 +81,7 @@ def _station_rings(area: Polygon, along: np.ndarray) -> list[np.ndarray]:
 
 def _insert_stations(ring: np.ndarray, along: np.ndarray) -> np.ndarray:
     points = []
-    for a, b in zip(ring, ring[1:]):
+    for a, b in zip(ring, ring[1:], strict=False):
         start, stop = a @ along / STATION_M, b @ along / STATION_M
         low, high = sorted((start, stop))
         passed = np.arange(np.floor(low) + 1, np.ceil(high))

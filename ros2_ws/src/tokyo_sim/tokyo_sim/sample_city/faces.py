@@ -23,6 +23,7 @@ class Face:
 
     @property
     def rings(self) -> tuple[np.ndarray, ...]:
+        """Exterior, then holes, each (n, 3)."""
         return (self.ring, *self.holes)
 
 
@@ -54,12 +55,14 @@ def prism(ring: np.ndarray, low: float, high: float) -> list[Face]:
 def rectangle(centre: np.ndarray, along: np.ndarray, length: float, width: float) -> np.ndarray:
     """Plan ring ``(4, 2)`` about ``centre`` with its ``length`` along the unit vector ``along``."""
     half_length, half_width = along * length / 2, np.array([-along[1], along[0]]) * width / 2
-    return np.stack([
-        centre - half_length - half_width,
-        centre + half_length - half_width,
-        centre + half_length + half_width,
-        centre - half_length + half_width,
-    ])
+    return np.stack(
+        [
+            centre - half_length - half_width,
+            centre + half_length - half_width,
+            centre + half_length + half_width,
+            centre - half_length + half_width,
+        ]
+    )
 
 
 def revolution(centre: np.ndarray, profile: list[tuple[float, float]], sides: int) -> list[Face]:
@@ -71,7 +74,7 @@ def revolution(centre: np.ndarray, profile: list[tuple[float, float]], sides: in
     circle = np.column_stack([np.cos(angles), np.sin(angles)])
     loops = [lift(centre + radius * circle, z) for radius, z in profile]
     faces = []
-    for (lower_radius, _), (upper_radius, _), lower, upper in zip(profile, profile[1:], loops, loops[1:]):
+    for (lower_radius, _), (upper_radius, _), lower, upper in zip(profile, profile[1:], loops, loops[1:], strict=False):
         for i in range(sides):
             j = (i + 1) % sides
             corners = [lower[i]] if lower_radius == 0 else [lower[i], lower[j]]

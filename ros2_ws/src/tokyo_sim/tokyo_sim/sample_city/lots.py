@@ -54,7 +54,7 @@ class _Frontage:
     def best(self, outline: Polygon) -> tuple[StreetKind, np.ndarray]:
         """Highest kind of street with enough frontage (lane where none has) and the direction of that frontage."""
         ring = np.asarray(outline.exterior.coords)
-        edges = [LineString(pair) for pair in zip(ring, ring[1:])]
+        edges = [LineString(pair) for pair in zip(ring, ring[1:], strict=False)]
         for kind in sorted(StreetKind, key=lambda kind: -kind.value):
             lengths = [edge.intersection(self._areas[kind]).length for edge in edges]
             longest = int(np.argmax(lengths))
@@ -100,7 +100,8 @@ def largest_rectangle(outline: Polygon, along: np.ndarray) -> np.ndarray:
 def _choose_park(rng: np.random.Generator, plan: StreetPlan) -> Polygon:
     inner = plan.site.buffer(-20)
     quiet = [
-        block for block in plan.blocks
+        block
+        for block in plan.blocks
         if inner.contains(block) and _Frontage(plan, block).best(block)[0] is not StreetKind.AVENUE
     ]
     by_fit = sorted(quiet, key=lambda block: abs(block.area - 1800))

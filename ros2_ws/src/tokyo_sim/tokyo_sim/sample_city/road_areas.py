@@ -57,6 +57,7 @@ class RoadAreas:
 
     @cached_property
     def sidewalks(self) -> BaseGeometry:
+        """All sidewalks, as one area."""
         return _union([area for street in self.streets for area in street.sidewalk])
 
 
@@ -80,7 +81,7 @@ def survey_road_areas(plan: StreetPlan) -> RoadAreas:
     crossings = [
         Intersection(area, first)
         for i, first in enumerate(wide)
-        for second in wide[i + 1:]
+        for second in wide[i + 1 :]
         for area in polygons(kerb_to_kerb[first].intersection(kerb_to_kerb[second], grid_size=_GRID_M))
     ]
     mouths = [Intersection(area, lane) for lane in lanes for area in _extension(lane, pavements)]

@@ -23,6 +23,7 @@ class Solid:
 
     @property
     def faces(self) -> tuple[Face, ...]:
+        """All faces: ground, walls, roofs."""
         return (*self.ground, *self.walls, *self.roofs)
 
 
@@ -42,7 +43,7 @@ def terraced(base: float, terraces: list[tuple[np.ndarray, float]]) -> Solid:
     floor = base
     for number, (ring, height) in enumerate(terraces):
         upright += walls(ring, floor, height) if height > floor else walls(ring[::-1], height, floor)
-        inner = terraces[number + 1: number + 2]
+        inner = terraces[number + 1 : number + 2]
         roofs.append(Face(lift(ring, height), tuple(lift(hole[::-1], height) for hole, _ in inner)))
         floor = height
     return Solid(_ground(terraces[0][0], base), tuple(upright), tuple(roofs))

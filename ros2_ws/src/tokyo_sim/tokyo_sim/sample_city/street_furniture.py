@@ -34,8 +34,13 @@ class Furniture:
 
 
 def place_furniture(
-    rng: np.random.Generator, plan: StreetPlan, roads: RoadAreas, lots: LotPlan, buildings: list[Building],
-    terrain: Terrain, sidewalk_m: float,
+    rng: np.random.Generator,
+    plan: StreetPlan,
+    roads: RoadAreas,
+    lots: LotPlan,
+    buildings: list[Building],
+    terrain: Terrain,
+    sidewalk_m: float,
 ) -> list[Furniture]:
     """All street furniture; ``sidewalk_m`` is the height of sidewalks over the terrain."""
     built = shapely.union_all([Polygon(building.footprint) for building in buildings])

@@ -59,6 +59,7 @@ class StreetPlan:
 
     @cached_property
     def rights_of_way(self) -> Polygon:
+        """All streets with their sidewalks, as one area."""
         return unary_union([street.area for street in self.streets])
 
 
@@ -101,8 +102,14 @@ def long_axis(polygon: Polygon) -> tuple[np.ndarray, float, float]:
 
 
 def _wide_street(
-    site: Polygon, size_m: float, kind: StreetKind, heading: float, offset: float,
-    width_m: float, sidewalk_m: float, median_m: float,
+    site: Polygon,
+    size_m: float,
+    kind: StreetKind,
+    heading: float,
+    offset: float,
+    width_m: float,
+    sidewalk_m: float,
+    median_m: float,
 ) -> Street:
     origin = size_m * offset * direction(heading + np.pi / 2)
     line = Street(kind, origin, direction(heading), width_m, sidewalk_m, median_m, site)

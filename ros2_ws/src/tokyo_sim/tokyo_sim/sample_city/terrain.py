@@ -28,6 +28,7 @@ class Wave:
     amplitude_m: float
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Height of the wave at points, metres."""
         distance = np.cos(self.heading) * x + np.sin(self.heading) * y
         return self.amplitude_m * np.cos(2 * np.pi * distance / self.length_m + self.phase)
 

@@ -40,6 +40,7 @@ class Tree:
 
     @property
     def size(self) -> Code:
+        """Code of the size class."""
         return codes.TALL_TREE if self.height_m >= _TALL_TREE_M else codes.MEDIUM_TREE
 
     def faces(self) -> list[Face]:
@@ -50,8 +51,13 @@ class Tree:
         low = ground + max(0.3 * self.height_m, self.height_m - 1.6 * self.crown_m)
         depth = top - low
         trunk = [(self.trunk_m / 2, ground - _ROOT_M), (self.trunk_m / 2, low + 0.1 * depth)]
-        crown = [(0.0, low), (0.75 * radius, low + 0.18 * depth), (radius, low + 0.45 * depth),
-                 (0.7 * radius, low + 0.8 * depth), (0.0, top)]
+        crown = [
+            (0.0, low),
+            (0.75 * radius, low + 0.18 * depth),
+            (radius, low + 0.45 * depth),
+            (0.7 * radius, low + 0.8 * depth),
+            (0.0, top),
+        ]
         return revolution(x_y, trunk, 5) + revolution(x_y, crown, 7)
 
 
@@ -63,7 +69,11 @@ class Hedge:
 
 
 def plant_trees(
-    rng: np.random.Generator, roads: RoadAreas, lots: LotPlan, buildings: list[Building], terrain: Terrain,
+    rng: np.random.Generator,
+    roads: RoadAreas,
+    lots: LotPlan,
+    buildings: list[Building],
+    terrain: Terrain,
     sidewalk_m: float,
 ) -> list[Tree]:
     """All trees of the city; ``sidewalk_m`` is the height of sidewalks over the terrain."""

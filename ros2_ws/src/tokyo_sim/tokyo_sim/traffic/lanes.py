@@ -42,7 +42,9 @@ class StreetNetwork:
 
     def next_street(self, edge: tuple[int, int, int], node: int, rng: np.random.Generator, narrowest: float):
         """A street to go on with from a node, not back unless there is no other and none too narrow where possible."""
-        others = [e for e in sorted(self.graph.edges(node, keys=True)) if set(e[:2]) != set(edge[:2]) or e[2] != edge[2]]
+        others = [
+            e for e in sorted(self.graph.edges(node, keys=True)) if set(e[:2]) != set(edge[:2]) or e[2] != edge[2]
+        ]
         wide = [e for e in others if self.width(e) >= narrowest]
         choices = wide or [edge]
         return choices[rng.integers(len(choices))]

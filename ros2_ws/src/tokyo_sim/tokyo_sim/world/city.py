@@ -130,9 +130,7 @@ def _anchor(tiles: list[Tile]) -> Anchor:
     return Anchor(latitude, longitude, height, chosen[0].epsg, origin[0], origin[1])
 
 
-def _write(
-    folder: Path, anchor: Anchor, tiles: list[Tile], ground: list[tuple[str, np.ndarray]]
-) -> dict[str, int]:
+def _write(folder: Path, anchor: Anchor, tiles: list[Tile], ground: list[tuple[str, np.ndarray]]) -> dict[str, int]:
     """Meshes, world and semantic mesh; returns triangle counts by class name."""
     origin = np.array([anchor.east, anchor.north, anchor.height])
     parts: list[tuple[str, Semantic, np.ndarray, tuple[np.ndarray, ...]]] = []
@@ -140,7 +138,8 @@ def _write(
         for semantic, triangles in sorted(tile.visual.items()):
             parts.append((f"{tile.name}_{semantic.name.lower()}", semantic, triangles, tile.prisms))
     parts += [(name, Semantic.TERRAIN, triangles, ()) for name, triangles in ground]
-    models, meshes, counts = [], [], Counter()
+    models, meshes = [], []
+    counts: Counter[str] = Counter()
     for name, semantic, triangles, prisms in parts:
         mesh = TriangleMesh.from_triangles(triangles - origin)
         if not len(mesh.faces):
@@ -170,7 +169,9 @@ def _hulls(prisms: list[np.ndarray]) -> TriangleMesh:
         renumber = np.full(len(prism), -1)
         renumber[hull.vertices] = np.arange(len(hull.vertices))
         simplices = renumber[hull.simplices]
-        normals = np.cross(corners[simplices[:, 1]] - corners[simplices[:, 0]], corners[simplices[:, 2]] - corners[simplices[:, 0]])
+        normals = np.cross(
+            corners[simplices[:, 1]] - corners[simplices[:, 0]], corners[simplices[:, 2]] - corners[simplices[:, 0]]
+        )
         inward = (normals * hull.equations[:, :3]).sum(axis=1) < 0
         simplices[inward] = simplices[inward][:, ::-1]
         vertices.append(corners)

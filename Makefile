@@ -1,0 +1,41 @@
+# Each target does its own set-up in .venv: no root, no ROS, no Gazebo, no GPU needed.
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= out/demo
+CITY ?=
+MINUTES ?= 3.5
+PACKAGES := occ_core occ_ros tokyo_sim occ_recorder occworld_infer
+BIN := $(VENV)/bin
+# Nodes that these targets start see each other and nothing else on the network.
+export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+
+.PHONY: demo test bench lint setup clean
+
+demo: setup
+	$(BIN)/tokyo demo --out $(OUT) --minutes $(MINUTES) $(if $(CITY),--city-source $(CITY))
+
+test: setup
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: setup
+	$(BIN)/python scripts/bench.py
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(VENV)/.done
+
+$(VENV)/.done: requirements.lock scripts/build_tf2_msgs.sh Makefile $(PACKAGES:%=ros2_ws/src/%/setup.py) learner/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "CPython 3.10 to 3.13 is needed, $(PYTHON) is $$($(PYTHON) --version): make PYTHON=python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements.lock
+	scripts/build_tf2_msgs.sh $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
+	  $(PACKAGES:%=-e ros2_ws/src/%) -e learner
+	touch $@
+
+clean:
+	rm -rf $(VENV) out

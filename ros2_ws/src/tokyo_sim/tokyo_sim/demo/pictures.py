@@ -1,0 +1,144 @@
+"""The report's pictures, each a PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.patches import Patch
+from PIL import Image
+
+from occ_core.citymap import CityMap
+from occ_core.classes import CLASSES, COLOURS
+from occ_core.grid import TOKYO_GRID
+from occ_core.poses import Pose
+from occ_core.session import Session
+from occ_core.topics import CAMERAS
+from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable
+from tokyo_sim.engine.robot import CameraSpec
+
+matplotlib.use("Agg")
+_VIEW_ORDER = ("front_left", "front", "front_right", "back_right", "back", "back_left")
+
+
+def city_from_above(city: CityMap, path: Path) -> bool:
+    """An oblique aerial view of the middle of the city. False, and no picture, where there is no OpenGL."""
+    try:
+        renderer = CameraRenderer(city)
+    except CamerasUnavailable:
+        return False
+    spec = CameraSpec("aerial", "", Pose.identity(), 1400, 788, np.radians(55), 1.0, 3000.0, 1.0)
+    middle = np.median(city.vertices, axis=0)
+    eye = middle + [-230.0, -290.0, 260.0]
+    forward = (middle - eye) / np.linalg.norm(middle - eye)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.column_stack([right, np.cross(forward, right), forward])
+    matrix[:3, 3] = eye
+    Image.fromarray(renderer.render(spec, Pose.from_matrix(matrix), [])).save(path)
+    renderer.close()
+    return True
+
+
+def six_views(session: Session, path: Path) -> bool:
+    """The six images of the middle frame, as they stand around the vehicle. False where a session has no images."""
+    number = session.numbers[len(session) // 2]
+    files = [session.image_path(number, CAMERAS[name]) for name in _VIEW_ORDER]
+    if not all(file.exists() for file in files):
+        return False
+    views = [np.asarray(Image.open(file)) for file in files]
+    Image.fromarray(np.vstack([np.hstack(views[:3]), np.hstack(views[3:])])).save(path)
+    return True
+
+
+def lidar_sweep(session: Session, path: Path) -> None:
+    """The sweep of the middle frame in base_footprint: from above coloured by height, and from the right."""
+    points = session.points(session.numbers[len(session) // 2])
+    figure, (top, side) = plt.subplots(1, 2, figsize=(13, 6), gridspec_kw={"width_ratios": [1, 1.2]})
+    shown = top.scatter(points[:, 0], points[:, 1], c=points[:, 2], s=0.4, cmap="viridis", vmin=-1, vmax=25)
+    top.set(
+        title="from above", xlabel="x forward, m", ylabel="y left, m", xlim=(-60, 60), ylim=(-60, 60), aspect="equal"
+    )
+    side.scatter(points[:, 0], points[:, 2], c=points[:, 3], s=0.4, cmap="magma", vmin=0, vmax=0.6)
+    side.set(title="from the right, coloured by intensity", xlabel="x forward, m", ylabel="z up, m", xlim=(-60, 60))
+    figure.colorbar(shown, ax=top, label="z, m", shrink=0.8)
+    figure.suptitle(f"{session.name}: {len(points)} returns")
+    _save(figure, path)
+
+
+def top_view(classes: np.ndarray) -> np.ndarray:
+    """(X, Y, Z) class ids to an RGB picture: the highest occupied voxel of each column, forward up, left on the left.
+
+    Brightness grows with height, so that a wall stands out from the street.
+    """
+    occupied = classes > 0
+    top = occupied.shape[2] - 1 - np.argmax(occupied[:, :, ::-1], axis=2)
+    labels = np.take_along_axis(classes, top[:, :, None], axis=2)[:, :, 0]
+    shade = np.clip(0.75 + top / 40.0, 0.75, 1.15)[:, :, None]
+    picture = np.clip(COLOURS[labels] * np.where(labels[:, :, None] > 0, shade, 1.0), 0, 255).astype(np.uint8)
+    return picture[::-1, ::-1]
+
+
+def truth_beside_forecast(samples: Path, path: Path) -> None:
+    """Two rows: what happened and what was forecast, at the current frame and every horizon."""
+    with np.load(samples, allow_pickle=False) as data:
+        current, truth, forecast = data["current"], data["truth"], data["forecast"]
+        name = str(data["session"])
+    steps = len(truth)
+    figure, axes = plt.subplots(2, steps + 1, figsize=(2.3 * (steps + 1), 5.3))
+    half = TOKYO_GRID.upper[0]
+    for row, (label, grids) in enumerate((("truth", truth), ("forecast", forecast))):
+        for column, grid in enumerate([current, *grids]):
+            axes[row, column].imshow(top_view(grid), extent=(half, -half, -half, half))
+            axes[row, column].set(xticks=[], yticks=[])
+            axes[row, column].set_title("now" if column == 0 else f"{label} +{0.5 * column:.1f} s", fontsize=9)
+    used = [info for info in CLASSES[1:] if (truth == info.semantic).any() or (forecast == info.semantic).any()]
+    patches = [Patch(color=np.array(info.colour) / 255, label=info.name) for info in used]
+    figure.legend(handles=patches, loc="lower center", ncols=len(used), fontsize=8, frameon=False)
+    figure.suptitle(f"{name}: 80 m x 80 m about the vehicle, forward is up", fontsize=10)
+    _save(figure, path)
+
+
+def training_curves(logs: Path, path: Path) -> None:
+    """Every scalar that TensorBoard has of the losses and the validation."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(logs))
+    events.Reload()
+    tags = [tag for tag in events.Tags()["scalars"] if any(word in tag.lower() for word in ("loss", "iou"))]
+    tags = [tag for tag in tags if tag.count("/") <= 1][:12]
+    columns = min(4, max(len(tags), 1))
+    rows = int(np.ceil(max(len(tags), 1) / columns))
+    figure, axes = plt.subplots(rows, columns, figsize=(3.4 * columns, 2.4 * rows), squeeze=False)
+    for axis in axes.ravel()[len(tags) :]:
+        axis.axis("off")
+    for axis, tag in zip(axes.ravel(), tags, strict=False):
+        scalars = events.Scalars(tag)
+        axis.plot(
+            [s.step for s in scalars], [s.value for s in scalars], lw=0.9, marker="." if len(scalars) < 8 else None
+        )
+        axis.set_title(tag, fontsize=8)
+        axis.tick_params(labelsize=7)
+    _save(figure, path)
+
+
+def iou_by_horizon(evaluation: dict, path: Path) -> None:
+    """IoU and mIoU of the forecast beside its baselines."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
+    for axis, (name, title) in zip(axes, (("iou", "IoU, occupied or not"), ("miou", "mIoU over classes")), strict=True):
+        for method, rows in evaluation["scores"].items():
+            style = {"lw": 2.4} if method == "forecast" else {"lw": 1.2, "ls": "--"}
+            axis.plot([r["horizon_s"] for r in rows], [r[name] for r in rows], marker="o", ms=3, label=method, **style)
+        axis.set(title=title, xlabel="horizon, s", ylim=(0, 1))
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=8)
+    _save(figure, path)
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+    plt.close(figure)

@@ -1,0 +1,143 @@
+"""The demo from end to end."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from occ_core.session import find_sessions
+from tokyo_sim.bringup import Arguments, nodes
+from tokyo_sim.cli.clock import SimulatedTime
+from tokyo_sim.cli.processes import NodeProcesses
+from tokyo_sim.demo.live import measure_live
+from tokyo_sim.demo.report import write_report
+from tokyo_sim.demo.stages import StageFailed, Stages, python
+from tokyo_sim.world.city import import_or_generate
+
+_DRIVES = 6
+_DRIVE_SECONDS = 22.0
+_STARTUP_SECONDS = 60.0  # of wall time until the simulator's clock must tick
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the demo keeps things."""
+
+    out: Path
+
+    @property
+    def city(self) -> Path:
+        """The imported city."""
+        return self.out / "city"
+
+    @property
+    def sessions(self) -> Path:
+        """Recorded drives."""
+        return self.out / "sessions"
+
+    @property
+    def training(self) -> Path:
+        """The learner's work folder."""
+        return self.out / "training"
+
+    @property
+    def evaluation(self) -> Path:
+        """Metrics and sample grids."""
+        return self.out / "evaluation"
+
+
+def run_demo(out: Path, source: Path | None, seed: int, minutes: float) -> int:
+    """City, drives, training, evaluation, live forecast, report. Returns the exit code."""
+    out = Path(out).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    places, stages = Places(out), Stages(out)
+    learner = _learner_folder()
+    try:
+        stages.run("city", [str(source), seed], lambda: _make_city(source, places, seed))
+        stages.run("record", [_DRIVES, _DRIVE_SECONDS], lambda: _record(places, seed))
+        stages.run(
+            "train", [minutes, _text(learner / "config/demo_tokyo.py")], lambda: _train(places, learner, seed, minutes)
+        )
+        stages.run("evaluate", [], lambda: _evaluate(places, learner))
+        stages.run("live", [], lambda: measure_live(places.city, places.training / "best.pth", out / "live.json", seed))
+        stages.run("report", [], lambda: write_report(places.out, stages.times(), seed))
+    except StageFailed as problem:
+        print(f"tokyo demo: {problem}", file=sys.stderr)
+        return 1
+    print(f"done: open {out / 'report.html'}")
+    return 0
+
+
+def _learner_folder() -> Path:
+    """The learner's scripts, beside the workspace of a checkout."""
+    for parent in Path(__file__).resolve().parents:
+        if (parent / "learner" / "train.py").is_file():
+            return parent / "learner"
+    raise StageFailed("the demo runs from a checkout: there is no learner/train.py above this package")
+
+
+def _text(path: Path) -> str:
+    return path.read_text()
+
+
+def _make_city(source: Path | None, places: Places, seed: int) -> None:
+    report = import_or_generate(source, places.city, seed=seed)
+    print(f"{report.objects} objects, {sum(report.triangles.values())} triangles, {len(report.skipped)} skipped")
+    for problem in report.failed:
+        print(f"not read: {problem}", file=sys.stderr)
+
+
+def drive_arguments(places: Places, seed: int, **extra: object) -> Arguments:
+    """A drone and a rover with small pictures, as fast as the machine can up to twice real time."""
+    common = {"image_width": 320, "image_height": 180, "camera_rate": 2.0, "real_time_factor": 2.0, "actors": 40}
+    return Arguments(city=str(places.city), sim="embedded", seed=seed, **(common | extra))
+
+
+def _record(places: Places, seed: int) -> None:
+    """Several short drives, each from other places with other traffic: sessions never share frames."""
+    shutil.rmtree(places.sessions, ignore_errors=True)
+    for drive in range(_DRIVES):
+        args = drive_arguments(places, seed * 100 + drive, record=True, output=str(places.sessions))
+        run_for(args, _DRIVE_SECONDS, f"drive {drive + 1}/{_DRIVES}", places.out / "record.log")
+    frames = {session.name: len(session) for session in find_sessions(places.sessions)}
+    print(f"{len(frames)} sessions, {sum(frames.values())} frames")
+    expected = 2 * _DRIVE_SECONDS * 0.8
+    if short := [name for name, count in frames.items() if count < expected]:
+        raise StageFailed(f"{', '.join(short)}: fewer than {expected:.0f} frames; see {places.out / 'record.log'}")
+
+
+def run_for(args: Arguments, seconds: float, what: str, log: Path) -> None:
+    """Run a bring-up for some simulated seconds, then stop every process."""
+    began = time.monotonic()
+    with SimulatedTime() as clock, NodeProcesses(nodes(args), log) as processes:
+
+        def finished() -> bool:
+            waited = time.monotonic() - began
+            if clock.seconds == 0 and waited > _STARTUP_SECONDS:
+                raise StageFailed(f"{what}: no simulated time after {waited:.0f} s; see {log}")
+            return clock.seconds >= seconds
+
+        if processes.wait(finished):
+            raise StageFailed(f"{what}: {processes.failed()}; see {log}")
+        if clock.seconds < seconds:
+            raise KeyboardInterrupt
+        factor = clock.seconds / (time.monotonic() - began)
+    print(f"{what}: {seconds:.0f} s of simulated time, {factor:.2f} x real time with start-up", flush=True)
+
+
+def _train(places: Places, learner: Path, seed: int, minutes: float) -> None:
+    shutil.rmtree(places.training, ignore_errors=True)
+    python(
+        "train", "train.py", "--config", "config/demo_tokyo.py", "--work-dir", str(places.training),
+        "--data-root", str(places.sessions), "--seed", str(seed), "--max-minutes", str(minutes), cwd=learner,
+    )  # fmt: skip
+
+
+def _evaluate(places: Places, learner: Path) -> None:
+    python(
+        "evaluate", "eval.py", "--checkpoint", str(places.training / "best.pth"), "--data-root", str(places.sessions),
+        "--out", str(places.evaluation), "--max-windows", "24", cwd=learner,
+    )  # fmt: skip
