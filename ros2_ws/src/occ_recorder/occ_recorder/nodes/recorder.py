@@ -11,7 +11,7 @@ from std_msgs.msg import String
 
 from occ_core.citymap import CityMap
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
-from occ_core.keyframes import KeyframeBuilder, OccupancySource
+from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.session import SessionInfo
 from occ_core.sync import SweepSynchronizer
 from occ_core.topics import CAMERAS, DIAGNOSTICS, ROBOT_DESCRIPTION
@@ -29,7 +29,7 @@ PARAMETERS = (
     Parameter("output", "data/tokyo_gazebo", "folder that sessions go to"),
     Parameter("city", "", "folder of the imported city, for labels and ground; empty: all is `other`"),
     Parameter("occupancy", "accumulated", "how grids are made", choices=tuple(s.value for s in OccupancySource)),
-    Parameter("window", 1.0, "seconds of sweeps that an accumulated grid holds", 0.1, 10.0),
+    Parameter("window", DEFAULT_WINDOW_S, "seconds of sweeps that an accumulated grid holds", 0.1, 10.0),
     Parameter("session_seconds", 0.0, "start a new session after so many seconds; 0: never", 0.0, 1e6),
     Parameter("cameras", True, "record the six cameras; a keyframe without one of its images is dropped"),
     Parameter("jpeg_quality", 90, "of camera images", 1, 100),

@@ -17,7 +17,7 @@ from occ_core.citymap import CityMap
 from occ_core.classes import DYNAMIC_IDS
 from occ_core.frame import Frame
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
-from occ_core.keyframes import KeyframeBuilder, OccupancySource
+from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.poses import Pose
 from occ_core.sync import SweepSynchronizer
 from occ_core.topics import DIAGNOSTICS, LATENCY, MARKERS, OCCUPANCY, PATH, PREDICTION, ROBOT_DESCRIPTION
@@ -38,7 +38,7 @@ PARAMETERS = (
     Parameter("robots", ["rover_0"], "namespaces of the robots to forecast for"),
     Parameter("city", "", "folder of the imported city, for labels and ground; empty: all is `other`"),
     Parameter("device", "auto", "where the model runs", choices=("auto", "cpu", "cuda")),
-    Parameter("window", 1.0, "seconds of sweeps that a grid holds; as in the recordings it was trained on", 0.1, 10.0),
+    Parameter("window", DEFAULT_WINDOW_S, "seconds of sweeps that a grid holds; as in the recordings it was trained on", 0.1, 10.0),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
 )
 LATENCY_STAGES = ("voxelize_s", "model_s", "total_s")

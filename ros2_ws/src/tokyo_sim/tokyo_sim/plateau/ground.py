@@ -23,6 +23,7 @@ def missing_ground(tile: Tile, relief: list[np.ndarray]) -> np.ndarray:
     all points of roads, nearest outside their hull.
     """
     anchors = _ground_points(tile)
+    anchors = anchors[~_covered(anchors[:, :2], relief)]
     if not len(anchors):
         return np.zeros((0, 3, 3))
     lower, upper = anchors[:, :2].min(axis=0) - _MARGIN_M, anchors[:, :2].max(axis=0) + _MARGIN_M
@@ -50,10 +51,10 @@ def _ground_points(tile: Tile) -> np.ndarray:
 
 
 def _covered(xy: np.ndarray, relief: list[np.ndarray]) -> np.ndarray:
-    """xy: (nx, ny, 2). Returns (nx, ny) bool: a relief vertex lies within two cells."""
+    """xy: (..., 2). Returns (...) bool: a relief vertex lies within two cells."""
     vertices = [triangles.reshape(-1, 3)[:, :2] for triangles in relief]
     if not vertices:
-        return np.zeros(xy.shape[:2], dtype=bool)
+        return np.zeros(xy.shape[:-1], dtype=bool)
     distance, _ = cKDTree(np.concatenate(vertices)).query(xy)
     return distance < 2 * _CELL_M
 

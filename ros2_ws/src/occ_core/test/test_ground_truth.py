@@ -1,0 +1,66 @@
+"""Voxelized triangles: no voxel that a triangle passes through is missed, none that it misses is marked."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from occ_core.classes import Semantic
+from occ_core.grid import VoxelGrid
+from occ_core.ground_truth import voxelize_triangles
+
+GRID = VoxelGrid((-4.0, -4.0, -2.0), (4.0, 4.0, 5.5), (0.4, 0.4, 1.25))
+coordinate = st.floats(-6, 6, allow_nan=False, width=32)
+triangle = st.lists(st.tuples(coordinate, coordinate, coordinate), min_size=3, max_size=3).map(np.array)
+_u, _v = np.meshgrid(np.linspace(0, 1, 120), np.linspace(0, 1, 120))
+BARYCENTRIC = np.stack([_u, _v, 1 - _u - _v], axis=-1)[_u + _v <= 1]
+
+
+def paint(*triangles: np.ndarray, classes=(Semantic.BUILDING,), instances=(0,)) -> tuple[np.ndarray, np.ndarray]:
+    return voxelize_triangles(GRID, np.array(triangles), np.array(classes), np.array(instances))
+
+
+@settings(max_examples=150)
+@given(triangle)
+def test_every_voxel_that_a_triangle_passes_through_is_occupied(corners):
+    occupancy, _ = paint(corners)
+    cells = (BARYCENTRIC @ corners - GRID.lower) / GRID.voxel
+    cells = cells[(np.abs(cells - np.round(cells)) > 1e-6).all(axis=1)]
+    cells = np.floor(cells).astype(int)
+    cells = cells[((cells >= 0) & (cells < GRID.shape)).all(axis=1)]
+    assert (occupancy[tuple(cells.T)] == Semantic.BUILDING).all()
+
+
+@settings(max_examples=150)
+@given(triangle)
+def test_no_voxel_further_than_its_half_diagonal_is_occupied(corners):
+    normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
+    assume(np.linalg.norm(normal) > 1e-3)
+    occupancy, _ = paint(corners)
+    centers = GRID.centers(np.argwhere(occupancy))
+    half_diagonal = np.linalg.norm(GRID.voxel) / 2
+    off_plane = np.abs((centers - corners[0]) @ normal) / np.linalg.norm(normal)
+    assert (off_plane <= half_diagonal + 1e-6).all()
+    beyond = np.maximum(corners.min(axis=0) - centers, centers - corners.max(axis=0))
+    assert (beyond <= np.array(GRID.voxel) / 2 + 1e-6).all()
+
+
+def test_a_triangle_within_one_voxel_marks_that_voxel_only():
+    corners = GRID.centers(np.array([[3, 4, 2]])) + 0.05 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
+    occupancy, _ = paint(corners)
+    assert (np.argwhere(occupancy) == [[3, 4, 2]]).all()
+
+
+def test_in_a_shared_voxel_the_car_is_named_and_not_the_road_under_it():
+    flat = np.array([[-1.0, -1, 0.1], [1, -1, 0.1], [0, 1, 0.1]])
+    for order in ((0, 1), (1, 0)):
+        classes, instances = np.array([Semantic.ROAD, Semantic.CAR])[list(order)], np.array([0, 7])[list(order)]
+        occupancy, instance = paint(flat, flat, classes=classes, instances=instances)
+        assert set(np.unique(occupancy)) == {0, Semantic.CAR}
+        assert (instance[occupancy > 0] == 7).all()
+
+
+def test_no_triangles_make_an_empty_grid():
+    occupancy, instance = voxelize_triangles(GRID, np.zeros((0, 3, 3)), np.zeros(0), np.zeros(0))
+    assert occupancy.shape == instance.shape == GRID.shape and not occupancy.any() and not instance.any()

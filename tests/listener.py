@@ -1,0 +1,47 @@
+"""A stranger on the network: rclpy and message packages alone. Counts messages per topic and prints JSON.
+
+Usage: listener.py SECONDS TOPIC=TYPE[:best_effort|:latched] ...
+"""
+
+import json
+import sys
+import time
+from importlib import import_module
+
+import rclpy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+
+def message_class(name):
+    package, kind, message = name.split("/")
+    return getattr(import_module(f"{package}.{kind}"), message)
+
+
+def main():
+    seconds, topics = float(sys.argv[1]), [argument.split("=", 1) for argument in sys.argv[2:]]
+    rclpy.init()
+    node = rclpy.create_node("stranger")
+    stamps = {name: [] for name, _ in topics}
+    clock = [0.0]
+
+    def hear(name, message):
+        if name == "/clock":
+            clock[0] = message.clock.sec + message.clock.nanosec * 1e-9
+        stamps[name].append(clock[0])
+
+    for name, spec in topics:
+        kind, _, policy = spec.partition(":")
+        qos = QoSProfile(depth=200 if policy != "latched" else 1)
+        if policy == "best_effort":
+            qos.reliability = ReliabilityPolicy.BEST_EFFORT
+        if policy == "latched":
+            qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
+        node.create_subscription(message_class(kind), name, lambda m, name=name: hear(name, m), qos)
+    began = time.monotonic()
+    while clock[0] < seconds and time.monotonic() - began < 240:
+        rclpy.spin_once(node, timeout_sec=0.1)
+    ours = [m for m in sys.modules if m.split(".")[0] in ("occ_core", "occ_ros", "tokyo_sim", "occworld")]
+    print(json.dumps({"clock": clock[0], "stamps": stamps, "ours": ours}))
+
+
+main()

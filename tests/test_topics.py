@@ -1,0 +1,110 @@
+"""While `tokyo up` runs, a process that knows nothing of ours hears every topic of the table, at its rate."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from places import TOKYO
+
+from occ_core.topics import (
+    ACTORS, CLOCK, CMD_VEL, DIAGNOSTICS, LATENCY, MARKERS, OCCUPANCY, PATH, PREDICTION, ROBOT_DESCRIPTION,
+    SENSOR_TOPICS, TF, TF_STATIC, Topic,
+)  # fmt: skip
+
+LISTENER = Path(__file__).with_name("listener.py")
+HAS_TF = importlib.util.find_spec("tf2_msgs") is not None
+
+
+def spec(topic: Topic, robot: str = "") -> str:
+    name = topic.name if topic.name.startswith("/") else f"/{robot}/{topic.name}"
+    policy = ":latched" if topic.latched else "" if topic.reliable else ":best_effort"
+    return f"{name}={topic.type}{policy}"
+
+
+def heard(seconds: float, topics: list[str]) -> dict:
+    output = subprocess.run(
+        [sys.executable, str(LISTENER), str(seconds), *topics], check=True, capture_output=True, text=True
+    )
+    return json.loads(output.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def system(city: Path, untrained_checkpoint: Path, tmp_path: Path):
+    command = [
+        TOKYO, "up", "--city", str(city), "--drones", "1", "--rovers", "1", "--actors", "10",
+        "--image-width", "64", "--image-height", "36", "--predict", str(untrained_checkpoint), "--real-time-factor", "0.4",
+        "--record", "--output", str(tmp_path / "sessions"),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, start_new_session=True)
+    yield process
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def test_a_stranger_hears_every_topic_at_its_rate(system, city: Path) -> None:
+    robots = ("drone_0", "rover_0")
+    world = [CLOCK, ACTORS, DIAGNOSTICS, *((TF, TF_STATIC) if HAS_TF else ())]
+    forecast = [OCCUPANCY, PREDICTION, MARKERS, PATH, LATENCY]
+    per_robot = [*SENSOR_TOPICS, CMD_VEL, ROBOT_DESCRIPTION, *forecast]
+    topics = [spec(t) for t in world] + [spec(t, robot) for robot in robots for t in per_robot]
+    result = heard(14.0, topics)
+    assert result["ours"] == []
+    assert result["clock"] >= 14.0
+    for text in topics:
+        name = text.split("=")[0]
+        stamps = np.array(result["stamps"][name])
+        assert len(stamps), f"nothing on {name}"
+    rates = {spec(t).split("=")[0]: t.rate_hz for t in world}
+    rates |= {f"/{robot}/{t.name}": t.rate_hz for robot in robots for t in (*SENSOR_TOPICS, *forecast)}
+    for name, rate in rates.items():
+        if rate and name not in ("/diagnostics", "/tf"):
+            stamps = np.array(result["stamps"][name])
+            settled = stamps[stamps > stamps.max() - 4.0]
+            measured = (len(settled) - 1) / (settled.max() - settled.min())
+            assert measured == pytest.approx(rate, rel=0.15), f"{name}: {measured:.1f} Hz, the table says {rate} Hz"
+
+
+def test_ctrl_c_stops_every_process_and_leaves_whole_sessions(system, tmp_path: Path) -> None:
+    from occ_core.session import find_sessions
+
+    heard(5.0, [spec(CLOCK)])
+    children = _descendants(system.pid)
+    assert len(children) >= 5
+    system.send_signal(signal.SIGINT)
+    assert system.wait(60) == 0
+    deadline = time.monotonic() + 5
+    while (left := [pid for pid in children if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
+    for session in find_sessions(tmp_path / "sessions"):
+        assert len(session) >= 2
+        assert session.occupancy(session.numbers[-1]).classes.any()
+
+
+def test_a_node_that_dies_stops_the_rest(system) -> None:
+    heard(1.0, [spec(CLOCK)])
+    children = _descendants(system.pid)
+    simulator = next(p for p in children if b"tokyo_sim.nodes.simulator" in Path(f"/proc/{p}/cmdline").read_bytes())
+    os.kill(simulator, signal.SIGKILL)
+    assert system.wait(60) == 1
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+def _descendants(pid: int) -> list[int]:
+    found, todo = [], [pid]
+    while todo:
+        for task in Path(f"/proc/{todo.pop()}/task").glob("*"):
+            children = [int(child) for child in (task / "children").read_text().split()]
+            found += children
+            todo += children
+    return found
