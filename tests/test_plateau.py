@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from places import PLATEAU, TOKYO
 from lxml import etree
+from places import PLATEAU, TOKYO
 
 from tokyo_sim.engine.simulator import Fleet, Simulator
 

@@ -16,8 +16,20 @@ import pytest
 from places import TOKYO
 
 from occ_core.topics import (
-    ACTORS, CLOCK, CMD_VEL, DIAGNOSTICS, LATENCY, MARKERS, OCCUPANCY, PATH, PREDICTION, ROBOT_DESCRIPTION,
-    SENSOR_TOPICS, TF, TF_STATIC, Topic,
+    ACTORS,
+    CLOCK,
+    CMD_VEL,
+    DIAGNOSTICS,
+    LATENCY,
+    MARKERS,
+    OCCUPANCY,
+    PATH,
+    PREDICTION,
+    ROBOT_DESCRIPTION,
+    SENSOR_TOPICS,
+    TF,
+    TF_STATIC,
+    Topic,
 )  # fmt: skip
 
 LISTENER = Path(__file__).with_name("listener.py")
@@ -41,7 +53,9 @@ def heard(seconds: float, topics: list[str]) -> dict:
 def system(city: Path, untrained_checkpoint: Path, tmp_path: Path):
     command = [
         TOKYO, "up", "--city", str(city), "--drones", "1", "--rovers", "1", "--actors", "10",
-        "--image-width", "64", "--image-height", "36", "--predict", str(untrained_checkpoint), "--real-time-factor", "0.4",
+        "--image-width", "64", "--image-height", "36", "--predict", str(untrained_checkpoint),
+        "--real-time-factor", "0.4",
+
         "--record", "--output", str(tmp_path / "sessions"),
     ]  # fmt: skip
     process = subprocess.Popen(command, start_new_session=True)

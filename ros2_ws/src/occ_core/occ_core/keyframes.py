@@ -16,7 +16,6 @@ from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
 from occ_core.voxelize import carve_free_space, voxel_numbers
 
-
 DEFAULT_WINDOW_S = 3.0
 # One return in each cube of this size is enough to fill voxels twice as large, and five times fewer to carry along.
 _THIN_M = 0.2

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from occ_core.classes import (
-    CLASSES, COLOURS, DYNAMIC_IDS, FROM_OCC3D, NAMES, NUM_CLASSES, OCC3D_FREE, TO_OCC3D, Semantic, class_id,
+    CLASSES,
+    COLOURS,
+    DYNAMIC_IDS,
+    FROM_OCC3D,
+    NAMES,
+    NUM_CLASSES,
+    OCC3D_FREE,
+    TO_OCC3D,
+    Semantic,
+    class_id,
 )  # fmt: skip
 
 

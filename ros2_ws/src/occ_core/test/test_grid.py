@@ -27,10 +27,10 @@ def test_lower_bounds_are_in_and_upper_bounds_are_out():
         point = np.zeros(3)
         point[axis] = bound
         assert not TOKYO_GRID.index(point[None])[1][0]
-        point[axis] = np.nextafter(bound, -np.inf)
+        point[axis] = bound - 1e-9
         index, inside = TOKYO_GRID.index(point[None])
         assert inside[0] and index[0, axis] == TOKYO_GRID.shape[axis] - 1
-        point[axis] = np.nextafter(lower[axis], -np.inf)
+        point[axis] = lower[axis] - 1e-9
         assert not TOKYO_GRID.index(point[None])[1][0]
 
 

@@ -52,7 +52,9 @@ def test_a_matrix_gives_the_pose_back(pose):
 
 @given(st.tuples(coordinate, coordinate, coordinate), angle, st.floats(-1.5, 1.5), angle)
 def test_roll_pitch_yaw_turn_about_fixed_axes_in_that_order(xyz, roll, pitch, yaw):
-    expected = Rotation.from_rotvec([0, 0, yaw]) * Rotation.from_rotvec([0, pitch, 0]) * Rotation.from_rotvec([roll, 0, 0])
+    expected = (
+        Rotation.from_rotvec([0, 0, yaw]) * Rotation.from_rotvec([0, pitch, 0]) * Rotation.from_rotvec([roll, 0, 0])
+    )
     pose = Pose.from_xyz_rpy(np.array(xyz), np.array([roll, pitch, yaw]))
     assert np.allclose(pose.rotation, expected.as_matrix(), atol=1e-9)
     again = Pose.from_xyz_rpy(np.array(xyz), pose.rpy())

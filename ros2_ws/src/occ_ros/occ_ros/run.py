@@ -1,33 +1,47 @@
-"""Start and stop of a node's process: one sentence and exit code 2 for bad parameters, quiet on Ctrl-C and SIGTERM."""
+"""Start and stop of a node's process: one sentence and exit code 2 for bad parameters, 1 for a job that failed."""
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
+from threading import Event
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from occ_ros.parameters import ParameterError
 
 BadInput = (ParameterError, ValueError, FileNotFoundError)
 
 
-def run(make: Callable[[], Node], spin: Callable[[Node], None] | None = None) -> int:
-    """Make a node and spin it until it is told to stop; returns the exit code. spin: instead of an executor's."""
-    rclpy.init()
+class NodeFailed(Exception):
+    """A node that can't do its job any more: the sentence that its process ends with."""
+
+
+def run(make: Callable[[], Node], spin: Callable[[Node, Event], None] | None = None) -> int:
+    """Make a node and spin it until SIGINT or SIGTERM; returns the exit code.
+
+    spin: instead of an executor's loop; it returns soon after the event is set. The context lives until the node is
+    destroyed, so that a node can finish its work, log and publish on the way out.
+    """
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = None
     try:
-        node = make()
-        (spin or _spin)(node)
-    except BadInput as error:
-        if node is not None:
-            raise
+        try:
+            node = make()
+        except BadInput as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        (spin or _spin)(node, stop)
+    except NodeFailed as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        return 1
     finally:
         if node is not None:
             node.destroy_node()
@@ -35,7 +49,9 @@ def run(make: Callable[[], Node], spin: Callable[[Node], None] | None = None) ->
     return 0
 
 
-def _spin(node: Node) -> None:
+def _spin(node: Node, stop: Event) -> None:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    executor.spin()
+    while not stop.is_set():
+        executor.spin_once(timeout_sec=0.2)
+    executor.shutdown()

@@ -90,7 +90,8 @@ def _gazebo(args: Arguments) -> list[LaunchDescriptionEntity]:
         ),
         Node(package="ros_gz_bridge", executable="parameter_bridge", parameters=[{"config_file": str(bridge)}]),
     ]
-    fleet = Fleet(args.drones, args.rovers, 0, (args.image_width, args.image_height), cameras=args.camera_rate > 0)
+    size = args.image_width, args.image_height
+    fleet = Fleet(args.drones, args.rovers, 0, args.drone_altitude, size, cameras=args.camera_rate > 0)
     for spawn in spawns(city, fleet, args.seed):
         x, y, z = (str(value) for value in spawn.xyz)
         place = ["-x", x, "-y", y, "-z", z, "-Y", str(spawn.yaw)]
@@ -99,9 +100,7 @@ def _gazebo(args: Arguments) -> list[LaunchDescriptionEntity]:
                 package="robot_state_publisher",
                 executable="robot_state_publisher",
                 namespace=spawn.name,
-                parameters=[
-                    {"robot_description": spawn.xml, "frame_prefix": f"{spawn.name}/", "use_sim_time": True}
-                ],
+                parameters=[{"robot_description": spawn.xml, "frame_prefix": f"{spawn.name}/", "use_sim_time": True}],
             ),
             Node(
                 package="ros_gz_sim",

@@ -118,7 +118,8 @@ def recorder_node(parameters: dict[str, Any]) -> NodeSpec:
 
 def _simulator(args: Arguments, city: dict[str, str]) -> NodeSpec:
     names = (
-        "drones", "rovers", "actors", "seed", "real_time_factor", "image_width", "image_height", "camera_rate",
+        "drones", "rovers", "actors", "drone_altitude", "seed", "real_time_factor", "image_width", "image_height",
+        "camera_rate",
     )  # fmt: skip
     values = {name: getattr(args, name) for name in names}
     return NodeSpec("tokyo_sim", "simulator", "tokyo_sim.nodes.simulator", "simulator", "", city | values)

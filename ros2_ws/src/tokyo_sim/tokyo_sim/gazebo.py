@@ -1,4 +1,4 @@
-"""What a bring-up needs in Gazebo (Harmonic, Ionic): the bridge's topics and where robots are spawned, as plain data."""
+"""What a bring-up needs in Gazebo (Harmonic, Ionic), as plain data: the bridge's topics, and where robots start."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def spawns(city: Path, fleet: Fleet, seed: int) -> list[Spawn]:
     mesh = CityMap.load(city)
     rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(3)[0])
     robots = fleet.load()
-    poses = spawn_poses(robots, mesh, street_network(mesh), ObstacleMap(mesh), rng)
+    poses = spawn_poses(robots, mesh, street_network(mesh), ObstacleMap(mesh), fleet.drone_altitude, rng)
     return [
         Spawn(robot.name, robot.xml, tuple(float(v) for v in pose.position), pose.yaw)
         for robot, pose in zip(robots, poses, strict=True)

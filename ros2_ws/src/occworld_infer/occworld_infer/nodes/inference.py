@@ -38,7 +38,9 @@ PARAMETERS = (
     Parameter("robots", ["rover_0"], "namespaces of the robots to forecast for"),
     Parameter("city", "", "folder of the imported city, for labels and ground; empty: all is `other`"),
     Parameter("device", "auto", "where the model runs", choices=("auto", "cpu", "cuda")),
-    Parameter("window", DEFAULT_WINDOW_S, "seconds of sweeps that a grid holds; as in the recordings it was trained on", 0.1, 10.0),
+    Parameter(
+        "window", DEFAULT_WINDOW_S, "seconds of sweeps in a grid; as in the recordings it learnt from", 0.1, 10.0
+    ),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
 )
 LATENCY_STAGES = ("voxelize_s", "model_s", "total_s")

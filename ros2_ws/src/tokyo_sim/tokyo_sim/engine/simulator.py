@@ -30,11 +30,12 @@ _SEMANTIC = {Kind.DRONE: Semantic.DRONE, Kind.ROVER: Semantic.ROVER}
 
 @dataclass(frozen=True)
 class Fleet:
-    """What to simulate. image_size: width, height in pixels; cameras: draw them at all."""
+    """What to simulate. drone_altitude: metres above ground at the start. image_size: width, height in pixels."""
 
     drones: int = 1
     rovers: int = 1
     actors: int = 30
+    drone_altitude: float = 30.0
     image_size: tuple[int, int] = (1600, 900)
     cameras: bool = True
 
@@ -62,7 +63,7 @@ class Simulator:
         self._noise = noise_rng
         streets = street_network(self.city)
         obstacles = ObstacleMap(self.city)
-        poses = spawn_poses(self.robots, self.city, streets, obstacles, spawn_rng)
+        poses = spawn_poses(self.robots, self.city, streets, obstacles, fleet.drone_altitude, spawn_rng)
         self._traffic = Traffic(self.city, streets, fleet.actors, traffic_rng)
         self._physics = Physics(self.city, _collision_prisms(city), self.robots, poses)
         self._lidar = LidarCaster(self.city)

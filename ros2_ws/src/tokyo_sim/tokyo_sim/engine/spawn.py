@@ -13,19 +13,27 @@ from tokyo_sim.missions.plans import keep_left
 from tokyo_sim.traffic.lanes import StreetNetwork
 
 _APART_M = 6.0
-_DRONE_HEIGHT_M = 30.0
 _ROVER_CLEARANCE_M = 0.05
 
 
 def spawn_poses(
-    robots: list[Robot], city: CityMap, streets: StreetNetwork, obstacles: ObstacleMap, rng: np.random.Generator
+    robots: list[Robot],
+    city: CityMap,
+    streets: StreetNetwork,
+    obstacles: ObstacleMap,
+    altitude: float,
+    rng: np.random.Generator,
 ) -> list[Pose]:
-    """A pose in map of base_link for each robot. ValueError where the city has no free place left."""
+    """A pose in map of base_link for each robot; drones at an altitude above the ground, metres.
+
+    ValueError where the city has no free place left.
+    """
     places = _street_places(streets, rng) if streets.edges else _open_places(city, obstacles, rng)
     poses: list[Pose] = []
     for robot in robots:
         pose = next(
-            (p for p in (_pose(robot, place, city) for place in places) if _free(p, robot, poses, obstacles)), None
+            (p for p in (_pose(robot, place, city, altitude) for place in places) if _free(p, robot, poses, obstacles)),
+            None,
         )
         if pose is None:
             raise ValueError(f"no free place to spawn {robot.name}: {len(poses)} robots are in this city already")
@@ -64,9 +72,9 @@ def _central_first(places: list[np.ndarray], rng: np.random.Generator) -> list[n
     return [array[i] for i in np.argsort(distance + rng.uniform(0, 120, len(array)), kind="stable")]
 
 
-def _pose(robot: Robot, place: np.ndarray, city: CityMap) -> Pose:
+def _pose(robot: Robot, place: np.ndarray, city: CityMap, altitude: float) -> Pose:
     x, y, yaw = place
-    above = _DRONE_HEIGHT_M if robot.kind is Kind.DRONE else robot.size[2] / 2 - robot.centre[2] + _ROVER_CLEARANCE_M
+    above = altitude if robot.kind is Kind.DRONE else robot.size[2] / 2 - robot.centre[2] + _ROVER_CLEARANCE_M
     return Pose(np.array([x, y, city.ground_height(x, y) + above]), np.array([np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]))
 
 

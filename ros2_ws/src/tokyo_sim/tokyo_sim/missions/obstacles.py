@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import label, maximum_filter
 from skimage.graph import MCP_Geometric
 
 from occ_core.citymap import GROUND_CLASSES, CityMap
@@ -14,7 +14,7 @@ _CLEARANCE_M = 3.0
 
 
 class NoWay(Exception):
-    """There is no free way between two places; the sentence says which."""
+    """There is nowhere to fly; the sentence says at which height."""
 
 
 class ObstacleMap:
@@ -31,33 +31,40 @@ class ObstacleMap:
             np.maximum.at(tops, tuple(self._raster.cells(corners[:, :2]).T), corners[:, 2])
         reach = 2 * int(np.ceil(_CLEARANCE_M / _CELL_M)) + 1
         self._tops = maximum_filter(tops, size=reach)
+        self._region_height = np.nan
 
     def free(self, xy: np.ndarray, height: float) -> np.ndarray:
         """(n,) bool: nothing reaches within the clearance of points (n, 2) in map at a height in map, metres."""
         return self._tops[tuple(self._raster.cells(xy).T)] < height - _CLEARANCE_M
 
     def way(self, start: np.ndarray, goal: np.ndarray, height: float) -> np.ndarray:
-        """Shortest way at one height, (n, 2) metres in map, from the free places nearest to start and goal.
+        """Shortest way at one height, (n, 2) metres in map, between the free places nearest to start and goal.
 
-        NoWay where they are not connected.
+        The goal's is one that can be reached: a yard between buildings is not. NoWay where nothing is free.
         """
-        cost = np.where(self._tops < height - _CLEARANCE_M, 1.0, -1.0)
-        begin, end = (self._nearest_free(cost, place) for place in (start, goal))
-        search = MCP_Geometric(cost)
+        region = self._regions(height)
+        begin = _nearest(region > 0, self._raster.cells(start[:2]))
+        end = _nearest(region == region[begin], self._raster.cells(goal[:2]))
+        search = MCP_Geometric(np.where(region > 0, 1.0, -1.0))
         search.find_costs([begin], [end])
-        try:
-            cells = np.array(search.traceback(end))
-        except ValueError as error:
-            raise NoWay(f"no free way at {height:.0f} m from {start[:2]} to {goal[:2]}") from error
-        return self._raster.xy(cells)
+        return self._raster.xy(np.array(search.traceback(end)))
 
-    def _nearest_free(self, cost: np.ndarray, place: np.ndarray) -> tuple[int, int]:
-        free = np.argwhere(cost > 0)
-        if not len(free):
-            raise NoWay("nothing is free at this height")
-        nearest = free[np.argmin(((free - self._raster.cells(place[:2])) ** 2).sum(axis=1))]
-        return int(nearest[0]), int(nearest[1])
+    def _regions(self, height: float) -> np.ndarray:
+        """Connected free cells at a height, numbered from 1; 0 is blocked. The last height is remembered."""
+        if self._region_height != height:
+            self._region, _ = label(self._tops < height - _CLEARANCE_M, structure=np.ones((3, 3)))
+            self._region_height = height
+        return self._region
 
     def standing_height(self, xy: np.ndarray) -> float:
         """Height in map of the highest thing within the clearance of a place, -inf where nothing stands."""
         return float(self._tops[tuple(self._raster.cells(np.asarray(xy)[:2]))])
+
+
+def _nearest(allowed: np.ndarray, cell: np.ndarray) -> tuple[int, int]:
+    """The allowed cell nearest to one."""
+    free = np.argwhere(allowed)
+    if not len(free):
+        raise NoWay("nothing is free at this height: fly higher")
+    nearest = free[np.argmin(((free - cell) ** 2).sum(axis=1))]
+    return int(nearest[0]), int(nearest[1])

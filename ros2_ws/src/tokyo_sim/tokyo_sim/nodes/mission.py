@@ -16,9 +16,10 @@ from occ_core.topics import ACTORS, CMD_VEL, ODOM
 from occ_ros.convert import from_actors, from_pose, from_stamp
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish, subscribe
-from occ_ros.run import run
+from occ_ros.run import NodeFailed, run
 from tokyo_sim.engine.robot import Kind
 from tokyo_sim.missions.mission import Mission, MissionPlan
+from tokyo_sim.missions.obstacles import NoWay
 from tokyo_sim.missions.plans import Pattern
 
 PARAMETERS = (
@@ -66,7 +67,10 @@ class MissionNode(Node):
         if 0 <= stamp - self._last < _COMMAND_PERIOD_S - 1e-6:
             return
         self._last = stamp
-        command = self._mission.command(from_pose(message.pose.pose), self._actors)
+        try:
+            command = self._mission.command(from_pose(message.pose.pose), self._actors)
+        except (NoWay, ValueError) as error:
+            raise NodeFailed(f"{self._robot}: {error}") from error
         twist = Twist()
         twist.linear.x, twist.linear.y, twist.linear.z = map(float, command.linear)
         twist.angular.z = command.yaw_rate

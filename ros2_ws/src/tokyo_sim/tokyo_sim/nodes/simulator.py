@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
@@ -28,6 +28,7 @@ PARAMETERS = (
     Parameter("drones", 1, "number of drones", 0, 100),
     Parameter("rovers", 1, "number of rovers", 0, 100),
     Parameter("actors", 30, "number of cars, bicycles and walkers", 0, 2000),
+    Parameter("drone_altitude", 30.0, "metres above the ground at which drones start", 2.0, 150.0),
     Parameter("seed", 1, "seed of spawn places, traffic and noise", 0, 2**31 - 1),
     Parameter("real_time_factor", 1.0, "simulated seconds per second at most; 0 runs as fast as it can", 0.0, 1000.0),
     Parameter("image_width", 1600, "pixels", 16, 8192),
@@ -47,6 +48,7 @@ class SimulatorNode(Node):
             drones=values["drones"],
             rovers=values["rovers"],
             actors=values["actors"],
+            drone_altitude=values["drone_altitude"],
             image_size=(values["image_width"], values["image_height"]),
             cameras=rate > 0,
         )
@@ -67,14 +69,14 @@ class SimulatorNode(Node):
         static = [transform for robot in self._robots for transform in robot.static_transforms()]
         self._tf.send(static, 0.0, static=True)
 
-    def loop(self) -> None:
-        """Run until the context shuts down."""
+    def loop(self, stop: Event) -> None:
+        """Run until told to stop."""
         executor = SingleThreadedExecutor()
         executor.add_node(self)
-        listener = Thread(target=_listen, args=(executor,), daemon=True)
+        listener = Thread(target=_listen, args=(executor, stop))
         listener.start()
         started, tick, reported = time.monotonic(), 0, (time.monotonic(), 0.0)
-        while self.context.ok():
+        while not stop.is_set():
             for number, robot in enumerate(self._robots):
                 if robot.command is not None:
                     self._simulator.command(number, *robot.command)
@@ -91,7 +93,7 @@ class SimulatorNode(Node):
                     time.sleep(ahead)
                 else:
                     started -= ahead  # Never race to catch up after a slow stretch.
-        listener.join(timeout=1.0)
+        listener.join()
 
     def _publish(self, tick: int) -> None:
         stamp = tick * TICK_S
@@ -117,11 +119,9 @@ class SimulatorNode(Node):
         self._diagnostics.publish(to_diagnostics("simulator", problem, values, self._simulator.time))
 
 
-def _listen(executor: SingleThreadedExecutor) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        pass
+def _listen(executor: SingleThreadedExecutor, stop: Event) -> None:
+    while not stop.is_set():
+        executor.spin_once(timeout_sec=0.1)
 
 
 def main() -> None:

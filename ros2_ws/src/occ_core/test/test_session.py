@@ -1,0 +1,244 @@
+"""Sessions on disk: what is written is read back, frames are whole or not there, damage is named."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from occ_core.frame import Frame, Occupancy, VehicleState
+from occ_core.grid import VoxelGrid
+from occ_core.poses import Pose
+from occ_core.session import Session, SessionError, SessionInfo, SessionWriter, find_sessions
+
+GRID = VoxelGrid((-4, -4, -2), (4, 4, 5.5), (0.4, 0.4, 1.25))
+INFO = SessionInfo(
+    "drone_0", GRID, 0.5, "lidar", city="tokyo", seed=3, sensors={"lidar_link": [1, 2, 3]}, versions={"numpy": "2"}
+)
+
+
+def make_frame(number: int, grid: VoxelGrid = GRID) -> Frame:
+    rng = np.random.default_rng(number)
+    classes = rng.integers(0, 16, grid.shape).astype(np.uint8)
+    occupancy = Occupancy(classes, rng.random(grid.shape) < 0.5, classes.astype(np.uint16) * 300)
+    base = Pose.from_xyz_rpy(rng.normal(0, 1000, 3), rng.uniform(-1, 1, 3))
+    level = Pose.from_xyz_rpy(np.zeros(3), [0, 0, 0.3])
+    state = VehicleState(0.1 + number / 3, base, rng.normal(size=3), rng.normal(size=3), level)
+    return Frame(state, rng.normal(size=(500, 4)).astype(np.float32), occupancy, {"CAM_FRONT": rng.bytes(1000)})
+
+
+@pytest.fixture
+def session(tmp_path) -> Session:
+    writer = SessionWriter(tmp_path / "drone_0_20240115_120000", INFO)
+    for number in (1, 2, 3):
+        assert writer.write(make_frame(number)) == number
+    return Session.open(writer.folder)
+
+
+def test_what_was_written_is_read_back_bit_for_bit(session):
+    assert session.numbers == (1, 2, 3) and session.info == INFO
+    for number in session.numbers:
+        written, state = make_frame(number), session.state(number)
+        assert state.stamp == written.state.stamp
+        assert (state.pose_13d == written.state.pose_13d).all()
+        assert np.allclose(state.footprint.matrix, written.state.footprint.matrix, atol=1e-15)
+        occupancy = session.occupancy(number)
+        for name in ("classes", "observed", "instance"):
+            read, wrote = getattr(occupancy, name), getattr(written.occupancy, name)
+            assert read.dtype == wrote.dtype and (read == wrote).all()
+        assert session.points(number).tobytes() == written.points.tobytes()
+        assert session.image_path(number, "CAM_FRONT").read_bytes() == written.images["CAM_FRONT"]
+
+
+def test_writing_the_same_frames_twice_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        SessionWriter(tmp_path / name, INFO).write(make_frame(1))
+    files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file())
+    assert len(files) == 5
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+def test_pose_files_say_13_numbers_and_their_frames(session):
+    data = json.loads((session.folder / "poses/000001.json").read_text())
+    assert len(data["pose_13d"]) == 13
+    assert data["pose_13d"][3] == data["orientation"]["w"] and data["pose_13d"][7] == data["velocity"]["linear"]["x"]
+    assert (data["frame_id"], data["child_frame_id"], data["grid_frame_id"]) == ("map", "base_link", "base_footprint")
+
+
+def test_a_frame_of_another_grid_is_refused(tmp_path):
+    writer = SessionWriter(tmp_path / "s", INFO)
+    with pytest.raises(ValueError, match="shape"):
+        writer.write(make_frame(1, VoxelGrid((0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5))))
+    assert len(Session.open(writer.folder)) == 0
+
+
+WRITER = """
+import sys; sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+from test_session import INFO, make_frame
+from occ_core.session import SessionWriter
+frames = [make_frame(number) for number in range(1, 9)]
+writer = SessionWriter(Path(sys.argv[1]), INFO)
+print("ready", flush=True)
+while True:
+    for frame in frames: writer.write(frame)
+"""
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_session_whose_frames_all_read(tmp_path):
+    rng = np.random.default_rng(5)
+    recorded = 0
+    for attempt in range(10):
+        folder = tmp_path / f"killed_{attempt}"
+        command = [sys.executable, "-c", WRITER, str(folder), str(Path(__file__).parent)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+            assert writer.stdout.readline() == b"ready\n"
+            time.sleep(rng.uniform(0, 0.15))
+            writer.send_signal(signal.SIGKILL)
+        session = Session.open(folder)
+        assert session.numbers == tuple(range(1, len(session) + 1))
+        recorded += len(session)
+        for number in session.numbers:
+            expected = make_frame((number - 1) % 8 + 1)
+            assert session.state(number).stamp == expected.state.stamp
+            assert (session.occupancy(number).classes == expected.occupancy.classes).all()
+            assert (session.points(number) == expected.points).all()
+            assert session.image_path(number, "CAM_FRONT").read_bytes() == expected.images["CAM_FRONT"]
+    assert recorded > 0
+
+
+def test_a_frame_without_its_occupancy_does_not_exist_yet(session):
+    (session.folder / "occupancy/000003_occupancy.npz").rename(session.folder / "occupancy/.000003.part")
+    assert Session.open(session.folder).numbers == (1, 2)
+
+
+READERS = {
+    "poses/000002.json": "state",
+    "occupancy/000002_occupancy.npz": "occupancy",
+    "lidar/000002_LIDAR.npy": "points",
+}
+
+
+def empty(data: bytes) -> bytes:
+    return b""
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def scrambled(data: bytes) -> bytes:
+    middle = len(data) // 3
+    return data[:middle] + bytes(255 - b for b in data[middle : middle + 200]) + data[middle + 200 :]
+
+
+def other(data: bytes) -> bytes:
+    return b"\x89PNG\r\n\x1a\n\xff\xfe" * 40
+
+
+@pytest.mark.parametrize("damage", [empty, cut, scrambled, other, None])
+@pytest.mark.parametrize("file", READERS)
+def test_a_damaged_or_missing_file_is_named(session, file, damage):
+    path = session.folder / file
+    data = path.read_bytes()
+    path.unlink()
+    if damage:
+        path.write_bytes(damage(data))
+    if file.endswith("LIDAR.npy") and damage is scrambled:
+        pytest.skip("an npy file has no checksum: changed numbers are numbers")
+    with pytest.raises(SessionError, match="000002"):
+        getattr(session, READERS[file])(2)
+    assert session.state(1).stamp and session.occupancy(1).classes.any()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_bytes_changed_anywhere_in_an_occupancy_file_never_go_unnoticed(session, seed):
+    rng = np.random.default_rng(seed)
+    path = session.folder / "occupancy/000002_occupancy.npz"
+    whole = path.read_bytes()
+    before = session.occupancy(2)
+    for _ in range(40):
+        data = bytearray(whole)
+        data[rng.integers(len(data))] ^= int(rng.integers(1, 256))
+        path.write_bytes(bytes(data))
+        try:
+            after = session.occupancy(2)
+        except SessionError as error:
+            assert "000002_occupancy.npz" in str(error)
+        else:  # bytes that mean nothing, as a date
+            assert (after.classes == before.classes).all() and (after.observed == before.observed).all()
+
+
+@pytest.mark.parametrize("damage", [empty, cut, other, lambda _: b"[]", lambda _: b"{}", lambda _: b'"text"'])
+def test_a_damaged_session_json_is_named(session, damage):
+    path = session.folder / "session.json"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(SessionError, match=r"session\.json"):
+        Session.open(session.folder)
+
+
+@pytest.mark.parametrize(
+    "change", [{"format_version": 99}, {"classes": ["empty", "cat"]}, {"grid": {"lower": [0, 0, 0]}}, {"grid": None}]
+)
+def test_a_session_of_another_version_class_table_or_grid_is_refused(session, change):
+    path = session.folder / "session.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(SessionError, match=r"session\.json"):
+        Session.open(session.folder)
+
+
+def test_a_folder_without_a_session_says_so(tmp_path):
+    with pytest.raises(SessionError, match=r"session\.json is missing"):
+        Session.open(tmp_path)
+    with pytest.raises(SessionError, match="no sessions"):
+        find_sessions(tmp_path)
+
+
+def test_sessions_are_found_by_name(tmp_path):
+    for name in ("b", "a", "c"):
+        SessionWriter(tmp_path / name, INFO)
+    (tmp_path / "not_a_session").mkdir()
+    assert [session.name for session in find_sessions(tmp_path)] == ["a", "b", "c"]
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path):
+    (tmp_path / "taken").write_text("")
+    for folder in (tmp_path / "taken", tmp_path / "taken" / "below"):
+        with pytest.raises(SessionError, match="taken"):
+            SessionWriter(folder, INFO)
+
+
+def test_an_existing_session_is_not_written_into(session):
+    with pytest.raises(SessionError, match=session.name):
+        SessionWriter(session.folder, INFO)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes into read-only folders")
+def test_a_read_only_folder_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(SessionError, match="Permission denied"):
+        SessionWriter(tmp_path / "s", INFO)
+
+
+@pytest.mark.parametrize("folder", ["images", "lidar", "poses", "occupancy"])
+def test_a_frame_that_the_disk_refuses_leaves_the_earlier_ones(tmp_path, folder):
+    writer = SessionWriter(tmp_path / "s", INFO)
+    writer.write(make_frame(1))
+    good, bad = writer.folder / folder, tmp_path / "away"
+    good.rename(bad)
+    good.write_text("in the way")
+    with pytest.raises(SessionError, match="frame 2"):
+        writer.write(make_frame(2))
+    good.unlink()
+    bad.rename(good)
+    assert Session.open(writer.folder).numbers == (1,)
+    assert writer.write(make_frame(2)) == 2
+    assert Session.open(writer.folder).numbers == (1, 2)

@@ -1,0 +1,212 @@
+"""Messages of several topics become sweeps, whatever order they come in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from occ_core.actors import Actor
+from occ_core.classes import Semantic
+from occ_core.poses import Pose
+from occ_core.sync import Odometry, SweepSynchronizer, SyncedSweep
+
+CAMERAS = ("front", "back")
+
+
+def odometry(stamp: float) -> Odometry:
+    """A drive along x at 2 m/s that turns left at 0.1 rad/s."""
+    pose = Pose.from_xyz_rpy([2 * stamp, 0, 0], [0, 0, 0.1 * stamp])
+    return Odometry(stamp, pose, np.array([2.0, 0, 0]), np.array([0, 0, 0.1]))
+
+
+def actor(stamp: float) -> Actor:
+    return Actor(7, Semantic.CAR, Pose.from_xyz_rpy([stamp, 5, 0], [0, 0, 0]), np.ones(3), np.zeros(3))
+
+
+def points(stamp: float) -> np.ndarray:
+    return np.full((3, 4), stamp, dtype=np.float32)
+
+
+def image(stamp: float, camera: str) -> np.ndarray:
+    return np.full((2, 2, 3), round(stamp * 20 + CAMERAS.index(camera)) % 251, dtype=np.uint8)
+
+
+def recording(seconds: float, begin: float = 0.0) -> dict[str, list[tuple]]:
+    """The messages of each topic in order, as (method, arguments)."""
+    tenths = [round(begin + 0.1 * k, 3) for k in range(round(seconds * 10))]
+    fiftieths = [round(begin + 0.02 * k - 0.013, 4) for k in range(round(seconds * 50) + 2)]
+    return {
+        "sweeps": [("add_sweep", (t, points(t), "rover_0/lidar_link")) for t in tenths],
+        "odometry": [("add_odometry", (odometry(t),)) for t in fiftieths],
+        "actors": [("add_actors", (t, [actor(t)])) for t in tenths],
+        **{camera: [("add_image", (t, camera, image(t, camera))) for t in tenths] for camera in CAMERAS},
+    }
+
+
+def feed(synchronizer: SweepSynchronizer, messages: list[tuple]) -> list[SyncedSweep]:
+    out = []
+    for method, arguments in messages:
+        getattr(synchronizer, method)(*arguments)
+        out += synchronizer.take()
+    return out
+
+
+def by_stamp(topics: dict[str, list[tuple]]) -> list[tuple]:
+    def stamp(message: tuple) -> float:
+        first = message[1][0]
+        return first.stamp if isinstance(first, Odometry) else first
+
+    return sorted((m for messages in topics.values() for m in messages), key=stamp)
+
+
+def full() -> SweepSynchronizer:
+    return SweepSynchronizer(0.5, frozenset(CAMERAS), needs_actors=True)
+
+
+def summary(sweep: SyncedSweep) -> tuple:
+    return (
+        sweep.stamp, sweep.keyframe, sweep.odometry.pose.matrix.round(9).tolist(), float(sweep.points[0, 0]),
+        [float(a.pose.position[0]) for a in sweep.actors],
+        {camera: int(pixels[0, 0, 0]) for camera, pixels in sweep.images.items()},
+    )  # fmt: skip
+
+
+EXPECTED = [summary(sweep) for sweep in feed(full(), by_stamp(recording(0.9)))]
+
+
+def test_every_sweep_comes_out_once_with_the_pose_actors_and_images_of_its_instant():
+    sweeps = feed(full(), by_stamp(recording(3.0)))
+    assert [sweep.stamp for sweep in sweeps] == pytest.approx(np.arange(30) * 0.1)
+    for sweep in sweeps:
+        assert sweep.odometry.stamp == pytest.approx(sweep.stamp)
+        assert np.allclose(sweep.odometry.pose.matrix, odometry(sweep.stamp).pose.matrix, atol=1e-9)
+        assert (sweep.points == points(sweep.stamp)).all()
+        assert sweep.actors[0].pose.position[0] == pytest.approx(sweep.stamp)
+        if sweep.keyframe:
+            for camera in CAMERAS:
+                assert (sweep.images[camera] == image(sweep.stamp, camera)).all()
+    assert [sweep.stamp for sweep in sweeps if sweep.keyframe] == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5])
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_any_interleaving_of_the_same_messages_gives_the_same_sweeps(data):
+    topics = recording(0.9)  # less than the synchronizer's patience
+    order = data.draw(st.permutations([name for name, messages in topics.items() for _ in messages]))
+    waiting = {name: iter(messages) for name, messages in topics.items()}
+    synchronizer = full()
+    sweeps = feed(synchronizer, [next(waiting[name]) for name in order])
+    assert [summary(sweep) for sweep in sweeps] == EXPECTED
+    assert not synchronizer.dropped
+
+
+def test_keyframes_fall_on_whole_periods():
+    sweeps = feed(full(), by_stamp(recording(2.0, begin=7.2)))
+    assert [sweep.stamp for sweep in sweeps if sweep.keyframe] == pytest.approx([7.5, 8.0, 8.5, 9.0])
+
+
+def test_a_topic_that_is_half_a_second_late_costs_nothing():
+    for late in ("sweeps", "odometry", "actors", *CAMERAS):
+        topics = recording(3.0)
+        at = {id(m): t for name, ms in topics.items() for m, t in zip(ms, np.linspace(0, 3, len(ms)), strict=True)}
+        delay = {id(m): 0.5 for m in topics[late]}
+        order = sorted((m for ms in topics.values() for m in ms), key=lambda m: at[id(m)] + delay.get(id(m), 0))
+        synchronizer = full()
+        assert len(feed(synchronizer, order)) == 30, late
+        assert not synchronizer.dropped, late
+
+
+def test_sweeps_without_odometry_are_given_up_and_counted():
+    topics = recording(3.0)
+    topics["odometry"] = [m for m in topics["odometry"] if m[1][0].stamp > 1.0]
+    synchronizer = full()
+    sweeps = feed(synchronizer, by_stamp(topics))
+    assert sweeps[0].stamp == pytest.approx(1.1)
+    assert synchronizer.dropped == {"no odometry around a sweep": 11}
+
+
+def test_sweeps_whose_actors_never_come_are_given_up_and_counted():
+    topics = recording(3.0)
+    del topics["actors"][5]
+    synchronizer = full()
+    stamps = [sweep.stamp for sweep in feed(synchronizer, by_stamp(topics))]
+    assert 0.5 not in stamps and 0.6 in stamps
+    assert synchronizer.dropped == {"no actors at a sweep": 1}
+
+
+def test_a_keyframe_whose_image_never_comes_is_given_up_and_the_camera_named():
+    topics = recording(4.0)
+    del topics["back"][10]
+    synchronizer = full()
+    keyframes = [sweep.stamp for sweep in feed(synchronizer, by_stamp(topics)) if sweep.keyframe]
+    assert keyframes == pytest.approx([0, 0.5, 1.5, 2, 2.5, 3, 3.5])
+    assert synchronizer.dropped == {"no image of back at a keyframe": 1}
+
+
+def test_images_are_only_waited_for_at_keyframes():
+    topics = recording(1.0)
+    for camera in CAMERAS:
+        topics[camera] = topics[camera][::5]
+    assert len(feed(full(), by_stamp(topics))) == 10
+
+
+def test_without_cameras_and_actors_odometry_is_enough():
+    topics = {name: messages for name, messages in recording(1.0).items() if name in ("sweeps", "odometry")}
+    assert len(feed(SweepSynchronizer(0.5), by_stamp(topics))) == 10
+
+
+def test_sweeps_that_wait_and_come_twice_or_backwards_are_dropped_and_counted():
+    synchronizer = SweepSynchronizer(0.5)
+    for stamp in (1.0, 1.1, 1.1, 1.05):
+        synchronizer.add_sweep(stamp, points(stamp), "lidar")
+    synchronizer.add_odometry(odometry(0.9))
+    synchronizer.add_odometry(odometry(1.2))
+    assert [sweep.stamp for sweep in synchronizer.take()] == [1.0, 1.1]
+    assert synchronizer.dropped == {"sweep out of order": 2}
+
+
+@pytest.mark.parametrize("again", [1.1, 1.05])
+def test_a_sweep_that_comes_twice_or_backwards_after_it_was_taken_is_dropped_and_counted(again):
+    synchronizer = SweepSynchronizer(0.5)
+    for stamp in (0.9, 1.0, 1.1, 1.2):
+        synchronizer.add_odometry(odometry(stamp))
+    taken = []
+    for stamp in (1.0, 1.1, again):
+        synchronizer.add_sweep(stamp, points(stamp), "lidar")
+        taken += [sweep.stamp for sweep in synchronizer.take()]
+    assert taken == [1.0, 1.1]
+    assert synchronizer.dropped == {"sweep out of order": 1}
+
+
+def test_odometry_that_comes_twice_or_backwards_changes_nothing():
+    topics = recording(0.9)
+    doubled = [m for message in topics["odometry"] for m in (message, message)]
+    topics["odometry"] = [
+        m for i, m in enumerate(doubled) for m in ((m, doubled[max(i - 4, 0)]) if i % 7 == 0 else (m,))
+    ]
+    waiting, out, synchronizer = by_stamp({k: v for k, v in topics.items() if k != "odometry"}), [], full()
+    out += feed(synchronizer, topics["odometry"])
+    out += feed(synchronizer, waiting)
+    assert [summary(sweep) for sweep in out] == EXPECTED
+
+
+@pytest.mark.parametrize("first", ["sweeps", "odometry", "actors", "front"])
+def test_after_a_clock_reset_sweeps_come_as_if_from_the_beginning(first):
+    synchronizer = full()
+    feed(synchronizer, by_stamp(recording(3.0, begin=100.0)))
+    topics = recording(3.0)
+    order = by_stamp(topics)
+    order.sort(key=lambda message: message is not topics[first][0])  # one topic is first to show the reset
+    stamps = [sweep.stamp for sweep in feed(synchronizer, order)]
+    assert stamps[-1] == pytest.approx(2.9) and len(stamps) >= 28
+    assert stamps == sorted(stamps)
+
+
+def test_clear_forgets_what_waits():
+    synchronizer = full()
+    topics = recording(1.0)
+    feed(synchronizer, topics["sweeps"] + topics["actors"] + topics["front"] + topics["back"])
+    synchronizer.clear()
+    assert feed(synchronizer, topics["odometry"]) == []
