@@ -15,10 +15,9 @@ from tokyo_sim.cli.processes import NodeProcesses
 from tokyo_sim.demo.live import measure_live
 from tokyo_sim.demo.report import write_report
 from tokyo_sim.demo.stages import StageFailed, Stages, python
+from tokyo_sim.plateau.model import ImportProblem
 from tokyo_sim.world.city import import_or_generate
 
-_DRIVES = 6
-_DRIVE_SECONDS = 22.0
 _STARTUP_SECONDS = 60.0  # of wall time until the simulator's clock must tick
 
 
@@ -49,22 +48,37 @@ class Places:
         return self.out / "evaluation"
 
 
-def run_demo(out: Path, source: Path | None, seed: int, minutes: float) -> int:
+@dataclass(frozen=True)
+class Plan:
+    """source: a udx folder, None for the sample city. minutes: of training. drives, drive_seconds: what is recorded."""
+
+    source: Path | None
+    seed: int
+    minutes: float
+    drives: int
+    drive_seconds: float
+
+    def __post_init__(self) -> None:
+        if self.drives < 2 or self.drive_seconds < 6:
+            raise ValueError("the demo needs 2 drives or more, one to learn from and one to test on, of 6 s or more")
+
+
+def run_demo(out: Path, plan: Plan) -> int:
     """City, drives, training, evaluation, live forecast, report. Returns the exit code."""
     out = Path(out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     places, stages = Places(out), Stages(out)
-    learner = _learner_folder()
     try:
-        stages.run("city", [str(source), seed], lambda: _make_city(source, places, seed))
-        stages.run("record", [_DRIVES, _DRIVE_SECONDS], lambda: _record(places, seed))
-        stages.run(
-            "train", [minutes, _text(learner / "config/demo_tokyo.py")], lambda: _train(places, learner, seed, minutes)
-        )
+        learner = _learner_folder()
+        recipe = (learner / "config/demo_tokyo.py").read_text()
+        stages.run("city", [str(plan.source), plan.seed], lambda: _make_city(places, plan))
+        stages.run("record", [plan.drives, plan.drive_seconds], lambda: _record(places, plan))
+        stages.run("train", [plan.minutes, recipe], lambda: _train(places, plan, learner))
         stages.run("evaluate", [], lambda: _evaluate(places, learner))
-        stages.run("live", [], lambda: measure_live(places.city, places.training / "best.pth", out / "live.json", seed))
-        stages.run("report", [], lambda: write_report(places.out, stages.times(), seed))
-    except StageFailed as problem:
+        checkpoint = places.training / "best.pth"
+        stages.run("live", [], lambda: measure_live(places.city, checkpoint, out / "live.json", plan.seed))
+        write_report(out, stages.times(), plan.seed)
+    except (StageFailed, ImportProblem) as problem:
         print(f"tokyo demo: {problem}", file=sys.stderr)
         return 1
     print(f"done: open {out / 'report.html'}")
@@ -79,12 +93,8 @@ def _learner_folder() -> Path:
     raise StageFailed("the demo runs from a checkout: there is no learner/train.py above this package")
 
 
-def _text(path: Path) -> str:
-    return path.read_text()
-
-
-def _make_city(source: Path | None, places: Places, seed: int) -> None:
-    report = import_or_generate(source, places.city, seed=seed)
+def _make_city(places: Places, plan: Plan) -> None:
+    report = import_or_generate(plan.source, places.city, seed=plan.seed)
     print(f"{report.objects} objects, {sum(report.triangles.values())} triangles, {len(report.skipped)} skipped")
     for problem in report.failed:
         print(f"not read: {problem}", file=sys.stderr)
@@ -98,15 +108,15 @@ def drive_arguments(places: Places, seed: int, **extra: object) -> Arguments:
     return Arguments(city=str(places.city), sim="embedded", seed=seed, **(common | extra))
 
 
-def _record(places: Places, seed: int) -> None:
+def _record(places: Places, plan: Plan) -> None:
     """Several short drives, each from other places with other traffic: sessions never share frames."""
     shutil.rmtree(places.sessions, ignore_errors=True)
-    for drive in range(_DRIVES):
-        args = drive_arguments(places, seed * 100 + drive, record=True, output=str(places.sessions))
-        run_for(args, _DRIVE_SECONDS, f"drive {drive + 1}/{_DRIVES}", places.out / "record.log")
+    for drive in range(plan.drives):
+        args = drive_arguments(places, plan.seed * 100 + drive, record=True, output=str(places.sessions))
+        run_for(args, plan.drive_seconds, f"drive {drive + 1}/{plan.drives}", places.out / "record.log")
     frames = {session.name: len(session) for session in find_sessions(places.sessions)}
     print(f"{len(frames)} sessions, {sum(frames.values())} frames")
-    expected = 2 * _DRIVE_SECONDS * 0.8
+    expected = 2 * plan.drive_seconds * 0.8
     if short := [name for name, count in frames.items() if count < expected]:
         raise StageFailed(f"{', '.join(short)}: fewer than {expected:.0f} frames; see {places.out / 'record.log'}")
 
@@ -130,11 +140,11 @@ def run_for(args: Arguments, seconds: float, what: str, log: Path) -> None:
     print(f"{what}: {seconds:.0f} s of simulated time, {factor:.2f} x real time with start-up", flush=True)
 
 
-def _train(places: Places, learner: Path, seed: int, minutes: float) -> None:
+def _train(places: Places, plan: Plan, learner: Path) -> None:
     shutil.rmtree(places.training, ignore_errors=True)
     python(
         "train", "train.py", "--config", "config/demo_tokyo.py", "--work-dir", str(places.training),
-        "--data-root", str(places.sessions), "--seed", str(seed), "--max-minutes", str(minutes), cwd=learner,
+        "--data-root", str(places.sessions), "--seed", str(plan.seed), "--max-minutes", str(plan.minutes), cwd=learner,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import moderngl
 import numpy as np
@@ -11,7 +12,7 @@ from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from tokyo_sim.engine import shaders
-from tokyo_sim.engine.culling import Chunks, chunked
+from tokyo_sim.engine.culling import LEAST_PIXELS, Chunks, chunked
 from tokyo_sim.engine.meshes import city_vertices
 from tokyo_sim.engine.robot import CameraSpec
 
@@ -21,6 +22,7 @@ _SHADOW_PIXELS = 4096
 # Trees, poles and lamps are half of a city's triangles, and a few pixels each when they are far away.
 _SMALL_CLASSES, _SMALL_M = (Semantic.VEGETATION, Semantic.FURNITURE), 8.0
 _CLASS_COLUMN = 9
+_MOVABLE_M = 6.0
 # OpenGL cameras look along -z with y up; optical frames along +z with y down (REP 103).
 _OPTICAL_TO_GL = np.diag([1.0, -1.0, -1.0, 1.0])
 
@@ -41,6 +43,11 @@ class Movable:
     key: str
     vertices: np.ndarray
     pose: Pose
+
+    @cached_property
+    def model(self) -> bytes:
+        """The model matrix as OpenGL reads it; six views of an instant share it."""
+        return _column_major(self.pose.matrix)
 
 
 class CameraRenderer:
@@ -113,9 +120,12 @@ class CameraRenderer:
             for first, count in chunks.visible(projection, spec.focal):
                 array.render(first=first, vertices=count)
         for movable in movables:
+            distance = float(np.linalg.norm(movable.pose.position - optical.position))
+            if distance > spec.focal * _MOVABLE_M / LEAST_PIXELS:
+                continue
             if movable.key not in self._movables:
                 self._movables[movable.key] = self._upload(movable.vertices)
-            self._program["model"].write(_column_major(movable.pose.matrix))
+            self._program["model"].write(movable.model)
             self._movables[movable.key].render()
         self._context.copy_framebuffer(resolved, samples)
         pixels = np.frombuffer(resolved.read(components=3, alignment=1), dtype=np.uint8)

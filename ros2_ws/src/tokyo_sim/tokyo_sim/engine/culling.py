@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _CELL_M = 48.0
-_LEAST_PIXELS = 12.0
+LEAST_PIXELS = 12.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Chunks:
         w = clip[:, :, 3:]
         outside = (clip[:, :, :3] > w).all(axis=1) | (clip[:, :, :3] < -w).all(axis=1)
         # The clip coordinate w is the depth in metres.
-        near_enough = w[:, :, 0].min(axis=1) < focal * self.size / _LEAST_PIXELS
+        near_enough = w[:, :, 0].min(axis=1) < focal * self.size / LEAST_PIXELS
         seen = np.concatenate([[False], ~outside.any(axis=1) & near_enough, [False]])
         edges = np.flatnonzero(np.diff(seen.astype(np.int8)))
         for begin, end in zip(edges[::2], edges[1::2], strict=True):
