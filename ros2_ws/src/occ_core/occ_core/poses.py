@@ -9,7 +9,12 @@ from scipy.spatial.transform import Rotation
 
 
 def _rotation(quaternion: np.ndarray) -> Rotation:
-    return Rotation.from_quat(np.asarray(quaternion, dtype=np.float64), scalar_first=True)
+    return Rotation.from_quat(np.roll(np.asarray(quaternion, dtype=np.float64), -1))
+
+
+def _quaternion(rotation: Rotation) -> np.ndarray:
+    """(4,) w, x, y, z; SciPy before 1.14, which Ubuntu 24.04 has, writes w last only."""
+    return np.roll(rotation.as_quat(), 1)
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,12 @@ class Pose:
     @classmethod
     def from_matrix(cls, matrix: np.ndarray) -> Pose:
         """matrix: (4, 4) float, homogeneous child-to-parent."""
-        return cls(matrix[:3, 3], Rotation.from_matrix(matrix[:3, :3]).as_quat(scalar_first=True))
+        return cls(matrix[:3, 3], _quaternion(Rotation.from_matrix(matrix[:3, :3])))
 
     @classmethod
     def from_xyz_rpy(cls, xyz: np.ndarray, rpy: np.ndarray) -> Pose:
         """xyz: metres; rpy: radians about fixed axes x, y, z in that order, as in URDF and SDF."""
-        return cls(np.asarray(xyz, dtype=float), Rotation.from_euler("xyz", rpy).as_quat(scalar_first=True))
+        return cls(np.asarray(xyz, dtype=float), _quaternion(Rotation.from_euler("xyz", rpy)))
 
     @property
     def rotation(self) -> np.ndarray:
@@ -70,12 +75,12 @@ class Pose:
     def __matmul__(self, other: Pose) -> Pose:
         """Chain: (a in map) @ (b in a) = b in map."""
         rotation = _rotation(self.orientation) * _rotation(other.orientation)
-        return Pose(self.position + self.rotation @ other.position, rotation.as_quat(scalar_first=True))
+        return Pose(self.position + self.rotation @ other.position, _quaternion(rotation))
 
     def inverse(self) -> Pose:
         """The parent as seen from the child."""
         back = _rotation(self.orientation).inv()
-        return Pose(-back.apply(self.position), back.as_quat(scalar_first=True))
+        return Pose(-back.apply(self.position), _quaternion(back))
 
     def apply(self, points: np.ndarray) -> np.ndarray:
         """points: (n, 3) in the child frame. Returns (n, 3) float64 in the parent frame."""
@@ -92,7 +97,7 @@ def interpolate(before: Pose, after: Pose, fraction: float) -> Pose:
         raise ValueError(f"interpolation needs a fraction in [0, 1], got {fraction}")
     start = _rotation(before.orientation)
     turn = (start.inv() * _rotation(after.orientation)).as_rotvec()
-    orientation = (start * Rotation.from_rotvec(turn * fraction)).as_quat(scalar_first=True)
+    orientation = _quaternion(start * Rotation.from_rotvec(turn * fraction))
     return Pose(before.position + fraction * (after.position - before.position), orientation)
 
 

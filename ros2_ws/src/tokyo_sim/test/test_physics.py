@@ -1,0 +1,157 @@
+"""Vehicles do what they are told, are stopped by walls, and feel it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from occ_core.classes import Semantic
+from occ_core.poses import Pose
+from tokyo_sim.engine.imu import Imu
+from tokyo_sim.engine.physics import STEP_S, Motion, Physics
+from tokyo_sim.engine.robot import Kind, load_robot
+
+ROVER, DRONE = load_robot(Kind.ROVER, "rover_0"), load_robot(Kind.DRONE, "drone_0")
+ROVER_Z = 0.42
+
+
+@pytest.fixture(scope="module")
+def flat(city, sheet):
+    return city((Semantic.ROAD, sheet(-200, 200, -200, 200)))
+
+
+def at(x: float, y: float, z: float, yaw: float = 0.0) -> Pose:
+    return Pose.from_xyz_rpy([x, y, z], [0, 0, yaw])
+
+
+def driven(world, robot, pose, linear=(0, 0, 0), turn=0.0, seconds=5.0, prisms=()) -> tuple[Physics, list[Motion]]:
+    """Physics after a command, and the motion ten times a second."""
+    physics = Physics(world, list(prisms), [robot], [pose])
+    physics.step(1.0)
+    physics.command(0, np.array(linear, dtype=float), np.array([0, 0, turn]))
+    motions = [physics.motion(0)]
+    for _ in range(round(seconds * 10)):
+        physics.step(0.1)
+        motions.append(physics.motion(0))
+    return physics, motions
+
+
+@pytest.mark.parametrize("speed, turn", [(1.0, 0.0), (4.0, 0.0), (-1.0, 0.0), (3.0, 0.5), (2.0, -0.6), (-1.5, 0.4)])
+def test_a_rover_drives_at_the_speed_and_yaw_rate_that_it_is_told(flat, speed, turn):
+    _, motions = driven(flat, ROVER, at(0, 0, ROVER_Z), (speed, 0, 0), turn)
+    last = motions[-20:]
+    assert np.mean([m.linear[0] for m in last]) == pytest.approx(speed, rel=0.15)
+    assert np.mean([m.angular[2] for m in last]) == pytest.approx(turn, rel=0.15, abs=0.02)
+    assert abs(np.mean([m.linear[2] for m in last])) < 0.05
+    assert max(abs(m.pose.rpy()[:2]).max() for m in motions) < 0.1
+
+
+def test_a_rover_at_rest_stays_and_stands_on_its_wheels(flat):
+    _, motions = driven(flat, ROVER, at(3, -2, ROVER_Z, 0.7), seconds=3)
+    assert np.linalg.norm(motions[-1].pose.position[:2] - [3, -2]) < 0.02
+    assert motions[-1].pose.position[2] == pytest.approx(0.38, abs=0.02)  # wheel radius 0.22 + axle 0.16 below
+
+
+def test_velocity_is_the_change_of_position(flat):
+    for robot, z in ((ROVER, ROVER_Z), (DRONE, 20.0)):
+        _, motions = driven(flat, robot, at(0, 0, z, 0.4), (3, 0, 0), 0.4)
+        for before, now, after in list(zip(motions, motions[1:], motions[2:], strict=False))[20:]:
+            change = (after.pose.position - before.pose.position) / 0.2
+            assert np.linalg.norm(now.pose.rotation @ now.linear - change) < 0.1
+            turn = Rotation.from_matrix(before.pose.rotation.T @ after.pose.rotation).as_rotvec() / 0.2
+            assert np.linalg.norm(now.angular - turn) < 0.1
+
+
+@pytest.mark.parametrize("speed", [1.0, 5.0])
+def test_a_wall_stops_a_rover(flat, speed):
+    wall = np.array([(x, y, z) for x in (10, 12) for y in (-5, 5) for z in (-0.5, 8)], dtype=float)
+    _, motions = driven(flat, ROVER, at(0, 0, ROVER_Z), (speed, 0, 0), seconds=12, prisms=[wall])
+    front = [m.pose.position[0] + 0.55 for m in motions]
+    assert 9.5 < max(front) < 10.3
+
+
+def test_a_wall_stops_a_drone(flat):
+    wall = np.array([(x, y, z) for x in (10, 12) for y in (-30, 30) for z in (-0.5, 60)], dtype=float)
+    _, motions = driven(flat, DRONE, at(0, 0, 20), (4, 0, 0), seconds=6, prisms=[wall])
+    assert max(m.pose.position[0] for m in motions) < 10
+
+
+@pytest.mark.parametrize("velocity", [(5, 0, 0), (0, -3, 0), (0, 0, 2), (0, 0, -2), (4, 3, 1), (0, 0, 0)])
+def test_a_drone_reaches_its_velocity_and_holds_what_is_not_asked(flat, velocity):
+    _, motions = driven(flat, DRONE, at(0, 0, 40, 0.5), velocity, seconds=6)
+    level = [Rotation.from_euler("z", -m.pose.yaw).apply(m.pose.rotation @ m.linear) for m in motions[-20:]]
+    assert np.abs(np.mean(level, axis=0) - velocity).max() < 0.15 * max(np.linalg.norm(velocity), 1)
+    if velocity[2] == 0:
+        assert max(abs(m.pose.position[2] - 40) for m in motions) < 0.8
+    assert abs(motions[-1].pose.yaw - 0.5) < 0.05
+
+
+@pytest.mark.parametrize("turn", [0.5, -0.8])
+def test_a_drone_turns_where_it_hovers(flat, turn):
+    _, motions = driven(flat, DRONE, at(0, 0, 40), turn=turn, seconds=4)
+    assert motions[-1].angular[2] == pytest.approx(turn, rel=0.15)
+    assert np.linalg.norm(motions[-1].pose.position - [0, 0, 40]) < 0.5
+
+
+@pytest.mark.parametrize("robot, z", [(ROVER, ROVER_Z), (DRONE, 30.0)], ids=["rover", "drone"])
+def test_an_imu_at_rest_reads_gravity_upwards(flat, robot, z):
+    physics, _ = driven(flat, robot, at(0, 0, z), seconds=1)
+    imu = Imu(robot.imu, np.random.default_rng(0))
+    readings = []
+    for _ in range(100):
+        physics.step(0.01)
+        readings.append(imu.read(physics.motion(0)))
+    mean = np.mean([r.acceleration for r in readings], axis=0)
+    assert mean == pytest.approx([0, 0, 9.81], abs=0.08)
+    assert np.mean([r.angular_velocity for r in readings], axis=0) == pytest.approx([0, 0, 0], abs=0.01)
+    assert np.std([r.acceleration[0] for r in readings]) >= 0.5 * robot.imu.accel_noise
+
+
+def test_an_imu_integrates_to_where_the_drone_went(flat):
+    physics, _ = driven(flat, DRONE, at(0, 0, 40), (2, 0, 0), seconds=0.1)
+    start = physics.motion(0)
+    rotation = Rotation.from_matrix(start.pose.rotation)
+    velocity, position = start.pose.rotation @ start.linear, start.pose.position.copy()
+    for tick in range(round(2 / STEP_S)):
+        if tick == 200:
+            physics.command(0, np.array([0, 3.0, 1.0]), np.array([0, 0, 0.6]))
+        physics.step(STEP_S)
+        now = physics.motion(0)
+        rotation = rotation * Rotation.from_rotvec(now.angular * STEP_S)
+        velocity = velocity + (rotation.apply(now.acceleration) - [0, 0, 9.81]) * STEP_S
+        position = position + velocity * STEP_S
+    moved = np.linalg.norm(now.pose.position - start.pose.position)
+    assert moved > 2
+    assert np.linalg.norm(position - now.pose.position) < 0.03 * moved
+    assert np.linalg.norm(velocity - now.pose.rotation @ now.linear) < 0.1
+    assert Rotation.from_matrix(now.pose.rotation.T @ rotation.as_matrix()).magnitude() < 0.02
+
+
+def test_noise_has_the_spread_that_the_covariance_says():
+    imu = Imu(DRONE.imu, np.random.default_rng(0))
+    still = Motion(at(0, 0, 0), np.zeros(3), np.zeros(3), np.array([0, 0, 9.81]))
+    readings = [imu.read(still) for _ in range(4000)]
+    gyro, force = (np.array([getattr(r, n) for r in readings]) for n in ("angular_velocity", "acceleration"))
+    assert gyro.std(axis=0) == pytest.approx(np.full(3, DRONE.imu.gyro_noise), rel=0.1)
+    assert force.std(axis=0) == pytest.approx(np.full(3, DRONE.imu.accel_noise), rel=0.1)
+    biases = np.array([Imu(DRONE.imu, np.random.default_rng(s)).accel_bias for s in range(700)])
+    assert biases.std() == pytest.approx(DRONE.imu.accel_bias, rel=0.1)
+
+
+def test_a_rover_climbs_a_slope_and_leaves_its_first_ground_patch(city):
+    corners = [(x, y, 0.1 * x) for x, y in ((-100, -100), (100, -100), (100, 100), (-100, 100))]
+    slope = city((Semantic.ROAD, np.array([[corners[0], corners[1], corners[2]], [corners[0], corners[2], corners[3]]])))
+    _, motions = driven(slope, ROVER, at(0, 0, ROVER_Z), (5, 0, 0), seconds=12)
+    x, _, z = motions[-1].pose.position
+    assert x > 40 and z == pytest.approx(0.1 * x + 0.38, abs=0.1)
+
+
+def test_a_robot_is_at_rest_where_it_is_placed(flat):
+    physics, _ = driven(flat, ROVER, at(0, 0, ROVER_Z), (3, 0, 0), seconds=2)
+    physics.place(0, at(80, -60, ROVER_Z, 1.0))
+    motion = physics.motion(0)
+    assert motion.pose.position == pytest.approx([80, -60, ROVER_Z]) and not motion.linear.any()
+    physics.command(0, np.zeros(3), np.zeros(3))
+    physics.step(2.0)
+    assert physics.motion(0).pose.position[2] == pytest.approx(0.38, abs=0.02)
