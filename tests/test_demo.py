@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from places import TOKYO
+from processes import command_line, descendants
 
 HORIZONS = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
 
@@ -51,6 +55,19 @@ def test_its_report_has_pictures_that_show_something(out: Path) -> None:
     for picture in pictures:
         assert f"pictures/{picture.name}" in page
         assert len(set(Image.open(picture).convert("RGB").resize((64, 64)).getdata())) > 30, picture.name
+
+
+def test_ctrl_c_stops_every_process_that_it_started(tmp_path: Path) -> None:
+    demo = subprocess.Popen([TOKYO, "demo", "--out", str(tmp_path), "--drives", "2"], start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not any(b"recorder" in command_line(pid) for pid in descendants(demo.pid)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    time.sleep(3.0)
+    started = descendants(demo.pid)
+    assert len(started) >= 4
+    os.killpg(demo.pid, signal.SIGINT)
+    assert demo.wait(90) == 130
+    assert [pid for pid in started if command_line(pid)] == []
 
 
 def test_a_second_run_reuses_every_stage(out: Path) -> None:

@@ -34,7 +34,9 @@ class Drive:
     def __init__(self, forecaster: Forecaster) -> None:
         self.forecasts: list[LiveForecast] = []
         self.frames: list[Frame] = []
-        tracker = FrameTracker("rover_0", KeyframeBuilder(TOKYO_GRID), {"lidar_link": Pose.identity()}, lambda x, y: -1.0)
+        tracker = FrameTracker(
+            "rover_0", KeyframeBuilder(TOKYO_GRID), {"lidar_link": Pose.identity()}, lambda x, y: -1.0
+        )
         self.live = LiveForecaster(tracker, forecaster, FRAME_PERIOD_S, self.forecasts.append, self.frames.append)
 
     def sweep(self, stamp: float, keyframe: bool | None = None, frame_id: str = "rover_0/lidar_link") -> None:

@@ -105,9 +105,7 @@ def scattered_city(city, box, sheet, seed: int):
     rng = np.random.default_rng(seed)
     corners = [(*rng.uniform(-250, 250, 2), 0.0) for _ in range(150)]
     houses = [box(low, np.array(low) + rng.uniform(3, 30, 3)) for low in corners]
-    return city(
-        (Semantic.BUILDING, np.concatenate(houses)), (Semantic.TERRAIN, sheet(-400, 400, -400, 400, -0.1))
-    )
+    return city((Semantic.BUILDING, np.concatenate(houses)), (Semantic.TERRAIN, sheet(-400, 400, -400, 400, -0.1)))
 
 
 def test_leaving_out_what_is_out_of_view_changes_no_pixel(city, box, sheet, spec, empty, monkeypatch):

@@ -104,7 +104,9 @@ def test_what_is_nearer_than_the_least_or_further_than_the_largest_range_gives_n
         assert np.isfinite(sweep.ranges).any() == some
         assert (np.isnan(sweep.ranges) == np.isnan(sweep.points[..., 0])).all()
         assert ((sweep.classes == Semantic.EMPTY) == np.isnan(sweep.ranges)).all()
-    near = LidarCaster(city((Semantic.BUILDING, shell(10.0)))).cast(quiet, Pose.identity(), [], np.random.default_rng(0))
+    near = LidarCaster(city((Semantic.BUILDING, shell(10.0)))).cast(
+        quiet, Pose.identity(), [], np.random.default_rng(0)
+    )
     assert near.ranges.min() >= 10 - 1e-3 and near.ranges.max() <= 10 * np.sqrt(3) + 1e-3
 
 

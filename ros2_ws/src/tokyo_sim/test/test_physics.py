@@ -141,7 +141,9 @@ def test_noise_has_the_spread_that_the_covariance_says():
 
 def test_a_rover_climbs_a_slope_and_leaves_its_first_ground_patch(city):
     corners = [(x, y, 0.1 * x) for x, y in ((-100, -100), (100, -100), (100, 100), (-100, 100))]
-    slope = city((Semantic.ROAD, np.array([[corners[0], corners[1], corners[2]], [corners[0], corners[2], corners[3]]])))
+    slope = city(
+        (Semantic.ROAD, np.array([[corners[0], corners[1], corners[2]], [corners[0], corners[2], corners[3]]]))
+    )
     _, motions = driven(slope, ROVER, at(0, 0, ROVER_Z), (5, 0, 0), seconds=12)
     x, _, z = motions[-1].pose.position
     assert x > 40 and z == pytest.approx(0.1 * x + 0.38, abs=0.1)

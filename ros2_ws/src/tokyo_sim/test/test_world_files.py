@@ -109,7 +109,9 @@ def building(low, high, gml_id: str = "b") -> str:
         + "</gml:posList></gml:LinearRing></gml:exterior></gml:Polygon></gml:surfaceMember>"
         for face in BOX_FACES
     )
-    composite = f"<gml:Solid><gml:exterior><gml:CompositeSurface>{members}</gml:CompositeSurface></gml:exterior></gml:Solid>"
+    composite = (
+        f"<gml:Solid><gml:exterior><gml:CompositeSurface>{members}</gml:CompositeSurface></gml:exterior></gml:Solid>"
+    )
     return f'<bldg:Building gml:id="{gml_id}"><bldg:lod1Solid>{composite}</bldg:lod1Solid></bldg:Building>'
 
 

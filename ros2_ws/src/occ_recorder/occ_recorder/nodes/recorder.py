@@ -14,14 +14,14 @@ from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.session import SessionInfo
 from occ_core.sync import SweepSynchronizer
-from occ_core.topics import CAMERAS, DIAGNOSTICS, ROBOT_DESCRIPTION
+from occ_core.topics import CAMERAS, DIAGNOSTICS, ROBOT_DESCRIPTION, image_topic
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import link_poses
 from occ_recorder.recording import RobotRecording
 from occ_ros.convert import to_diagnostics
 from occ_ros.intake import RobotIntake
 from occ_ros.parameters import Parameter, read
-from occ_ros.qos import publish, subscribe
+from occ_ros.qos import absolute, publish, subscribe
 from occ_ros.run import run
 
 PARAMETERS = (
@@ -31,7 +31,7 @@ PARAMETERS = (
     Parameter("occupancy", "accumulated", "how grids are made", choices=tuple(s.value for s in OccupancySource)),
     Parameter("window", DEFAULT_WINDOW_S, "seconds of sweeps that an accumulated grid holds", 0.1, 10.0),
     Parameter("session_seconds", 0.0, "start a new session after so many seconds; 0: never", 0.0, 1e6),
-    Parameter("cameras", True, "record the six cameras; a keyframe without one of its images is dropped"),
+    Parameter("cameras", True, "record the cameras that are published; a keyframe that lacks an image is dropped"),
     Parameter("jpeg_quality", 90, "of camera images", 1, 100),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
     Parameter("seed", 0, "seed of the simulation, for session.json", 0, 2**31 - 1),
@@ -76,11 +76,18 @@ class RecorderNode(Node):
             FrameTracker(robot, builder, links, ground), info, Path(values["output"]), values["session_seconds"],
             values["jpeg_quality"],
         )  # fmt: skip
-        cameras = frozenset(CAMERAS) if values["cameras"] else frozenset()
+        cameras = self._cameras(robot) if values["cameras"] else frozenset()
         synchronizer = SweepSynchronizer(FRAME_PERIOD_S, cameras, needs_actors=city is not None)
         self._recordings[robot], self._synchronizers[robot] = recording, synchronizer
         RobotIntake(self, robot, synchronizer, recording.add, cameras)
         self.get_logger().info(f"recording {robot} into {values['output']}")
+
+    def _cameras(self, robot: str) -> frozenset[str]:
+        """The cameras that somebody publishes; a robot's description comes after its other topics."""
+        found = frozenset(name for name in CAMERAS if self.count_publishers(absolute(image_topic(name), robot)))
+        if missing := CAMERAS.keys() - found:
+            self.get_logger().warning(f"{robot}: nobody publishes images of {', '.join(sorted(missing))}, left out")
+        return found
 
     def _report(self) -> None:
         for robot, recording in self._recordings.items():

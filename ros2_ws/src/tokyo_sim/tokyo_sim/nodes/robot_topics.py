@@ -24,16 +24,20 @@ POINT = np.dtype(
 
 
 class RobotTopics:
-    """Publishes what a robot senses; keeps the newest command that it was sent."""
+    """Publishes what a robot senses; keeps the newest command that it was sent.
 
-    def __init__(self, node: Node, robot: Robot) -> None:
+    cameras: there will be images. The description comes last, so that who hears it has heard of all other topics.
+    """
+
+    def __init__(self, node: Node, robot: Robot, cameras: bool) -> None:
         self.robot = robot
         self.command: tuple[np.ndarray, np.ndarray] | None = None
         self._lidar = publish(node, LIDAR, robot.name, depth=5)
         self._imu = publish(node, IMU, robot.name, depth=50)
         self._odom = publish(node, ODOM, robot.name)
-        self._images = {c.name: publish(node, image_topic(c.name), robot.name, depth=5) for c in robot.cameras}
-        self._infos = {c.name: publish(node, camera_info_topic(c.name), robot.name, depth=5) for c in robot.cameras}
+        shown = robot.cameras if cameras else ()
+        self._images = {c.name: publish(node, image_topic(c.name), robot.name, depth=5) for c in shown}
+        self._infos = {c.name: publish(node, camera_info_topic(c.name), robot.name, depth=5) for c in shown}
         self._description = publish(node, ROBOT_DESCRIPTION, robot.name, depth=1)
         self._description.publish(String(data=robot.xml))
         subscribe(node, CMD_VEL, self._on_command, robot.name)

@@ -65,7 +65,7 @@ class SimulatorNode(Node):
         self._actors = publish(self, ACTORS)
         self._diagnostics = publish(self, DIAGNOSTICS)
         self._tf = TransformPublisher(self)
-        self._robots = [RobotTopics(self, robot) for robot in self._simulator.robots]
+        self._robots = [RobotTopics(self, robot, not self._simulator.cameras_off) for robot in self._simulator.robots]
         static = [transform for robot in self._robots for transform in robot.static_transforms()]
         self._tf.send(static, 0.0, static=True)
 
