@@ -88,7 +88,8 @@ def test_a_surface_that_a_solid_links_to_is_read_once_with_its_kind(citygml):
         for kind, name in (("RoofSurface", "roof"), ("GroundSurface", "ground"))
     )
     links = "".join(f'<gml:surfaceMember xlink:href="#{name}"/>' for name in ("roof", "ground"))
-    linked = f"<bldg:lod2Solid><gml:Solid><gml:exterior><gml:CompositeSurface>{links}</gml:CompositeSurface></gml:exterior></gml:Solid></bldg:lod2Solid>"
+    composite = f"<gml:CompositeSurface>{links}</gml:CompositeSurface>"
+    linked = f"<bldg:lod2Solid><gml:Solid><gml:exterior>{composite}</gml:exterior></gml:Solid></bldg:lod2Solid>"
     found = only(citygml(building(linked, bounded)))
     assert [surface.kind for surface in found.surfaces] == ["RoofSurface", "GroundSurface"]
 
@@ -114,7 +115,8 @@ def test_an_unknown_height_is_none(citygml, text):
 @pytest.mark.parametrize("code, semantic", [("1000", Semantic.ROAD), ("2000", Semantic.SIDEWALK), ("", Semantic.ROAD)])
 def test_traffic_areas_are_carriageway_or_sidewalk_by_their_code(citygml, code, semantic):
     area = f"<tran:function>{code}</tran:function><tran:lod2MultiSurface>{surfaces(polygon())}</tran:lod2MultiSurface>"
-    road = f'<tran:Road gml:id="r"><tran:trafficArea><tran:TrafficArea>{area}</tran:TrafficArea></tran:trafficArea></tran:Road>'
+    part = f"<tran:trafficArea><tran:TrafficArea>{area}</tran:TrafficArea></tran:trafficArea>"
+    road = f'<tran:Road gml:id="r">{part}</tran:Road>'
     assert only(citygml(road, name="1_tran_2.gml")).surfaces[0].semantic is semantic
 
 
@@ -235,7 +237,8 @@ def test_external_entities_are_neither_read_nor_fetched(citygml, tmp_path):
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        entities = f'<!ENTITY file SYSTEM "{secret.as_uri()}"><!ENTITY net SYSTEM "{url}/x"><!ENTITY % dtd SYSTEM "{url}/dtd">%dtd;'
+        entities = f'<!ENTITY file SYSTEM "{secret.as_uri()}"><!ENTITY net SYSTEM "{url}/x">'
+        entities += f'<!ENTITY % dtd SYSTEM "{url}/dtd">%dtd;'
         path = citygml(
             building(lod1(polygon().replace("35.68 ", "&file; 35.68 ", 1))),
             building(lod1(polygon().replace("35.68 ", "&net; 35.68 ", 1)), gml_id="b2"),

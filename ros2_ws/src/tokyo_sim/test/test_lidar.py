@@ -76,8 +76,8 @@ def test_ranges_points_and_classes_are_those_of_the_nearest_triangle_or_box(spec
     both = np.isfinite(measured) & seen
     assert both.sum() > 300
     error = np.abs(measured - distance)[both]
-    assert np.median(error) < 0.7 * spec.noise_stddev
-    assert np.mean(error > 3 * spec.noise_stddev) < 0.006
+    assert np.median(error) < 0.8 * spec.noise_stddev  # of a normal distribution: 0.67
+    assert np.mean(error > 3 * spec.noise_stddev) < 0.02  # 0.003 of a normal distribution, and silhouettes
     assert np.mean(sweep.classes.ravel()[both] != classes[number[both]]) < 0.002
     points = sweep.points.reshape(-1, 3)[both]
     assert np.linalg.norm(points - local[both] * measured[both, None], axis=1).max() < 1e-4

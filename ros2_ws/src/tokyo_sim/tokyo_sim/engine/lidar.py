@@ -34,42 +34,58 @@ class Sweep:
     classes: np.ndarray
 
 
+class _Target:
+    """Triangles (n, 3, 3) with their classes (n,), ready to be hit."""
+
+    def __init__(self, triangles: np.ndarray, classes: np.ndarray) -> None:
+        triangles = np.ascontiguousarray(triangles, dtype=np.float32)
+        self._scene = EmbreeScene()
+        self._mesh = EmbreeMesh(self._scene, triangles)  # The scene does not keep its mesh alive.
+        self._classes = classes
+        normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+        self._normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+
+    def hit(self, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(ranges, faces) of the nearest hits, each (n,); inf and -1 where there is none."""
+        result = self._scene.run(origins, directions, output=1)
+        return np.where(result["primID"] >= 0, result["tfar"], np.float32(np.inf)), result["primID"]
+
+    def surface(self, faces: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(cosine of incidence, class) of hits on faces, each (n,)."""
+        return np.abs(np.einsum("nc,nc->n", self._normals[faces], directions)), self._classes[faces]
+
+
 class LidarCaster:
     """Casts sweeps into a city."""
 
     def __init__(self, city: CityMap) -> None:
-        self._classes = city.classes
-        self._scene = EmbreeScene()
-        self._mesh = EmbreeMesh(self._scene, np.ascontiguousarray(city.triangles, dtype=np.float32))
+        self._city = _Target(city.triangles, city.classes)
         self._directions: dict[int, np.ndarray] = {}
 
     def cast(self, spec: LidarSpec, sensor: Pose, actors: list[Actor], rng: np.random.Generator) -> Sweep:
         """A sweep from a sensor's pose in map. actors: what moves, the carrier excluded. rng: range noise."""
-        directions = self._rays(spec)
-        world = np.ascontiguousarray(directions @ sensor.rotation.T.astype(np.float32))
-        origins = np.broadcast_to(sensor.position.astype(np.float32), world.shape).copy()
-        ranges, cosine, classes = _hits(self._scene, origins, world, self._classes)
+        local = self._rays(spec)
+        rays = np.ascontiguousarray(local @ sensor.rotation.T.astype(np.float32))
+        origins = np.broadcast_to(sensor.position.astype(np.float32), rays.shape).copy()
+        ranges, faces = self._city.hit(origins, rays)
+        cosine, classes = self._city.surface(faces, rays)
         near = [a for a in actors if np.linalg.norm(a.pose.position - sensor.position) < spec.range_max + a.size.max()]
         if near:
-            scene = EmbreeScene()
-            triangles = np.concatenate([actor.corners()[BOX_FACES] for actor in near]).astype(np.float32)
-            keep_alive = EmbreeMesh(scene, triangles)
             labels = np.repeat([actor.semantic for actor in near], len(BOX_FACES)).astype(np.uint8)
-            moving = _hits(scene, origins, world, labels)
-            closer = moving[0] < ranges
-            ranges, cosine, classes = (
-                np.where(closer, b, a) for a, b in zip((ranges, cosine, classes), moving, strict=False)
-            )
-            del keep_alive
+            moving = _Target(np.concatenate([actor.corners()[BOX_FACES] for actor in near]), labels)
+            moving_ranges, moving_faces = moving.hit(origins, rays)
+            closer = np.flatnonzero(moving_ranges < ranges)
+            ranges[closer] = moving_ranges[closer]
+            cosine[closer], classes[closer] = moving.surface(moving_faces[closer], rays[closer])
         seen = (ranges >= spec.range_min) & (ranges <= spec.range_max)
-        noisy = ranges + rng.normal(0.0, spec.noise_stddev, len(ranges)).astype(np.float32)
-        measured = np.where(seen, noisy, np.nan).astype(np.float32)
+        noise = rng.standard_normal(len(ranges), dtype=np.float32) * np.float32(spec.noise_stddev)
+        measured = np.where(seen, ranges + noise, np.float32(np.nan))
         shape = (len(spec.elevations), len(spec.azimuths))
         return Sweep(
             ranges=measured.reshape(shape),
-            points=(directions * measured[:, None]).reshape(*shape, 3),
-            intensity=np.where(seen, _REFLECTIVITY[classes] * cosine, 0).astype(np.float32).reshape(shape),
-            classes=np.where(seen, classes, Semantic.EMPTY).astype(np.uint8).reshape(shape),
+            points=(local * measured[:, None]).reshape(*shape, 3),
+            intensity=np.where(seen, _REFLECTIVITY[classes] * cosine, np.float32(0)).reshape(shape),
+            classes=np.where(seen, classes, np.uint8(Semantic.EMPTY)).reshape(shape),
         )
 
     def _rays(self, spec: LidarSpec) -> np.ndarray:
@@ -80,17 +96,3 @@ class LidarCaster:
             rays = np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)], axis=-1)
             self._directions[key] = np.ascontiguousarray(rays.reshape(-1, 3), dtype=np.float32)
         return self._directions[key]
-
-
-def _hits(
-    scene: EmbreeScene, origins: np.ndarray, directions: np.ndarray, classes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(ranges, cosine of incidence, class) of the nearest hits, each (n,); inf, 0, 0 where there is none."""
-    result = scene.run(origins, directions, output=1)
-    hit = result["primID"] >= 0
-    ranges = np.where(hit, result["tfar"], np.inf).astype(np.float32)
-    normals = result["Ng"]
-    length = np.linalg.norm(normals, axis=1)
-    along = np.abs((normals * directions).sum(axis=1))
-    cosine = np.divide(along, length, out=np.zeros_like(along), where=length > 0)
-    return ranges, np.where(hit, cosine, 0), np.where(hit, classes[np.maximum(result["primID"], 0)], 0).astype(np.uint8)

@@ -160,6 +160,8 @@ def _add_robot(spec: mujoco.MjSpec, robot: Robot, pose: Pose, ground: int) -> No
             name=f"{robot.name}/{link.name}", pos=mount.position, quat=mount.orientation
         )
         bodies[joint.child] = body
+        # MuJoCo parts only parent and child: a steered wheel, two joints away, would rub on the chassis.
+        spec.add_exclude(bodyname1=robot.name, bodyname2=body.name)
         body.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_HINGE, axis=joint.axis, damping=[0.2, 0, 0])
         _fill_body(body, link, ground)
         if joint.type == "revolute":
