@@ -34,7 +34,7 @@ setup(
         "xacro",
         "pyyaml",
         "yourdfpy",
-        "mujoco",
+        "mujoco>=3.2,<4",
         "embreex",
         "moderngl",
         "tqdm",

@@ -73,9 +73,10 @@ class KeyframeBuilder:
             raise ValueError(f"sweep at {stamp:.3f} s is not after the last one at {self._sweeps[-1].stamp:.3f} s")
         world = sensor.apply(points[np.isfinite(points).all(axis=1)])
         owner = owners(world, actors)
-        keep = thinned(world) if self.source is OccupancySource.ACCUMULATED else slice(None)
-        by_instance = {actor.instance: actor for actor in actors}
-        sweep = _Sweep(stamp, world[keep], sensor.position, owner[keep], by_instance)
+        if self.source is OccupancySource.ACCUMULATED:
+            kept = thinned(world)
+            world, owner = world[kept], owner[kept]
+        sweep = _Sweep(stamp, world, sensor.position, owner, {actor.instance: actor for actor in actors})
         self._sweeps.append(sweep)
         keep = self.window if self.source is not OccupancySource.LIDAR else 0.0
         while self._sweeps[0].stamp < stamp - keep - 1e-6:

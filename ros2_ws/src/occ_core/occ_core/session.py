@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import tokenize
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +22,13 @@ from occ_core.poses import Pose
 
 FORMAT_VERSION = 1
 FOLDERS = ("images", "lidar", "poses", "occupancy")
+
+
+# What numpy and zipfile raise for cut, flipped or foreign bytes.
+_DAMAGE = (
+    OSError, EOFError, KeyError, ValueError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    tokenize.TokenError,
+)  # fmt: skip
 
 
 class SessionError(Exception):
@@ -51,6 +60,8 @@ class SessionInfo:
     @classmethod
     def from_json(cls, data: dict, where: Path) -> SessionInfo:
         """Read what `to_json` wrote; SessionError for another version or class table."""
+        if not isinstance(data, dict):
+            raise SessionError(f"{where}: not a session's description")
         if data.get("format_version") != FORMAT_VERSION:
             raise SessionError(
                 f"{where}: format version {data.get('format_version')}, this code reads {FORMAT_VERSION}"
@@ -129,7 +140,7 @@ class Session:
             info = SessionInfo.from_json(json.loads(where.read_text()), where)
         except FileNotFoundError as error:
             raise SessionError(f"no session in {folder}: session.json is missing") from error
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise SessionError(f"{where}: not JSON, {error}") from error
         stems = {path.name[:6] for path in (folder / "occupancy").glob("[0-9]*_occupancy.npz")}
         whole = [
@@ -167,16 +178,23 @@ class Session:
         try:
             with np.load(path, allow_pickle=False) as data:
                 classes, bits, instance = data["occupancy"], data["observed"], data["instance"]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise SessionError(f"{path}: {error!r}") from error
+        except _DAMAGE as error:
+            raise SessionError(f"{path}: damaged, {error!r}") from error
         if classes.shape != shape or instance.shape != shape:
             raise SessionError(f"{path}: shape {classes.shape}, the session's grid has {shape}")
         observed = np.unpackbits(bits, count=self.info.grid.size).astype(bool).reshape(shape)
         return Occupancy(classes, observed, instance)
 
     def points(self, number: int) -> np.ndarray:
-        """(n, 4) float32: x y z intensity in `base_footprint`."""
-        return np.load(self.folder / f"lidar/{number:06d}_LIDAR.npy", allow_pickle=False)
+        """(n, 4) float32: x y z intensity in `base_footprint`. SessionError that names the file."""
+        path = self.folder / f"lidar/{number:06d}_LIDAR.npy"
+        try:
+            points = np.load(path, allow_pickle=False)
+        except _DAMAGE as error:
+            raise SessionError(f"{path}: damaged, {error!r}") from error
+        if not isinstance(points, np.ndarray) or points.ndim != 2 or points.shape[1] != 4:
+            raise SessionError(f"{path}: not a list of points x y z intensity")
+        return points
 
     def image_path(self, number: int, channel: str) -> Path:
         """Where the JPEG of a camera is, if the session has images."""

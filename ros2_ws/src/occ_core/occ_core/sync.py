@@ -53,6 +53,7 @@ class SweepSynchronizer:
         self._actors: deque[tuple[float, list[Actor]]] = deque(maxlen=30)
         self._images: dict[float, dict[str, np.ndarray]] = {}
         self._frame: int | None = None
+        self._newest = -np.inf
         self.dropped: dict[str, int] = {}
 
     def clear(self) -> None:
@@ -60,14 +61,16 @@ class SweepSynchronizer:
         for queue in (self._sweeps, self._odometry, self._actors, self._images):
             queue.clear()
         self._frame = None
+        self._newest = -np.inf
 
     def add_sweep(self, stamp: float, points: np.ndarray, frame_id: str) -> None:
         """points: (n, 4) float32 x y z intensity in the frame `frame_id`. A stamp far back is a clock reset."""
-        if self._sweeps and stamp <= self._sweeps[-1][0]:
-            if stamp > self._sweeps[-1][0] - _PATIENCE_S:
+        if stamp <= self._newest:
+            if stamp > self._newest - _PATIENCE_S:
                 self._drop("sweep out of order")
                 return
             self.clear()
+        self._newest = stamp
         self._sweeps.append((stamp, points, frame_id))
 
     def add_odometry(self, odometry: Odometry) -> None:

@@ -19,14 +19,21 @@ class FrameTracker:
         self, robot: str, builder: KeyframeBuilder, links: dict[str, Pose], ground: Callable[[float, float], float]
     ) -> None:
         self.robot, self._builder, self._links, self._ground = robot, builder, links, ground
+        self._last = -np.inf
 
     def clear(self) -> None:
         """Forget all sweeps, as after a clock reset."""
         self._builder.clear()
 
     def add(self, sweep: SyncedSweep) -> Frame | None:
-        """Take a sweep; the frame where one is due, without images. ValueError for an unknown frame id."""
+        """Take a sweep; the frame where one is due, without images. A stamp that goes back starts everything anew.
+
+        ValueError for an unknown frame id.
+        """
         mount = self._mount(sweep.frame_id)
+        if sweep.stamp <= self._last:
+            self.clear()
+        self._last = sweep.stamp
         base = sweep.odometry.pose
         others = [actor for actor in sweep.actors if actor.name != self.robot]
         self._builder.add(sweep.stamp, sweep.points[:, :3], base @ mount, others)

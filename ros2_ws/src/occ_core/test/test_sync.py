@@ -167,7 +167,6 @@ def test_sweeps_that_wait_and_come_twice_or_backwards_are_dropped_and_counted():
     assert synchronizer.dropped == {"sweep out of order": 2}
 
 
-@pytest.mark.xfail(strict=True, reason="SweepSynchronizer compares with sweeps that wait, not with the last one taken")
 @pytest.mark.parametrize("again", [1.1, 1.05])
 def test_a_sweep_that_comes_twice_or_backwards_after_it_was_taken_is_dropped_and_counted(again):
     synchronizer = SweepSynchronizer(0.5)

@@ -34,7 +34,7 @@ class RecordingStatus:
 class RobotRecording:
     """Writes frames as they come; what the disk can't keep up with is dropped whole, and counted.
 
-    session_seconds: a new session begins after so much recorded time; 0 for never.
+    session_seconds: a new session begins after so much recorded time, 0 for never, and when the clock goes back.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class RobotRecording:
         while (sweep := self._queue.get()) is not None:
             try:
                 self._record(sweep)
-            except (SessionError, ValueError) as error:
+            except (SessionError, ValueError, OSError) as error:
                 self.status.problem = str(error)
                 self.status.dropped_frames += sweep.keyframe
 
@@ -75,13 +75,15 @@ class RobotRecording:
         frame = self._tracker.add(sweep)
         if frame is None:
             return
-        if self._writer is None or (self._seconds and sweep.stamp - self._began >= self._seconds - 1e-6):
+        over = self._seconds and sweep.stamp - self._began >= self._seconds - 1e-6
+        if self._writer is None or over or sweep.stamp < self._began:
             self._writer = SessionWriter(self._folder(), self._info)
             self._began = sweep.stamp
             self.status.sessions += 1
         jpegs = {CAMERAS[camera]: _jpeg(pixels, self._quality) for camera, pixels in sweep.images.items()}
         self._writer.write(replace(frame, images=jpegs))
         self.status.frames += 1
+        self.status.problem = ""
 
     def _folder(self) -> Path:
         """A name that is not taken: the time of day, moved on by seconds where two sessions begin within one."""

@@ -82,12 +82,13 @@ def to_cloud(points: np.ndarray, frame: str, stamp: float, height: int = 1) -> P
 
 def from_cloud(message: PointCloud2) -> np.ndarray:
     """A cloud to a structured array (n,), as sensor_msgs_py reads it. ValueError where fields and data disagree."""
+    order = ">" if message.is_bigendian else "<"
+    if unknown := [field.name for field in message.fields if field.datatype not in _DTYPES]:
+        raise ValueError(f"cloud fields of unknown datatype: {', '.join(unknown)}")
     dtype = np.dtype(
         {
             "names": [field.name for field in message.fields],
-            "formats": [
-                _DTYPES[field.datatype].newbyteorder(">" if message.is_bigendian else "<") for field in message.fields
-            ],
+            "formats": [_DTYPES[field.datatype].newbyteorder(order) for field in message.fields],
             "offsets": [field.offset for field in message.fields],
             "itemsize": message.point_step,
         }

@@ -55,7 +55,10 @@ class RobotIntake:
         self._flush()
 
     def _on_actors(self, message: MarkerArray) -> None:
-        stamp, actors = from_actors(message)
+        try:
+            stamp, actors = from_actors(message)
+        except ValueError as error:
+            return self._complain("actors", error)
         self._synchronizer.add_actors(stamp, actors)
         self._flush()
 

@@ -25,6 +25,10 @@ class Parameter:
     high: float | None = None
     choices: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if (self.low is None) != (self.high is None):
+            raise ValueError(f"parameter '{self.name}' has one bound; ROS 2 has ranges with two")
+
 
 def read(node: Node, table: tuple[Parameter, ...]) -> dict[str, Any]:
     """Declare a table of parameters and return their values by name. ParameterError for a wrong one."""

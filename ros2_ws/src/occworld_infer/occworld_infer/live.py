@@ -80,7 +80,6 @@ class LiveForecaster:
     def _step(self, sweep: SyncedSweep, behind: bool) -> None:
         if self._history and sweep.stamp < self._history[-1].state.stamp:
             self._history.clear()
-            self._tracker.clear()
         started = time.perf_counter()
         frame = self._tracker.add(sweep)
         if frame is None:

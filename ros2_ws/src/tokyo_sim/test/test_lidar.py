@@ -117,7 +117,6 @@ def test_the_same_generator_gives_the_same_sweep(spec, city, box):
     assert np.array_equal(first, again, equal_nan=True) and not np.array_equal(first, other, equal_nan=True)
 
 
-@pytest.mark.xfail(strict=True, reason="LidarCaster keys its rays by id(spec), which Python gives to the next spec")
 def test_a_caster_follows_the_spec_that_it_is_given(spec, city, box):
     caster = LidarCaster(city((Semantic.BUILDING, box((-9, -9, -9), (9, 9, 9)))))
     quiet = replace(spec, noise_stddev=0.0)

@@ -57,7 +57,6 @@ def test_survey_and_orbit_go_round_buildings_and_not_through_them(city, box, she
     assert np.ptp(survey, axis=0).min() > 150
 
 
-@pytest.mark.xfail(strict=True, reason="a wall thinner than the raster's cells counts at its corners only")
 def test_a_thin_wall_between_raster_points_is_not_flown_through(city, box, sheet):
     wall = (np.array([-0.7, -60.0, 0]), np.array([-0.3, 60.0, 80]))
     world = city((Semantic.BUILDING, box(*wall)), (Semantic.ROAD, sheet(-80, 80, -80, 80)))
@@ -73,7 +72,6 @@ def test_a_low_building_is_flown_over(city, box, sheet):
     assert obstacles.free(np.array([[0.0, 0.0], [40.0, 0.0]]), 8.0).tolist() == [False, True]
 
 
-@pytest.mark.xfail(strict=True, reason="the next leg begins in the yard, not where the last one ended")
 def test_a_place_in_a_closed_yard_does_not_stop_a_mission(city, box, sheet):
     sides = [((-20, -20), (20, -15)), ((-20, 15), (20, 20)), ((-20, -20), (-15, 20)), ((15, -20), (20, 20))]
     boxes = [(np.array([*low, 0.0]), np.array([*high, 60.0])) for low, high in sides]
@@ -124,7 +122,6 @@ def test_a_circle_is_followed_round_and_round(height):
 
 
 @pytest.mark.timeout(10)
-@pytest.mark.xfail(strict=True, reason="the last point counts as reached when it becomes the target")
 def test_a_path_that_does_not_loop_is_followed_to_its_end():
     path = np.array([[0.0, 0], [20, 0], [40, 0]])
     follower = PathFollower(path, 4.0, 3.0, loop=False)
@@ -158,9 +155,6 @@ def test_only_what_is_in_front_and_in_the_way_is_ahead():
     assert free_ahead(turned, [car(0, 8, np.pi / 2)]) == pytest.approx(5.4)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an actor's length is taken along its own axis: a lorry across the way is missed"
-)
 def test_a_lorry_that_stands_across_the_way_is_ahead():
     lorry = Actor(
         1,
@@ -212,7 +206,6 @@ PathFollower(np.array([[0.0, 0], [1, 0]]), 1.0, 3.0).drive(Pose.identity())
 """
 
 
-@pytest.mark.xfail(strict=True, reason="a loop whose points are all within the lookahead is searched for ever")
 def test_a_loop_smaller_than_the_lookahead_does_not_hang():
     import subprocess
     import sys

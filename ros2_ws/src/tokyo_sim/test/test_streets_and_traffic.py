@@ -59,7 +59,6 @@ def test_a_plus_has_four_streets_from_one_crossing(plus):
         assert (streets.line(edge, next(n for n in edge[:2] if n != crossing)) == line[::-1]).all()
 
 
-@pytest.mark.xfail(strict=True, reason="a road without junction or dead end has no node to contract to: it is lost")
 def test_a_ring_road_is_a_street_round_its_centre_line(city):
     streets = street_network(ring_road(city))
     assert streets.edges

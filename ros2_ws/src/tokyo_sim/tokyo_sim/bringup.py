@@ -51,8 +51,8 @@ class Arguments:
             choices, value = name.metadata["argument"].choices, getattr(self, name.name)
             if choices and value not in choices:
                 raise ValueError(f"{name.name} is '{value}', one of {', '.join(choices)} is wanted")
-        if self.drones < 0 or self.rovers < 0:
-            raise ValueError("drones and rovers can't be negative")
+        if min(self.drones, self.rovers, self.actors) < 0:
+            raise ValueError("drones, rovers and actors can't be negative")
 
     @property
     def robots(self) -> list[str]:

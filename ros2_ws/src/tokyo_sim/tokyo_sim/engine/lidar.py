@@ -60,7 +60,7 @@ class LidarCaster:
 
     def __init__(self, city: CityMap) -> None:
         self._city = _Target(city.triangles, city.classes)
-        self._directions: dict[int, np.ndarray] = {}
+        self._directions: dict[int, tuple[LidarSpec, np.ndarray]] = {}
 
     def cast(self, spec: LidarSpec, sensor: Pose, actors: list[Actor], rng: np.random.Generator) -> Sweep:
         """A sweep from a sensor's pose in map. actors: what moves, the carrier excluded. rng: range noise."""
@@ -90,9 +90,9 @@ class LidarCaster:
 
     def _rays(self, spec: LidarSpec) -> np.ndarray:
         """(beams * columns, 3) float32 unit directions in the sensor's frame, beam by beam."""
-        key = id(spec)
-        if key not in self._directions:
+        if id(spec) not in self._directions:
             up, around = np.meshgrid(spec.elevations, spec.azimuths, indexing="ij")
             rays = np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)], axis=-1)
-            self._directions[key] = np.ascontiguousarray(rays.reshape(-1, 3), dtype=np.float32)
-        return self._directions[key]
+            # Keeping the spec keeps its id from being given to another.
+            self._directions[id(spec)] = spec, np.ascontiguousarray(rays.reshape(-1, 3), dtype=np.float32)
+        return self._directions[id(spec)][1]

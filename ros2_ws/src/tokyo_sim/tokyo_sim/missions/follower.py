@@ -8,6 +8,8 @@ import numpy as np
 
 from occ_core.poses import Pose
 
+_ARRIVED_M = 1.0
+
 
 @dataclass(frozen=True)
 class Command:
@@ -24,21 +26,27 @@ class PathFollower:
         if len(path) < 2 or speed <= 0:
             raise ValueError("a path needs at least two points and a positive speed")
         self._path, self._speed, self._lookahead, self._loop = np.asarray(path, dtype=float), speed, lookahead, loop
-        self._index = int(np.argmin(np.linalg.norm(self._path - self._path[0], axis=1)))
+        self._index = 0
+        self._arrived = False
 
     @property
     def finished(self) -> bool:
         """True at the end of a path that does not loop."""
-        return not self._loop and self._index >= len(self._path) - 1
+        return self._arrived
 
     def _target(self, position: np.ndarray) -> np.ndarray:
-        """Advance to the first point that is further than the lookahead; never backwards."""
-        while np.linalg.norm(self._path[self._index] - position[:2]) < self._lookahead:
-            if self._index + 1 == len(self._path):
-                if not self._loop:
-                    break
-                self._index = -1
-            self._index += 1
+        """Advance to the first point that is further than the lookahead; never backwards, once round at most."""
+        for _ in range(len(self._path)):
+            if np.linalg.norm(self._path[self._index] - position[:2]) >= self._lookahead:
+                break
+            if self._index + 1 < len(self._path):
+                self._index += 1
+            elif self._loop:
+                self._index = 0
+            else:
+                break
+        last = not self._loop and self._index == len(self._path) - 1
+        self._arrived = last and float(np.linalg.norm(self._path[-1] - position[:2])) < _ARRIVED_M
         return self._path[self._index]
 
     def drive(self, pose: Pose, free_ahead: float = np.inf) -> Command:

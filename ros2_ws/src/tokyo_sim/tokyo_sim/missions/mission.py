@@ -19,6 +19,7 @@ from tokyo_sim.traffic.lanes import street_network
 
 _LOOKAHEAD_M = {Kind.ROVER: 3.0, Kind.DRONE: 6.0}
 _LOOK_AHEAD_FOR_ACTORS_M = 12.0
+_HALF_WIDTH_M, _NOSE_M = 0.6, 0.6  # of the rover: its half width with a margin, and its front
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,9 @@ def free_ahead(pose: Pose, actors: list[Actor]) -> float:
     """Metres from a rover's front to the nearest actor in its way, inf where there is none."""
     nearest = np.inf
     for actor in actors:
-        local = pose.rotation.T @ (actor.pose.position - pose.position)
-        reach = max(actor.size[:2]) / 2
-        if (
-            0 < local[0] < _LOOK_AHEAD_FOR_ACTORS_M + reach
-            and abs(local[1]) < 0.5 + min(actor.size[:2]) / 2
-            and abs(local[2]) < 4
-        ):
-            nearest = min(nearest, local[0] - reach - 0.6)
+        corners = (actor.corners() - pose.position) @ pose.rotation
+        (back, right, low), (front, left, high) = corners.min(axis=0), corners.max(axis=0)
+        in_the_way = right < _HALF_WIDTH_M and left > -_HALF_WIDTH_M and low < 2.0 and high > -0.3
+        if in_the_way and front > 0 and back < _LOOK_AHEAD_FOR_ACTORS_M:
+            nearest = min(nearest, back - _NOSE_M)
     return float(nearest)

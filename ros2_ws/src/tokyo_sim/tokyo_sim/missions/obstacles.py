@@ -13,10 +13,6 @@ _CELL_M = 1.0
 _CLEARANCE_M = 3.0
 
 
-class NoWay(Exception):
-    """There is nowhere to fly; the sentence says at which height."""
-
-
 class ObstacleMap:
     """Top heights of everything that is not ground, one metre cells, grown by a clearance."""
 
@@ -26,9 +22,9 @@ class ObstacleMap:
         tops = np.full(self._raster.shape, -np.inf, dtype=np.float32)
         if len(standing):
             tops = np.nan_to_num(self._raster.highest(standing), nan=-np.inf)
-            # Thin things may fall between the cells' points: their corners count too.
-            corners = standing.reshape(-1, 3)
-            np.maximum.at(tops, tuple(self._raster.cells(corners[:, :2]).T), corners[:, 2])
+            # Walls and poles may fall between the cells' points: points along their edges count too.
+            points = _along_edges(standing)
+            np.maximum.at(tops, tuple(self._raster.cells(points[:, :2]).T), points[:, 2])
         reach = 2 * int(np.ceil(_CLEARANCE_M / _CELL_M)) + 1
         self._tops = maximum_filter(tops, size=reach)
         self._region_height = np.nan
@@ -40,7 +36,7 @@ class ObstacleMap:
     def way(self, start: np.ndarray, goal: np.ndarray, height: float) -> np.ndarray:
         """Shortest way at one height, (n, 2) metres in map, between the free places nearest to start and goal.
 
-        The goal's is one that can be reached: a yard between buildings is not. NoWay where nothing is free.
+        The goal's is one that can be reached: a yard between buildings is not. Around the city all is free.
         """
         region = self._regions(height)
         begin = _nearest(region > 0, self._raster.cells(start[:2]))
@@ -64,7 +60,17 @@ class ObstacleMap:
 def _nearest(allowed: np.ndarray, cell: np.ndarray) -> tuple[int, int]:
     """The allowed cell nearest to one."""
     free = np.argwhere(allowed)
-    if not len(free):
-        raise NoWay("nothing is free at this height: fly higher")
     nearest = free[np.argmin(((free - cell) ** 2).sum(axis=1))]
     return int(nearest[0]), int(nearest[1])
+
+
+def _along_edges(triangles: np.ndarray) -> np.ndarray:
+    """(n, 3) points along the edges of triangles (k, 3, 3), a cell or less apart, at the top of each triangle."""
+    starts = triangles.reshape(-1, 3)
+    steps = np.roll(triangles, -1, axis=1).reshape(-1, 3) - starts
+    counts = np.ceil(np.linalg.norm(steps[:, :2], axis=1) / _CELL_M).astype(int) + 1
+    edge = np.repeat(np.arange(len(counts)), counts)
+    place = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
+    points = starts[edge] + steps[edge] * (place / counts[edge])[:, None]
+    points[:, 2] = np.repeat(triangles[:, :, 2].max(axis=1), 3)[edge]
+    return points

@@ -92,6 +92,10 @@ def read_waypoints(path: Path) -> np.ndarray:
 
 
 def through(obstacles: ObstacleMap, places: list[np.ndarray], height: float) -> np.ndarray:
-    """The shortest free ways from place to place, one after the other."""
-    ways = [obstacles.way(np.asarray(a), np.asarray(b), height) for a, b in zip(places, places[1:], strict=False)]
+    """The shortest free ways from place to place, each from where the last one ended. (n, 2) metres in map."""
+    ways: list[np.ndarray] = []
+    here = np.asarray(places[0])
+    for place in places[1:]:
+        ways.append(obstacles.way(here, np.asarray(place), height))
+        here = ways[-1][-1]
     return np.concatenate(ways)

@@ -19,7 +19,6 @@ from occ_ros.qos import publish, subscribe
 from occ_ros.run import NodeFailed, run
 from tokyo_sim.engine.robot import Kind
 from tokyo_sim.missions.mission import Mission, MissionPlan
-from tokyo_sim.missions.obstacles import NoWay
 from tokyo_sim.missions.plans import Pattern
 
 PARAMETERS = (
@@ -69,7 +68,7 @@ class MissionNode(Node):
         self._last = stamp
         try:
             command = self._mission.command(from_pose(message.pose.pose), self._actors)
-        except (NoWay, ValueError) as error:
+        except ValueError as error:
             raise NodeFailed(f"{self._robot}: {error}") from error
         twist = Twist()
         twist.linear.x, twist.linear.y, twist.linear.z = map(float, command.linear)

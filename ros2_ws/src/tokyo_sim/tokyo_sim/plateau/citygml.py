@@ -70,7 +70,9 @@ def _refuse_broken_xml(path: Path, log: etree._ErrorLog) -> None:
 def _read_object(element: etree._Element, feature: str, semantic: Semantic) -> CityObject | Skipped:
     gml_id = element.get(f"{GML}id", "(no gml:id)")
     try:
-        for lod in (3, 2, 1):
+        # A relief says its level of detail in an element; its triangles are below no lodN.
+        lods = (int(_text(element, "lod") or 1),) if semantic is Semantic.TERRAIN else (3, 2, 1)
+        for lod in lods:
             surfaces = tuple(_surfaces(element, lod, semantic))
             if surfaces:
                 return CityObject(

@@ -30,7 +30,10 @@ def read_tile(path: Path) -> Tile:
         if isinstance(entry, Skipped):
             skipped.append(entry)
             continue
-        epsg = epsg or _zone(entry, path)
+        if problem := _outside_japan(entry):
+            skipped.append(Skipped(entry.gml_id, problem))
+            continue
+        epsg = epsg or zone_epsg(*entry.surfaces[0].rings[0][0, :2])
         projected = _project(entry, epsg)
         pieces = [(surface.semantic, triangulate(surface.rings)) for surface in projected.surfaces]
         if not any(len(triangles) for _, triangles in pieces):
@@ -41,7 +44,8 @@ def read_tile(path: Path) -> Tile:
         prisms.extend(_prisms(projected))
         lods[entry.lod] += 1
     if not lods:
-        raise ImportProblem(f"{path.name}: no city object could be read ({len(skipped)} skipped)")
+        first = f", the first because {skipped[0].reason}" if skipped else ""
+        raise ImportProblem(f"{path.name}: no city object could be read ({len(skipped)} skipped{first})")
     return Tile(
         name=path.stem,
         feature=projected.feature,
@@ -54,14 +58,13 @@ def read_tile(path: Path) -> Tile:
     )
 
 
-def _zone(entry: CityObject, path: Path) -> int:
-    latitude, longitude = entry.surfaces[0].rings[0][0, :2]
-    if not (20 <= latitude <= 46 and 122 <= longitude <= 154):
-        raise ImportProblem(
-            f"{path.name}, {entry.gml_id}: ({latitude:g}, {longitude:g}) is not a latitude and longitude in Japan; "
-            "PLATEAU files are in EPSG:6697, latitude first"
-        )
-    return zone_epsg(latitude, longitude)
+def _outside_japan(entry: CityObject) -> str:
+    """Why an object's coordinates can't be latitudes and longitudes of Japan; '' where they can."""
+    points = np.concatenate([ring for surface in entry.surfaces for ring in surface.rings])
+    (south, west), (north, east) = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+    if 20 <= south and north <= 46 and 122 <= west and east <= 154:
+        return ""
+    return f"({south:g}, {west:g}) is not a latitude and longitude in Japan; PLATEAU files are in EPSG:6697, latitude first"
 
 
 def _project(entry: CityObject, epsg: int) -> CityObject:

@@ -80,6 +80,9 @@ def _pixel_graph(skeleton: np.ndarray) -> nx.Graph:
 def _contract(pixels: nx.Graph, raster: Raster, half_width: np.ndarray) -> nx.MultiGraph:
     """Chains of pixels become edges between junctions and dead ends."""
     nodes = sorted(pixel for pixel, degree in pixels.degree() if degree != 2)
+    # A ring without a junction gets a node of its own, where it starts and ends.
+    rings = (part for part in nx.connected_components(pixels) if not part & set(nodes))
+    nodes += sorted(min(ring) for ring in rings)
     number = {pixel: index for index, pixel in enumerate(nodes)}
     graph = nx.MultiGraph()
     for pixel in nodes:

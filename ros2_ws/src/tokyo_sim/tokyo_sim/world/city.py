@@ -8,7 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,7 @@ def import_city(source: Path, out: Path, *, workers: int | None = None) -> Impor
         tiles.append(result) if isinstance(result, Tile) else failed.append(result)
     if not tiles:
         raise ImportProblem("; ".join(failed))
-    tiles = _one_zone(tiles, failed)
+    tiles = _named_apart(_one_zone(tiles, failed))
     anchor = _anchor(tiles)
     beside = out.with_name(f".{out.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
@@ -116,6 +116,16 @@ def _one_zone(tiles: list[Tile], failed: list[str]) -> list[Tile]:
     epsg, _ = Counter(tile.epsg for tile in tiles).most_common(1)[0]
     failed.extend(f"{tile.name}: EPSG:{tile.epsg}, the city is in EPSG:{epsg}" for tile in tiles if tile.epsg != epsg)
     return [tile for tile in tiles if tile.epsg == epsg]
+
+
+def _named_apart(tiles: list[Tile]) -> list[Tile]:
+    """Two wards may share a mesh code, and so a file name: the second one's tile gets a number."""
+    seen: Counter[str] = Counter()
+    named = []
+    for tile in tiles:
+        seen[tile.name] += 1
+        named.append(tile if seen[tile.name] == 1 else replace(tile, name=f"{tile.name}_{seen[tile.name]}"))
+    return named
 
 
 def _anchor(tiles: list[Tile]) -> Anchor:

@@ -32,6 +32,6 @@ def read_obj(path: Path) -> TriangleMesh:
         )
     except ValueError as error:
         raise ValueError(f"{path}: not the triangles-only OBJ that `tokyo city` writes: {error}") from error
-    if not len(mesh.faces) or mesh.faces.max() >= len(mesh.vertices):
+    if not len(mesh.faces) or mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
         raise ValueError(f"{path}: no faces, or faces of vertices that are not there")
     return mesh

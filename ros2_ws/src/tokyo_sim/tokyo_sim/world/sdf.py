@@ -64,7 +64,11 @@ def read_world(path: Path) -> list[WorldModel]:
     """The static models of a world that `write_world` wrote. ValueError that names the file and the model."""
     models = []
     parser = etree.XMLParser(resolve_entities=False, no_network=True)
-    for model in etree.parse(str(path), parser).iterfind("world/model"):
+    try:
+        world = etree.parse(str(path), parser)
+    except etree.XMLSyntaxError as error:
+        raise ValueError(f"{path}, line {error.lineno}: {error.msg}") from error
+    for model in world.iterfind("world/model"):
         name = model.get("name", "")
         visual = model.findtext("link/visual/geometry/mesh/uri")
         label = model.findtext("link/visual/plugin/label")
