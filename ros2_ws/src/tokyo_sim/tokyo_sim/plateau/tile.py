@@ -64,7 +64,7 @@ def _outside_japan(entry: CityObject) -> str:
     (south, west), (north, east) = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
     if 20 <= south and north <= 46 and 122 <= west and east <= 154:
         return ""
-    return f"({south:g}, {west:g}) is not a latitude and longitude in Japan; PLATEAU files are in EPSG:6697, latitude first"
+    return f"({south:g}, {west:g}) is no latitude and longitude in Japan; PLATEAU is in EPSG:6697, latitude first"
 
 
 def _project(entry: CityObject, epsg: int) -> CityObject:
