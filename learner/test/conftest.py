@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from street import SMALL_GRID, write_session
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-
-from street import write_session  # noqa: E402
-
-from occ_core.grid import VoxelGrid  # noqa: E402
-from occworld.config import Config, ModelConfig, TrainingConfig  # noqa: E402
-from occworld.dataset import DatasetConfig, GazeboOccWorldDataset  # noqa: E402
-
-SMALL_GRID = VoxelGrid((-16.0, -16.0, -2.0), (16.0, 16.0, 13.0), (0.8, 0.8, 1.25))
+from occworld.config import Config, ModelConfig, TrainingConfig
+from occworld.dataset import DatasetConfig, GazeboOccWorldDataset
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,8 @@ from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID, VoxelGrid
 from occ_core.poses import Pose, footprint
 from occ_core.session import SessionInfo, SessionWriter, session_name
 
+SMALL_GRID = VoxelGrid((-16.0, -16.0, -2.0), (16.0, 16.0, 13.0), (0.8, 0.8, 1.25))
+
 
 def _box(centre: np.ndarray, size: np.ndarray, semantic: Semantic) -> tuple[np.ndarray, Semantic]:
     return Actor(1, semantic, Pose(centre, np.array([1.0, 0, 0, 0])), size, np.zeros(3)).corners()[BOX_FACES], semantic

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL_GRID
-from street import write_session
+from street import SMALL_GRID, write_session
 
 from occ_core.session import Session, SessionError, find_sessions
 from occworld.config import Config, ConfigError, read_config

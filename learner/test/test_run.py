@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import train as training_command
-from conftest import SMALL_GRID
+from street import SMALL_GRID
 
 from occ_core.session import find_sessions
 from occworld.checkpoint import Checkpoint, CheckpointError
