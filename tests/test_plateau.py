@@ -45,7 +45,7 @@ def nearest_hit(origin: np.ndarray, directions: np.ndarray, triangles: np.ndarra
             q = np.cross(s, e1)
             v = (q @ direction) * inverse
             t = (e2 * q).sum(axis=1) * inverse
-        hits = (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 1e-6) & np.isfinite(t)
+            hits = (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 1e-6) & np.isfinite(t)
         out[number] = t[hits].min(initial=np.inf)
     return out
 

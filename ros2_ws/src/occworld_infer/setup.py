@@ -16,11 +16,12 @@ setup(
         (f"share/{NAME}/rviz", sorted(glob("rviz/*"))),
     ],
     python_requires=">=3.10",
-    install_requires=["occ_core", "occ_ros", "tokyo-occworld-learner", "numpy"],
+    install_requires=["occ_core", "occ_ros", "tokyo-occworld-learner", "numpy", "viser"],
     zip_safe=True,
     entry_points={
         "console_scripts": [
             "inference = occworld_infer.nodes.inference:main",
+            "viewer = occworld_infer.nodes.viewer:main",
         ]
     },
 )

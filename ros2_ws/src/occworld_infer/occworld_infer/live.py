@@ -18,12 +18,16 @@ _QUEUE_SWEEPS = 20
 
 @dataclass(frozen=True)
 class LiveForecast:
-    """frame: the keyframe that the forecast starts from. Stage times in seconds of wall clock."""
+    """frame: the keyframe that the forecast starts from.
+
+    Seconds of wall clock, whatever the simulation's pace: to voxelize, in the model, and since the sweep arrived.
+    """
 
     frame: Frame
     forecast: Forecast
     voxelize_s: float
     model_s: float
+    total_s: float
 
 
 class LiveForecaster:
@@ -42,7 +46,7 @@ class LiveForecaster:
     ) -> None:
         self._tracker, self._forecaster, self._period = tracker, forecaster, frame_period
         self._deliver, self._on_frame = deliver, on_frame
-        self._sweeps: deque[SyncedSweep] = deque(maxlen=_QUEUE_SWEEPS)
+        self._sweeps: deque[tuple[float, SyncedSweep]] = deque(maxlen=_QUEUE_SWEEPS)
         self._history: deque[Frame] = deque(maxlen=forecaster.history)
         self._wake = Condition()
         self._running = True
@@ -54,7 +58,7 @@ class LiveForecaster:
     def add(self, sweep: SyncedSweep) -> None:
         """Hand a sweep over; never blocks. The oldest waiting sweep goes when the queue is full."""
         with self._wake:
-            self._sweeps.append(sweep)
+            self._sweeps.append((time.perf_counter(), sweep))
             self._wake.notify()
 
     def close(self) -> None:
@@ -70,14 +74,14 @@ class LiveForecaster:
                 self._wake.wait_for(lambda: self._sweeps or not self._running)
                 if not self._running:
                     return
-                sweep = self._sweeps.popleft()
-                behind = any(waiting.keyframe for waiting in self._sweeps)
+                arrived, sweep = self._sweeps.popleft()
+                behind = any(waiting.keyframe for _, waiting in self._sweeps)
             try:
-                self._step(sweep, behind)
+                self._step(arrived, sweep, behind)
             except ValueError as error:
                 self.problem = str(error)
 
-    def _step(self, sweep: SyncedSweep, behind: bool) -> None:
+    def _step(self, arrived: float, sweep: SyncedSweep, behind: bool) -> None:
         if self._history and sweep.stamp < self._history[-1].state.stamp:
             self._history.clear()
         started = time.perf_counter()
@@ -97,4 +101,4 @@ class LiveForecaster:
         grids, states = [f.occupancy.classes for f in self._history], [f.state for f in self._history]
         forecast = self._forecaster(grids, states)
         finished = time.perf_counter()
-        self._deliver(LiveForecast(frame, forecast, voxelized - started, finished - voxelized))
+        self._deliver(LiveForecast(frame, forecast, voxelized - started, finished - voxelized, finished - arrived))

@@ -44,6 +44,8 @@ class Arguments:
     occupancy: str = _argument("accumulated", "how recorded grids are made", "lidar", "accumulated", "ground_truth")
     session_seconds: float = _argument(0.0, "start a new session after so many seconds; 0: never")
     predict: str = _argument("", "checkpoint to forecast with; empty: no forecast")
+    view: bool = _argument(False, "serve a page to look at, on 127.0.0.1")
+    port: int = _argument(8080, "of the page")
     device: str = _argument("auto", "where the forecast is computed", "auto", "cpu", "cuda")
 
     def __post_init__(self) -> None:
@@ -108,7 +110,14 @@ def nodes(args: Arguments) -> list[NodeSpec]:
                 city | clock | predicting,
             )
         )
+    if args.view and args.robots:
+        specs.append(viewer_node(city | clock | {"robots": args.robots, "port": args.port}))
     return specs
+
+
+def viewer_node(parameters: dict[str, Any]) -> NodeSpec:
+    """The browser view with these parameters."""
+    return NodeSpec("occworld_infer", "viewer", "occworld_infer.nodes.viewer", "viewer", "", parameters)
 
 
 def recorder_node(parameters: dict[str, Any]) -> NodeSpec:

@@ -95,7 +95,7 @@ class RobotForecast:
     def __init__(
         self, node: Node, robot: str, tracker: FrameTracker, forecaster: Forecaster, needs_actors: bool
     ) -> None:
-        self._node, self._frame_id = node, f"{robot}/base_footprint"
+        self._frame_id = f"{robot}/base_footprint"
         self._occupancy = publish(node, OCCUPANCY, robot)
         self._prediction = publish(node, PREDICTION, robot)
         self._markers = publish(node, MARKERS, robot)
@@ -120,8 +120,7 @@ class RobotForecast:
         self._prediction.publish(to_cloud(np.concatenate(clouds), self._frame_id, stamp))
         self._path.publish(self._path_message(result, stamp))
         self._markers.publish(self._marker_message(clouds, forecast.horizons_s, stamp))
-        now = self._node.get_clock().now().nanoseconds * 1e-9
-        values = (result.voxelize_s, result.model_s, now - stamp)
+        values = (result.voxelize_s, result.model_s, result.total_s)
         message = Float32MultiArray(data=[float(value) for value in values])
         message.layout.dim = [MultiArrayDimension(label=",".join(LATENCY_STAGES), size=len(values), stride=len(values))]
         self._latency.publish(message)

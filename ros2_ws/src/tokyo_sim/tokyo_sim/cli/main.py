@@ -64,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--no-cameras", action="store_true", help="record without images")
     record.set_defaults(handler=_record)
 
+    view = verbs.add_parser("view", help="serve a page that shows robots that are running already")
+    view.add_argument("--robots", nargs="+", default=["rover_0"], help="namespaces (default: %(default)s)")
+    view.add_argument("--city", default="", help="folder of the imported city, to show it")
+    view.add_argument("--port", type=int, default=8080, help="of the page on 127.0.0.1 (default: %(default)s)")
+    view.set_defaults(handler=_view)
+
     sessions = verbs.add_parser("sessions", help="list the recorded sessions of a folder")
     sessions.add_argument(
         "root", nargs="?", type=Path, default=Path("data/tokyo_gazebo"), help="(default: %(default)s)"
@@ -118,10 +124,21 @@ def _record(args: argparse.Namespace) -> int:
     from tokyo_sim.bringup import recorder_node
     from tokyo_sim.cli.processes import NodeProcesses
 
-    city = str(Path(args.city).resolve()) if args.city else ""
-    parameters = {"robots": args.robots, "city": city, "output": args.output, "cameras": not args.no_cameras}
-    with NodeProcesses([recorder_node(parameters)]) as processes:
+    parameters = {"robots": args.robots, "output": args.output, "cameras": not args.no_cameras}
+    with NodeProcesses([recorder_node(parameters | _city_parameter(args))]) as processes:
         return processes.wait()
+
+
+def _view(args: argparse.Namespace) -> int:
+    from tokyo_sim.bringup import viewer_node
+    from tokyo_sim.cli.processes import NodeProcesses
+
+    with NodeProcesses([viewer_node({"robots": args.robots, "port": args.port} | _city_parameter(args))]) as processes:
+        return processes.wait()
+
+
+def _city_parameter(args: argparse.Namespace) -> dict[str, str]:
+    return {"city": str(Path(args.city).resolve()) if args.city else ""}
 
 
 def _sessions(args: argparse.Namespace) -> int:

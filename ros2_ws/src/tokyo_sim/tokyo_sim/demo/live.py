@@ -56,7 +56,7 @@ def summary(predictions: list[PointCloud2], latencies: list[list[float]]) -> dic
     """Median, 95th percentile and worst of each stage in seconds; what the last forecast held."""
     last = from_cloud(predictions[-1])
     table = np.array(latencies)[2:]  # The first forecasts pay for warming up.
-    stages = ("voxelize", "model", "sweep stamp to prediction")
+    stages = ("voxelize", "model", "sweep to forecast")
     return {
         "forecasts": len(predictions),
         "points_per_forecast": len(last),
