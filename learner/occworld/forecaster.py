@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from occ_core.frame import VehicleState
 from occ_core.grid import TOKYO_GRID, VoxelGrid
@@ -39,12 +40,22 @@ class Forecaster:
 
     @classmethod
     def load(cls, checkpoint: Path, device: str = "cpu", grid: VoxelGrid = TOKYO_GRID) -> Forecaster:
-        """CheckpointError with a sentence for a file that can't be used or was made for another grid or class table."""
+        """CheckpointError with a sentence for a file that can't be used or was made for another grid or class table.
+
+        device: as torch names it, or `auto`: CUDA where there is one.
+        """
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
         loaded = Checkpoint.load(checkpoint)
         if loaded.config.data.grid != grid:
             made = loaded.config.data.grid.to_dict()
             raise CheckpointError(f"{checkpoint}: made for another grid ({made}), this one is {grid.to_dict()}")
         return cls(loaded.model(checkpoint).to(device).eval())
+
+    @property
+    def device(self) -> str:
+        """Where the model is."""
+        return str(next(self.model.parameters()).device)
 
     @property
     def history(self) -> int:

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 from geometry_msgs.msg import Point, PoseStamped
 from nav_msgs.msg import Path as PathMsg
 from rclpy.node import Node
@@ -52,11 +51,8 @@ class InferenceNode(Node):
     def __init__(self) -> None:
         super().__init__("inference")
         self._values = read(self, PARAMETERS)
-        device = self._values["device"]
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            self._forecaster = Forecaster.load(Path(self._values["checkpoint"]), device)
+            self._forecaster = Forecaster.load(Path(self._values["checkpoint"]), self._values["device"])
         except CheckpointError as error:
             raise ParameterError(f"parameter 'checkpoint': {error}") from error
         city = self._values["city"]
@@ -66,7 +62,7 @@ class InferenceNode(Node):
         for robot in self._values["robots"]:
             subscribe(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._begin(robot, m), robot, depth=1)
         self.create_timer(1.0, self._report)
-        self.get_logger().info(f"forecasting on {device} for {', '.join(self._values['robots'])}")
+        self.get_logger().info(f"forecasting on {self._forecaster.device} for {', '.join(self._values['robots'])}")
 
     def _begin(self, robot: str, description: String) -> None:
         if robot in self._robots:
