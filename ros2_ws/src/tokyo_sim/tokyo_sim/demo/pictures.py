@@ -103,20 +103,21 @@ def truth_beside_forecast(samples: Path, path: Path) -> None:
 
 
 def training_curves(logs: Path, path: Path) -> None:
-    """Every scalar that TensorBoard has of the losses and the validation."""
+    """Every scalar of the TensorBoard logs that is a curve: losses of both stages, codebook use, learning rate."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(logs))
     events.Reload()
-    tags = [tag for tag in events.Tags()["scalars"] if any(word in tag.lower() for word in ("loss", "iou"))]
-    tags = [tag for tag in tags if tag.count("/") <= 1][:12]
-    columns = min(4, max(len(tags), 1))
+    curves = {tag: events.Scalars(tag) for tag in events.Tags()["scalars"]}
+    # A loss that a stage does not have stays at zero.
+    tags = [tag for tag, curve in curves.items() if len({scalar.value for scalar in curve}) > 1]
+    columns = 5
     rows = int(np.ceil(max(len(tags), 1) / columns))
-    figure, axes = plt.subplots(rows, columns, figsize=(3.4 * columns, 2.4 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.0 * columns, 2.1 * rows), squeeze=False)
     for axis in axes.ravel()[len(tags) :]:
         axis.axis("off")
     for axis, tag in zip(axes.ravel(), tags, strict=False):
-        scalars = events.Scalars(tag)
+        scalars = curves[tag]
         axis.plot(
             [s.step for s in scalars], [s.value for s in scalars], lw=0.9, marker="." if len(scalars) < 8 else None
         )
