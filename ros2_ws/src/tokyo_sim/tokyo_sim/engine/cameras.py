@@ -23,6 +23,7 @@ _SHADOW_PIXELS = 4096
 _SMALL_CLASSES, _SMALL_M = (Semantic.VEGETATION, Semantic.FURNITURE), 8.0
 _CLASS_COLUMN = 9
 _MOVABLE_M = 6.0
+_MULTISAMPLED_PIXELS = 640 * 480  # in software, four samples double the time of a 1600 x 900 view
 # OpenGL cameras look along -z with y up; optical frames along +z with y down (REP 103).
 _OPTICAL_TO_GL = np.diag([1.0, -1.0, -1.0, 1.0])
 
@@ -127,20 +128,26 @@ class CameraRenderer:
                 self._movables[movable.key] = self._upload(movable.vertices)
             self._program["model"].write(movable.model)
             self._movables[movable.key].render()
-        self._context.copy_framebuffer(resolved, samples)
+        if samples is not resolved:
+            self._context.copy_framebuffer(resolved, samples)
         pixels = np.frombuffer(resolved.read(components=3, alignment=1), dtype=np.uint8)
         return pixels.reshape(spec.height, spec.width, 3)[::-1]
 
     def _target(self, width: int, height: int) -> tuple[moderngl.Framebuffer, moderngl.Framebuffer]:
-        if (width, height) not in self._targets:
-            size = (width, height)
-            samples = min(4, self._context.max_samples)
-            multi = self._context.framebuffer(
-                self._context.renderbuffer(size, 4, samples=samples),
-                self._context.depth_renderbuffer(size, samples=samples),
-            )
-            self._targets[size] = multi, self._context.framebuffer(self._context.renderbuffer(size, 4))
-        return self._targets[width, height]
+        """Where to draw and where to read; the same where a view has pixels enough to do without multisampling."""
+        size = (width, height)
+        if size not in self._targets:
+            plain = self._framebuffer(size, 0)
+            small = width * height <= _MULTISAMPLED_PIXELS
+            drawn = self._framebuffer(size, min(4, self._context.max_samples)) if small else plain
+            self._targets[size] = drawn, plain
+        return self._targets[size]
+
+    def _framebuffer(self, size: tuple[int, int], samples: int) -> moderngl.Framebuffer:
+        return self._context.framebuffer(
+            self._context.renderbuffer(size, 4, samples=samples),
+            self._context.depth_renderbuffer(size, samples=samples),
+        )
 
     def close(self) -> None:
         """Give the OpenGL context back."""

@@ -6,6 +6,7 @@ import mapbox_earcut
 import numpy as np
 
 _FLAT_M2 = 1e-6
+_NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
 # A roof steeper than this has next to no area seen from above; its neighbours' prisms fill the space below it.
 _MIN_ROOF_NORMAL_Z = 0.1
 
@@ -15,8 +16,14 @@ def newell_normal(ring: np.ndarray) -> np.ndarray:
 
     Source: Newell's method (Sutherland, Sproull, Schumacker, 1974); exact for non-planar rings too.
     """
-    following = np.roll(ring, -1, axis=0)
-    return np.cross(ring - ring[0], following - ring[0]).sum(axis=0)
+    # About the first point, its own two terms are zero.
+    spokes = ring[1:] - ring[0]
+    return _cross(spokes[:-1], spokes[1:]).sum(axis=0)
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cross products of rows (n, 3); numpy's own spends ten times the work on arguments of a few rows."""
+    return a[:, _NEXT] * b[:, _AFTER] - a[:, _AFTER] * b[:, _NEXT]
 
 
 def triangulate(rings: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -38,10 +45,10 @@ def triangulate(rings: tuple[np.ndarray, ...]) -> np.ndarray:
     origin = points[0]
     index = mapbox_earcut.triangulate_float64((points - origin)[:, keep], ends).reshape(-1, 3)
     triangles = points[index.astype(np.int64)]
-    normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    normals = _cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     flipped = normals @ normal < 0
     triangles[flipped] = triangles[flipped][:, ::-1]
-    return triangles[np.linalg.norm(normals, axis=1) > _FLAT_M2]
+    return triangles[(normals**2).sum(axis=1) > _FLAT_M2**2]
 
 
 def roof_prisms(rings: tuple[np.ndarray, ...], base_z: float) -> list[np.ndarray]:
