@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -80,6 +81,16 @@ def test_sensors_agree_with_the_geometry_after_driving_and_flying(tile: Path) ->
     rover = simulator.motion(1)
     below = nearest_hit(rover.pose.position, np.array([[0.0, 0, -1]]), world)[0]
     assert below == pytest.approx(0.38, abs=0.15)  # chassis centre above the ground: wheel radius plus axle height
+
+
+@pytest.mark.timeout(900)
+def test_the_demo_runs_on_real_tiles_without_roads(tmp_path: Path) -> None:
+    source = PLATEAU / "sapporo/udx"
+    short = ["--drives", "2", "--drive-seconds", "9", "--minutes", "0.2"]
+    subprocess.run([TOKYO, "demo", "--out", str(tmp_path), "--city-source", str(source), *short], check=True)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["city"]["objects"] == 25
+    assert report["evaluation"]["scores"]["warp_oracle"][0]["iou"] > report["evaluation"]["scores"]["copy"][0]["iou"]
 
 
 def _visual_uris(tile: Path) -> list[etree._Element]:

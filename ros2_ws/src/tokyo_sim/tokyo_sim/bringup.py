@@ -35,7 +35,8 @@ class Arguments:
     image_height: int = _argument(900, "camera image height, pixels")
     camera_rate: float = _argument(10.0, "images per simulated second; 0 switches cameras off")
     missions: bool = _argument(True, "let the robots drive and fly by themselves")
-    drone_pattern: str = _argument("survey", "mission of the drones", "survey", "orbit", "street")
+    drone_pattern: str = _argument("survey", "mission of the drones", "survey", "orbit", "street", "roam")
+    rover_pattern: str = _argument("street", "mission of the rovers", "street", "roam")
     drone_altitude: float = _argument(30.0, "metres above ground at which drones fly")
     drone_speed: float = _argument(5.0, "metres per second")
     rover_speed: float = _argument(4.0, "metres per second")
@@ -139,7 +140,7 @@ def _mission(args: Arguments, city: dict[str, str], number: int, robot: str) -> 
     values = {
         "robot": robot,
         "vehicle": "drone" if drone else "rover",
-        "pattern": args.drone_pattern if drone else "street",
+        "pattern": args.drone_pattern if drone else args.rover_pattern,
         "speed": args.drone_speed if drone else args.rover_speed,
         "altitude": args.drone_altitude,
         "seed": args.seed + number,

@@ -22,12 +22,8 @@ _WANTED_FORECASTS = 20
 _MOST_SECONDS = 150.0
 
 
-def measure_live(city: Path, checkpoint: Path, out: Path, seed: int) -> None:
-    """Run until enough forecasts have come over ROS 2, at real time; write their latencies to a JSON file."""
-    args = Arguments(
-        city=str(city), sim="embedded", seed=seed, drones=0, rovers=1, actors=40, camera_rate=0.0,
-        predict=str(checkpoint), device="cpu",
-    )  # fmt: skip
+def measure_live(args: Arguments, out: Path) -> None:
+    """Run a bring-up with a forecast until enough have come over ROS 2; write their latencies to a JSON file."""
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node("demo_listener", context=context)

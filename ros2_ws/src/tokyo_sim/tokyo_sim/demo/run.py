@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from occ_core.citymap import CityMap
 from occ_core.session import find_sessions
 from tokyo_sim.bringup import Arguments, nodes
 from tokyo_sim.cli.clock import SimulatedTime
@@ -16,6 +17,7 @@ from tokyo_sim.demo.live import measure_live
 from tokyo_sim.demo.report import write_report
 from tokyo_sim.demo.stages import StageFailed, Stages, python
 from tokyo_sim.plateau.model import ImportProblem
+from tokyo_sim.traffic.lanes import street_network
 from tokyo_sim.world.city import import_or_generate
 
 _STARTUP_SECONDS = 60.0  # of wall time until the simulator's clock must tick
@@ -75,8 +77,9 @@ def run_demo(out: Path, plan: Plan) -> int:
         stages.run("record", [plan.drives, plan.drive_seconds], lambda: _record(places, plan))
         stages.run("train", [plan.minutes, recipe], lambda: _train(places, plan, learner))
         stages.run("evaluate", [], lambda: _evaluate(places, learner))
-        checkpoint = places.training / "best.pth"
-        stages.run("live", [], lambda: measure_live(places.city, checkpoint, out / "live.json", plan.seed))
+        checkpoint = str(places.training / "best.pth")
+        live = {"drones": 0, "camera_rate": 0.0, "real_time_factor": 1.0, "predict": checkpoint, "device": "cpu"}
+        stages.run("live", [], lambda: measure_live(drive_arguments(places, plan.seed, **live), out / "live.json"))
         write_report(out, stages.times(), plan.seed)
     except (StageFailed, ImportProblem) as problem:
         print(f"tokyo demo: {problem}", file=sys.stderr)
@@ -98,14 +101,25 @@ def _make_city(places: Places, plan: Plan) -> None:
     print(f"{report.objects} objects, {sum(report.triangles.values())} triangles, {len(report.skipped)} skipped")
     for problem in report.failed:
         print(f"not read: {problem}", file=sys.stderr)
+    if not has_roads(places.city):
+        print("this city has no roads: no traffic, and the robots roam between random places")
 
 
 def drive_arguments(places: Places, seed: int, **extra: object) -> Arguments:
     """A drone and a rover with small pictures, as fast as the machine can up to twice real time."""
     common: dict[str, object] = {"image_width": 320, "image_height": 180, "camera_rate": 2.0, "real_time_factor": 2.0}
-    # Along the streets at 15 m: from higher up, a LiDAR of +-45 degrees sees no street within the grid's 40 m.
-    common |= {"actors": 40, "drone_pattern": "street", "drone_altitude": 15.0, "drone_speed": 4.0}
-    return Arguments(city=str(places.city), sim="embedded", seed=seed, **(common | extra))
+    common |= {"drone_altitude": 15.0, "drone_speed": 4.0}
+    if has_roads(places.city):
+        # Along the streets at 15 m: from higher up, a LiDAR of +-45 degrees sees no street within the grid's 40 m.
+        common |= {"actors": 40, "drone_pattern": "street", "rover_pattern": "street"}
+    else:
+        common |= {"actors": 0, "drone_pattern": "roam", "rover_pattern": "roam"}
+    return Arguments(city=str(places.city), sim="embedded", seed=seed, **(common | extra))  # type: ignore[arg-type]
+
+
+def has_roads(city: Path) -> bool:
+    """Has a city the streets that traffic and street missions need?"""
+    return bool(street_network(CityMap.load(city)).edges)
 
 
 def _record(places: Places, plan: Plan) -> None:

@@ -1,1 +1,1 @@
-"""Where robots go: streets for rovers, surveys and orbits for drones, and how they follow a path."""
+"""Where robots go: along streets, roaming, surveys and orbits, and how they follow a path."""

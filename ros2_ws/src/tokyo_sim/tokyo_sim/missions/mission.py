@@ -18,6 +18,7 @@ from tokyo_sim.missions.plans import Pattern
 from tokyo_sim.traffic.lanes import street_network
 
 _LOOKAHEAD_M = {Kind.ROVER: 3.0, Kind.DRONE: 6.0}
+_GROUND_LEVEL = -1e6
 _LOOK_AHEAD_FOR_ACTORS_M = 12.0
 _HALF_WIDTH_M, _NOSE_M = 0.6, 0.6  # of the rover: its half width with a margin, and its front
 
@@ -64,11 +65,16 @@ class Mission:
         plan = self._plan
         if plan.waypoints is not None:
             return plans.read_waypoints(plan.waypoints)
+        rng = np.random.default_rng(plan.seed)
         if plan.pattern is Pattern.STREET and plan.kind is Kind.ROVER:
-            return plans.street(street_network(self._city), start, np.random.default_rng(plan.seed))
+            return plans.street(street_network(self._city), start, rng)
         obstacles = ObstacleMap(self._city)
+        if plan.pattern is Pattern.ROAM:
+            # On the ground everything that stands is in the way, however low it is.
+            height = _GROUND_LEVEL if plan.kind is Kind.ROVER else self._height
+            return plans.roam(self._city, obstacles, start, height, rng)
         if plan.pattern is Pattern.STREET:
-            drive = plans.street(street_network(self._city), start, np.random.default_rng(plan.seed))
+            drive = plans.street(street_network(self._city), start, rng)
             return plans.through(obstacles, [start[:2], *drive[::10]], self._height)
         if plan.pattern is Pattern.ORBIT:
             return plans.orbit(obstacles, start, start[:2] + [plan.radius, 0.0], plan.radius, self._height)

@@ -15,12 +15,14 @@ from tokyo_sim.traffic.lanes import StreetNetwork
 _STREET_LENGTH_M = 2000.0
 _SURVEY_SPACING_M = 60.0
 _ROVER_NARROWEST_M = 3.0
+_ROAM_PLACES, _ROAM_MARGIN_M = 12, 15.0
 
 
 class Pattern(str, Enum):
     """What a mission does."""
 
     STREET = "street"
+    ROAM = "roam"
     SURVEY = "survey"
     ORBIT = "orbit"
     WAYPOINTS = "waypoints"
@@ -29,7 +31,7 @@ class Pattern(str, Enum):
 def street(streets: StreetNetwork, start: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A drive through the streets, on the left side, from the place nearest to a start. (n, 2) metres in map."""
     if not streets.edges:
-        raise ValueError("a 'street' mission needs roads, and this city has none: use 'waypoints'")
+        raise ValueError("a 'street' mission needs roads, and this city has none: use 'roam' or 'waypoints'")
     lines = [streets.line(edge, edge[0]) for edge in streets.edges]
     gaps = [np.linalg.norm(line - start[:2], axis=1) for line in lines]
     number = int(np.argmin([gap.min() for gap in gaps]))
@@ -55,12 +57,16 @@ def keep_left(line: np.ndarray, width: float) -> np.ndarray:
     return line + width / 4 * np.column_stack([-direction[:, 1], direction[:, 0]])
 
 
+def roam(city: CityMap, obstacles: ObstacleMap, start: np.ndarray, height: float, rng: np.random.Generator):
+    """From one random place to the next, round what stands higher than a height in map. (n, 2) metres in map."""
+    low, high = _built_bounds(city)
+    places = [rng.uniform(low - _ROAM_MARGIN_M, high + _ROAM_MARGIN_M) for _ in range(_ROAM_PLACES)]
+    return through(obstacles, [start[:2], *places], height)
+
+
 def survey(city: CityMap, obstacles: ObstacleMap, start: np.ndarray, height: float) -> np.ndarray:
     """A lawn-mower over the city at one height in map, round what stands higher. (n, 2) metres in map."""
-    built = city.triangles[~np.isin(city.classes, GROUND_CLASSES)]
-    xy = (built if len(built) else city.triangles)[:, :, :2].reshape(-1, 2)
-    # A few outliers should not make the survey fly over fields: the middle 96 per cent.
-    (x0, y0), (x1, y1) = np.percentile(xy, [2, 98], axis=0)
+    (x0, y0), (x1, y1) = _built_bounds(city)
     corners: list[np.ndarray] = []
     forward = True
     for x in np.arange(x0, x1 + 1, _SURVEY_SPACING_M):
@@ -99,3 +105,10 @@ def through(obstacles: ObstacleMap, places: list[np.ndarray], height: float) -> 
         ways.append(obstacles.way(here, np.asarray(place), height))
         here = ways[-1][-1]
     return np.concatenate(ways)
+
+
+def _built_bounds(city: CityMap) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper (2,) metres in map of what stands there; outliers, the outer 2 per cent, are left out."""
+    built = city.triangles[~np.isin(city.classes, GROUND_CLASSES)]
+    low, high = np.percentile((built if len(built) else city.triangles)[:, :, :2].reshape(-1, 2), [2, 98], axis=0)
+    return low, high
