@@ -34,7 +34,7 @@ setup(
         "xacro",
         "pyyaml",
         "yourdfpy",
-        "mujoco>=3.2,<4",
+        "mujoco>=3.2",
         "embreex",
         "moderngl",
         "tqdm",
