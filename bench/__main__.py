@@ -1,0 +1,34 @@
+"""Run the named benches, or all, on the sample city."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import bench
+from bench import importing, simulating, voxelizing
+from occ_core.citymap import CityMap
+from tokyo_sim.sample_city import write_sample_city
+from tokyo_sim.world.city import import_city
+
+BENCHES = {"importing": importing.run, "voxelizing": voxelizing.run, "simulating": simulating.run}
+
+
+def main() -> None:
+    """Print the tables as Markdown."""
+    parser = argparse.ArgumentParser(prog="bench", description=bench.__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ({', '.join(BENCHES)}); all of them without")
+    names = parser.parse_args().names
+    if unknown := set(names) - set(BENCHES):
+        parser.error(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    with tempfile.TemporaryDirectory() as folder:
+        udx = write_sample_city(Path(folder) / "citygml", seed=7)
+        city = import_city(udx, Path(folder) / "city").folder
+        CityMap.load(city).ground_height(0, 0)
+        for name in names or BENCHES:
+            print(f"## {name}\n\n{BENCHES[name](udx, city)}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
