@@ -57,13 +57,18 @@ class TriangleMesh:
 
     @classmethod
     def from_triangles(cls, triangles: np.ndarray) -> TriangleMesh:
-        """triangles: (n, 3, 3) float64; equal corners become one vertex."""
+        """triangles: (n, 3, 3) float64; equal corners become one vertex, triangles without three of them go."""
+        return cls.welded(triangles)[0]
+
+    @classmethod
+    def welded(cls, triangles: np.ndarray) -> tuple[TriangleMesh, np.ndarray]:
+        """As `from_triangles`, and which of the triangles are its faces, (n,) bool."""
         corners = np.asarray(triangles, dtype=np.float64).reshape(-1, 3)
         # Millimetres, the resolution of PLATEAU heights: neighbours that meet share a vertex.
         _, first, inverse = np.unique(np.round(corners, 3), axis=0, return_index=True, return_inverse=True)
         faces = inverse.reshape(-1, 3).astype(np.int32)
         distinct = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
-        return cls(corners[first], faces[distinct])
+        return cls(corners[first], faces[distinct]), distinct
 
     @property
     def triangles(self) -> np.ndarray:
@@ -94,13 +99,14 @@ class TriangleMesh:
 class Tile:
     """One PLATEAU file, triangulated, in metres east, north, up of its plane rectangular zone.
 
-    visual: triangles by class. prisms: convex pieces of solid things, each (k, 3) corners, for collision.
+    visual: triangles by class; colours: (n, 3) uint8 of each. prisms: convex pieces of solid things, each (k, 3) corners, for collision.
     """
 
     name: str
     feature: str
     epsg: int
     visual: dict[Semantic, np.ndarray]
+    colours: dict[Semantic, np.ndarray] = field(default_factory=dict)
     prisms: tuple[np.ndarray, ...] = ()
     objects: int = 0
     skipped: tuple[Skipped, ...] = field(default=())

@@ -13,6 +13,7 @@ from tokyo_sim.plateau.citygml import read_city_objects
 from tokyo_sim.plateau.model import CityObject, ImportProblem, Skipped, Surface, Tile
 from tokyo_sim.plateau.projection import to_metres, zone_epsg
 from tokyo_sim.plateau.triangulate import roof_prisms, triangulate
+from tokyo_sim.plateau.materials import CLASS_MATERIALS, building_colours
 
 _SOLID = (Semantic.BUILDING, Semantic.BRIDGE, Semantic.FURNITURE)
 # Walls reach this far below the base so that no gap opens where the ground falls away.
@@ -22,6 +23,7 @@ _BURY_M = 0.5
 def read_tile(path: Path) -> Tile:
     """Parse, project and triangulate a file; bad objects go to `skipped`. ImportProblem where nothing is left."""
     visual: dict[Semantic, list[np.ndarray]] = defaultdict(list)
+    colours: dict[Semantic, list[np.ndarray]] = defaultdict(list)
     prisms: list[np.ndarray] = []
     skipped: list[Skipped] = []
     lods: Counter[int] = Counter()
@@ -41,6 +43,7 @@ def read_tile(path: Path) -> Tile:
             continue
         for semantic, triangles in pieces:
             visual[semantic].append(triangles)
+            colours[semantic].append(_colours(projected, semantic, triangles))
         prisms.extend(_prisms(projected))
         lods[entry.lod] += 1
     if not lods:
@@ -51,6 +54,7 @@ def read_tile(path: Path) -> Tile:
         feature=projected.feature,
         epsg=epsg,
         visual={semantic: np.concatenate(parts) for semantic, parts in visual.items()},
+        colours={semantic: np.concatenate(parts) for semantic, parts in colours.items()},
         prisms=tuple(prisms),
         objects=sum(lods.values()),
         skipped=tuple(skipped),
@@ -74,6 +78,17 @@ def _project(entry: CityObject, epsg: int) -> CityObject:
     pieces = iter(np.split(metres, np.cumsum([len(ring) for ring in rings])[:-1]))
     surfaces = [replace(surface, rings=tuple(next(pieces) for _ in surface.rings)) for surface in entry.surfaces]
     return replace(entry, surfaces=tuple(surfaces))
+
+
+def _colours(entry: CityObject, semantic: Semantic, triangles: np.ndarray) -> np.ndarray:
+    """(n, 3) uint8 of triangles (n, 3, 3) of an object."""
+    if semantic is not Semantic.BUILDING:
+        return np.tile(CLASS_MATERIALS[semantic], (len(triangles), 1))
+    heights = np.concatenate([ring[:, 2] for surface in entry.surfaces for ring in surface.rings])
+    pair = building_colours(entry.gml_id, entry.usage, entry.measured_height or float(np.ptp(heights)))
+    edges = triangles[:, 1:] - triangles[:, :1]
+    normals = np.cross(edges[:, 0], edges[:, 1])
+    return pair[(normals[:, 2] > 0.5 * np.linalg.norm(normals, axis=1)).astype(int)]
 
 
 def _prisms(entry: CityObject) -> list[np.ndarray]:

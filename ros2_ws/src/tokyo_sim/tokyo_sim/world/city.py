@@ -22,6 +22,8 @@ from tokyo_sim.plateau.model import ImportProblem, Tile, TriangleMesh
 from tokyo_sim.plateau.projection import to_degrees
 from tokyo_sim.plateau.tile import read_tile
 from tokyo_sim.sample_city import write_sample_city
+from tokyo_sim.world.appearance import Appearance
+from tokyo_sim.plateau.materials import CLASS_MATERIALS
 from tokyo_sim.world.names import CITY_FILE, WORLD_FILE
 from tokyo_sim.world.obj import write_obj
 from tokyo_sim.world.sdf import Anchor, WorldModel, write_world
@@ -143,15 +145,19 @@ def _anchor(tiles: list[Tile]) -> Anchor:
 def _write(folder: Path, anchor: Anchor, tiles: list[Tile], ground: list[tuple[str, np.ndarray]]) -> dict[str, int]:
     """Meshes, world and semantic mesh; returns triangle counts by class name."""
     origin = np.array([anchor.east, anchor.north, anchor.height])
-    parts: list[tuple[str, Semantic, np.ndarray, tuple[np.ndarray, ...]]] = []
+    parts: list[tuple[str, Semantic, np.ndarray, np.ndarray, tuple[np.ndarray, ...]]] = []
     for tile in tiles:
         for semantic, triangles in sorted(tile.visual.items()):
-            parts.append((f"{tile.name}_{semantic.name.lower()}", semantic, triangles, tile.prisms))
-    parts += [(name, Semantic.TERRAIN, triangles, ()) for name, triangles in ground]
-    models, meshes = [], []
+            parts.append(
+                (f"{tile.name}_{semantic.name.lower()}", semantic, triangles, tile.colours[semantic], tile.prisms)
+            )
+    for name, triangles in ground:
+        colour = np.tile(CLASS_MATERIALS[Semantic.TERRAIN], (len(triangles), 1))
+        parts.append((name, Semantic.TERRAIN, triangles, colour, ()))
+    models, meshes, colours = [], [], []
     counts: Counter[str] = Counter()
-    for name, semantic, triangles, prisms in parts:
-        mesh = TriangleMesh.from_triangles(triangles - origin)
+    for name, semantic, triangles, colour, prisms in parts:
+        mesh, kept = TriangleMesh.welded(triangles - origin)
         if not len(mesh.faces):
             continue
         visual = collision = f"meshes/{name}.obj"
@@ -161,9 +167,11 @@ def _write(folder: Path, anchor: Anchor, tiles: list[Tile], ground: list[tuple[s
             write_obj(folder / collision, _hulls([prism - origin for prism in prisms]))
         models.append(WorldModel(name, semantic, visual, collision))
         meshes.append((mesh, semantic))
+        colours.append(colour[kept])
         counts[semantic.name.lower()] += len(mesh.faces)
     write_world(folder / WORLD_FILE, anchor, models)
     _semantic_mesh(meshes).save(folder)
+    Appearance.plain(np.concatenate(colours)).save(folder)
     return dict(counts)
 
 
