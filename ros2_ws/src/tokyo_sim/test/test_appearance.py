@@ -7,10 +7,10 @@ import pytest
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
+from tokyo_sim.plateau.materials import CLASS_MATERIALS, building_colours
 from tokyo_sim.sample_city import write_sample_city
 from tokyo_sim.world.appearance import UNTEXTURED, Appearance, pages
 from tokyo_sim.world.city import import_city
-from tokyo_sim.plateau.materials import CLASS_MATERIALS, building_colours
 
 
 def test_an_appearance_survives_the_disk_in_the_order_of_its_parts(tmp_path):

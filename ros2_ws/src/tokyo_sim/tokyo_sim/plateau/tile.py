@@ -10,10 +10,10 @@ import numpy as np
 
 from occ_core.classes import Semantic
 from tokyo_sim.plateau.citygml import read_city_objects
+from tokyo_sim.plateau.materials import CLASS_MATERIALS, building_colours
 from tokyo_sim.plateau.model import CityObject, ImportProblem, Skipped, Surface, Tile
 from tokyo_sim.plateau.projection import to_metres, zone_epsg
 from tokyo_sim.plateau.triangulate import roof_prisms, triangulate
-from tokyo_sim.plateau.materials import CLASS_MATERIALS, building_colours
 
 _SOLID = (Semantic.BUILDING, Semantic.BRIDGE, Semantic.FURNITURE)
 # Walls reach this far below the base so that no gap opens where the ground falls away.

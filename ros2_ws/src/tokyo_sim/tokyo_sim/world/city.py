@@ -18,12 +18,12 @@ from tqdm import tqdm
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from tokyo_sim.plateau.ground import add_missing_ground
+from tokyo_sim.plateau.materials import CLASS_MATERIALS
 from tokyo_sim.plateau.model import ImportProblem, Tile, TriangleMesh
 from tokyo_sim.plateau.projection import to_degrees
 from tokyo_sim.plateau.tile import read_tile
 from tokyo_sim.sample_city import write_sample_city
 from tokyo_sim.world.appearance import Appearance
-from tokyo_sim.plateau.materials import CLASS_MATERIALS
 from tokyo_sim.world.names import CITY_FILE, WORLD_FILE
 from tokyo_sim.world.obj import write_obj
 from tokyo_sim.world.sdf import Anchor, WorldModel, write_world
