@@ -7,12 +7,17 @@ import tempfile
 from pathlib import Path
 
 import bench
-from bench import importing, simulating, voxelizing
+from bench import importing, simulating, viewing, voxelizing
 from occ_core.citymap import CityMap
 from tokyo_sim.sample_city import write_sample_city
 from tokyo_sim.world.city import import_city
 
-BENCHES = {"importing": importing.run, "voxelizing": voxelizing.run, "simulating": simulating.run}
+BENCHES = {
+    "importing": importing.run,
+    "voxelizing": voxelizing.run,
+    "simulating": simulating.run,
+    "viewing": viewing.run,
+}
 
 
 def main() -> None:

@@ -8,17 +8,28 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
 from occ_core.actors import BOX_FACES
+from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movable
 from tokyo_sim.engine.culling import Chunks, chunked
 from tokyo_sim.engine.meshes import shaded
 from tokyo_sim.engine.robot import CameraSpec, Kind, load_robot
+from tokyo_sim.engine.winding import one_sided
 from tokyo_sim.nodes.robot_topics import camera_info
+from tokyo_sim.world.appearance import PAGE_PIXELS, Appearance, page_path, pages
 
 SIZE = (400, 225)
+
+
+def draws(city: CityMap) -> CameraRenderer:
+    """A renderer of a city in grey, without textures."""
+    return CameraRenderer(city, Appearance.plain(np.full((len(city.faces), 3), 128, np.uint8)), [])
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +41,7 @@ def spec() -> CameraSpec:
 def empty(city, sheet):
     """A renderer of a city that is nowhere near."""
     try:
-        renderer = CameraRenderer(city((Semantic.ROAD, sheet(5000, 5001, 5000, 5001))))
+        renderer = draws(city((Semantic.ROAD, sheet(5000, 5001, 5000, 5001))))
     except CamerasUnavailable as error:
         pytest.skip(str(error))
     yield renderer
@@ -109,19 +120,102 @@ def scattered_city(city, box, sheet, seed: int):
 
 
 def test_leaving_out_what_is_out_of_view_changes_no_pixel(city, box, sheet, spec, empty, monkeypatch):
-    renderer = CameraRenderer(scattered_city(city, box, sheet, 0))
+    renderer = draws(scattered_city(city, box, sheet, 0))
     rng = np.random.default_rng(1)
     views = [
         optical(rng.uniform((-250, -250, 1), (250, 250, 80)), rng.uniform(-3.2, 3.2), rng.uniform(-1.5, 1.5))
         for _ in range(25)
     ]
     culled = [renderer.render(spec, view, []).copy() for view in views]
-    monkeypatch.setattr(Chunks, "visible", lambda self, *_: iter([(0, int(self.starts[-1]))]))
+    visible = Chunks.visible
+
+    def everything(self, *view):
+        """What is left out, drawn after what is not: surfaces that cross are drawn in the same order."""
+        drawn = list(visible(self, *view))
+        parts = zip(self.starts.tolist(), np.diff(self.starts).tolist(), strict=False)
+        yield from drawn + [part for part in parts if part not in drawn]
+
+    monkeypatch.setattr(Chunks, "visible", everything)
     whole = [renderer.render(spec, view, []) for view in views]
     renderer.close()
     assert np.ptp(np.array(whole), axis=0).max() > 50
     for number, (a, b) in enumerate(zip(culled, whole, strict=True)):
         assert (a == b).all(), f"view {number}: {np.argwhere((a != b).any(axis=2))[:3]}"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_closed_building_looks_the_same_whichever_way_its_faces_turn(city, box, sheet, spec, empty, turned):
+    house = box((8, -4, 0), (14, 4, 7))
+    ground = sheet(-50, 50, -50, 50)
+    both = [
+        (Semantic.BUILDING, house[:, ::-1] if turned else house),
+        (Semantic.TERRAIN, ground[:, ::-1] if turned else ground),
+    ]
+    single, clockwise = one_sided(city(*both))
+    assert single.all() and clockwise.all() == turned
+    renderer, plain = draws(city(*both)), draws(city((Semantic.BUILDING, house), (Semantic.TERRAIN, ground)))
+    for view in (optical((0, 0, 3)), optical((30, 1, 5), np.pi), optical((11, 0, 20), 0.3, 1.5)):
+        assert (renderer.render(spec, view, []) == plain.render(spec, view, [])).all()
+    renderer.close(), plain.close()
+
+
+def test_an_open_shell_is_seen_from_inside_and_outside(city, box, sheet, spec, empty):
+    roofless = np.array([face for face in box((-5, -5, 0), (5, 5, 6)) if not (face[:, 2] == 6).all()])
+    single, _ = one_sided(city((Semantic.BUILDING, roofless)))
+    assert not single.any()
+    renderer = draws(city((Semantic.BUILDING, roofless), (Semantic.TERRAIN, sheet(-50, 50, -50, 50, -0.1))))
+    sky = empty.render(spec, optical((0, 0, 3)), [])
+    for eye in ((0, 0, 3), (-20, 0, 3)):
+        assert (renderer.render(spec, optical(eye), [])[SIZE[1] // 2] != sky[SIZE[1] // 2]).any(axis=1)[150:250].all()
+    renderer.close()
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_faces_of_shells_that_share_no_edge_are_each_found_from_their_own_side(seed):
+    rng = np.random.default_rng(seed)
+    low = np.arange(6)[:, None] * [40.0, 0, 0] + rng.uniform(0, 5, (6, 3))
+    unit = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=float)
+    houses = [(corner + unit * rng.uniform(1, 30, 3))[BOX_FACES] for corner in low]
+    turned = rng.integers(0, 2, 6).astype(bool)
+    triangles = np.concatenate([h[:, ::-1] if t else h for h, t in zip(houses, turned, strict=True)])
+    order = rng.permutation(len(triangles))
+    faces = np.arange(3 * len(triangles), dtype=np.int32).reshape(-1, 3)
+    shape = CityMap(triangles[order].reshape(-1, 3).astype(np.float32), faces, np.full(len(faces), 1, np.uint8))
+    single, clockwise = one_sided(shape)
+    assert single.all()
+    assert (clockwise == np.repeat(turned, 12)[order]).all()
+
+
+def test_a_texture_is_the_right_way_up_and_not_mirrored(tmp_path, city, spec, empty):
+    quarters = np.zeros((PAGE_PIXELS, PAGE_PIXELS, 3), np.uint8)
+    half = PAGE_PIXELS // 2
+    quarters[:half, :half], quarters[:half, half:] = (255, 0, 0), (0, 255, 0)  # upper left, upper right
+    quarters[half:, :half], quarters[half:, half:] = (0, 0, 255), (255, 255, 0)
+    page_path(tmp_path, 0).parent.mkdir()
+    Image.fromarray(quarters).save(page_path(tmp_path, 0), quality=95)
+    # A wall 10 m ahead, seen from its front: u to the right (-y), v up.
+    corners = np.array([(10, 3, -3), (10, -3, -3), (10, -3, 3), (10, 3, 3)], dtype=float)
+    texel = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], dtype=np.float32)
+    wall = city((Semantic.BUILDING, corners[[[0, 1, 2], [0, 2, 3]]]))
+    look = Appearance(np.full((2, 3), 9, np.uint8), texel[[[0, 1, 2], [0, 2, 3]]], np.zeros(2, np.int16))
+    renderer = CameraRenderer(wall, look, pages(tmp_path))
+    picture = renderer.render(spec, optical((0, 0, 0)), []).astype(int)
+    renderer.close()
+    (v, u), off = np.array(SIZE)[::-1] // 2, 30
+    for dv, du, channels in ((-off, -off, {0}), (-off, off, {1}), (off, -off, {2}), (off, off, {0, 1})):
+        pixel = picture[v + dv, u + du]
+        assert set(np.flatnonzero(pixel > pixel.max() * 0.7)) == channels, (dv, du, pixel)
+
+
+def test_views_of_one_instant_are_those_drawn_one_by_one(city, box, sheet, spec, empty):
+    renderer = draws(scattered_city(city, box, sheet, 2))
+    cameras = [(spec, optical((x, 0, 30), x / 50, 0.4)) for x in (-60.0, 0.0, 60.0)]
+    together = renderer.views(cameras, [])
+    for image, (camera, pose) in zip(together, cameras, strict=True):
+        assert (renderer.render(camera, pose, []) == image).all()
+    assert (together[0] != together[1]).any() and (together[1] != together[2]).any()
+    renderer.close()
 
 
 @pytest.mark.parametrize("seed", range(3))

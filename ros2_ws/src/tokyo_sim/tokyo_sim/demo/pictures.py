@@ -23,14 +23,14 @@ matplotlib.use("Agg")
 _VIEW_ORDER = ("front_left", "front", "front_right", "back_right", "back", "back_left")
 
 
-def city_from_above(city: CityMap, path: Path) -> bool:
+def city_from_above(city: Path, path: Path) -> bool:
     """An oblique aerial view of the middle of the city. False, and no picture, where there is no OpenGL."""
     try:
-        renderer = CameraRenderer(city)
+        renderer = CameraRenderer.load(city)
     except CamerasUnavailable:
         return False
     spec = CameraSpec("aerial", "", Pose.identity(), 1400, 788, np.radians(55), 1.0, 3000.0, 1.0)
-    middle = np.median(city.vertices, axis=0)
+    middle = np.median(CityMap.load(city).vertices, axis=0)
     eye = middle + [-230.0, -290.0, 260.0]
     forward = (middle - eye) / np.linalg.norm(middle - eye)
     right = np.cross(forward, [0.0, 0.0, 1.0])

@@ -8,7 +8,6 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from occ_core.citymap import CityMap
 from occ_core.session import Session, find_sessions
 from tokyo_sim.demo import pictures
 from tokyo_sim.world.names import CITY_FILE
@@ -50,7 +49,7 @@ def _draw(out: Path, folder: Path, sessions: list[Session], evaluation: dict) ->
     rover = next(session for session in sessions if session.name.startswith("rover"))
     drone = next(session for session in sessions if session.name.startswith("drone"))
     shown = []
-    if pictures.city_from_above(CityMap.load(out / "city"), folder / "city.png"):
+    if pictures.city_from_above(out / "city", folder / "city.png"):
         shown.append(("city.png", "The city from above, as the drone's camera renderer sees it."))
     for session in (rover, drone):
         kind = session.name.split("_")[0]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import moderngl
 import numpy as np
@@ -12,13 +15,14 @@ from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from tokyo_sim.engine import shaders
+from tokyo_sim.engine.atlas import upload_pages
 from tokyo_sim.engine.culling import LEAST_PIXELS, Chunks, chunked
 from tokyo_sim.engine.meshes import city_vertices
 from tokyo_sim.engine.robot import CameraSpec
+from tokyo_sim.engine.sun import TO_SUN, SunShadows
+from tokyo_sim.world.appearance import Appearance, pages
 
-TO_SUN = np.array([0.45, -0.35, 0.82]) / np.linalg.norm([0.45, -0.35, 0.82])
-_LAYOUT = ("3f 3f 3f 1f", "position", "normal", "colour", "semantic")
-_SHADOW_PIXELS = 4096
+_LAYOUT = ("3f 3f 3f 1f 3f", "position", "normal", "colour", "semantic", "texel")
 # Trees, poles and lamps are half of a city's triangles, and a few pixels each when they are far away.
 _SMALL_CLASSES, _SMALL_M = (Semantic.VEGETATION, Semantic.FURNITURE), 8.0
 _CLASS_COLUMN = 9
@@ -51,26 +55,46 @@ class Movable:
         return _column_major(self.pose.matrix)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Some of the city's triangles. one_sided: those turned away from the eye can be left out."""
+
+    array: moderngl.VertexArray
+    chunks: Chunks
+    one_sided: bool
+
+
 class CameraRenderer:
     """Draws views of a city and of what moves in it. CamerasUnavailable where OpenGL's libraries are missing."""
 
-    def __init__(self, city: CityMap) -> None:
+    def __init__(self, city: CityMap, appearance: Appearance, atlas: list[Path]) -> None:
         try:
             self._context = moderngl.create_standalone_context(backend="egl")
         except Exception as error:  # moderngl raises bare Exception, and OSError for missing libraries.
             raise CamerasUnavailable(f"{MISSING_GL} ({error})") from error
         self._context.enable(moderngl.DEPTH_TEST)
+        self._context.front_face = "cw"  # counter-clockwise faces, in views that are drawn upside down
         self._program = self._context.program(shaders.VERTEX, shaders.FRAGMENT)
         self._sky_program = self._context.program(shaders.SKY_VERTEX, shaders.SKY_FRAGMENT)
         self._sky = self._context.vertex_array(self._sky_program, [])
-        vertices = city_vertices(city)
+        vertices, one_sided = city_vertices(city, appearance)
         small = np.isin(vertices[:, _CLASS_COLUMN], _SMALL_CLASSES)
-        parts = ((vertices[~small], np.inf), (vertices[small], _SMALL_M))
-        self._city = [self._upload_chunks(part, size) for part, size in parts if len(part)]
+        groups = [
+            (chunked(vertices[of_size & of_side], size), cull)
+            for of_size, size in ((~small, np.inf), (small, _SMALL_M))
+            for of_side, cull in ((one_sided, True), (~one_sided, False))
+            if (of_size & of_side).any()
+        ]
+        self._city = [_Part(self._upload(rows), chunks, cull) for (rows, chunks), cull in groups]
+        self._shadows = SunShadows(self._context, [(rows[:, :3], chunks) for (rows, chunks), _ in groups])
         self._movables: dict[str, moderngl.VertexArray] = {}
-        self._targets: dict[tuple[int, int], tuple[moderngl.Framebuffer, moderngl.Framebuffer]] = {}
-        self._sun_projection = _sun_projection(vertices[:, :3])
-        self._shadow = self._draw_shadow(vertices[:, :3])
+        self._targets: dict[tuple[int, int], list[tuple[moderngl.Framebuffer, moderngl.Framebuffer]]] = {}
+        self._atlas = upload_pages(self._context, atlas)
+
+    @classmethod
+    def load(cls, city: Path) -> CameraRenderer:
+        """Of an imported city's folder; FileNotFoundError where it is none."""
+        return cls(CityMap.load(city), Appearance.load(city), pages(city))
 
     @property
     def renderer(self) -> str:
@@ -81,45 +105,40 @@ class CameraRenderer:
         buffer = self._context.buffer(np.ascontiguousarray(vertices, dtype=np.float32).tobytes())
         return self._context.vertex_array(self._program, [(buffer, *_LAYOUT)])
 
-    def _upload_chunks(self, vertices: np.ndarray, size: float) -> tuple[moderngl.VertexArray, Chunks]:
-        ordered, chunks = chunked(vertices, size)
-        return self._upload(ordered), chunks
-
-    def _draw_shadow(self, points: np.ndarray) -> moderngl.Texture:
-        """Depth of the static city from the sun, once."""
-        depth = self._context.depth_texture((_SHADOW_PIXELS, _SHADOW_PIXELS))
-        depth.compare_func = "<="
-        depth.repeat_x = depth.repeat_y = False
-        target = self._context.framebuffer(depth_attachment=depth)
-        program = self._context.program(shaders.DEPTH_VERTEX, shaders.DEPTH_FRAGMENT)
-        program["view_projection"].write(_column_major(self._sun_projection))
-        target.use()
-        target.clear(depth=1.0)
-        buffer = self._context.buffer(np.ascontiguousarray(points, dtype=np.float32).tobytes())
-        self._context.vertex_array(program, [(buffer, "3f", "position")]).render()
-        return depth
-
     def render(self, spec: CameraSpec, optical: Pose, movables: list[Movable]) -> np.ndarray:
         """The view from an optical frame's pose in map. Returns (height, width, 3) uint8 RGB, top row first."""
-        samples, resolved = self._target(spec.width, spec.height)
-        projection = _projection(spec) @ _OPTICAL_TO_GL @ np.linalg.inv(optical.matrix)
-        samples.use()
-        samples.clear(0.7, 0.79, 0.88, 1.0, depth=1.0)
-        self._sky_program["inverse_view_projection"].write(_column_major(np.linalg.inv(projection)))
-        self._sky_program["to_sun"].value = tuple(TO_SUN)
-        self._context.depth_mask = False
-        self._sky.render(vertices=3)
-        self._context.depth_mask = True
-        self._shadow.use(0)
-        self._program["shadow"].value = 0
+        return self.views([(spec, optical)], movables)[0]
+
+    def views(self, cameras: Sequence[tuple[CameraSpec, Pose]], movables: list[Movable]) -> list[np.ndarray]:
+        """Several views of one instant, each as from `render`: one is rasterized while the next is prepared."""
+        self._atlas.use(1)
+        self._program["shadow"].value, self._program["atlas"].value = 0, 1
+        self._program["to_sun"].value = self._sky_program["to_sun"].value = tuple(TO_SUN)
+        drawn: dict[tuple[int, int], int] = defaultdict(int)
+        targets = []
+        for spec, optical in cameras:
+            size = (spec.width, spec.height)
+            samples, resolved = self._target(size, drawn[size])
+            drawn[size] += 1
+            self._draw(spec, optical, movables, samples)
+            if samples is not resolved:
+                self._context.copy_framebuffer(resolved, samples)
+            targets.append(resolved)
+        return [
+            np.frombuffer(target.read(components=3, alignment=1), np.uint8).reshape(target.height, target.width, 3)
+            for target in targets
+        ]
+
+    def _draw(self, spec: CameraSpec, optical: Pose, movables: list[Movable], target: moderngl.Framebuffer) -> None:
+        projection = clip_matrix(spec, optical)
+        shadow = self._shadows.around(optical.position)
+        shadow.depth.use(0)
+        self._program["sun_projection"].write(_column_major(shadow.projection))
+        target.use()
+        target.clear(depth=1.0)
         self._program["view_projection"].write(_column_major(projection))
-        self._program["sun_projection"].write(_column_major(self._sun_projection))
         self._program["eye"].value = tuple(optical.position)
-        self._program["to_sun"].value = tuple(TO_SUN)
-        self._program["model"].write(_column_major(np.eye(4)))
-        for array, chunks in self._city:
-            for first, count in chunks.visible(projection, spec.focal):
-                array.render(first=first, vertices=count)
+        self._context.disable(moderngl.CULL_FACE)
         for movable in movables:
             distance = float(np.linalg.norm(movable.pose.position - optical.position))
             if distance > spec.focal * _MOVABLE_M / LEAST_PIXELS:
@@ -128,20 +147,25 @@ class CameraRenderer:
                 self._movables[movable.key] = self._upload(movable.vertices)
             self._program["model"].write(movable.model)
             self._movables[movable.key].render()
-        if samples is not resolved:
-            self._context.copy_framebuffer(resolved, samples)
-        pixels = np.frombuffer(resolved.read(components=3, alignment=1), dtype=np.uint8)
-        return pixels.reshape(spec.height, spec.width, 3)[::-1]
+        self._program["model"].write(_column_major(np.eye(4)))
+        for part in self._city:
+            (self._context.enable if part.one_sided else self._context.disable)(moderngl.CULL_FACE)
+            for first, count in part.chunks.visible(projection, spec.focal):
+                part.array.render(first=first, vertices=count)
+        # The sky comes last: it costs only the pixels that nothing else covers.
+        self._context.disable(moderngl.CULL_FACE)
+        self._sky_program["inverse_view_projection"].write(_column_major(np.linalg.inv(projection)))
+        self._sky.render(vertices=3)
 
-    def _target(self, width: int, height: int) -> tuple[moderngl.Framebuffer, moderngl.Framebuffer]:
+    def _target(self, size: tuple[int, int], number: int) -> tuple[moderngl.Framebuffer, moderngl.Framebuffer]:
         """Where to draw and where to read; the same where a view has pixels enough to do without multisampling."""
-        size = (width, height)
-        if size not in self._targets:
+        targets = self._targets.setdefault(size, [])
+        if number == len(targets):
             plain = self._framebuffer(size, 0)
-            small = width * height <= _MULTISAMPLED_PIXELS
+            small = size[0] * size[1] <= _MULTISAMPLED_PIXELS
             drawn = self._framebuffer(size, min(4, self._context.max_samples)) if small else plain
-            self._targets[size] = drawn, plain
-        return self._targets[size]
+            targets.append((drawn, plain))
+        return targets[number]
 
     def _framebuffer(self, size: tuple[int, int], samples: int) -> moderngl.Framebuffer:
         return self._context.framebuffer(
@@ -158,29 +182,18 @@ def _column_major(matrix: np.ndarray) -> bytes:
     return np.ascontiguousarray(matrix.T, dtype=np.float32).tobytes()
 
 
-def _projection(spec: CameraSpec) -> np.ndarray:
-    """OpenGL clip matrix of a pinhole with square pixels and the principal point in the middle of the image."""
+def clip_matrix(spec: CameraSpec, optical: Pose) -> np.ndarray:
+    """(4, 4) from map to OpenGL's clip space: square pixels, the principal point in the middle of the image.
+
+    optical: pose of the optical frame in map. Upside down: OpenGL's rows go up, an image's go down.
+    """
     near, far = spec.near, spec.far
-    return np.array(
+    projection = np.array(
         [
             [2 * spec.focal / spec.width, 0, 0, 0],
-            [0, 2 * spec.focal / spec.height, 0, 0],
+            [0, -2 * spec.focal / spec.height, 0, 0],
             [0, 0, -(far + near) / (far - near), -2 * far * near / (far - near)],
             [0, 0, -1, 0],
         ]
     )
-
-
-def _sun_projection(points: np.ndarray) -> np.ndarray:
-    """Orthographic clip matrix along the sun's rays that holds the city, or its middle kilometre."""
-    middle = np.median(points, axis=0)
-    side = np.cross([0.0, 0.0, 1.0], TO_SUN)
-    side /= np.linalg.norm(side)
-    axes = np.stack([side, np.cross(TO_SUN, side), TO_SUN])
-    local = (points - middle) @ axes.T
-    half = np.minimum(np.abs(local).max(axis=0) + 1.0, [500.0, 500.0, 1500.0])
-    scale = np.diag([1 / half[0], 1 / half[1], -1 / half[2], 1.0])
-    view = np.eye(4)
-    view[:3, :3] = axes
-    view[:3, 3] = -axes @ middle
-    return scale @ view
+    return projection @ _OPTICAL_TO_GL @ np.linalg.inv(optical.matrix)

@@ -3,51 +3,49 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from numpy.typing import ArrayLike
 
 from occ_core.actors import BOX_FACES, Actor
 from occ_core.citymap import CityMap
-from occ_core.classes import COLOURS, Semantic
+from occ_core.classes import Semantic
 from tokyo_sim.engine.robot import Primitive
+from tokyo_sim.engine.winding import one_sided
+from tokyo_sim.world.appearance import Appearance
 
-_WALLS = np.array([(184, 175, 160), (150, 140, 130), (198, 194, 186), (140, 100, 82), (128, 134, 140), (176, 162, 130)])
-# Class colours are for maps; what a camera sees has the colours of concrete, asphalt and leaves.
-_MATERIALS = COLOURS.copy()
-_MATERIALS[[Semantic.FURNITURE, Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.VEGETATION]] = [
-    (132, 130, 126), (84, 85, 90), (160, 156, 150), (128, 130, 104), (66, 108, 58),
-]  # fmt: skip
 _CYLINDER_SIDES = 16
 _UNIT_BOX = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
 
-def shaded(triangles: np.ndarray, colours: np.ndarray, semantics: np.ndarray) -> np.ndarray:
-    """Vertex buffer rows: position, face normal, colour 0-1, class.
+def shaded(
+    triangles: np.ndarray,
+    colours: np.ndarray,
+    semantics: np.ndarray,
+    uv: np.ndarray | None = None,
+    page: ArrayLike = -1,
+) -> np.ndarray:
+    """Vertex buffer rows: position, face normal, colour 0-1, class, u, v, page.
 
-    triangles: (n, 3, 3) metres. colours: (n, 3) uint8. semantics: (n,). Returns (3 n, 10) float32.
+    triangles: (n, 3, 3) metres. colours: (n, 3) uint8. semantics: (n,). uv, page: as in `Appearance`; without
+    them there is no texture. Returns (3 n, 13) float32.
     """
     normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    rows = np.empty((len(triangles), 3, 10), dtype=np.float32)
+    rows = np.empty((len(triangles), 3, 13), dtype=np.float32)
     rows[:, :, 0:3] = triangles
     rows[:, :, 3:6] = normals[:, None]
     rows[:, :, 6:9] = (np.asarray(colours) / 255.0)[:, None]
     rows[:, :, 9] = np.asarray(semantics)[:, None]
-    return rows.reshape(-1, 10)
+    rows[:, :, 10:12] = 0.0 if uv is None else uv
+    rows[:, :, 12] = np.asarray(page).reshape(-1, 1)
+    return rows.reshape(-1, 13)
 
 
-def city_vertices(city: CityMap) -> np.ndarray:
-    """The whole city as `shaded` rows; faces of one building share a wall colour, buildings differ."""
-    colours = _MATERIALS[city.classes]
-    building = np.flatnonzero(city.classes == Semantic.BUILDING)
-    faces = city.faces[building]
-    links = coo_matrix(
-        (np.ones(2 * len(faces)), (np.tile(faces[:, 0], 2), faces[:, 1:].T.ravel())), shape=(len(city.vertices),) * 2
-    )
-    _, component = connected_components(links, directed=False)
-    # A multiplicative hash: buildings that are neighbours in the file should not be neighbours in colour.
-    colours[building] = _WALLS[(component[faces[:, 0]].astype(np.int64) * 2654435761 >> 7) % len(_WALLS)]
-    return shaded(city.triangles, colours, city.classes)
+def city_vertices(city: CityMap, appearance: Appearance) -> tuple[np.ndarray, np.ndarray]:
+    """The whole city as `shaded` rows, and for which rows the other side of the face can't be seen (bool)."""
+    single, turned = one_sided(city)
+    corners, uv = city.triangles.copy(), appearance.uv.copy()
+    corners[turned], uv[turned] = corners[turned, ::-1], uv[turned, ::-1]
+    return shaded(corners, appearance.colour, city.classes, uv, appearance.page), np.repeat(single, 3)
 
 
 def actor_vertices(actor: Actor) -> np.ndarray:

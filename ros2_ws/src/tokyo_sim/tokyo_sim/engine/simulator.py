@@ -21,6 +21,7 @@ from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.traffic.lanes import street_network
 from tokyo_sim.traffic.traffic import Traffic
+from tokyo_sim.world.appearance import Appearance, pages
 from tokyo_sim.world.names import WORLD_FILE
 from tokyo_sim.world.obj import read_obj
 from tokyo_sim.world.sdf import read_world
@@ -69,13 +70,13 @@ class Simulator:
         self._lidar = LidarCaster(self.city)
         self._imus = [Imu(robot.imu, noise_rng) for robot in self.robots]
         self.cameras_off = "" if fleet.cameras else "cameras are switched off"
-        self._renderer = self._start_renderer() if fleet.cameras else None
+        self._renderer = self._start_renderer(city) if fleet.cameras else None
         self._actors: list[Actor] = self._traffic.actors()
         self._meshes = {robot.name: robot_vertices(robot.visuals, _SEMANTIC[robot.kind]) for robot in self.robots}
 
-    def _start_renderer(self) -> CameraRenderer | None:
+    def _start_renderer(self, city: Path) -> CameraRenderer | None:
         try:
-            return CameraRenderer(self.city)
+            return CameraRenderer(self.city, Appearance.load(city), pages(city))
         except CamerasUnavailable as error:
             self.cameras_off = str(error)
             return None
@@ -127,10 +128,9 @@ class Simulator:
         if self._renderer is None:
             return {}
         pose = self.motion(robot).pose
-        movables = self._movables()
-        return {
-            spec.name: self._renderer.render(spec, pose @ spec.mount, movables) for spec in self.robots[robot].cameras
-        }
+        cameras = self.robots[robot].cameras
+        views = self._renderer.views([(spec, pose @ spec.mount) for spec in cameras], self._movables())
+        return {spec.name: view for spec, view in zip(cameras, views, strict=True)}
 
     def _movables(self) -> list[Movable]:
         for actor in self._actors:
