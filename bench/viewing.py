@@ -44,11 +44,12 @@ class BareDraw:
 
     def view(self, projection: np.ndarray) -> bytes:
         """Pixels of a view with a clip matrix from map."""
-        self._target.use()
-        self._target.clear(depth=1.0)
-        self._program["view_projection"].write(np.ascontiguousarray(projection.T, dtype=np.float32))
-        self._city.render()
-        return self._target.read(components=3, alignment=1)
+        with self._context:
+            self._target.use()
+            self._target.clear(depth=1.0)
+            self._program["view_projection"].write(np.ascontiguousarray(projection.T, dtype=np.float32))
+            self._city.render()
+            return self._target.read(components=3, alignment=1)
 
 
 def six_views(city: Path) -> Row:

@@ -218,6 +218,16 @@ def test_views_of_one_instant_are_those_drawn_one_by_one(city, box, sheet, spec,
     renderer.close()
 
 
+def test_two_renderers_in_a_process_do_not_disturb_each_other(city, box, sheet, spec, empty):
+    first, second = (draws(scattered_city(city, box, sheet, seed)) for seed in (3, 4))
+    view = optical((0, 0, 60), 0.2, 0.5)
+    alone = first.render(spec, view, [])
+    other = second.render(spec, view, [])
+    assert (other != alone).any()
+    assert (first.render(spec, view, []) == alone).all()
+    first.close(), second.close()
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_sorting_into_chunks_loses_no_triangle(seed):
     rng = np.random.default_rng(seed)

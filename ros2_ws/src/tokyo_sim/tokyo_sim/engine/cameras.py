@@ -111,6 +111,10 @@ class CameraRenderer:
 
     def views(self, cameras: Sequence[tuple[CameraSpec, Pose]], movables: list[Movable]) -> list[np.ndarray]:
         """Several views of one instant, each as from `render`: one is rasterized while the next is prepared."""
+        with self._context:  # made current: there may be other renderers in the process
+            return self._views(cameras, movables)
+
+    def _views(self, cameras: Sequence[tuple[CameraSpec, Pose]], movables: list[Movable]) -> list[np.ndarray]:
         self._atlas.use(1)
         self._program["shadow"].value, self._program["atlas"].value = 0, 1
         self._program["to_sun"].value = self._sky_program["to_sun"].value = tuple(TO_SUN)
