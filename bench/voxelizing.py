@@ -1,59 +1,87 @@
-"""Sweeps to frames: the voxelizer beside plain numpy, an accumulated frame beside its ground truth."""
+"""Sweeps to frames: what a keyframe costs beside plain numpy, beside memory alone, and beside its ground truth."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from bench.pairs import Row, paired, table
+from occ_core.actors import Actor
 from occ_core.grid import TOKYO_GRID
 from occ_core.keyframes import KeyframeBuilder, OccupancySource
-from occ_core.poses import footprint
-from occ_core.voxelize import carve_free_space, voxelize_points
+from occ_core.poses import Pose, footprint
+from tokyo_sim.engine.lidar import LidarCaster
 from tokyo_sim.engine.simulator import Fleet, Simulator
 
+ROVER = 1
 
-def plain_numpy_frame(points: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The voxelizer's work without numba: votes by a dense histogram, rays by sampling at a third of a voxel."""
+
+def plain_numpy_frame(points: np.ndarray, to_grid: Pose) -> tuple[np.ndarray, np.ndarray]:
+    """A frame without numba: occupied voxels by index, observed ones by sampling rays at a third of a voxel."""
+    points, origin = to_grid.apply(points[np.isfinite(points).all(axis=1)]), to_grid.position
+    occupied, observed = np.zeros(TOKYO_GRID.shape, np.uint8), np.zeros(TOKYO_GRID.shape, bool)
     indices, inside = TOKYO_GRID.index(points)
-    votes = np.zeros((TOKYO_GRID.size, 16), np.uint8)
-    np.add.at(votes, (np.ravel_multi_index(tuple(indices[inside].T), TOKYO_GRID.shape), labels[inside]), 1)
-    observed = np.zeros(TOKYO_GRID.shape, bool)
+    occupied[tuple(indices[inside].T)] = 1
+    lengths = np.linalg.norm(points - origin, axis=1)
     steps = np.arange(0, 60, 0.4 / 3)
-    lengths = np.linalg.norm(points, axis=1)
     for chunk in np.array_split(np.arange(len(points)), 64):
-        directions = points[chunk] / lengths[chunk, None]
-        samples = directions[:, None] * np.minimum(steps[None, :, None], lengths[chunk, None, None])
+        directions = (points[chunk] - origin) / lengths[chunk, None]
+        samples = origin + directions[:, None] * np.minimum(steps[None, :, None], lengths[chunk, None, None])
         cells, ok = TOKYO_GRID.index(samples.reshape(-1, 3))
         observed[tuple(cells[ok].T)] = True
-    return votes.argmax(axis=1), observed
+    return occupied, observed
 
 
-def voxelizer(rng: np.random.Generator) -> Row:
-    """A sweep of 65,536 points to a frame with free space."""
-    points = rng.normal(size=(65536, 3)) * [20, 20, 4] + [0, 0, 4]
-    labels = rng.integers(1, 16, len(points)).astype(np.uint8)
+def frame_of(points: np.ndarray, sensor: Pose) -> Row:
+    """A keyframe of one sweep, as recorder and forecast make it, beside plain numpy."""
+    builder = KeyframeBuilder(TOKYO_GRID, OccupancySource.LIDAR)
 
     def ours() -> None:
-        voxelize_points(TOKYO_GRID, points, labels)
-        carve_free_space(TOKYO_GRID, np.zeros(3), points)
+        builder.clear()
+        builder.add(0.0, points, sensor, [])
+        builder.build(Pose.identity(), [])
 
-    return Row("sweep of 65,536 points to frame", *paired(ours, lambda: plain_numpy_frame(points, labels), 5), "numpy")
+    return Row("", *paired(ours, lambda: plain_numpy_frame(points, sensor), 5), "numpy")
 
 
-def frame(simulator: Simulator) -> Row:
-    """A 3 s accumulated frame beside its ground truth."""
-    builder = KeyframeBuilder(TOKYO_GRID, OccupancySource.ACCUMULATED, 3.0, simulator.city)
-    simulator.command(1, np.array([3.0, 0, 0]), np.zeros(3))
+def sweep_frames(simulator: Simulator) -> list[Row]:
+    """Frames of 65,536 points: a sweep of 32 beams in the city, and directions without order, which caches dislike."""
+    spec = simulator.robots[ROVER].lidar
+    around = replace(spec, azimuths=np.linspace(-np.pi, np.pi, 2048, endpoint=False))
+    motion = simulator.motion(ROVER)
+    sensor = motion.pose @ spec.mount
+    cast = LidarCaster(simulator.city).cast(around, sensor, simulator.actors()[:-2], np.random.default_rng(0))
+    in_grid = footprint(motion.pose, simulator.ground_under(ROVER)).inverse() @ sensor
+    cloud = np.random.default_rng(0).normal(size=(65536, 3)) * [20, 20, 4] + [0, 0, 4]
+    sweep = frame_of(cast.points.reshape(-1, 3), in_grid)
+    source, target = (np.ones(TOKYO_GRID.size * 4, np.uint8) for _ in range(2))
+    memory = paired(lambda: np.copyto(target, source), lambda: None, 20)[0]
+    return [
+        replace(sweep, name="sweep of 65,536 rays to frame"),
+        replace(sweep, name="the same", baseline=memory, against="copying a frame's bytes"),
+        replace(frame_of(cloud, Pose.identity()), name="65,536 random points to frame"),
+    ]
+
+
+def drive(simulator: Simulator, builder: KeyframeBuilder) -> tuple[Pose, list[Actor]]:
+    """3 s of sweeps into the builder. Returns the last footprint and the actors but the rover."""
+    simulator.command(ROVER, np.array([3.0, 0, 0]), np.zeros(3))
     for _ in range(31):
         simulator.step(0.1)
         simulator.step_traffic(0.1)
-        motion = simulator.motion(1)
-        actors = [actor for actor in simulator.actors() if actor.instance != 2]
-        points = simulator.sweep(1).points.reshape(-1, 3)
-        builder.add(simulator.time, points, motion.pose @ simulator.robots[1].lidar.mount, actors)
-    level = footprint(motion.pose, simulator.ground_under(1))
+        motion = simulator.motion(ROVER)
+        actors = [actor for actor in simulator.actors() if actor.instance != ROVER + 1]
+        points = simulator.sweep(ROVER).points.reshape(-1, 3)
+        builder.add(simulator.time, points, motion.pose @ simulator.robots[ROVER].lidar.mount, actors)
+    return footprint(motion.pose, simulator.ground_under(ROVER)), actors
+
+
+def accumulated_frame(simulator: Simulator) -> Row:
+    """A 3 s accumulated frame beside its ground truth."""
+    builder = KeyframeBuilder(TOKYO_GRID, OccupancySource.ACCUMULATED, 3.0, simulator.city)
+    level, actors = drive(simulator, builder)
     truth = paired(
         lambda: builder.build(level, actors), lambda: simulator.city.occupancy(TOKYO_GRID, level, actors), 10
     )
@@ -62,4 +90,6 @@ def frame(simulator: Simulator) -> Row:
 
 def run(udx: Path, city: Path) -> str:
     """The table. udx: the sample city's CityGML; city: the same imported."""
-    return table([voxelizer(np.random.default_rng(0)), frame(Simulator(city, Fleet(1, 1, 30, cameras=False), seed=1))])
+    simulator = Simulator(city, Fleet(1, 1, 30, cameras=False), seed=1)
+    simulator.step(0.1)
+    return table([*sweep_frames(simulator), accumulated_frame(simulator)])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
@@ -48,11 +49,11 @@ BOX_FACES = np.array(
 def owners(points: np.ndarray, actors: list[Actor]) -> np.ndarray:
     """Whose box each point lies in, margin included: (n,) uint16 instances, 0 for nobody's. points: (n, 3) m, map."""
     owner = np.zeros(len(points), dtype=np.uint16)
-    if actors:
+    if actors and len(points):
         _assign(
             np.ascontiguousarray(points, dtype=np.float64),
             np.array([actor.pose.position for actor in actors]),
-            np.array([actor.pose.rotation for actor in actors]),
+            rotations(actors),
             np.array([np.asarray(actor.size) / 2 + BOX_MARGIN_M for actor in actors]),
             np.array([actor.instance for actor in actors], dtype=np.uint16),
             owner,
@@ -60,10 +61,29 @@ def owners(points: np.ndarray, actors: list[Actor]) -> np.ndarray:
     return owner
 
 
+def rotations(actors: list[Actor]) -> np.ndarray:
+    """(n, 3, 3) float64: box to map, of each."""
+    orientations = np.array([actor.pose.orientation for actor in actors])
+    return Rotation.from_quat(np.roll(orientations, -1, axis=1)).as_matrix()
+
+
+_SIDE = 256  # cells of a metre that repeat without end: a hash of places, wrong only towards looking too closely
+
+
 @numba.njit(cache=True, nogil=True)
 def _assign(points, centres, rotations, halves, instances, owner):
     """centres: (a, 3); rotations: (a, 3, 3) box to map; halves: (a, 3); instances: (a,)."""
+    near = np.zeros((_SIDE, _SIDE), dtype=np.bool_)
+    for a in range(len(centres)):
+        radius = np.sqrt(halves[a, 0] ** 2 + halves[a, 1] ** 2 + halves[a, 2] ** 2)
+        reach = min(int(np.ceil(2 * radius)) + 2, _SIDE)
+        i, j = int(np.floor(centres[a, 0] - radius)), int(np.floor(centres[a, 1] - radius))
+        for di in range(reach):
+            for dj in range(reach):
+                near[(i + di) % _SIDE, (j + dj) % _SIDE] = True
     for n in range(len(points)):
+        if not near[int(np.floor(points[n, 0])) % _SIDE, int(np.floor(points[n, 1])) % _SIDE]:
+            continue
         for a in range(len(centres)):
             x, y, z = points[n, 0] - centres[a, 0], points[n, 1] - centres[a, 1], points[n, 2] - centres[a, 2]
             inside = True

@@ -58,6 +58,11 @@ class VoxelGrid:
             inside = np.all((scaled >= 0) & (scaled < self.shape), axis=1)
         return np.where(inside[:, None], scaled, 0).astype(np.int64), inside
 
+    def numbers(self, points: np.ndarray) -> np.ndarray:
+        """Flat voxel number of each point, -1 outside the grid. points: (n, 3) float, metres. Returns (n,) int64."""
+        index, inside = self.index(points)
+        return np.where(inside, np.ravel_multi_index(tuple(index.T), self.shape), -1)
+
     def centers(self, indices: np.ndarray) -> np.ndarray:
         """Centres of voxels. indices: (n, 3) int. Returns (n, 3) float64, metres, base_footprint."""
         return np.asarray(self.lower) + (np.asarray(indices) + 0.5) * self.voxel

@@ -8,17 +8,16 @@ from enum import Enum
 
 import numpy as np
 
-from occ_core.actors import Actor, owners
+from occ_core.actors import Actor, owners, rotations
 from occ_core.citymap import CityMap
-from occ_core.classes import Semantic
 from occ_core.frame import Occupancy
 from occ_core.grid import VoxelGrid
+from occ_core.labels import labels_of
 from occ_core.poses import Pose
-from occ_core.voxelize import carve_free_space, voxel_numbers
+from occ_core.returns import in_map, thinned
+from occ_core.voxelize import Scan, voxelize
 
 DEFAULT_WINDOW_S = 3.0
-# One return in each cube of this size is enough to fill voxels twice as large, and five times fewer to carry along.
-_THIN_M = 0.2
 # Sweeps a tenth of a second apart look through nearly the same voxels.
 _CARVE_EVERY = 3
 
@@ -33,13 +32,17 @@ class OccupancySource(str, Enum):
 
 @dataclass(frozen=True)
 class _Sweep:
-    """points, origin: metres, map. owner: (n,) uint16 instance of the actor that a point lies on, 0 for none."""
+    """origin, still, moving: metres, map; still: returns from what does not move, moving: from actors.
+
+    owner: (m,) uint16 instance of the actor that each of `moving` lies on. on_owner: the same points in its box.
+    """
 
     stamp: float
-    points: np.ndarray
     origin: np.ndarray
+    still: np.ndarray
+    moving: np.ndarray
     owner: np.ndarray
-    actors: dict[int, Actor]
+    on_owner: np.ndarray
 
 
 class KeyframeBuilder:
@@ -64,20 +67,26 @@ class KeyframeBuilder:
         """Forget all sweeps, as after a clock reset."""
         self._sweeps.clear()
 
-    def add(self, stamp: float, points: np.ndarray, sensor: Pose, actors: list[Actor]) -> None:
+    def add(
+        self, stamp: float, points: np.ndarray, sensor: Pose, actors: list[Actor], itself: Actor | None = None
+    ) -> None:
         """Take a sweep. points: (n, 3) metres in the sensor's frame, NaN allowed. sensor: its pose in `map`.
 
-        actors: what moves, where it is at this stamp, the vehicle itself excluded. ValueError where stamps go back.
+        actors: what moves, where it is at this stamp, the vehicle excluded. itself: the vehicle, whose own returns are
+        left out. ValueError where stamps go back.
         """
         if self._sweeps and stamp <= self._sweeps[-1].stamp:
             raise ValueError(f"sweep at {stamp:.3f} s is not after the last one at {self._sweeps[-1].stamp:.3f} s")
-        world = sensor.apply(points[np.isfinite(points).all(axis=1)])
+        world = in_map(points, sensor)
+        if itself is not None:
+            world = world[owners(world, [itself]) == 0]
+        if self.source is not OccupancySource.LIDAR:
+            world = world[thinned(world)]
         owner = owners(world, actors)
-        if self.source is OccupancySource.ACCUMULATED:
-            kept = thinned(world)
-            world, owner = world[kept], owner[kept]
-        sweep = _Sweep(stamp, world, sensor.position, owner, {actor.instance: actor for actor in actors})
-        self._sweeps.append(sweep)
+        hit = np.flatnonzero(owner)
+        still, moving = (np.delete(world, hit, axis=0) if len(hit) else world), world[hit]
+        on_owner = _onto(moving, owner[hit], actors)
+        self._sweeps.append(_Sweep(stamp, sensor.position, still, moving, owner[hit], on_owner))
         keep = self.window if self.source is not OccupancySource.LIDAR else 0.0
         while self._sweeps[0].stamp < stamp - keep - 1e-6:
             self._sweeps.popleft()
@@ -87,70 +96,64 @@ class KeyframeBuilder:
         if not self._sweeps:
             raise ValueError("no sweep yet: an occupancy frame needs at least one")
         to_grid = footprint.inverse()
-        now = {actor.instance: actor for actor in actors}
-        observed = np.zeros(self.grid.shape, dtype=bool)
-        still = np.zeros(self.grid.size, dtype=bool)
-        moving: list[tuple[Actor, np.ndarray]] = []
-        newest = len(self._sweeps) - 1
-        for number, sweep in enumerate(self._sweeps):
-            static = to_grid.apply(sweep.points[sweep.owner == 0])
-            cells = voxel_numbers(self.grid, static)
-            still[cells[cells >= 0]] = True
-            moving += [(now[i], to_grid.apply(points)) for i, points in _carried(sweep, now)]
-            if (newest - number) % _CARVE_EVERY == 0:
-                # A moving thing's points are carried to where it is now: only the newest sweep's rays to it are real.
-                rays = to_grid.apply(sweep.points) if number == newest else static
-                carve_free_space(self.grid, to_grid.apply(sweep.origin[None])[0], rays, observed)
-        truth, truth_instance = self._truth(footprint, actors)
-        if self.source is OccupancySource.GROUND_TRUTH:
-            return Occupancy(truth, observed, truth_instance)
-        classes = _labelled(still.reshape(self.grid.shape), truth)
+        newest = self._sweeps[-1]
+        scans = [
+            Scan(sweep.still, sweep.origin, rays=age % _CARVE_EVERY == 0)
+            for age, sweep in enumerate(reversed(self._sweeps))
+        ]
+        # A moving thing's points are carried to where it is now: only the newest sweep's rays to it are real.
+        scans.append(Scan(newest.moving, newest.origin, hits=False))
+        occupied, observed = voxelize(self.grid, scans, to_grid)
+        truth = None
+        if self.city is not None:
+            truth, truth_instance = self.city.occupancy(self.grid, footprint, actors)
+            if self.source is OccupancySource.GROUND_TRUTH:
+                return Occupancy(truth, observed, truth_instance)
+        classes = np.zeros(self.grid.shape, dtype=np.uint8)
         instance = np.zeros(self.grid.shape, dtype=np.uint16)
-        for actor, points in moving:
-            numbers = voxel_numbers(self.grid, points)
-            classes.ravel()[numbers[numbers >= 0]] = actor.semantic
-            instance.ravel()[numbers[numbers >= 0]] = actor.instance
-        return Occupancy(classes, observed | (classes > 0), instance)
+        classes.ravel()[occupied] = labels_of(occupied, truth)
+        self._add_moving(to_grid, actors, classes, observed, instance)
+        return Occupancy(classes, observed, instance)
 
-    def _truth(self, footprint: Pose, actors: list[Actor]) -> tuple[np.ndarray, np.ndarray]:
-        if self.city is None:
-            return np.zeros(self.grid.shape, dtype=np.uint8), np.zeros(self.grid.shape, dtype=np.uint16)
-        return self.city.occupancy(self.grid, footprint, actors)
-
-
-def _carried(sweep: _Sweep, now: dict[int, Actor]) -> list[tuple[int, np.ndarray]]:
-    """(instance, points in map) of each actor in a sweep that is still there, its points moved along with it."""
-    out = []
-    for instance in map(int, np.unique(sweep.owner[sweep.owner > 0])):
-        if instance in now:
-            carry = now[instance].pose @ sweep.actors[instance].pose.inverse()
-            out.append((instance, carry.apply(sweep.points[sweep.owner == instance])))
-    return out
-
-
-def _labelled(occupied: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Class of each occupied voxel: of the known city there, else of a neighbour voxel, else `other`.
-
-    Range noise and calibration put a return at most one voxel away from the surface it came from.
-    """
-    cells = np.argwhere(occupied)
-    labels = truth[tuple(cells.T)]
-    top = np.array(occupied.shape) - 1
-    for offset in ((0, 0, -1), (0, 0, 1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)):
-        missing = np.flatnonzero(labels == 0)
-        if not len(missing):
-            break
-        labels[missing] = truth[tuple(np.clip(cells[missing] + offset, 0, top).T)]
-    labels[labels == 0] = Semantic.OTHER
-    classes = np.zeros(occupied.shape, dtype=np.uint8)
-    classes[tuple(cells.T)] = labels
-    return classes
+    def _add_moving(
+        self, to_grid: Pose, actors: list[Actor], classes: np.ndarray, observed: np.ndarray, instance: np.ndarray
+    ) -> None:
+        """Put the returns from actors that are still there to where these are now."""
+        owner = np.concatenate([sweep.owner for sweep in self._sweeps])
+        here = np.isin(owner, [actor.instance for actor in actors])
+        if not here.any():
+            return
+        owner = owner[here]
+        world = _from(np.concatenate([sweep.on_owner for sweep in self._sweeps])[here], owner, actors)
+        numbers = self.grid.numbers(to_grid.apply(world))
+        numbers, owner = numbers[numbers >= 0], owner[numbers >= 0]
+        semantics = np.zeros(int(owner.max(initial=0)) + 1, dtype=np.uint8)
+        for actor in actors:
+            if actor.instance < len(semantics):
+                semantics[actor.instance] = actor.semantic
+        classes.ravel()[numbers] = semantics[owner]
+        instance.ravel()[numbers] = owner
+        observed.ravel()[numbers] = True
 
 
-def thinned(points: np.ndarray) -> np.ndarray:
-    """Indices of one point in each cube of a lattice, the first of each. points: (n, 3) metres, map."""
-    cells = np.floor(points / _THIN_M).astype(np.int64)
-    cells -= cells.min(axis=0, initial=0)
-    # 21 bits an axis: 400 km.
-    _, first = np.unique((cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2], return_index=True)
-    return first
+def _rows(owner: np.ndarray, actors: list[Actor]) -> np.ndarray:
+    """Which of the actors each instance id is: (n,) int64. owner: (n,) ids, all among those of the actors."""
+    ids = np.array([actor.instance for actor in actors], dtype=np.int64)
+    order = np.argsort(ids)
+    return order[np.searchsorted(ids, owner, sorter=order)]
+
+
+def _onto(points: np.ndarray, owner: np.ndarray, actors: list[Actor]) -> np.ndarray:
+    """Points of map in the frames of their owners' boxes. points: (n, 3); owner: (n,) instances."""
+    if not len(points):
+        return points
+    rows = _rows(owner, actors)
+    centres = np.array([actor.pose.position for actor in actors])
+    return np.einsum("nij,ni->nj", rotations(actors)[rows], points - centres[rows])
+
+
+def _from(local: np.ndarray, owner: np.ndarray, actors: list[Actor]) -> np.ndarray:
+    """The inverse of `_onto`, with the actors wherever they are."""
+    rows = _rows(owner, actors)
+    centres = np.array([actor.pose.position for actor in actors])
+    return np.einsum("nij,nj->ni", rotations(actors)[rows], local) + centres[rows]

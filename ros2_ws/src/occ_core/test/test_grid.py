@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occ_core.grid import TOKYO_GRID, VoxelGrid
-from occ_core.voxelize import voxel_numbers
 
 finite = st.floats(-200, 200, allow_nan=False)
 any_number = st.one_of(finite, st.sampled_from([np.nan, np.inf, -np.inf, 1e300, -1e300]))
@@ -44,7 +43,7 @@ def test_points_that_are_not_finite_are_outside(bad, axis):
     point = np.zeros((1, 3))
     point[0, axis] = bad
     assert not TOKYO_GRID.index(point)[1][0]
-    assert voxel_numbers(TOKYO_GRID, point)[0] == -1
+    assert TOKYO_GRID.numbers(point)[0] == -1
 
 
 @given(st.lists(st.tuples(any_number, any_number, any_number), min_size=1, max_size=30))
@@ -52,7 +51,7 @@ def test_flat_numbers_agree_with_indices(points):
     points = np.array(points)
     index, inside = TOKYO_GRID.index(points)
     expected = np.where(inside, np.ravel_multi_index(tuple(index.T), TOKYO_GRID.shape), -1)
-    assert (voxel_numbers(TOKYO_GRID, points) == expected).all()
+    assert (TOKYO_GRID.numbers(points) == expected).all()
 
 
 @given(st.tuples(*(st.integers(0, n - 1) for n in TOKYO_GRID.shape)))
@@ -61,7 +60,7 @@ def test_flat_numbers_agree_with_indices_on_voxel_faces(cell):
     around = corner + 1e-15 * np.array([[0, 0, 0], [1, 1, 1], [-1, -1, -1]])
     index, inside = TOKYO_GRID.index(around)
     expected = np.where(inside, np.ravel_multi_index(tuple(index.T), TOKYO_GRID.shape), -1)
-    assert (voxel_numbers(TOKYO_GRID, around) == expected).all()
+    assert (TOKYO_GRID.numbers(around) == expected).all()
 
 
 @given(st.tuples(*(st.integers(0, n - 1) for n in TOKYO_GRID.shape)))
