@@ -7,6 +7,7 @@ import numpy as np
 
 from occ_core.classes import NUM_CLASSES, Semantic
 from occ_core.grid import VoxelGrid
+from occ_core.threads import in_threads, thread_count
 
 # Where surfaces of several classes meet in a voxel, the thing that stands out above the ground names it.
 _PRIORITY = np.zeros(NUM_CLASSES, dtype=np.uint8)
@@ -20,74 +21,129 @@ _PRIORITY[
 
 
 def voxelize_triangles(
-    grid: VoxelGrid, triangles: np.ndarray, classes: np.ndarray, instances: np.ndarray
+    grid: VoxelGrid, triangles: np.ndarray, classes: np.ndarray, instances: np.ndarray, threads: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Every voxel that a triangle touches takes its class and instance.
 
     triangles: (n, 3, 3) float, metres, base_footprint. classes: (n,) uint8. instances: (n,) uint16, 0 for static
-    things. Returns class ids uint8 and instance ids uint16, both `grid.shape`.
+    things. threads: as many as there are processors by default; the result does not depend on it. Returns class ids uint8 and instance ids uint16, both `grid.shape`.
 
     Source: separating axes of triangle and box, Akenine-Moeller, "Fast 3D Triangle-Box Overlap Testing", 2001.
     """
     scaled = (np.asarray(triangles, dtype=np.float64).reshape(-1, 3, 3) - grid.lower) / grid.voxel
     occupancy = np.zeros(grid.shape, dtype=np.uint8)
     instance = np.zeros(grid.shape, dtype=np.uint16)
-    _paint(
-        scaled,
-        np.asarray(classes, dtype=np.uint8),
-        np.asarray(instances, dtype=np.uint16),
-        _PRIORITY,
-        occupancy,
-        instance,
+    labels, ids = np.asarray(classes, dtype=np.uint8), np.asarray(instances, dtype=np.uint16)
+    threads = threads or thread_count()
+    # Each thread has rows of its own, so that who comes first never decides.
+    rows = np.linspace(0, grid.shape[0], threads + 1).astype(int)
+    in_threads(
+        lambda part: _paint(scaled, labels, ids, _PRIORITY, rows[part], rows[part + 1], occupancy, instance), threads
     )
     return occupancy, instance
 
 
+# A touch within this part of a voxel counts: rounding must not lose a voxel.
+_SLACK = 1e-9
+
+
 @numba.njit(cache=True, nogil=True)
-def _paint(triangles, classes, instances, priority, occupancy, instance):
-    nx, ny, nz = occupancy.shape
+def _paint(triangles, classes, instances, priority, first_row, end_row, occupancy, instance):
+    """Rows of x, then columns, then a run along z: each separating axis is an interval, which the others narrow."""
+    _, ny, nz = occupancy.shape
+    tests = np.empty((3, 3, 4))
     for t in range(len(triangles)):
         tri = triangles[t]
-        low_x = max(int(np.floor(tri[:, 0].min())), 0)
-        high_x = min(int(np.floor(tri[:, 0].max())), nx - 1)
-        low_y = max(int(np.floor(tri[:, 1].min())), 0)
-        high_y = min(int(np.floor(tri[:, 1].max())), ny - 1)
-        low_z = max(int(np.floor(tri[:, 2].min())), 0)
-        high_z = min(int(np.floor(tri[:, 2].max())), nz - 1)
-        if low_x > high_x or low_y > high_y or low_z > high_z:
+        low_x, high_x = _span(tri[0, 0], tri[1, 0], tri[2, 0], end_row)
+        low_x = max(low_x, first_row)
+        low_y, high_y = _span(tri[0, 1], tri[1, 1], tri[2, 1], ny)
+        low_z, high_z = _span(tri[0, 2], tri[1, 2], tri[2, 2], nz)
+        if not (low_x <= high_x and low_y <= high_y and low_z <= high_z):
             continue
-        rank = priority[classes[t]]
+        normal_x, normal_y, normal_z, middle, radius = _plane(tri)
+        over_z = _inverse(normal_z)
+        _edge_tests(tri, 0, 1, tests[0])
+        _edge_tests(tri, 0, 2, tests[1])
+        _edge_tests(tri, 1, 2, tests[2])
+        label, rank = classes[t], priority[classes[t]]
         for i in range(low_x, high_x + 1):
-            for j in range(low_y, high_y + 1):
-                for k in range(low_z, high_z + 1):
-                    if priority[occupancy[i, j, k]] < rank and _overlaps(tri, i, j, k):
-                        occupancy[i, j, k] = classes[t]
-                        instance[i, j, k] = instances[t]
+            x = i + 0.5
+            j0, j1 = _narrow(tests[0], x, low_y, high_y)
+            k0, k1 = _narrow(tests[1], x, low_z, high_z)
+            if k0 > k1:
+                continue
+            for j in range(j0, j1 + 1):
+                y = j + 0.5
+                first, last = _narrow(tests[2], y, k0, k1)
+                across = middle - normal_x * x - normal_y * y
+                first, last = _interval(across - radius, across + radius, over_z, first, last)
+                for k in range(first, last + 1):
+                    if priority[occupancy[i, j, k]] < rank:
+                        occupancy[i, j, k] = label
+                        if instance[i, j, k] != instances[t]:  # spares memory that stays zero
+                            instance[i, j, k] = instances[t]
 
 
 @numba.njit(cache=True, inline="always")
-def _overlaps(tri, i, j, k):
-    """Does the triangle (3, 3), in voxel units, touch the unit box at (i, j, k)?"""
-    ax, ay, az = tri[0, 0] - i - 0.5, tri[0, 1] - j - 0.5, tri[0, 2] - k - 0.5
-    bx, by, bz = tri[1, 0] - i - 0.5, tri[1, 1] - j - 0.5, tri[1, 2] - k - 0.5
-    cx, cy, cz = tri[2, 0] - i - 0.5, tri[2, 1] - j - 0.5, tri[2, 2] - k - 0.5
-    ux, uy, uz = bx - ax, by - ay, bz - az
-    vx, vy, vz = cx - bx, cy - by, cz - bz
-    wx, wy, wz = ax - cx, ay - cy, az - cz
-    nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-    if abs(nx * ax + ny * ay + nz * az) > 0.5 * (abs(nx) + abs(ny) + abs(nz)):
-        return False
-    for ex, ey, ez in ((ux, uy, uz), (vx, vy, vz), (wx, wy, wz)):
-        # The cross products of the edge with the box's three axes.
-        if _apart(-ez * ay + ey * az, -ez * by + ey * bz, -ez * cy + ey * cz, 0.5 * (abs(ez) + abs(ey))):
-            return False
-        if _apart(ez * ax - ex * az, ez * bx - ex * bz, ez * cx - ex * cz, 0.5 * (abs(ez) + abs(ex))):
-            return False
-        if _apart(-ey * ax + ex * ay, -ey * bx + ex * by, -ey * cx + ex * cy, 0.5 * (abs(ey) + abs(ex))):
-            return False
-    return True
+def _span(a, b, c, count):
+    """First and last cell of an axis that three coordinates span, within the grid."""
+    low, high = min(a, b, c), max(a, b, c)
+    if not (high >= 0 and low < count):
+        return 1, 0
+    return max(int(np.floor(low)), 0) if low > 0 else 0, int(np.floor(high)) if high < count else count - 1
 
 
 @numba.njit(cache=True, inline="always")
-def _apart(p, q, r, radius):
-    return min(p, q, r) > radius or max(p, q, r) < -radius
+def _plane(tri):
+    """Normal, its product with a corner, and the box's half extent along it."""
+    ux, uy, uz = tri[1, 0] - tri[0, 0], tri[1, 1] - tri[0, 1], tri[1, 2] - tri[0, 2]
+    vx, vy, vz = tri[2, 0] - tri[0, 0], tri[2, 1] - tri[0, 1], tri[2, 2] - tri[0, 2]
+    x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+    size = abs(x) + abs(y) + abs(z)
+    return x, y, z, x * tri[0, 0] + y * tri[0, 1] + z * tri[0, 2], (0.5 + _SLACK) * size
+
+
+@numba.njit(cache=True, inline="always")
+def _edge_tests(tri, p, q, tests):
+    """The cross products of the edges with the box's third axis, in the plane of axes p and q.
+
+    tests: (3, 4) out, of each edge (1 / along p, along q, low, high): centres of boxes that touch have
+    low <= along_p * centre_q - along_q * centre_p <= high.
+    """
+    for edge in range(3):
+        a, b, c = edge, (edge + 1) % 3, (edge + 2) % 3
+        along_p, along_q = tri[b, p] - tri[a, p], tri[b, q] - tri[a, q]
+        on = along_p * tri[a, q] - along_q * tri[a, p]
+        off = along_p * tri[c, q] - along_q * tri[c, p]
+        radius = (0.5 + _SLACK) * (abs(along_p) + abs(along_q))
+        tests[edge, 0], tests[edge, 1] = _inverse(along_p), along_q
+        tests[edge, 2], tests[edge, 3] = min(on, off) - radius, max(on, off) + radius
+
+
+@numba.njit(cache=True, inline="always")
+def _narrow(tests, centre_p, first, last):
+    """Of the cells first ... last along q, those that three edge tests leave at a centre along p."""
+    for edge in range(3):
+        shift = tests[edge, 1] * centre_p
+        first, last = _interval(tests[edge, 2] + shift, tests[edge, 3] + shift, tests[edge, 0], first, last)
+    return first, last
+
+
+@numba.njit(cache=True, inline="always")
+def _inverse(slope):
+    """1 / slope, 0 where it is so small that it moves nothing by a part of a voxel that counts."""
+    return 1.0 / slope if abs(slope) > 1e-12 else 0.0
+
+
+@numba.njit(cache=True, inline="always")
+def _interval(low, high, over, first, last):
+    """Of the cells first ... last, those whose centre c has low <= c / over <= high; over = 0: c / over is 0."""
+    if over == 0.0:
+        return (first, last) if low <= _SLACK and high >= -_SLACK else (1, 0)
+    a, b = low * over - 0.5, high * over - 0.5
+    if over < 0.0:
+        a, b = b, a
+    # Compared as floats first: an almost level slope gives numbers beyond any integer.
+    if not (a <= last and b >= first):
+        return 1, 0
+    return int(np.ceil(a)) if a > first else first, int(np.floor(b)) if b < last else last

@@ -7,7 +7,7 @@ import numpy as np
 
 from occ_core.classes import Semantic
 
-# Noise and calibration put a return at most one voxel from the surface it came from: below first, most is on the ground.
+# Noise and calibration put a return at most one voxel from the surface it came from: below first.
 _LOOK_AT = np.array([(0, 0, 0), (0, 0, -1), (0, 0, 1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)])
 
 

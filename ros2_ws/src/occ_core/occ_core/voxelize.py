@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Thread
 
 import numpy as np
 
 from occ_core.bits import bit_frames, merge, numbers, unpack
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
+from occ_core.threads import in_threads, thread_count
 from occ_core.traverse import trace
-
-_MOST_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ def voxelize(
     `grid.shape`. A voxel is observed where a ray to a return of a scan with `rays`, clipped to the grid, passes through
     it or ends in it, and where a return of a scan with `hits` lies in it.
     """
-    threads = threads or min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    threads = threads or thread_count()
     lower, voxel = np.array(grid.lower), np.array(grid.voxel)
     rotation, translation = to_grid.rotation, to_grid.position
     starts = [(to_grid.apply(scan.origin[None])[0] - lower) / voxel for scan in scans]
@@ -55,13 +52,7 @@ def voxelize(
                 scan.hits, scan.rays, occupied[part], observed[part],
             )  # fmt: skip
 
-    # Started for each frame: 0.1 ms, and nothing that a fork could break or that spins in between.
-    helpers = [Thread(target=work, args=(part,)) for part in range(1, threads)]
-    for helper in helpers:
-        helper.start()
-    work(0)
-    for helper in helpers:
-        helper.join()
+    in_threads(work, threads)
     nx, ny, nz = grid.shape
     seen = np.zeros((nx * ny, nz), dtype=np.uint8)
     unpack(merge(observed), seen)
