@@ -32,10 +32,17 @@ class Actor:
 
     def corners(self) -> np.ndarray:
         """(8, 3) float64, metres, map."""
-        signs = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
-        return self.pose.apply(signs * np.asarray(self.size) / 2)
+        return corners([self])[0]
 
 
+def corners(actors: list[Actor]) -> np.ndarray:
+    """(n, 8, 3) float64, metres, map: the corners of each box."""
+    sizes = np.array([actor.size for actor in actors]).reshape(-1, 1, 3)
+    centres = np.array([actor.pose.position for actor in actors]).reshape(-1, 1, 3)
+    return (_CORNERS * sizes / 2) @ rotations(actors).transpose(0, 2, 1) + centres
+
+
+_CORNERS = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
 BOX_FACES = np.array(
     [
         (0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1),
@@ -63,6 +70,8 @@ def owners(points: np.ndarray, actors: list[Actor]) -> np.ndarray:
 
 def rotations(actors: list[Actor]) -> np.ndarray:
     """(n, 3, 3) float64: box to map, of each."""
+    if not actors:
+        return np.zeros((0, 3, 3))
     orientations = np.array([actor.pose.orientation for actor in actors])
     return Rotation.from_quat(np.roll(orientations, -1, axis=1)).as_matrix()
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
-from occ_core.actors import BOX_FACES, Actor
+from occ_core.actors import BOX_FACES, Actor, corners
 from occ_core.classes import Semantic
 from occ_core.grid import VoxelGrid
 from occ_core.ground_truth import voxelize_triangles
@@ -63,19 +63,29 @@ class CityMap:
             (x_max >= x - radius) & (x_min <= x + radius) & (y_max >= y - radius) & (y_min <= y + radius)
         )
 
-    def occupancy(self, grid: VoxelGrid, footprint: Pose, actors: list[Actor]) -> tuple[np.ndarray, np.ndarray]:
-        """Ground truth at a `base_footprint` pose in map: class ids uint8 and instances uint16, `grid.shape`."""
+    def occupancy(
+        self, grid: VoxelGrid, footprint: Pose, actors: list[Actor], solid: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ground truth at a `base_footprint` pose in map: class ids uint8 and instances uint16, `grid.shape`.
+
+        solid: buildings and actors are filled, and not their surfaces only.
+        """
         reach = float(np.hypot(*np.abs([grid.lower[:2], grid.upper[:2]]).max(axis=0)))
         near = self.faces_near(footprint.position, reach)
-        parts, classes, instances = [self.triangles[near]], [self.classes[near]], [np.zeros(len(near), np.uint16)]
-        for actor in actors:
-            if np.abs(actor.pose.position[:2] - footprint.position[:2]).max() < reach + max(actor.size):
-                parts.append(actor.corners()[BOX_FACES])
-                classes.append(np.full(len(BOX_FACES), actor.semantic, np.uint8))
-                instances.append(np.full(len(BOX_FACES), actor.instance, np.uint16))
-        world = np.concatenate(parts).reshape(-1, 3)
+        close = [
+            actor
+            for actor in actors
+            if np.abs(actor.pose.position[:2] - footprint.position[:2]).max() < reach + max(actor.size)
+        ]
+        boxes = corners(close)[:, BOX_FACES].reshape(-1, 3, 3)
+        world = np.concatenate([self.triangles[near], boxes]).reshape(-1, 3)
+        semantics = np.array([actor.semantic for actor in close], dtype=np.uint8).repeat(len(BOX_FACES))
+        owners = np.array([actor.instance for actor in close], dtype=np.uint16).repeat(len(BOX_FACES))
+        classes = np.concatenate([self.classes[near], semantics])
+        instances = np.concatenate([np.zeros(len(near), np.uint16), owners])
+        bodies = (classes == Semantic.BUILDING) | (instances > 0)
         local = footprint.inverse().apply(world).reshape(-1, 3, 3)
-        return voxelize_triangles(grid, local, np.concatenate(classes), np.concatenate(instances))
+        return voxelize_triangles(grid, local, classes, instances, bodies if solid else None)
 
     def ground_height(self, x: float, y: float) -> float:
         """Height of the highest ground surface at a point of map, metres: bilinear over a 0.5 m raster.

@@ -1,4 +1,4 @@
-"""Dense semantic occupancy from triangles: conservative surface voxelization."""
+"""Dense semantic occupancy from triangles: conservative surface voxelization, insides filled where asked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 
 from occ_core.classes import NUM_CLASSES, Semantic
 from occ_core.grid import VoxelGrid
+from occ_core.solids import fill_insides
 from occ_core.threads import in_threads, thread_count
 
 # Where surfaces of several classes meet in a voxel, the thing that stands out above the ground names it.
@@ -21,25 +22,33 @@ _PRIORITY[
 
 
 def voxelize_triangles(
-    grid: VoxelGrid, triangles: np.ndarray, classes: np.ndarray, instances: np.ndarray, threads: int | None = None
+    grid: VoxelGrid,
+    triangles: np.ndarray,
+    classes: np.ndarray,
+    instances: np.ndarray,
+    solid: np.ndarray | None = None,
+    threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Every voxel that a triangle touches takes its class and instance.
 
     triangles: (n, 3, 3) float, metres, base_footprint. classes: (n,) uint8. instances: (n,) uint16, 0 for static
-    things. threads: as many as there are processors by default; the result does not depend on it. Returns class ids uint8 and instance ids uint16, both `grid.shape`.
+    things. solid: (n,) bool, True for triangles that bound a body whose inside is filled; none by default. threads: as
+    many as there are processors by default; the result does not depend on it. Returns class ids uint8 and instance ids
+    uint16, both `grid.shape`.
 
     Source: separating axes of triangle and box, Akenine-Moeller, "Fast 3D Triangle-Box Overlap Testing", 2001.
     """
     scaled = (np.asarray(triangles, dtype=np.float64).reshape(-1, 3, 3) - grid.lower) / grid.voxel
-    occupancy = np.zeros(grid.shape, dtype=np.uint8)
-    instance = np.zeros(grid.shape, dtype=np.uint16)
     labels, ids = np.asarray(classes, dtype=np.uint8), np.asarray(instances, dtype=np.uint16)
+    occupancy, instance = np.zeros(grid.shape, dtype=np.uint8), np.zeros(grid.shape, dtype=np.uint16)
     threads = threads or thread_count()
     # Each thread has rows of its own, so that who comes first never decides.
     rows = np.linspace(0, grid.shape[0], threads + 1).astype(int)
     in_threads(
         lambda part: _paint(scaled, labels, ids, _PRIORITY, rows[part], rows[part + 1], occupancy, instance), threads
     )
+    if solid is not None:
+        fill_insides(scaled[solid], labels[solid], ids[solid], _PRIORITY, occupancy, instance)
     return occupancy, instance
 
 

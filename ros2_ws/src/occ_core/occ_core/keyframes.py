@@ -49,6 +49,7 @@ class KeyframeBuilder:
     """Holds the sweeps of the last `window` seconds and turns them into grids.
 
     Labels come from the city map and the actors where they are known; what neither names is `other`.
+    solid: ground truth has the insides of buildings and actors too.
     """
 
     def __init__(
@@ -57,10 +58,12 @@ class KeyframeBuilder:
         source: OccupancySource = OccupancySource.ACCUMULATED,
         window: float = DEFAULT_WINDOW_S,
         city: CityMap | None = None,
+        solid: bool = False,
     ) -> None:
         if source is OccupancySource.GROUND_TRUTH and city is None:
             raise ValueError("occupancy 'ground_truth' needs the imported city: give its folder")
         self.grid, self.source, self.window, self.city = grid, source, window, city
+        self._solid = solid
         self._sweeps: deque[_Sweep] = deque()
 
     def clear(self) -> None:
@@ -106,8 +109,9 @@ class KeyframeBuilder:
         occupied, observed = voxelize(self.grid, scans, to_grid)
         truth = None
         if self.city is not None:
-            truth, truth_instance = self.city.occupancy(self.grid, footprint, actors)
-            if self.source is OccupancySource.GROUND_TRUTH:
+            complete = self.source is OccupancySource.GROUND_TRUTH
+            truth, truth_instance = self.city.occupancy(self.grid, footprint, actors, self._solid and complete)
+            if complete:
                 return Occupancy(truth, observed, truth_instance)
         classes = np.zeros(self.grid.shape, dtype=np.uint8)
         instance = np.zeros(self.grid.shape, dtype=np.uint16)
