@@ -18,7 +18,7 @@ def fill_insides(
 
     triangles: (n, 3, 3) float64, voxel units, also those above and below the grid. classes: (n,) uint8. instances: (n,)
     uint16: triangles of one instance bound one body. priority: rank by class id. occupancy uint8 and instance uint16,
-    (X, Y, Z), are changed. Inside is where the winding number is not 0: bodies may overlap themselves and be inside out.
+    (X, Y, Z), are changed. Inside is where the winding number is not 0: bodies may overlap and be inside out.
     A column in which a surface does not close is left as it is: a leak costs that column, and not the frame.
     """
     nx, ny, nz = occupancy.shape

@@ -36,7 +36,8 @@ class FrameTracker:
         self._last = sweep.stamp
         base = sweep.odometry.pose
         others = [actor for actor in sweep.actors if actor.name != self.robot]
-        self._builder.add(sweep.stamp, sweep.points[:, :3], base @ mount, others)
+        itself = next((actor for actor in sweep.actors if actor.name == self.robot), None)
+        self._builder.add(sweep.stamp, sweep.points[:, :3], base @ mount, others, itself)
         if not sweep.keyframe:
             return None
         level = footprint(base, self._ground(*base.position[:2]))

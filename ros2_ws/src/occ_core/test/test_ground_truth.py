@@ -46,6 +46,40 @@ def test_no_voxel_further_than_its_half_diagonal_is_occupied(corners):
     assert (beyond <= np.array(GRID.voxel) / 2 + 1e-6).all()
 
 
+def gap(corners: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """(n,) voxel units: the greatest gap between a triangle and boxes along the 13 separating axes; < 0: overlap."""
+    scaled = (corners - GRID.lower) / GRID.voxel
+    edges = np.roll(scaled, -1, axis=0) - scaled
+    axes = np.concatenate(
+        [np.eye(3), [np.cross(edges[0], edges[1])], np.cross(edges[:, None], np.eye(3)).reshape(-1, 3)]
+    )
+    lengths = np.linalg.norm(axes, axis=1)
+    axes = axes[lengths > 1e-9] / lengths[lengths > 1e-9, None]
+    on_axes, middles = scaled @ axes.T, (cells + 0.5) @ axes.T
+    half = np.abs(axes).sum(axis=1) / 2
+    return np.maximum(on_axes.min(axis=0) - middles - half, middles - half - on_axes.max(axis=0)).max(axis=1)
+
+
+@settings(max_examples=150)
+@given(triangle)
+def test_the_voxels_of_a_triangle_are_those_that_no_axis_separates_from_it(corners):
+    occupancy, _ = paint(corners)
+    cells = np.argwhere(np.ones(GRID.shape, bool))
+    gaps, marked = gap(corners, cells), occupancy.ravel() > 0
+    assert marked[gaps < -1e-6].all() and not marked[gaps > 1e-6].any()
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([2, 3, 50]))
+def test_any_number_of_threads_gives_the_same_grid(seed, threads):
+    rng = np.random.default_rng(seed)
+    triangles = rng.uniform(-5, 5, (40, 1, 3)) + rng.normal(size=(40, 3, 3))
+    classes, instances = rng.integers(1, 16, 40), rng.integers(0, 9, 40)
+    alone = voxelize_triangles(GRID, triangles, classes, instances, threads=1)
+    together = voxelize_triangles(GRID, triangles, classes, instances, threads=threads)
+    assert all((a == b).all() for a, b in zip(alone, together, strict=True))
+
+
 def test_a_triangle_within_one_voxel_marks_that_voxel_only():
     corners = GRID.centers(np.array([[3, 4, 2]])) + 0.05 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
     occupancy, _ = paint(corners)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from occ_core.actors import BOX_FACES, Actor, owners
 from occ_core.citymap import CityMap
@@ -11,6 +13,7 @@ from occ_core.classes import Semantic
 from occ_core.grid import VoxelGrid
 from occ_core.keyframes import KeyframeBuilder, OccupancySource
 from occ_core.poses import Pose
+from occ_core.returns import thinned
 
 GRID = VoxelGrid((-20, -20, -2), (20, 20, 8), (0.4, 0.4, 1.25))
 SIZE = np.array([4.0, 1.8, 1.5])
@@ -53,6 +56,90 @@ def test_a_moving_car_is_not_smeared():
     assert (built.classes == Semantic.CAR).sum() > 50
     assert not (built.classes[~box_voxels(now, margin=0.9)]).any()
     assert ((built.instance == 7) == (built.classes == Semantic.CAR)).all()
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_things_that_turn_and_tilt_as_they_move_are_not_smeared_and_each_keeps_its_instance(seed):
+    rng = np.random.default_rng(seed)
+    builder = KeyframeBuilder(GRID)
+    path = [
+        (rng.uniform(-12, 12, 2), rng.uniform(-2, 2, 2), rng.uniform(-3, 3), rng.uniform(-0.2, 0.2, 2))
+        for _ in range(3)
+    ]
+    semantics = (Semantic.CAR, Semantic.TRUCK_BUS, Semantic.ROVER)
+    for step in range(8):
+        now = [
+            Actor(
+                40 - number,
+                semantic,
+                Pose.from_xyz_rpy(
+                    [*(begin + 0.7 * step * pace), 0.75 + 2.4 * number], [*(step * tilt), 0.4 * step * turn]
+                ),
+                SIZE,
+                np.zeros(3),
+            )
+            for number, (semantic, (begin, pace, turn, tilt)) in enumerate(zip(semantics, path, strict=True))
+        ]
+        sweep(builder, 0.1 * step, np.concatenate([surface(actor, step) for actor in now]), now, x=0.5 * step)
+    built = builder.build(Pose.identity(), now)
+    explained = np.zeros(GRID.shape, bool)
+    for actor in now:
+        near = box_voxels(actor, margin=0.9)
+        mine = built.instance == actor.instance
+        assert near[mine].all() and (built.classes[mine] == actor.semantic).all()
+        explained |= near
+    assert not built.classes[~explained].any()
+
+
+def test_an_actor_that_has_gone_leaves_nothing_behind():
+    builder = KeyframeBuilder(GRID)
+    sweep(builder, 0.0, surface(car(0)), [car(0)])
+    sweep(builder, 0.1, wall(8.1), [])
+    built = builder.build(Pose.identity(), [])
+    assert not built.instance.any() and not built.classes[box_voxels(car(0), margin=0.3)].any()
+
+
+def test_what_the_lidar_sees_of_its_own_vehicle_is_left_out():
+    itself = Actor(2, Semantic.ROVER, pose(0, 0, 0.6, yaw=0.3), np.array([1.2, 0.9, 1.2]), np.zeros(3), "rover_0")
+    own, seen = surface(itself), wall(4.1)
+    built = {}
+    for name, world, body in (
+        ("with", np.concatenate([own, seen]), itself),
+        ("clean", seen, None),
+        ("kept", np.concatenate([own, seen]), None),
+    ):
+        builder = KeyframeBuilder(GRID)
+        sensor = pose(0.1, 0.05, 1.4)
+        builder.add(0.0, sensor.inverse().apply(world), sensor, [], body)
+        built[name] = builder.build(Pose.identity(), [])
+    assert (built["with"].classes == built["clean"].classes).all()
+    assert (built["with"].observed == built["clean"].observed).all()
+    assert (built["kept"].classes != built["clean"].classes).any()
+
+
+def test_the_same_sweeps_give_the_same_bytes_in_any_builder():
+    rng = np.random.default_rng(5)
+    sweeps = [(0.1 * n, rng.normal(size=(3000, 3)).astype(np.float32) * 8, car(n, yaw=0.1 * n)) for n in range(6)]
+    frames = []
+    for used in (False, True):
+        builder = KeyframeBuilder(GRID, city=city(4.2))
+        if used:
+            sweep(builder, 3.0, wall(2.1), [])
+            builder.build(pose(1), [])
+            builder.clear()
+        for stamp, points, actor in sweeps:
+            builder.add(stamp, points, pose(stamp), [actor])
+        frames.append(builder.build(pose(0.5), [actor]))
+    for name in ("classes", "observed", "instance"):
+        assert getattr(frames[0], name).tobytes() == getattr(frames[1], name).tobytes()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_thinning_keeps_the_first_return_of_each_cube(seed):
+    points = np.random.default_rng(seed).normal(size=(300, 3)) * [1, 1, 0.3] - [1e4, -2e5, 0]
+    _, first = np.unique(np.floor(points * 5), axis=0, return_index=True)
+    assert thinned(points).tolist() == sorted(first)
 
 
 def test_a_moving_car_is_filled_from_all_its_sweeps():
@@ -152,10 +239,11 @@ def test_stamps_do_not_go_back_until_the_builder_is_cleared(stamp):
     sweep(builder, stamp, wall(4.1), [])
 
 
-def test_points_belong_to_the_box_that_they_lie_in():
+@pytest.mark.parametrize("far", [0.0, -1000.0, 12345.0])
+def test_points_belong_to_the_box_that_they_lie_in(far):
     rng = np.random.default_rng(1)
-    actors = [Actor(i + 1, Semantic.CAR, pose(6 * i, i, 0, yaw=i), SIZE, np.zeros(3)) for i in range(4)]
-    points = rng.uniform((-5, -5, -2), (25, 8, 2), (5000, 3))
+    actors = [Actor(i + 1, Semantic.CAR, pose(far + 6 * i, i - far, 0, yaw=i), SIZE, np.zeros(3)) for i in range(4)]
+    points = rng.uniform((-5, -5, -2), (25, 8, 2), (5000, 3)) + [far, -far, 0]
     expected = np.zeros(len(points), dtype=int)
     for actor in actors:
         inside = (np.abs(actor.pose.inverse().apply(points)) <= SIZE / 2 + 0.06).all(axis=1)
