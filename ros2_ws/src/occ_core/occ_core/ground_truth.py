@@ -93,7 +93,7 @@ def _paint(triangles, classes, instances, priority, first_row, end_row, occupanc
                             instance[i, j, k] = instances[t]
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def _span(a, b, c, count):
     """First and last cell of an axis that three coordinates span, within the grid."""
     low, high = min(a, b, c), max(a, b, c)
@@ -102,7 +102,7 @@ def _span(a, b, c, count):
     return max(int(np.floor(low)), 0) if low > 0 else 0, int(np.floor(high)) if high < count else count - 1
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def _plane(tri):
     """Normal, its product with a corner, and the box's half extent along it."""
     ux, uy, uz = tri[1, 0] - tri[0, 0], tri[1, 1] - tri[0, 1], tri[1, 2] - tri[0, 2]
@@ -112,7 +112,7 @@ def _plane(tri):
     return x, y, z, x * tri[0, 0] + y * tri[0, 1] + z * tri[0, 2], (0.5 + _SLACK) * size
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def _edge_tests(tri, p, q, tests):
     """The cross products of the edges with the box's third axis, in the plane of axes p and q.
 
@@ -129,7 +129,7 @@ def _edge_tests(tri, p, q, tests):
         tests[edge, 2], tests[edge, 3] = min(on, off) - radius, max(on, off) + radius
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def _narrow(tests, centre_p, first, last):
     """Of the cells first ... last along q, those that three edge tests leave at a centre along p."""
     for edge in range(3):
@@ -138,13 +138,13 @@ def _narrow(tests, centre_p, first, last):
     return first, last
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def _inverse(slope):
     """1 / slope, 0 where it is so small that it moves nothing by a part of a voxel that counts."""
     return 1.0 / slope if abs(slope) > 1e-12 else 0.0
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, nogil=True)
 def _interval(low, high, over, first, last):
     """Of the cells first ... last, those whose centre c has low <= c / over <= high; over = 0: c / over is 0."""
     if over == 0.0:
