@@ -12,12 +12,14 @@ from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from tokyo_sim.engine.lidar import LidarCaster
 from tokyo_sim.engine.robot import Kind, LidarSpec, load_robot
+from tokyo_sim.engine.track import Track
 
 
 @pytest.fixture(scope="module")
 def spec() -> LidarSpec:
     full = load_robot(Kind.ROVER, "rover_0").lidar
-    return replace(full, elevations=np.linspace(-0.9, 0.9, 16), azimuths=full.azimuths[::16])
+    lossless = replace(full.returns, half_signal=0.0, random_loss=0.0)
+    return replace(full, elevations=np.linspace(-0.9, 0.9, 16), azimuths=full.azimuths[::16], returns=lossless)
 
 
 def moeller_trumbore(origin: np.ndarray, rays: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,3 +128,106 @@ def test_a_caster_follows_the_spec_that_it_is_given(spec, city, box):
         sweep = caster.cast(replace(quiet, azimuths=azimuths), Pose.identity(), [], np.random.default_rng(0))
         bearing = np.arctan2(sweep.points[8, :, 1], sweep.points[8, :, 0])
         assert np.abs(np.angle(np.exp(1j * (bearing - azimuths)))).max() < 1e-3
+
+
+def test_any_number_of_threads_gives_the_same_sweep(spec, city):
+    rng = np.random.default_rng(0)
+    scene = city((Semantic.BUILDING, random_triangles(rng, 60)))
+    cars = [Actor(1, Semantic.CAR, Pose.from_xyz_rpy([9, 3, 0], [0, 0, 1]), np.array([4.0, 2, 2]), np.zeros(3))]
+    sweeps = [
+        LidarCaster(scene, threads).cast(spec, Pose.identity(), cars, np.random.default_rng(3)) for threads in (1, 2, 5)
+    ]
+    for other in sweeps[1:]:
+        for name in ("ranges", "points", "intensity", "times", "classes"):
+            assert np.array_equal(getattr(sweeps[0], name), getattr(other, name), equal_nan=name != "classes"), name
+
+
+def test_from_inside_a_box_its_walls_are_seen(spec, city, box):
+    scene = city((Semantic.BUILDING, box((-50, -50, -50), (50, 50, 50))))
+    bus = Actor(1, Semantic.TRUCK_BUS, Pose.identity(), np.array([8.0, 6.0, 4.0]), np.zeros(3))
+    sweep = LidarCaster(scene).cast(replace(spec, noise_stddev=0.0), Pose.identity(), [bus], np.random.default_rng(0))
+    assert (sweep.classes == Semantic.TRUCK_BUS).all()
+    assert np.abs(np.max(np.abs(sweep.points) / [4, 3, 2], axis=-1) - 1).max() < 1e-5
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.6, 1.2, 1.45])
+def test_intensity_is_reflectivity_by_incidence(spec, city, tilt):
+    """A wall 10 m ahead, turned about the upright: the middle ray meets it at that angle."""
+    wall = np.array([[(0, -40, -9), (0, 40, -9), (0, 40, 9)], [(0, -40, -9), (0, 40, 9), (0, -40, 9)]], dtype=float)
+    turned = Pose.from_xyz_rpy([10, 0, 0], [0, 0, tilt]).apply(wall.reshape(-1, 3)).reshape(-1, 3, 3)
+    middle = replace(spec, elevations=np.array([0.0]), azimuths=np.array([0.0]))
+    for semantic in (Semantic.BUILDING, Semantic.ROAD, Semantic.VEGETATION):
+        sweep = LidarCaster(city((semantic, turned))).cast(middle, Pose.identity(), [], np.random.default_rng(0))
+        expected = middle.returns.reflectivity[semantic] * np.cos(tilt)
+        assert sweep.intensity[0, 0] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("semantic, distance", [(Semantic.ROAD, 100.0), (Semantic.WATER, 40.0), (Semantic.CAR, 110.0)])
+@pytest.mark.parametrize("tilt", [0.0, 1.3, 1.5])
+def test_the_share_of_lost_returns_follows_range_incidence_and_material(spec, city, semantic, distance, tilt):
+    """A thousand rays at one patch: the share that comes back is the LiDAR equation's, to four standard errors."""
+    wall = np.array([[(0, -9, -9), (0, 9, -9), (0, 9, 9)], [(0, -9, -9), (0, 9, 9), (0, -9, 9)]], dtype=float)
+    turned = Pose.from_xyz_rpy([distance, 0, 0], [0, 0, tilt]).apply(wall.reshape(-1, 3)).reshape(-1, 3, 3)
+    model = load_robot(Kind.ROVER, "rover_0").lidar.returns
+    lossy = replace(spec, elevations=np.full(20, 0.0), azimuths=np.full(50, 0.0), returns=model)
+    sweep = LidarCaster(city((semantic, turned))).cast(lossy, Pose.identity(), [], np.random.default_rng(1))
+    signal = model.reflectivity[semantic] * np.cos(tilt) * (spec.range_max / distance) ** 2
+    expected = (1 - model.random_loss) / (1 + (model.half_signal / signal) ** 2)
+    error = np.sqrt(expected * (1 - expected) / 1000)
+    assert abs(np.isfinite(sweep.ranges).mean() - expected) < 4 * error + 1e-3
+
+
+@pytest.mark.parametrize("wrong", [{"half_signal": -1.0}, {"random_loss": 1.5}])
+def test_a_return_model_that_can_not_be_is_refused(spec, wrong):
+    with pytest.raises(ValueError, match="half_signal"):
+        replace(spec.returns, **wrong)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_motion_distortion_each_column_is_cast_from_where_the_sensor_was(spec, city, seed):
+    """Columns beside sweeps cast all at once from each column's pose, at actors where they were at its time."""
+    rng = np.random.default_rng(seed)
+    scene = city((Semantic.BUILDING, random_triangles(rng, 40)))
+    quiet = replace(spec, noise_stddev=0.0)
+    velocity, spin = rng.uniform(-15, 15, 3), rng.uniform(-2, 2)
+    pose_at = lambda time: Pose.from_xyz_rpy(velocity * time, [0.1, 0.2, spin * time])  # noqa: E731
+    car_at = lambda time: Actor(  # noqa: E731
+        1, Semantic.CAR, Pose.from_xyz_rpy(np.array([9, 4, 0]) + np.array([0, 12, 0]) * time, [0, 0, 0.3]),
+        np.array([5.0, 5, 5]), np.array([0, 12.0, 0]),
+    )  # fmt: skip
+    times = np.linspace(-0.1, 0, 11)
+    track = Track(times, tuple(pose_at(time) for time in times))
+    sweep = LidarCaster(scene).cast(quiet, pose_at(0), [car_at(0)], np.random.default_rng(0), track)
+    columns = len(spec.azimuths)
+    assert sweep.times[-1] == 0 and sweep.times[0] == pytest.approx(-0.1 + 0.1 / columns)
+    assert (np.diff(sweep.times) > 0).all()
+    assert (sweep.classes == Semantic.CAR).sum() > 20
+    local = directions(spec).reshape(len(spec.elevations), columns, 3)
+    errors = []
+    for column in range(columns):
+        time = float(sweep.times[column])
+        sensor = pose_at(time)
+        everything = np.concatenate([scene.triangles, car_at(time).corners()[BOX_FACES]])
+        distance, _ = moeller_trumbore(sensor.position, local[:, column] @ sensor.rotation.T, everything)
+        measured = sweep.ranges[:, column]
+        both = np.isfinite(measured) & (distance <= spec.range_max)
+        assert np.mean(np.isfinite(measured) != (distance <= spec.range_max)) <= 1 / len(distance)
+        errors.extend(np.abs(measured - distance)[both])
+    assert len(errors) > 150 and np.median(errors) < 1e-4
+    assert np.mean(np.array(errors) > 0.01) < 0.005  # silhouettes
+
+
+def test_points_moved_by_their_columns_poses_lie_on_the_wall_that_the_raw_sweep_bends(spec, city):
+    """At 15 m/s a sensor moves 1.5 m while it turns once: raw points smear a wall by as much, undone by `times`."""
+    wall = np.array([[(20, -90, -40), (20, 90, -40), (20, 90, 40)], [(20, -90, -40), (20, 90, 40), (20, -90, 40)]])
+    caster = LidarCaster(city((Semantic.BUILDING, wall.astype(float))))
+    quiet = replace(spec, noise_stddev=0.0)
+    times = np.linspace(-0.1, 0, 11)
+    track = Track(times, tuple(Pose.from_xyz_rpy([15 * time, 0, 0], [0, 0, 0]) for time in times))
+    sweep = caster.cast(quiet, Pose.identity(), [], np.random.default_rng(0), track)
+    seen = np.isfinite(sweep.ranges)
+    assert np.ptp(sweep.points[seen][:, 0]) > 0.4  # half a turn faces the wall
+    mended = sweep.points + np.array([15, 0, 0]) * sweep.times[None, :, None]
+    assert np.abs(mended[seen][:, 0] - 20).max() < 5e-3
+    at_once = caster.cast(quiet, Pose.identity(), [], np.random.default_rng(0))
+    assert np.abs(at_once.points[np.isfinite(at_once.ranges)][:, 0] - 20).max() < 5e-3 and not at_once.times.any()

@@ -1,8 +1,11 @@
-"""Velocity control of both vehicles: what Gazebo's DiffDrive and MulticopterVelocityControl do for it there."""
+"""Velocity control of both vehicles: what Gazebo's AckermannSteering and MulticopterVelocityControl do for it there."""
 
 from __future__ import annotations
 
+from math import atan2, copysign, tan
+
 import mujoco
+import numba
 import numpy as np
 
 from tokyo_sim.engine.robot import Robot
@@ -10,95 +13,153 @@ from tokyo_sim.engine.robot import Robot
 GRAVITY = 9.81
 
 
+def _towards(now: float, target: float, most: float) -> float:
+    """A value that changes by so much at most."""
+    return now + min(max(target - now, -most), most)
+
+
 class RoverController:
     """Ackermann steering: rear wheel speeds and front steering angles from forward speed and yaw rate."""
 
-    def __init__(self, robot: Robot, model: mujoco.MjModel) -> None:
-        joints = {joint.name: joint for joint in robot.urdf.robot.joints}
-        steered = [joint for joint in joints.values() if joint.type == "revolute"]
-        driven = [joint for joint in joints.values() if joint.type == "continuous" and joint.parent == "base_link"]
-        self._steered = [(model.actuator(f"{robot.name}/{j.name}").id, float(j.origin[1, 3])) for j in steered]
-        self._driven = [(model.actuator(f"{robot.name}/{j.name}").id, float(j.origin[1, 3])) for j in driven]
-        self._radius = float(robot.urdf.link_map[driven[0].child].collisions[0].geometry.sphere.radius)
-        self._wheel_base = float(steered[0].origin[0, 3] - driven[0].origin[0, 3])
-        self._most_angle = float(steered[0].limit.upper)
-        self._target = np.zeros(2)
-        self._now = np.zeros(2)
-        self._most = np.array([3.0, 4.0]) * model.opt.timestep
+    _MOST_ACCELERATION = 3.0
+    _STEERING_RATE = 4.0  # rad/s
+
+    def __init__(self, robot: Robot) -> None:
+        joints = list(robot.urdf.robot.joints)
+        self._steered = [joint for joint in joints if joint.type == "revolute"]
+        self._driven = [joint for joint in joints if joint.type == "continuous" and joint.parent == "base_link"]
+        self._name = robot.name
+        self._radius = float(robot.urdf.link_map[self._driven[0].child].collisions[0].geometry.sphere.radius)
+        self._wheel_base = float(self._steered[0].origin[0, 3] - self._driven[0].origin[0, 3])
+        self._most_angle = float(self._steered[0].limit.upper)
+        self._target = (0.0, 0.0)
+        self._speed, self._angle = 0.0, 0.0
+
+    def attach(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Drive the robot of this model from now on; speed and steering go on as they were."""
+        self._ctrl, self._dt = data.ctrl, model.opt.timestep
+        actuator = lambda joint: (model.actuator(f"{self._name}/{joint.name}").id, float(joint.origin[1, 3]))  # noqa: E731
+        self._steering = [actuator(joint) for joint in self._steered]
+        self._driving = [actuator(joint) for joint in self._driven]
 
     def command(self, linear: np.ndarray, angular: np.ndarray) -> None:
         """linear: x forward, m/s. angular: z, rad/s. Other axes can't be driven and are ignored."""
-        self._target = np.array([np.clip(linear[0], -6, 6), np.clip(angular[2], -2, 2)])
+        self._target = float(np.clip(linear[0], -6, 6)), float(np.clip(angular[2], -2, 2))
 
-    def apply(self, data: mujoco.MjData) -> None:
+    def apply(self) -> None:
         """Set wheel speeds and steering angles for the next step, speed and curvature changing at limited rates."""
         speed, turn = self._target
         # A car at rest can't turn: the angle that a yaw rate needs is that of a crawl.
-        wanted = np.arctan2(self._wheel_base * turn, max(abs(speed), 0.2)) * (1 if speed >= 0 else -1)
-        target = np.array([speed, np.clip(wanted, -self._most_angle, self._most_angle)])
-        self._now += np.clip(target - self._now, -self._most, self._most)
-        speed, angle = self._now
-        curvature = np.tan(angle) / self._wheel_base
-        for actuator, y in self._driven:
-            data.ctrl[actuator] = speed * (1 - curvature * y) / self._radius
-        for actuator, y in self._steered:
-            data.ctrl[actuator] = np.arctan2(self._wheel_base * curvature, 1 - curvature * y)
+        wanted = copysign(1.0, speed) * atan2(self._wheel_base * turn, max(abs(speed), 0.2))
+        angle = min(max(wanted, -self._most_angle), self._most_angle)
+        self._speed = _towards(self._speed, speed, self._MOST_ACCELERATION * self._dt)
+        self._angle = _towards(self._angle, angle, self._STEERING_RATE * self._dt)
+        curvature = tan(self._angle) / self._wheel_base
+        for actuator, y in self._driving:
+            self._ctrl[actuator] = self._speed * (1 - curvature * y) / self._radius
+        for actuator, y in self._steering:
+            self._ctrl[actuator] = atan2(self._wheel_base * curvature, 1 - curvature * y)
 
 
 class DroneController:
-    """Cascade: velocity -> acceleration -> thrust and attitude -> body torque; rotors follow with a lag.
+    """Cascade: velocity -> acceleration -> thrust and attitude -> torque -> rotors, each with a lag and a limit.
 
     Source: geometric tracking after Lee, Leok, McClamroch, CDC 2010, with velocity instead of position errors.
     """
 
-    _VELOCITY_GAIN = 1.8
-    _ATTITUDE_GAIN = 60.0
-    _RATE_GAIN = 14.0
-    _YAW_RATE_GAIN = 6.0
-    _INTEGRAL_GAIN = 0.6
-    _MOST_ACCELERATION = 4.0
-    _DRAG = 0.25  # 1/s, linear drag of body and rotors per unit mass
-    _ROTOR_LAG_S = 0.03
-
-    def __init__(self, robot: Robot, model: mujoco.MjModel) -> None:
-        self._body = model.body(robot.name).id
-        self._joint = f"{robot.name}/free"
-        self._mass = float(model.body_subtreemass[self._body])
-        self._inertia = model.body_inertia[self._body].copy()
-        self._follow = model.opt.timestep / (self._ROTOR_LAG_S + model.opt.timestep)
+    def __init__(self, robot: Robot) -> None:
+        self._name = robot.name
+        rotors = robot.rotors
+        # Rows: thrust, roll, pitch and yaw torque. A rotor's drag turns the body against its own turning.
+        self._mixer = np.array(
+            [(1.0, r.position[1], -r.position[0], -r.direction * r.moment_constant) for r in rotors]
+        ).T.copy()
+        self._most_thrust = np.array([rotor.most_thrust for rotor in rotors])
+        self._allocation = np.linalg.pinv(self._mixer)
+        self._thrusts = np.full(len(rotors), np.nan)
         self._target = np.zeros(4)
         self._integral = np.zeros(3)
-        self._wrench = np.array([self._mass * GRAVITY, 0, 0, 0])
-        self._dt = model.opt.timestep
+
+    def attach(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Fly the robot of this model from now on; rotors go on as they were, and hover at first."""
+        body, start = model.body(self._name).id, int(model.joint(f"{self._name}/free").dofadr[0])
+        self._dt = float(model.opt.timestep)
+        self._mass = float(model.body_subtreemass[body])
+        self._inertia = model.body_inertia[body].copy()
+        # Views: they follow the model as it moves.
+        self._velocity, self._rates = data.qvel[start : start + 3], data.qvel[start + 3 : start + 6]
+        self._rotation, self._applied = data.xmat[body].reshape(3, 3), data.xfrc_applied[body]
+        if np.isnan(self._thrusts[0]):
+            self._thrusts[:] = self._mass * GRAVITY / len(self._thrusts)
 
     def command(self, linear: np.ndarray, angular: np.ndarray) -> None:
         """linear: x forward, y left, z up, m/s, level with the ground and yawed with the body. angular: z, rad/s."""
         self._target = np.concatenate([np.clip(linear, -15, 15), np.clip(angular[2:3], -2, 2)])
 
-    def apply(self, data: mujoco.MjData) -> None:
-        """Set the rotors' common thrust and torque, and drag, for the next step."""
-        velocity, rates = data.joint(self._joint).qvel[:3], data.joint(self._joint).qvel[3:6]
-        rotation = data.xmat[self._body].reshape(3, 3)
-        heading = np.array([rotation[0, 0], rotation[1, 0], 0.0])
-        heading /= max(float(np.linalg.norm(heading)), 1e-6)
-        left = np.array([-heading[1], heading[0], 0.0])
-        wanted = heading * self._target[0] + left * self._target[1] + np.array([0, 0, self._target[2]])
-        error = wanted - velocity
-        self._integral = np.clip(self._integral + error * self._dt * self._INTEGRAL_GAIN, -3, 3)
-        turning = np.cross([0.0, 0.0, self._target[3]], wanted)
-        most = self._MOST_ACCELERATION
-        acceleration = turning + np.clip(self._VELOCITY_GAIN * error + self._integral, -most, most)
-        force = self._mass * (acceleration + np.array([0, 0, GRAVITY]))
-        up = force / np.linalg.norm(force)
-        side = np.cross(up, heading)
-        side /= np.linalg.norm(side)
-        desired = np.column_stack([np.cross(side, up), side, up])
-        skew = desired.T @ rotation - rotation.T @ desired
-        tilt = 0.5 * np.array([skew[2, 1], skew[0, 2], skew[1, 0]])
-        torque = -self._ATTITUDE_GAIN * tilt - self._RATE_GAIN * rates
-        torque[2] = self._YAW_RATE_GAIN * (self._target[3] - rates[2])
-        wrench = np.concatenate([[max(force @ rotation[:, 2], 0.0)], torque * self._inertia])
-        self._wrench += self._follow * (wrench - self._wrench)
-        drag = -self._DRAG * self._mass * velocity
-        data.xfrc_applied[self._body, :3] = rotation[:, 2] * self._wrench[0] + drag
-        data.xfrc_applied[self._body, 3:] = rotation @ self._wrench[1:]
+    def apply(self) -> None:
+        """Set the rotors' thrust and torque, and drag, for the next step."""
+        wrench = _wanted_wrench(
+            self._target,
+            self._velocity,
+            self._rates,
+            self._rotation,
+            self._mass,
+            self._inertia,
+            self._dt,
+            self._integral,
+        )
+        _spin(
+            self._mixer, self._allocation @ wrench, self._most_thrust, self._dt, self._thrusts, self._rotation,
+            _DRAG * self._mass * self._velocity, self._applied,
+        )  # fmt: skip
+
+
+_VELOCITY_GAIN = 1.8
+_ATTITUDE_GAIN = 60.0
+_RATE_GAIN = 14.0
+_YAW_RATE_GAIN = 6.0
+_INTEGRAL_GAIN = 0.6
+_MOST_ACCELERATION = 4.0
+_DRAG = 0.25  # 1/s, linear drag of body and rotors per unit mass
+_ROTOR_LAG_S = 0.03
+
+
+@numba.njit(cache=True)
+def _wanted_wrench(target, velocity, rates, rotation, mass, inertia, dt, integral):
+    """(4,) thrust, N, and torque about the body's axes, N m. target: (4,) velocity forward, left, up, and yaw rate.
+
+    velocity: (3,) in map; rates: (3,) in the body; rotation: (3, 3) to map. integral: (3,), changed in place.
+    """
+    heading = np.array([rotation[0, 0], rotation[1, 0], 0.0])
+    heading /= max(np.sqrt(heading[0] ** 2 + heading[1] ** 2), 1e-6)
+    left = np.array([-heading[1], heading[0], 0.0])
+    wanted = heading * target[0] + left * target[1] + np.array([0.0, 0.0, target[2]])
+    error = wanted - velocity
+    integral[:] = np.clip(integral + error * dt * _INTEGRAL_GAIN, -3.0, 3.0)
+    turning = np.array([-target[3] * wanted[1], target[3] * wanted[0], 0.0])
+    acceleration = turning + np.clip(_VELOCITY_GAIN * error + integral, -_MOST_ACCELERATION, _MOST_ACCELERATION)
+    force = mass * (acceleration + np.array([0.0, 0.0, GRAVITY]))
+    up = force / np.sqrt(np.sum(force**2))
+    side = np.cross(up, heading)
+    side /= np.sqrt(np.sum(side**2))
+    desired = np.column_stack((np.cross(side, up), side, up))
+    skew = desired.T @ rotation - rotation.T @ desired
+    tilt = 0.5 * np.array([skew[2, 1], skew[0, 2], skew[1, 0]])
+    angular = -_ATTITUDE_GAIN * tilt - _RATE_GAIN * rates
+    angular[2] = _YAW_RATE_GAIN * (target[3] - rates[2])
+    wrench = np.empty(4)
+    wrench[0] = np.sum(force * rotation[:, 2])
+    wrench[1:] = angular * inertia
+    return wrench
+
+
+@numba.njit(cache=True)
+def _spin(mixer, wanted, most, dt, thrusts, rotation, drag, applied):
+    """Rotors follow wanted thrusts (n,) within their limits and with a lag; what they do to the body, and drag, (3,) N
+    in map, goes to applied: (6,) force and torque in map. thrusts: (n,), changed in place."""
+    follow = dt / (_ROTOR_LAG_S + dt)
+    for rotor in range(len(thrusts)):
+        thrusts[rotor] += follow * (min(max(wanted[rotor], 0.0), most[rotor]) - thrusts[rotor])
+    wrench = mixer @ thrusts
+    applied[:3] = rotation[:, 2] * wrench[0] - drag
+    applied[3:] = rotation @ wrench[1:]

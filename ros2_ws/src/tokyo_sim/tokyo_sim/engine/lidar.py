@@ -1,98 +1,145 @@
-"""LiDAR by ray casting with Embree: the static city once, what moves anew for each sweep."""
+"""LiDAR by ray casting with Embree, a sector of the revolution on each core."""
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from embreex.mesh_construction import TriangleMesh as EmbreeMesh
 from embreex.rtcore_scene import EmbreeScene
+from scipy.spatial.transform import Rotation
 
-from occ_core.actors import BOX_FACES, Actor
+from occ_core.actors import Actor
 from occ_core.citymap import CityMap
-from occ_core.classes import NUM_CLASSES, Semantic
 from occ_core.poses import Pose
+from tokyo_sim.engine.returns import Boxes, meet_boxes, receive, turned
 from tokyo_sim.engine.robot import LidarSpec
-
-# Reflectivity at 905 nm by class: asphalt is dark, leaves and painted steel are bright.
-_REFLECTIVITY = np.full(NUM_CLASSES, 0.4, dtype=np.float32)
-_REFLECTIVITY[[Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.VEGETATION]] = (0.15, 0.3, 0.35, 0.6)
-_REFLECTIVITY[[Semantic.WATER, Semantic.CAR, Semantic.TRUCK_BUS, Semantic.FURNITURE]] = (0.02, 0.7, 0.6, 0.5)
+from tokyo_sim.engine.track import Track
 
 
 @dataclass(frozen=True)
 class Sweep:
     """One revolution, organised beams x columns. ranges: (b, c) float32 metres, NaN where nothing came back.
 
-    points: (b, c, 3) float32 in the sensor's frame, NaN likewise. intensity: (b, c) float32, 0 to 1. classes: (b, c)
-    uint8, what was hit: ground truth that no topic carries.
+    points: (b, c, 3) float32 in the sensor's frame at each column's time, NaN likewise. intensity: (b, c) float32,
+    reflectivity x cosine of incidence, 0 to 1. times: (c,) float32 seconds of each column after the sweep's stamp: zero
+    without motion distortion, else negative up to zero. classes: (b, c) uint8, what was hit: ground truth that no topic
+    carries.
     """
 
     ranges: np.ndarray
     points: np.ndarray
     intensity: np.ndarray
+    times: np.ndarray
     classes: np.ndarray
 
 
-class _Target:
-    """Triangles (n, 3, 3) with their classes (n,), ready to be hit."""
+@dataclass(frozen=True)
+class _Aim:
+    """Where a sweep's columns look from: origins (c, 3) and rotations (c, 3, 3) to map at times (c,)."""
 
-    def __init__(self, triangles: np.ndarray, classes: np.ndarray) -> None:
-        triangles = np.ascontiguousarray(triangles, dtype=np.float32)
-        self._scene = EmbreeScene()
-        self._mesh = EmbreeMesh(self._scene, triangles)  # The scene does not keep its mesh alive.
-        self._classes = classes
-        normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
-        self._normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-
-    def hit(self, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(ranges, faces) of the nearest hits, each (n,); inf and -1 where there is none."""
-        result = self._scene.run(origins, directions, output=1)
-        return np.where(result["primID"] >= 0, result["tfar"], np.float32(np.inf)), result["primID"]
-
-    def surface(self, faces: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(cosine of incidence, class) of hits on faces, each (n,)."""
-        return np.abs(np.einsum("nc,nc->n", self._normals[faces], directions)), self._classes[faces]
+    times: np.ndarray
+    origins: np.ndarray
+    rotations: np.ndarray
 
 
 class LidarCaster:
-    """Casts sweeps into a city."""
+    """Casts sweeps into a city. threads: how many cores share a sweep; its points are the same for any number."""
 
-    def __init__(self, city: CityMap) -> None:
-        self._city = _Target(city.triangles, city.classes)
-        self._directions: dict[int, tuple[LidarSpec, np.ndarray]] = {}
+    def __init__(self, city: CityMap, threads: int | None = None) -> None:
+        self._scene = EmbreeScene()
+        self._mesh = EmbreeMesh(self._scene, city.vertices, city.faces)  # The scene does not keep its mesh alive.
+        self._classes = city.classes
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._pool = ThreadPoolExecutor(self._threads) if self._threads > 1 else None
+        nowhere = np.zeros((1, 3), np.float32)
+        self._scene.run(nowhere, nowhere)  # The first cast builds the tree, and two threads must not.
 
-    def cast(self, spec: LidarSpec, sensor: Pose, actors: list[Actor], rng: np.random.Generator) -> Sweep:
-        """A sweep from a sensor's pose in map. actors: what moves, the carrier excluded. rng: range noise."""
-        local = self._rays(spec)
-        rays = np.ascontiguousarray(local @ sensor.rotation.T.astype(np.float32))
-        origins = np.broadcast_to(sensor.position.astype(np.float32), rays.shape).copy()
-        ranges, faces = self._city.hit(origins, rays)
-        cosine, classes = self._city.surface(faces, rays)
-        near = [a for a in actors if np.linalg.norm(a.pose.position - sensor.position) < spec.range_max + a.size.max()]
-        if near:
-            labels = np.repeat([actor.semantic for actor in near], len(BOX_FACES)).astype(np.uint8)
-            moving = _Target(np.concatenate([actor.corners()[BOX_FACES] for actor in near]), labels)
-            moving_ranges, moving_faces = moving.hit(origins, rays)
-            closer = np.flatnonzero(moving_ranges < ranges)
-            ranges[closer] = moving_ranges[closer]
-            cosine[closer], classes[closer] = moving.surface(moving_faces[closer], rays[closer])
-        seen = (ranges >= spec.range_min) & (ranges <= spec.range_max)
-        noise = rng.standard_normal(len(ranges), dtype=np.float32) * np.float32(spec.noise_stddev)
-        measured = np.where(seen, ranges + noise, np.float32(np.nan))
-        shape = (len(spec.elevations), len(spec.azimuths))
-        return Sweep(
-            ranges=measured.reshape(shape),
-            points=(local * measured[:, None]).reshape(*shape, 3),
-            intensity=np.where(seen, _REFLECTIVITY[classes] * cosine, np.float32(0)).reshape(shape),
-            classes=np.where(seen, classes, np.uint8(Semantic.EMPTY)).reshape(shape),
+    def cast(
+        self, spec: LidarSpec, sensor: Pose, actors: list[Actor], rng: np.random.Generator, track: Track | None = None
+    ) -> Sweep:
+        """A sweep from a sensor's pose in map. actors: what moves, the carrier excluded. rng: noise and losses.
+
+        track: the sensor's poses in map during the revolution that ends now; each column is then cast from where the
+        sensor was at its time, and at moving things where they were, and points are in the frame of that time, as a
+        real sensor reports them. Without a track everything is cast at once.
+        """
+        beams, columns = len(spec.elevations), len(spec.azimuths)
+        aim = _aim(spec, sensor, track)
+        boxes = _boxes(actors, spec, sensor.position)
+        noise = rng.standard_normal((beams, columns), dtype=np.float32) * np.float32(spec.noise_stddev)
+        chance = rng.random((beams, columns), dtype=np.float32)
+        sweep = Sweep(
+            ranges=np.empty((beams, columns), np.float32),
+            points=np.empty((beams, columns, 3), np.float32),
+            intensity=np.empty((beams, columns), np.float32),
+            times=aim.times.astype(np.float32),
+            classes=np.empty((beams, columns), np.uint8),
         )
+        edges = np.linspace(0, columns, min(2 * self._threads if self._pool else 1, columns) + 1).astype(int)
+        sectors = [slice(start, end) for start, end in zip(edges[:-1], edges[1:], strict=True)]
+        work = lambda sector: self._cast_sector(spec, aim, boxes, noise, chance, sector, sweep)  # noqa: E731
+        list((self._pool.map if self._pool else map)(work, sectors))
+        return sweep
 
-    def _rays(self, spec: LidarSpec) -> np.ndarray:
-        """(beams * columns, 3) float32 unit directions in the sensor's frame, beam by beam."""
-        if id(spec) not in self._directions:
-            up, around = np.meshgrid(spec.elevations, spec.azimuths, indexing="ij")
-            rays = np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)], axis=-1)
-            # Keeping the spec keeps its id from being given to another.
-            self._directions[id(spec)] = spec, np.ascontiguousarray(rays.reshape(-1, 3), dtype=np.float32)
-        return self._directions[id(spec)][1]
+    def _cast_sector(
+        self,
+        spec: LidarSpec,
+        aim: _Aim,
+        boxes: Boxes,
+        noise: np.ndarray,
+        chance: np.ndarray,
+        sector: slice,
+        sweep: Sweep,
+    ) -> None:
+        """Fill some columns of a sweep: boxes first, so that the tree is searched no further than they stand."""
+        local, model = spec.directions[:, sector], spec.returns
+        rotations = aim.rotations[sector]
+        rays = turned(local, rotations)
+        origins = np.broadcast_to(aim.origins[sector].astype(np.float32), local.shape).reshape(-1, 3)
+        ranges = np.full(len(rays), spec.range_max, np.float32)
+        box, cosine = np.full(len(rays), -1, np.int32), np.zeros(len(rays), np.float32)
+        turn = spec.azimuths[sector]
+        ahead = np.einsum("cij,cj->ci", rotations, np.column_stack([np.cos(turn), np.sin(turn), 0 * turn]))
+        aside = np.einsum("cij,cj->ci", rotations, np.column_stack([-np.sin(turn), np.cos(turn), 0 * turn]))
+        meet_boxes(
+            rays, aim.origins[sector], aim.times[sector], ahead, aside,
+            boxes.centres, boxes.velocities, boxes.rotations, boxes.halves, ranges, box, cosine,
+        )  # fmt: skip
+        hits = self._scene.run(origins, rays, ranges, output=1)
+        sweep.ranges[:, sector] = hits["tfar"].reshape(local.shape[:2])
+        receive(
+            rays, local, hits["primID"], hits["Ng"], self._classes, box, boxes.classes, cosine,
+            noise[:, sector], chance[:, sector], model.reflectivity,
+            (spec.range_min, spec.range_max, model.half_signal, model.random_loss),
+            sweep.ranges[:, sector], sweep.points[:, sector], sweep.intensity[:, sector], sweep.classes[:, sector],
+        )  # fmt: skip
+
+
+def _aim(spec: LidarSpec, sensor: Pose, track: Track | None) -> _Aim:
+    columns = len(spec.azimuths)
+    if track is None:
+        still = np.broadcast_to(sensor.position, (columns, 3)), np.broadcast_to(sensor.rotation, (columns, 3, 3))
+        return _Aim(np.zeros(columns), *(part.copy() for part in still))
+    times = (np.arange(1, columns + 1) / columns - 1) / spec.rate
+    return _Aim(times, *track.at(times))
+
+
+def _boxes(actors: list[Actor], spec: LidarSpec, sensor: np.ndarray) -> Boxes:
+    """Those of the actors that a sensor at (3,) in map may meet during a revolution."""
+    centres = np.array([a.pose.position for a in actors]).reshape(-1, 3)
+    velocities = np.array([a.velocity for a in actors], dtype=float).reshape(-1, 3)
+    halves = np.array([a.size for a in actors], dtype=float).reshape(-1, 3) / 2
+    moving = np.linalg.norm(velocities, axis=1) / spec.rate
+    near = np.linalg.norm(centres - sensor, axis=1) < spec.range_max + np.linalg.norm(halves, axis=1) + moving
+    # SciPy keeps quaternions with w last.
+    turns = np.roll([a.pose.orientation for a, close in zip(actors, near, strict=True) if close], -1, axis=-1)
+    return Boxes(
+        centres=centres[near],
+        velocities=velocities[near],
+        rotations=Rotation.from_quat(turns).as_matrix() if near.any() else np.zeros((0, 3, 3)),
+        halves=halves[near],
+        classes=np.array([a.semantic for a in actors], dtype=np.uint8)[near],
+    )

@@ -18,6 +18,8 @@ STEP_S = 0.005
 _PATCH_M, _CELL_M = 64.0, 0.5
 _PATCH_CELLS = int(_PATCH_M / _CELL_M) + 1
 _HEIGHT_RANGE_M = 200.0
+# Buildings whose bounds come within this of a robot collide with it, metres along x and y.
+_REACH_M = 64.0
 # Collision bits: robots meet buildings, each other, and only the ground patch that follows them.
 _BUILDING, _ROBOT = 1, 2
 
@@ -33,29 +35,49 @@ class Motion:
 
 
 class Physics:
-    """Robots among buildings. prisms: convex pieces (k, 3) corners in map, metres."""
+    """Robots among buildings. prisms: convex pieces (k, 3) corners in map, metres.
+
+    MuJoCo sees the buildings near robots only, so that a step costs the same in any city: when a robot has come half of
+    `_REACH_M` closer to what was left out, the model is built anew about all robots and their motion goes on in it.
+    """
 
     def __init__(self, city: CityMap, prisms: list[np.ndarray], robots: list[Robot], poses: list[Pose]) -> None:
         self.city, self.robots = city, robots
+        self._prisms = prisms
+        self._bounds = np.array([[prism[:, :2].min(axis=0), prism[:, :2].max(axis=0)] for prism in prisms])
+        self._controllers = [
+            DroneController(robot) if robot.kind is Kind.DRONE else RoverController(robot) for robot in robots
+        ]
+        self._build(poses)
+
+    def _build(self, poses: list[Pose]) -> None:
+        """A model of robots at poses, at rest, and of what is near them."""
+        self._centres = np.array([pose.position[:2] for pose in poses]).reshape(-1, 2)
         spec = mujoco.MjSpec()
         spec.option.timestep = STEP_S
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-        for number, prism in enumerate(prisms):
-            _add_prism(spec, number, prism)
-        for number, (robot, pose) in enumerate(zip(robots, poses, strict=True)):
+        for number in self._near():
+            _add_prism(spec, number, self._prisms[number])
+        for number, (robot, pose) in enumerate(zip(self.robots, poses, strict=True)):
             own_ground = 1 << (2 + number % 28)
             _add_ground_patch(spec, robot.name, own_ground)
             _add_robot(spec, robot, pose, own_ground)
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
-        self._bodies = [self.model.body(robot.name).id for robot in robots]
-        self._controllers = [
-            DroneController(robot, self.model) if robot.kind is Kind.DRONE else RoverController(robot, self.model)
-            for robot in robots
-        ]
-        self._patch_centres = [np.full(2, np.inf) for _ in robots]
-        self._follow()
+        self._places = [_Place.of(self.model, robot.name) for robot in self.robots]
+        for controller in self._controllers:
+            controller.attach(self.model, self.data)
+        self._patch_centres = np.full((len(self.robots), 2), np.inf)
+        self._lay_ground()
         mujoco.mj_forward(self.model, self.data)
+
+    def _near(self) -> list[int]:
+        """Numbers of the prisms within reach of any robot."""
+        near = np.zeros(len(self._prisms), dtype=bool)
+        for centre in self._centres if len(self._prisms) else ():
+            low, high = self._bounds[:, 0] <= centre + _REACH_M, self._bounds[:, 1] >= centre - _REACH_M
+            near |= low.all(axis=1) & high.all(axis=1)
+        return np.flatnonzero(near).tolist()
 
     def command(self, robot: int, linear: np.ndarray, angular: np.ndarray) -> None:
         """Set a robot's velocity: linear (3,) m/s and angular (3,) rad/s as in its `cmd_vel`."""
@@ -65,48 +87,88 @@ class Physics:
         """Advance by a whole number of physics steps."""
         for _ in range(round(duration / STEP_S)):
             for controller in self._controllers:
-                controller.apply(self.data)
+                controller.apply()
             mujoco.mj_step(self.model, self.data)
         self._follow()
 
     def motion(self, robot: int) -> Motion:
         """Pose, velocities and specific force of a robot's base_link now."""
-        name = self.robots[robot].name
-        free = self.data.joint(f"{name}/free")
-        pose = Pose(free.qpos[:3], free.qpos[3:7] / np.linalg.norm(free.qpos[3:7]))
+        place, data = self._places[robot], self.data
+        orientation = data.qpos[place.pose + 3 : place.pose + 7] / np.linalg.norm(
+            data.qpos[place.pose + 3 : place.pose + 7]
+        )
         # A MuJoCo free joint has linear velocity in the world's axes and angular velocity in the body's.
-        return Motion(
-            pose,
-            linear=pose.rotation.T @ free.qvel[:3],
-            angular=free.qvel[3:6].copy(),
-            acceleration=self.data.sensor(f"{name}/accelerometer").data.copy(),
+        linear, back = np.empty(3), orientation * (1, -1, -1, -1)
+        mujoco.mju_rotVecQuat(linear, data.qvel[place.velocity : place.velocity + 3], back)
+        return Motion(Pose(data.qpos[place.pose : place.pose + 3], orientation), linear, *self.inertial(robot))
+
+    def inertial(self, robot: int) -> tuple[np.ndarray, np.ndarray]:
+        """What an IMU at base_link feels: (3,) angular velocity, rad/s, and (3,) specific force, m/s^2."""
+        place, data = self._places[robot], self.data
+        return (
+            data.qvel[place.velocity + 3 : place.velocity + 6].copy(),
+            data.sensordata[place.accelerometer : place.accelerometer + 3].copy(),
         )
 
     def place(self, robot: int, pose: Pose) -> None:
         """Put a robot somewhere, at rest."""
-        free = self.data.joint(f"{self.robots[robot].name}/free")
-        free.qpos[:] = np.concatenate([pose.position, pose.orientation])
-        free.qvel[:] = 0
+        place = self._places[robot]
+        self.data.qpos[place.pose : place.pose + 7] = np.concatenate([pose.position, pose.orientation])
+        self.data.qvel[place.velocity : place.velocity + 6] = 0
         self._follow()
         mujoco.mj_forward(self.model, self.data)
 
+    def _positions(self) -> np.ndarray:
+        """(n, 2) metres in map of all robots."""
+        return np.array([self.data.qpos[place.pose : place.pose + 2] for place in self._places]).reshape(-1, 2)
+
     def _follow(self) -> None:
+        """Let buildings and ground keep up with the robots."""
+        if not self.robots:
+            return
+        if np.abs(self._positions() - self._centres).max() > _REACH_M / 2:
+            self._rebuild()
+        self._lay_ground()
+
+    def _rebuild(self) -> None:
+        """The same robots, in the same motion, among the buildings that are near them now."""
+        before = self.data
+        self._build([self.motion(number).pose for number in range(len(self.robots))])
+        for name in ("qpos", "qvel", "ctrl", "qacc_warmstart", "xfrc_applied"):
+            getattr(self.data, name)[:] = getattr(before, name)
+        self.data.time = before.time
+        mujoco.mj_forward(self.model, self.data)
+
+    def _lay_ground(self) -> None:
         """Move each robot's ground patch under it when it has driven a quarter of the patch."""
-        for number, robot in enumerate(self.robots):
-            position = self.data.joint(f"{robot.name}/free").qpos[:2]
+        for number, position in enumerate(self._positions()):
             if np.abs(position - self._patch_centres[number]).max() < _PATCH_M / 4:
                 continue
+            name = f"{self.robots[number].name}/ground"
             centre = np.round(position)
             axis = (np.arange(_PATCH_CELLS) - (_PATCH_CELLS - 1) / 2) * _CELL_M
             heights = self.city.ground_heights(centre[0] + axis, centre[1] + axis)
-            field = self.model.hfield(f"{robot.name}/ground")
             base = heights.min()
             # MuJoCo stores rows along y, as fractions of the field's height range.
-            start = field.adr[0]
+            start = self.model.hfield(name).adr[0]
             size = _PATCH_CELLS * _PATCH_CELLS
             self.model.hfield_data[start : start + size] = ((heights - base).T / _HEIGHT_RANGE_M).ravel()
-            self.data.mocap_pos[self.model.body(f"{robot.name}/ground").mocapid[0]] = (*centre, base)
+            self.data.mocap_pos[self.model.body(name).mocapid[0]] = (*centre, base)
             self._patch_centres[number] = centre
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a robot's numbers start in MuJoCo's arrays."""
+
+    pose: int
+    velocity: int
+    accelerometer: int
+
+    @classmethod
+    def of(cls, model: mujoco.MjModel, name: str) -> _Place:
+        joint = model.joint(f"{name}/free")
+        return cls(int(joint.qposadr[0]), int(joint.dofadr[0]), int(model.sensor(f"{name}/accelerometer").adr[0]))
 
 
 def _add_prism(spec: mujoco.MjSpec, number: int, prism: np.ndarray) -> None:

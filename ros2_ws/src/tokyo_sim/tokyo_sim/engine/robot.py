@@ -6,14 +6,17 @@ import io
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 import numpy as np
 import xacro
+import yaml
 import yourdfpy
 from lxml import etree
 
 from occ_core.poses import Pose
 from occ_core.urdf import link_poses
+from tokyo_sim.engine.returns import ReturnModel
 from tokyo_sim.resources import share
 
 
@@ -36,6 +39,14 @@ class LidarSpec:
     range_max: float
     noise_stddev: float
     rate: float
+    returns: ReturnModel
+
+    @cached_property
+    def directions(self) -> np.ndarray:
+        """(beams, columns, 3) float32 unit vectors in the sensor's frame."""
+        up, around = np.meshgrid(self.elevations, self.azimuths, indexing="ij")
+        rays = [np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)]
+        return np.stack(rays, axis=-1).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -59,16 +70,40 @@ class CameraSpec:
 
 
 @dataclass(frozen=True)
+class NoiseSpec:
+    """stddev: of one reading; bias: standard deviation when switched on, both in the unit of what is measured.
+
+    bias_walk: that unit per root second; correlation_time: seconds after which the bias has forgotten where it was.
+    """
+
+    stddev: float
+    bias: float
+    bias_walk: float
+    correlation_time: float
+
+
+@dataclass(frozen=True)
 class ImuSpec:
-    """Standard deviations in rad/s and m/s^2; biases are drawn once per run."""
+    """gyro: rad/s. accel: m/s^2. rate: readings per second."""
 
     frame: str
     mount: Pose
-    gyro_noise: float
-    gyro_bias: float
-    accel_noise: float
-    accel_bias: float
+    gyro: NoiseSpec
+    accel: NoiseSpec
     rate: float
+
+
+@dataclass(frozen=True)
+class Rotor:
+    """position: (3,) in base_link. direction: 1 counter-clockwise from above, -1 clockwise. most_thrust: N.
+
+    moment_constant: drag torque per thrust, metres, as in Gazebo's motor model.
+    """
+
+    position: np.ndarray
+    direction: int
+    most_thrust: float
+    moment_constant: float
 
 
 @dataclass(frozen=True)
@@ -85,7 +120,7 @@ class Primitive:
 class Robot:
     """A parsed robot. name: its namespace. size: (3,) box that holds its visuals; centre in base_link.
 
-    links: pose of each link in base_link at joint positions zero.
+    rotors: a drone's, none for a rover. links: pose of each link in base_link at joint positions zero.
     """
 
     name: str
@@ -95,6 +130,7 @@ class Robot:
     lidar: LidarSpec
     cameras: tuple[CameraSpec, ...]
     imu: ImuSpec
+    rotors: tuple[Rotor, ...]
     visuals: tuple[Primitive, ...]
     size: np.ndarray
     centre: np.ndarray
@@ -109,7 +145,8 @@ def load_robot(kind: Kind, name: str, image_size: tuple[int, int] = (1600, 900))
     xml = xacro.process_file(str(share("urdf", f"{kind.value}.urdf.xacro")), mappings=arguments).toxml()
     urdf = yourdfpy.URDF.load(io.StringIO(xml), build_scene_graph=False, load_meshes=False)
     links = link_poses(xml)
-    sensors = {s.get("name"): (s.getparent().get("reference"), s) for s in etree.fromstring(xml).iter("sensor")}
+    tree = etree.fromstring(xml)
+    sensors = {s.get("name"): (s.getparent().get("reference"), s) for s in tree.iter("sensor")}
     visuals = tuple(_visuals(urdf, links))
     low, high = _bounds(visuals)
     return Robot(
@@ -120,6 +157,9 @@ def load_robot(kind: Kind, name: str, image_size: tuple[int, int] = (1600, 900))
         lidar=_lidar(*sensors["lidar"], links),
         cameras=tuple(_camera(*entry, links) for key, entry in sensors.items() if key.startswith("camera_")),
         imu=_imu(*sensors["imu"], links),
+        rotors=tuple(
+            _rotor(plugin, links) for plugin in tree.iter("plugin") if plugin.find("motorConstant") is not None
+        ),
         visuals=visuals,
         size=high - low,
         centre=(low + high) / 2,
@@ -134,7 +174,7 @@ def _pose(matrix: np.ndarray | None) -> Pose:
 def _number(element: etree._Element, path: str) -> float:
     text = element.findtext(path)
     if text is None:
-        raise ValueError(f"URDF sensor '{element.get('name')}' has no <{path}>")
+        raise ValueError(f"URDF {element.tag} '{element.get('name')}' has no <{path}>")
     return float(text)
 
 
@@ -153,6 +193,9 @@ def _lidar(link: str, sensor: etree._Element, links: dict[str, Pose]) -> LidarSp
         range_max=_number(sensor, "lidar/range/max"),
         noise_stddev=_number(sensor, "lidar/noise/stddev"),
         rate=_number(sensor, "update_rate"),
+        returns=ReturnModel.from_config(
+            yaml.safe_load(share("config", "sensors.yaml").read_text())["lidar"]["returns"]
+        ),
     )
 
 
@@ -172,15 +215,26 @@ def _camera(link: str, sensor: etree._Element, links: dict[str, Pose]) -> Camera
 
 
 def _imu(link: str, sensor: etree._Element, links: dict[str, Pose]) -> ImuSpec:
-    gyro, accel = sensor.find("imu/angular_velocity/x/noise"), sensor.find("imu/linear_acceleration/x/noise")
-    return ImuSpec(
-        frame=link,
-        mount=links[link],
-        gyro_noise=_number(gyro, "stddev"),
-        gyro_bias=_number(gyro, "bias_stddev"),
-        accel_noise=_number(accel, "stddev"),
-        accel_bias=_number(accel, "bias_stddev"),
-        rate=_number(sensor, "update_rate"),
+    gyro, accel = (_noise(sensor.find(f"imu/{part}/x/noise")) for part in ("angular_velocity", "linear_acceleration"))
+    return ImuSpec(frame=link, mount=links[link], gyro=gyro, accel=accel, rate=_number(sensor, "update_rate"))
+
+
+def _noise(noise: etree._Element) -> NoiseSpec:
+    return NoiseSpec(
+        stddev=_number(noise, "stddev"),
+        bias=_number(noise, "bias_stddev"),
+        bias_walk=_number(noise, "dynamic_bias_stddev"),
+        correlation_time=_number(noise, "dynamic_bias_correlation_time"),
+    )
+
+
+def _rotor(plugin: etree._Element, links: dict[str, Pose]) -> Rotor:
+    """From the motor model that Gazebo runs: thrust is motorConstant x speed^2."""
+    return Rotor(
+        position=links[plugin.findtext("linkName")].position,
+        direction=1 if plugin.findtext("turningDirection") == "ccw" else -1,
+        most_thrust=_number(plugin, "motorConstant") * _number(plugin, "maxRotVelocity") ** 2,
+        moment_constant=_number(plugin, "momentConstant"),
     )
 
 

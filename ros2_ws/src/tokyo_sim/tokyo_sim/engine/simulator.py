@@ -18,6 +18,7 @@ from tokyo_sim.engine.meshes import actor_vertices, robot_vertices
 from tokyo_sim.engine.physics import Motion, Physics
 from tokyo_sim.engine.robot import Kind, Robot, load_robot
 from tokyo_sim.engine.spawn import spawn_poses
+from tokyo_sim.engine.track import Past
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.traffic.lanes import street_network
 from tokyo_sim.traffic.traffic import Traffic
@@ -26,12 +27,16 @@ from tokyo_sim.world.names import WORLD_FILE
 from tokyo_sim.world.obj import read_obj
 from tokyo_sim.world.sdf import read_world
 
+_TRACK_S = 0.01  # how often a robot's pose is noted for a sweep that takes its time
 _SEMANTIC = {Kind.DRONE: Semantic.DRONE, Kind.ROVER: Semantic.ROVER}
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """What to simulate. drone_altitude: metres above ground at the start. image_size: width, height in pixels."""
+    """What to simulate. drone_altitude: metres above ground at the start. image_size: width, height in pixels.
+
+    motion_distortion: a sweep's columns are cast one after the other while the robot moves, not all at its stamp.
+    """
 
     drones: int = 1
     rovers: int = 1
@@ -39,6 +44,7 @@ class Fleet:
     drone_altitude: float = 30.0
     image_size: tuple[int, int] = (1600, 900)
     cameras: bool = True
+    motion_distortion: bool = False
 
     def __post_init__(self) -> None:
         if min(self.drones, self.rovers, self.actors) < 0:
@@ -61,14 +67,19 @@ class Simulator:
         self.robots = fleet.load()
         self.time = 0.0
         spawn_rng, traffic_rng, noise_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
-        self._noise = noise_rng
+        # One of its own for each sensor: what one robot's draws, another's does not depend on.
+        self._noise = noise_rng.spawn(len(self.robots))
         streets = street_network(self.city)
         obstacles = ObstacleMap(self.city)
         poses = spawn_poses(self.robots, self.city, streets, obstacles, fleet.drone_altitude, spawn_rng)
         self._traffic = Traffic(self.city, streets, fleet.actors, traffic_rng)
         self._physics = Physics(self.city, _collision_prisms(city), self.robots, poses)
         self._lidar = LidarCaster(self.city)
-        self._imus = [Imu(robot.imu, noise_rng) for robot in self.robots]
+        self._past = [Past(1 / robot.lidar.rate) for robot in self.robots] if fleet.motion_distortion else []
+        self._remember()
+        self._imus = [
+            Imu(robot.imu, rng) for robot, rng in zip(self.robots, noise_rng.spawn(len(self.robots)), strict=True)
+        ]
         self.cameras_off = "" if fleet.cameras else "cameras are switched off"
         self._renderer = self._start_renderer(city) if fleet.cameras else None
         self._actors: list[Actor] = self._traffic.actors()
@@ -83,8 +94,15 @@ class Simulator:
 
     def step(self, duration: float) -> None:
         """Advance physics, and traffic with it."""
-        self._physics.step(duration)
-        self.time += duration
+        parts = max(round(duration / _TRACK_S), 1) if self._past else 1
+        for _ in range(parts):
+            self._physics.step(duration / parts)
+            self.time += duration / parts
+            self._remember()
+
+    def _remember(self) -> None:
+        for number, past in enumerate(self._past):
+            past.add(self.time, self.motion(number).pose)
 
     def step_traffic(self, duration: float) -> None:
         """Advance traffic; it needs fewer steps than physics."""
@@ -117,11 +135,12 @@ class Simulator:
         """A LiDAR revolution now."""
         spec = self.robots[robot].lidar
         others = [actor for actor in self.actors() if actor.instance != robot + 1]
-        return self._lidar.cast(spec, self.motion(robot).pose @ spec.mount, others, self._noise)
+        track = self._past[robot].track().of(spec.mount) if self._past else None
+        return self._lidar.cast(spec, self.motion(robot).pose @ spec.mount, others, self._noise[robot], track)
 
     def imu(self, robot: int) -> ImuReading:
         """An IMU reading now."""
-        return self._imus[robot].read(self.motion(robot))
+        return self._imus[robot].read(*self._physics.inertial(robot))
 
     def images(self, robot: int) -> dict[str, np.ndarray]:
         """(height, width, 3) uint8 RGB by camera name; empty where cameras are off."""

@@ -75,22 +75,23 @@ class RobotTopics:
 
     def publish_imu(self, reading: ImuReading, stamp: float) -> None:
         """Six axes; the first orientation covariance of -1 says that there is no orientation (REP 145)."""
-        spec = self.robot.imu
         message = Imu()
-        message.header.frame_id = self.frame(spec.frame)
+        message.header.frame_id = self.frame(self.robot.imu.frame)
         message.header.stamp = to_stamp(stamp)
         _fill(message.angular_velocity, reading.angular_velocity)
         _fill(message.linear_acceleration, reading.acceleration)
         message.orientation_covariance[0] = -1.0
-        message.angular_velocity_covariance = np.diag([spec.gyro_noise**2 + spec.gyro_bias**2] * 3).ravel()
-        message.linear_acceleration_covariance = np.diag([spec.accel_noise**2 + spec.accel_bias**2] * 3).ravel()
+        # The axes' errors are independent: the diagonals of 3 x 3 matrices.
+        message.angular_velocity_covariance[::4] = [reading.angular_velocity_variance] * 3
+        message.linear_acceleration_covariance[::4] = [reading.acceleration_variance] * 3
         self._imu.publish(message)
 
     def publish_sweep(self, sweep: Sweep, stamp: float) -> None:
-        """An organised cloud, beams x columns; all rays of a sweep are cast at its stamp, so `time` is zero."""
+        """An organised cloud, beams x columns. `time`: seconds after the stamp, zero where all rays are cast at it."""
         for axis, name in enumerate("xyz"):
             self._cloud[name] = sweep.points[:, :, axis].ravel()
         self._cloud["intensity"] = sweep.intensity.ravel()
+        self._cloud["time"] = np.tile(sweep.times, len(sweep.ranges))
         beams = len(self.robot.lidar.elevations)
         self._lidar.publish(to_cloud(self._cloud, self.frame(self.robot.lidar.frame), stamp, height=beams))
 
