@@ -33,6 +33,8 @@ class Arguments:
     real_time_factor: float = _argument(1.0, "simulated seconds per second at most; 0: as fast as it can")
     image_width: int = _argument(1600, "camera image width, pixels")
     image_height: int = _argument(900, "camera image height, pixels")
+    lidar_motion_distortion: bool = _argument(False, "cast a sweep's columns one after the other, as a turning LiDAR")
+    odometry_drift: float = _argument(0.0, "also publish odometry that drifts, metres per root metre; 0: none")
     camera_rate: float = _argument(10.0, "images per simulated second; 0 switches cameras off")
     missions: bool = _argument(True, "let the robots drive and fly by themselves")
     drone_pattern: str = _argument("survey", "mission of the drones", "survey", "orbit", "street", "roam")
@@ -129,7 +131,7 @@ def recorder_node(parameters: dict[str, Any]) -> NodeSpec:
 def _simulator(args: Arguments, city: dict[str, str]) -> NodeSpec:
     names = (
         "drones", "rovers", "actors", "drone_altitude", "seed", "real_time_factor", "image_width", "image_height",
-        "camera_rate",
+        "lidar_motion_distortion", "odometry_drift", "camera_rate",
     )  # fmt: skip
     values = {name: getattr(args, name) for name in names}
     return NodeSpec("tokyo_sim", "simulator", "tokyo_sim.nodes.simulator", "simulator", "", city | values)

@@ -10,11 +10,21 @@ from sensor_msgs.msg import CameraInfo, Imu
 from std_msgs.msg import String
 
 from occ_core.poses import Pose, footprint
-from occ_core.topics import CMD_VEL, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, camera_info_topic, image_topic
+from occ_core.topics import (
+    CMD_VEL,
+    DRIFTING_ODOM,
+    IMU,
+    LIDAR,
+    ODOM,
+    ROBOT_DESCRIPTION,
+    camera_info_topic,
+    image_topic,
+)
 from occ_ros.convert import to_cloud, to_image, to_pose, to_stamp, vector
 from occ_ros.qos import publish, subscribe
 from tokyo_sim.engine.imu import ImuReading
 from tokyo_sim.engine.lidar import Sweep
+from tokyo_sim.engine.odometry import DriftingOdometry
 from tokyo_sim.engine.physics import Motion
 from tokyo_sim.engine.robot import CameraSpec, Robot
 
@@ -26,15 +36,18 @@ POINT = np.dtype(
 class RobotTopics:
     """Publishes what a robot senses; keeps the newest command that it was sent.
 
-    cameras: there will be images. The description comes last, so that who hears it has heard of all other topics.
+    cameras: there will be images. drifting: odometry that goes wrong, where it is asked for. The description comes
+    last, so that who hears it has heard of all other topics.
     """
 
-    def __init__(self, node: Node, robot: Robot, cameras: bool) -> None:
+    def __init__(self, node: Node, robot: Robot, cameras: bool, drifting: DriftingOdometry | None = None) -> None:
         self.robot = robot
+        self._drifting = drifting
         self.command: tuple[np.ndarray, np.ndarray] | None = None
         self._lidar = publish(node, LIDAR, robot.name, depth=5)
         self._imu = publish(node, IMU, robot.name, depth=50)
         self._odom = publish(node, ODOM, robot.name)
+        self._drifting_odom = publish(node, DRIFTING_ODOM, robot.name) if drifting else None
         shown = robot.cameras if cameras else ()
         self._images = {c.name: publish(node, image_topic(c.name), robot.name, depth=5) for c in shown}
         self._infos = {c.name: publish(node, camera_info_topic(c.name), robot.name, depth=5) for c in shown}
@@ -53,25 +66,37 @@ class RobotTopics:
         return f"{self.robot.name}/{link}"
 
     def static_transforms(self) -> list[tuple[str, str, Pose]]:
-        """map to odom, and base_link to every link."""
+        """base_link to every link, and map to odom where odometry does not drift."""
         links = [(self.frame("base_link"), self.frame(k), p) for k, p in self.robot.links.items() if k != "base_link"]
-        return [("map", self.frame("odom"), Pose.identity()), *links]
+        return links if self._drifting else [("map", self.frame("odom"), Pose.identity()), *links]
 
     def transforms(self, motion: Motion, ground: float) -> list[tuple[str, str, Pose]]:
-        """odom to base_link, and base_link to the base_footprint below it."""
-        below = motion.pose.inverse() @ footprint(motion.pose, ground)
-        base = self.frame("base_link")
-        return [(self.frame("odom"), base, motion.pose), (base, self.frame("base_footprint"), below)]
+        """odom to base_link, and base_link to the base_footprint below it; and map to odom where odometry drifts.
+
+        REP 105: what odometry has got wrong is in map to odom, so that odom to base_link never jumps.
+        """
+        base, odom = self.frame("base_link"), self.frame("odom")
+        below = (base, self.frame("base_footprint"), motion.pose.inverse() @ footprint(motion.pose, ground))
+        if self._drifting is None:
+            return [(odom, base, motion.pose), below]
+        return [("map", odom, self._drifting.correction), (odom, base, self._drifting.estimate), below]
 
     def publish_odometry(self, motion: Motion, stamp: float) -> None:
-        """Ground truth: pose in map, velocities in base_link."""
+        """Ground truth, pose in map and velocities in base_link; and what drifts, in odom with its covariance."""
+        self._odom.publish(self._odometry("map", motion.pose, motion, stamp))
+        if self._drifting and self._drifting_odom:
+            message = self._odometry(self.frame("odom"), self._drifting.update(motion.pose), motion, stamp)
+            message.pose.covariance = self._drifting.covariance.ravel()
+            self._drifting_odom.publish(message)
+
+    def _odometry(self, frame: str, pose: Pose, motion: Motion, stamp: float) -> Odometry:
         message = Odometry(child_frame_id=self.frame("base_link"))
-        message.header.frame_id = "map"
+        message.header.frame_id = frame
         message.header.stamp = to_stamp(stamp)
-        message.pose.pose = to_pose(motion.pose)
+        message.pose.pose = to_pose(pose)
         _fill(message.twist.twist.linear, motion.linear)
         _fill(message.twist.twist.angular, motion.angular)
-        self._odom.publish(message)
+        return message
 
     def publish_imu(self, reading: ImuReading, stamp: float) -> None:
         """Six axes; the first orientation covariance of -1 says that there is no orientation (REP 145)."""

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from threading import Event, Thread
 
+import numpy as np
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
@@ -16,6 +17,7 @@ from occ_ros.convert import to_actors, to_diagnostics, to_stamp
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish
 from occ_ros.run import run
+from tokyo_sim.engine.odometry import DriftingOdometry
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.nodes.robot_topics import RobotTopics
 from tokyo_sim.nodes.tf import TransformPublisher
@@ -33,6 +35,8 @@ PARAMETERS = (
     Parameter("real_time_factor", 1.0, "simulated seconds per second at most; 0 runs as fast as it can", 0.0, 1000.0),
     Parameter("image_width", 1600, "pixels", 16, 8192),
     Parameter("image_height", 900, "pixels", 16, 8192),
+    Parameter("lidar_motion_distortion", False, "cast a sweep's columns one after the other, as a turning LiDAR does"),
+    Parameter("odometry_drift", 0.0, "also publish odometry that drifts so many metres per root metre", 0.0, 1.0),
     Parameter("camera_rate", 10.0, "images per simulated second from each camera; 0 switches cameras off", 0.0, 10.0),
 )
 
@@ -51,6 +55,7 @@ class SimulatorNode(Node):
             drone_altitude=values["drone_altitude"],
             image_size=(values["image_width"], values["image_height"]),
             cameras=rate > 0,
+            motion_distortion=values["lidar_motion_distortion"],
         )
         self._camera_ticks = round(1 / (rate * TICK_S)) if rate > 0 else 0
         if rate > 0 and self._camera_ticks % _SWEEP_TICKS:
@@ -65,7 +70,16 @@ class SimulatorNode(Node):
         self._actors = publish(self, ACTORS)
         self._diagnostics = publish(self, DIAGNOSTICS)
         self._tf = TransformPublisher(self)
-        self._robots = [RobotTopics(self, robot, not self._simulator.cameras_off) for robot in self._simulator.robots]
+        drift, seed = values["odometry_drift"], values["seed"]
+        self._robots = [
+            RobotTopics(
+                self,
+                robot,
+                not self._simulator.cameras_off,
+                DriftingOdometry(drift, np.random.default_rng([seed, number])) if drift else None,
+            )
+            for number, robot in enumerate(self._simulator.robots)
+        ]
         static = [transform for robot in self._robots for transform in robot.static_transforms()]
         self._tf.send(static, 0.0, static=True)
 
