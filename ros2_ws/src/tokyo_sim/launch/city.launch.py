@@ -75,6 +75,7 @@ def _convert(text: str, default: object) -> object:
 
 def _gazebo(args: Arguments) -> list[LaunchDescriptionEntity]:
     """Gazebo with the city's world, the bridge, and each robot spawned and described."""
+    from tokyo_sim.engine.places import parse_places
     from tokyo_sim.engine.simulator import Fleet
     from tokyo_sim.gazebo import spawns, write_bridge_config
 
@@ -91,7 +92,8 @@ def _gazebo(args: Arguments) -> list[LaunchDescriptionEntity]:
         Node(package="ros_gz_bridge", executable="parameter_bridge", parameters=[{"config_file": str(bridge)}]),
     ]
     size = args.image_width, args.image_height
-    fleet = Fleet(args.drones, args.rovers, 0, args.drone_altitude, size, cameras=args.camera_rate > 0)
+    places = parse_places(args.places)
+    fleet = Fleet(args.drones, args.rovers, 0, args.drone_altitude, size, args.camera_rate > 0, places=places)
     for spawn in spawns(city, fleet, args.seed):
         x, y, z = (str(value) for value in spawn.xyz)
         place = ["-x", x, "-y", y, "-z", z, "-Y", str(spawn.yaw)]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from occ_core.actors import BOX_FACES
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
+from tokyo_sim.engine.places import building_within, parse_places
 from tokyo_sim.engine.robot import Kind, load_robot
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.engine.spawn import spawn_poses
@@ -127,7 +132,9 @@ def test_a_folder_without_a_city_says_what_to_run(tmp_path):
 
 
 def test_more_robots_than_places_is_said(folder):
-    city, rovers = CityMap.load(folder), [load_robot(Kind.ROVER, "rover_0")] * 300
+    city = CityMap.load(folder)
+    rover = load_robot(Kind.ROVER, "rover_0")
+    rovers = [replace(rover, name=f"rover_{number}") for number in range(300)]
     with pytest.raises(ValueError, match="no free place"):
         spawn_poses(rovers, city, street_network(city), ObstacleMap(city), 30.0, np.random.default_rng(0))
 
@@ -136,3 +143,111 @@ def test_box_faces_look_outwards(box):
     triangles = box((0, 0, 0), (2, 3, 4))
     normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     assert (np.einsum("ij,ij->i", normals, triangles.mean(axis=1) - [1, 1.5, 2]) > 0).all() and len(BOX_FACES) == 12
+
+
+def test_robots_start_where_they_are_told_and_the_others_at_free_places(folder):
+    places = parse_places("rover_1:60,1,1.5 drone_0:-50,-2")
+    simulator = Simulator(folder, replace(FLEET, places=places), 1)
+    drone, other, rover = (simulator.motion(number).pose for number in range(3))
+    assert rover.position[:2] == pytest.approx([60, 1]) and rover.yaw == pytest.approx(1.5)
+    assert drone.position == pytest.approx([-50, -2, 30]) and drone.yaw == pytest.approx(0)
+    assert np.linalg.norm(other.position - rover.position) > 6
+
+
+@pytest.mark.parametrize(
+    "places, sentence",
+    [
+        ("rover_0:20,20", r"rover_0 can't start at \(20, 20\): a building is there"),
+        ("rover_0:11.9,20", "a building is there"),
+        ("rover_1:900,0", "outside the city"),
+        ("rover_0:50,0 rover_1:53,0", "rover_1 can't start .* rover_0 is less than 6 m away"),
+        ("rover_7:0,0", "rover_7, and the robots are drone_0, rover_0, rover_1"),
+    ],
+)
+def test_a_place_where_a_robot_can_not_be_is_refused_with_the_reason(folder, places, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Simulator(folder, replace(FLEET, places=parse_places(places)), 1)
+
+
+def test_a_drone_inside_a_building_is_refused_and_above_it_is_not(folder):
+    inside = replace(FLEET, drone_altitude=10.0, places=parse_places("drone_0:20,20"))
+    with pytest.raises(ValueError, match="reach up to 15 m, and it would be at 10 m"):
+        Simulator(folder, inside, 1)
+    above = Simulator(folder, replace(inside, drone_altitude=25.0), 1)
+    assert above.motion(0).pose.position == pytest.approx([20, 20, 25], abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "text", ["rover_0", "rover_0:1", "rover_0:1,x", ":1,2", "rover_0:1,2,3,4", "a:nan,1", "a:1,2 a:3,4"]
+)
+def test_what_is_no_place_is_refused(text):
+    with pytest.raises(ValueError, match="place"):
+        parse_places(text)
+
+
+@given(st.floats(-5, 15), st.floats(-5, 15), st.floats(0.05, 3))
+def test_a_building_is_near_where_its_outline_is(city, box, x, y, radius):
+    house = city((Semantic.BUILDING, box((0, 0, 0), (10, 8, 6))))
+    distance = np.hypot(max(-x, 0, x - 10), max(-y, 0, y - 8))
+    if abs(distance - radius) > 1e-3:
+        assert building_within(house, np.array([x, y]), radius) == (distance < radius)
+
+
+@pytest.mark.parametrize("drones, rovers", [(0, 0), (10, 10), (25, 25)])
+def test_no_robots_and_fifty_robots(folder, drones, rovers):
+    simulator = Simulator(folder, Fleet(drones, rovers, 8, cameras=False), 1)
+    simulator.step(0.2)
+    simulator.step_traffic(0.1)
+    assert len(simulator.actors()) == drones + rovers + 8
+    for robot in range(0, drones + rovers, 10):
+        assert np.isfinite(simulator.sweep(robot).ranges).any()
+        assert simulator.imu(robot).acceleration[2] == pytest.approx(9.81, abs=3)
+        assert np.isfinite(simulator.motion(robot).pose.matrix).all()
+
+
+def test_a_city_without_roads_has_robots_and_no_traffic(tmp_path, city, box, sheet):
+    roadless = city((Semantic.BUILDING, box((0, 0, 0), (20, 20, 15))), (Semantic.TERRAIN, sheet(-90, 90, -90, 90)))
+    roadless.save(tmp_path)
+    write_world(tmp_path / WORLD_FILE, Anchor(35.68, 139.76, 3.0, 6677, 0.0, 0.0), [])
+    simulator = Simulator(tmp_path, Fleet(1, 2, 0, cameras=False), 1)
+    for robot in range(3):
+        assert not building_within(roadless, simulator.motion(robot).pose.position[:2], 0.5)
+    with pytest.raises(ValueError, match="no roads"):
+        Simulator(tmp_path, Fleet(1, 1, 5, cameras=False), 1)
+
+
+def test_without_egl_all_but_cameras_works_and_it_is_said(folder, monkeypatch):
+    monkeypatch.setenv("GLCONTEXT_LINUX_LIBEGL", "libnothere.so.9")
+    simulator = Simulator(folder, replace(FLEET, cameras=True), 1)
+    assert "apt install libegl1" in simulator.cameras_off
+    assert simulator.images(0) == {} and np.isfinite(simulator.sweep(0).ranges).any()
+
+
+def test_a_sweep_that_takes_its_time_is_mended_by_where_the_robot_was(folder):
+    """At 4 m/s the oldest column is cast 0.4 m further back: houses stand still only with each column's own pose."""
+    simulator = Simulator(folder, replace(FLEET, actors=0, motion_distortion=True), 2)
+    simulator.command(1, np.array([4.0, 0, 0]), np.zeros(3))
+    poses = []
+    for _ in range(300):
+        simulator.step(0.01)
+        poses.append(simulator.motion(1).pose @ simulator.robots[1].lidar.mount)
+    sweep = simulator.sweep(1)
+    beams, columns = np.nonzero(sweep.classes == Semantic.BUILDING)
+    assert len(columns) > 1000
+
+    def off_the_walls(back: np.ndarray) -> np.ndarray:
+        """How far points are from the houses' walls and roofs if each column was cast so many seconds ago."""
+        before = 10 - back / 0.01
+        whole = np.minimum(before.astype(int), 9)
+        point = sweep.points[beams, columns]
+        world = np.empty(point.shape)
+        for tick in range(10):
+            chosen = whole == tick
+            first, then = poses[-11 + tick].apply(point[chosen]), poses[-10 + tick].apply(point[chosen])
+            world[chosen] = first + (before - whole)[chosen, None] * (then - first)
+        level = np.abs(np.abs(world[:, :2, None]) - [12.0, 32.0]).min(axis=(1, 2))
+        return np.minimum(level, np.abs(world[:, 2] - 15.0))
+
+    mended, raw = off_the_walls(-sweep.times[columns]), off_the_walls(np.zeros(len(columns)))
+    assert np.percentile(mended, 98) < 0.08  # three standard deviations of the range noise: 0.06
+    assert np.percentile(raw, 98) > 0.15

@@ -28,6 +28,7 @@ class Arguments:
     drones: int = _argument(1, "number of drones")
     rovers: int = _argument(1, "number of rovers")
     actors: int = _argument(30, "number of cars, bicycles and walkers")
+    places: str = _argument("", "where robots start, as NAME:X,Y,YAW NAME:X,Y ... in map; empty: at free places")
     sim: str = _argument("auto", "simulator; auto is gazebo where `gz` is on the PATH", "auto", "gazebo", "embedded")
     seed: int = _argument(1, "seed of spawn places, traffic, noise and routes")
     real_time_factor: float = _argument(1.0, "simulated seconds per second at most; 0: as fast as it can")
@@ -130,8 +131,8 @@ def recorder_node(parameters: dict[str, Any]) -> NodeSpec:
 
 def _simulator(args: Arguments, city: dict[str, str]) -> NodeSpec:
     names = (
-        "drones", "rovers", "actors", "drone_altitude", "seed", "real_time_factor", "image_width", "image_height",
-        "lidar_motion_distortion", "odometry_drift", "camera_rate",
+        "drones", "rovers", "actors", "drone_altitude", "places", "seed", "real_time_factor", "image_width",
+        "image_height", "lidar_motion_distortion", "odometry_drift", "camera_rate",
     )  # fmt: skip
     values = {name: getattr(args, name) for name in names}
     return NodeSpec("tokyo_sim", "simulator", "tokyo_sim.nodes.simulator", "simulator", "", city | values)

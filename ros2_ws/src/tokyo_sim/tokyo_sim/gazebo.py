@@ -68,7 +68,8 @@ def spawns(city: Path, fleet: Fleet, seed: int) -> list[Spawn]:
     mesh = CityMap.load(city)
     rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(3)[0])
     robots = fleet.load()
-    poses = spawn_poses(robots, mesh, street_network(mesh), ObstacleMap(mesh), fleet.drone_altitude, rng)
+    streets, obstacles = street_network(mesh), ObstacleMap(mesh)
+    poses = spawn_poses(robots, mesh, streets, obstacles, fleet.drone_altitude, rng, fleet.places)
     return [
         Spawn(robot.name, robot.xml, tuple(float(v) for v in pose.position), pose.yaw)
         for robot, pose in zip(robots, poses, strict=True)

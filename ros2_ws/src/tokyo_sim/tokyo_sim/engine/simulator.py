@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ class Fleet:
     """What to simulate. drone_altitude: metres above ground at the start. image_size: width, height in pixels.
 
     motion_distortion: a sweep's columns are cast one after the other while the robot moves, not all at its stamp.
+    places: x, y, yaw in map where robots of these names start; the others start at free places.
     """
 
     drones: int = 1
@@ -45,6 +47,7 @@ class Fleet:
     image_size: tuple[int, int] = (1600, 900)
     cameras: bool = True
     motion_distortion: bool = False
+    places: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if min(self.drones, self.rovers, self.actors) < 0:
@@ -71,7 +74,7 @@ class Simulator:
         self._noise = noise_rng.spawn(len(self.robots))
         streets = street_network(self.city)
         obstacles = ObstacleMap(self.city)
-        poses = spawn_poses(self.robots, self.city, streets, obstacles, fleet.drone_altitude, spawn_rng)
+        poses = spawn_poses(self.robots, self.city, streets, obstacles, fleet.drone_altitude, spawn_rng, fleet.places)
         self._traffic = Traffic(self.city, streets, fleet.actors, traffic_rng)
         self._physics = Physics(self.city, _collision_prisms(city), self.robots, poses)
         self._lidar = LidarCaster(self.city)
@@ -83,6 +86,7 @@ class Simulator:
         self.cameras_off = "" if fleet.cameras else "cameras are switched off"
         self._renderer = self._start_renderer(city) if fleet.cameras else None
         self._actors: list[Actor] = self._traffic.actors()
+        self._robot_actors: list[Actor] | None = None  # made when first asked for, until the next step
         self._meshes = {robot.name: robot_vertices(robot.visuals, _SEMANTIC[robot.kind]) for robot in self.robots}
 
     def _start_renderer(self, city: Path) -> CameraRenderer | None:
@@ -97,6 +101,7 @@ class Simulator:
         parts = max(round(duration / _TRACK_S), 1) if self._past else 1
         for _ in range(parts):
             self._physics.step(duration / parts)
+            self._robot_actors = None
             self.time += duration / parts
             self._remember()
 
@@ -123,7 +128,9 @@ class Simulator:
 
     def actors(self) -> list[Actor]:
         """Traffic and robots; a robot's instance is its number from 1, its name its namespace."""
-        return self._actors + [self._robot_actor(number) for number in range(len(self.robots))]
+        if self._robot_actors is None:
+            self._robot_actors = [self._robot_actor(number) for number in range(len(self.robots))]
+        return self._actors + self._robot_actors
 
     def _robot_actor(self, number: int) -> Actor:
         robot, motion = self.robots[number], self.motion(number)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
+from tokyo_sim.engine.places import building_within, check_names, in_city
 from tokyo_sim.engine.robot import Kind, Robot
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.missions.plans import keep_left
@@ -23,22 +26,30 @@ def spawn_poses(
     obstacles: ObstacleMap,
     altitude: float,
     rng: np.random.Generator,
+    named: Mapping[str, tuple[float, float, float]] | None = None,
 ) -> list[Pose]:
     """A pose in map of base_link for each robot; drones at an altitude above the ground, metres.
 
-    ValueError where the city has no free place left.
+    named: x, y, yaw where a user wants some robots; they are never moved from there. ValueError where such a place is
+    taken or a robot can't be there, and where the city has no free place left for the others.
     """
+    named = named or {}
+    check_names(named, [robot.name for robot in robots])
+    poses: dict[str, Pose] = {}
+    for robot in (robot for robot in robots if robot.name in named):
+        pose = _pose(robot, np.array(named[robot.name]), city, altitude)
+        if problem := _problem(pose, robot, poses, city, obstacles):
+            x, y, _ = named[robot.name]
+            raise ValueError(f"{robot.name} can't start at ({x:g}, {y:g}): {problem}; give it another place, or none")
+        poses[robot.name] = pose
     places = _street_places(streets, rng) if streets.edges else _open_places(city, obstacles, rng)
-    poses: list[Pose] = []
-    for robot in robots:
-        pose = next(
-            (p for p in (_pose(robot, place, city, altitude) for place in places) if _free(p, robot, poses, obstacles)),
-            None,
-        )
+    for robot in (robot for robot in robots if robot.name not in named):
+        tries = (_pose(robot, place, city, altitude) for place in places)
+        pose = next((pose for pose in tries if not _problem(pose, robot, poses, city, obstacles)), None)
         if pose is None:
             raise ValueError(f"no free place to spawn {robot.name}: {len(poses)} robots are in this city already")
-        poses.append(pose)
-    return poses
+        poses[robot.name] = pose
+    return [poses[robot.name] for robot in robots]
 
 
 def _street_places(streets: StreetNetwork, rng: np.random.Generator) -> list[np.ndarray]:
@@ -78,6 +89,16 @@ def _pose(robot: Robot, place: np.ndarray, city: CityMap, altitude: float) -> Po
     return Pose(np.array([x, y, city.ground_height(x, y) + above]), np.array([np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]))
 
 
-def _free(pose: Pose, robot: Robot, others: list[Pose], obstacles: ObstacleMap) -> bool:
-    apart = all(np.linalg.norm(pose.position - other.position) > _APART_M for other in others)
-    return apart and (robot.kind is Kind.ROVER or bool(obstacles.free(pose.position[None, :2], pose.position[2])[0]))
+def _problem(pose: Pose, robot: Robot, others: dict[str, Pose], city: CityMap, obstacles: ObstacleMap) -> str:
+    """Why a robot can't start there; empty where it can. What costs least is looked at first."""
+    xy, height = pose.position[:2], pose.position[2]
+    for name, other in others.items():
+        if np.linalg.norm(pose.position - other.position) <= _APART_M:
+            return f"{name} is less than {_APART_M:g} m away"
+    if not in_city(city, xy):
+        return "that is outside the city"
+    if robot.kind is Kind.ROVER:
+        return "a building is there" if building_within(city, xy, float(np.linalg.norm(robot.size[:2]) / 2)) else ""
+    if obstacles.free(xy[None], height)[0]:
+        return ""
+    return f"things there reach up to {obstacles.standing_height(xy):.0f} m, and it would be at {height:.0f} m"

@@ -18,6 +18,7 @@ from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish
 from occ_ros.run import run
 from tokyo_sim.engine.odometry import DriftingOdometry
+from tokyo_sim.engine.places import parse_places
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.nodes.robot_topics import RobotTopics
 from tokyo_sim.nodes.tf import TransformPublisher
@@ -31,6 +32,7 @@ PARAMETERS = (
     Parameter("rovers", 1, "number of rovers", 0, 100),
     Parameter("actors", 30, "number of cars, bicycles and walkers", 0, 2000),
     Parameter("drone_altitude", 30.0, "metres above the ground at which drones start", 2.0, 150.0),
+    Parameter("places", "", "where robots start, 'NAME:X,Y,YAW ...', metres and radians in map; others: free places"),
     Parameter("seed", 1, "seed of spawn places, traffic and noise", 0, 2**31 - 1),
     Parameter("real_time_factor", 1.0, "simulated seconds per second at most; 0 runs as fast as it can", 0.0, 1000.0),
     Parameter("image_width", 1600, "pixels", 16, 8192),
@@ -56,6 +58,7 @@ class SimulatorNode(Node):
             image_size=(values["image_width"], values["image_height"]),
             cameras=rate > 0,
             motion_distortion=values["lidar_motion_distortion"],
+            places=parse_places(values["places"]),
         )
         self._camera_ticks = round(1 / (rate * TICK_S)) if rate > 0 else 0
         if rate > 0 and self._camera_ticks % _SWEEP_TICKS:
