@@ -8,8 +8,9 @@ from scipy.spatial.transform import Rotation
 
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
+from tokyo_sim.engine.control import DroneController
 from tokyo_sim.engine.imu import Imu
-from tokyo_sim.engine.physics import Motion, Physics
+from tokyo_sim.engine.physics import STEP_S, Motion, Physics
 from tokyo_sim.engine.robot import Kind, load_robot
 
 ROVER, DRONE = load_robot(Kind.ROVER, "rover_0"), load_robot(Kind.DRONE, "drone_0")
@@ -71,10 +72,110 @@ def test_a_wall_stops_a_rover(flat, speed):
     assert 9.5 < max(front) < 10.3
 
 
-def test_a_wall_stops_a_drone(flat):
-    wall = np.array([(x, y, z) for x in (10, 12) for y in (-30, 30) for z in (-0.5, 60)], dtype=float)
-    _, motions = driven(flat, DRONE, at(0, 0, 20), (4, 0, 0), seconds=6, prisms=[wall])
-    assert max(m.pose.position[0] for m in motions) < 10
+@pytest.mark.parametrize("speed", [4.0, 15.0])
+@pytest.mark.parametrize("thickness", [0.2, 2.0])
+def test_a_wall_stops_a_drone(flat, speed, thickness):
+    wall = np.array([(x, y, z) for x in (40, 40 + thickness) for y in (-60, 60) for z in (-0.5, 90)], dtype=float)
+    _, motions = driven(flat, DRONE, at(0, 0, 40), (speed, 0, 0), seconds=14, prisms=[wall])
+    assert 39 < max(m.pose.position[0] for m in motions) < 40
+
+
+def test_a_roof_stops_a_drone_that_descends(flat):
+    house = np.array([(x, y, z) for x in (-9, 9) for y in (-9, 9) for z in (-0.5, 12)], dtype=float)
+    _, motions = driven(flat, DRONE, at(0, 0, 30), (0, 0, -4), seconds=8, prisms=[house])
+    assert 12 < min(m.pose.position[2] for m in motions) < 12.7
+
+
+def test_a_drone_that_flies_into_another_pushes_it_and_does_not_pass_through(flat):
+    other = load_robot(Kind.DRONE, "drone_1")
+    physics = Physics(flat, [], [DRONE, other], [at(-6, 0, 30), at(0, 0, 30)])
+    physics.command(0, np.array([3.0, 0, 0]), np.zeros(3))
+    for _ in range(400):
+        physics.step(0.01)
+        first, second = (physics.motion(robot).pose.position for robot in (0, 1))
+        assert second[0] - first[0] > 0.4  # the thinnest that hulls are, however they tilt
+    assert second[0] > 0.5
+
+
+@pytest.mark.parametrize("height", [0.05, 0.15])
+def test_a_rover_climbs_a_kerb_that_a_car_climbs(city, sheet, height):
+    """A sidewalk beside a road: 0.15 m is the kerb of a Japanese street; the rover's wheels are 0.44 m."""
+    street = city((Semantic.ROAD, sheet(-50, 5, -20, 20)), (Semantic.SIDEWALK, sheet(5, 60, -20, 20, height)))
+    _, motions = driven(street, ROVER, at(0, 0, ROVER_Z), (2, 0, 0), seconds=7)
+    assert motions[-1].pose.position[0] > 10
+    assert motions[-1].pose.position[2] == pytest.approx(height + 0.38, abs=0.03)
+    assert max(abs(m.pose.rpy()[:2]).max() for m in motions) < 0.5
+
+
+def blocks() -> list[np.ndarray]:
+    """Thirty houses of 8 m along a street of 600 m, and a wall across its end."""
+    houses = [
+        np.array([(x, y, z) for x in (at_x, at_x + 8) for y in (side, side + 8) for z in (-0.5, 12)], dtype=float)
+        for at_x in range(-280, 300, 40)
+        for side in (-14, 6)
+    ]
+    wall = np.array([(x, y, z) for x in (180, 182) for y in (-6, 6) for z in (-0.5, 8)], dtype=float)
+    return [*houses, wall]
+
+
+def test_buildings_out_of_reach_cost_nothing_and_stop_robots_once_they_come_near(city, sheet):
+    street = city((Semantic.ROAD, sheet(-400, 400, -50, 50)))
+    physics = Physics(street, blocks(), [ROVER], [at(0, 0, ROVER_Z)])
+    houses = lambda: sum(physics.model.geom_type == 7)  # noqa: E731  # meshes
+    before = houses()
+    assert 0 < before < len(blocks()) / 2
+    physics.command(0, np.array([6.0, 0, 0]), np.zeros(3))
+    for _ in range(400):
+        physics.step(0.1)
+        assert abs(physics.motion(0).pose.position[1]) < 1
+    assert physics.motion(0).pose.position[0] + 0.55 == pytest.approx(180, abs=0.3)
+    assert houses() < len(blocks()) / 2
+
+
+@pytest.mark.parametrize("robot, z, speed", [(ROVER, ROVER_Z, 6.0), (DRONE, 30.0, 12.0)], ids=["rover", "drone"])
+def test_a_new_surrounding_does_not_change_how_a_robot_moves(city, sheet, robot, z, speed):
+    """Among houses that it never meets, with and without them: the motion stays the same over several rebuilds."""
+    street = city((Semantic.ROAD, sheet(-400, 400, -50, 50)))
+    runs = []
+    for prisms in (blocks()[:-1], []):
+        physics = Physics(street, prisms, [robot], [at(-150, 0, z)])
+        models = {id(physics.model): physics.model}
+        physics.command(0, np.array([speed, 0, 0]), np.array([0, 0, 0.0]))
+        motions = []
+        for _ in range(150):
+            physics.step(0.1)
+            models[id(physics.model)] = physics.model
+            motions.append(physics.motion(0))
+        assert len(models) > 2
+        runs.append(motions)
+    for with_houses, without in zip(*runs, strict=True):
+        assert np.allclose(with_houses.pose.matrix, without.pose.matrix, atol=1e-6)
+        assert np.allclose(with_houses.linear, without.linear, atol=1e-6)
+    speeds = np.array([np.linalg.norm(motion.linear) for motion in runs[0]])
+    assert np.abs(np.diff(speeds[80:])).max() < 0.05 and speeds[-1] == pytest.approx(speed, rel=0.05)
+
+
+def test_a_drone_hovers_with_rotors_that_carry_its_weight_and_none_beyond_its_limit(flat):
+    physics, _ = driven(flat, DRONE, at(0, 0, 40), seconds=4)
+    controller = physics._controllers[0]
+    weight = physics.model.body_subtreemass[physics.model.body("drone_0").id] * 9.81
+    assert controller.thrusts.sum() == pytest.approx(weight, rel=0.01)
+    physics.command(0, np.array([15.0, -15, 15]), np.array([0, 0, 2.0]))
+    most = np.array([rotor.most_thrust for rotor in DRONE.rotors])
+    for _ in range(300):
+        physics.step(STEP_S)
+        assert (controller.thrusts >= 0).all() and (controller.thrusts <= most).all()
+
+
+def test_rotors_turn_the_body_as_their_places_and_directions_say():
+    """Thrust at each rotor by itself: the torque is lever arm x force, and drag against its own turning."""
+    mixer = DroneController(DRONE).mixer
+    for column, rotor in zip(mixer.T, DRONE.rotors, strict=True):
+        torque = np.cross(rotor.position, [0, 0, 1.0])
+        assert column[0] == 1 and column[1:3] == pytest.approx(torque[:2])
+        assert column[3] == pytest.approx(-rotor.direction * rotor.moment_constant)
+    assert np.linalg.matrix_rank(mixer) == 4
+    assert mixer @ np.ones(4) == pytest.approx([4, 0, 0, 0], abs=1e-12)
 
 
 @pytest.mark.parametrize("velocity", [(5, 0, 0), (0, -3, 0), (0, 0, 2), (0, 0, -2), (4, 3, 1), (0, 0, 0)])

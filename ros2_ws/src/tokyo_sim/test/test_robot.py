@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pytest
 import yourdfpy
+from lxml import etree
 
 from occ_core.topics import CAMERAS
 from occ_core.urdf import link_poses
@@ -36,24 +37,86 @@ def test_every_body_can_exist(robot):
         assert moments[0] + moments[1] >= moments[2] * (1 - 1e-9), link.name
 
 
+def test_masses_and_sizes_are_those_of_such_vehicles(robot):
+    """A survey drone (DJI Matrice 300: 6.3 kg, 0.81 x 0.67 m) and a delivery rover (40 to 100 kg, about 1 m)."""
+    links = {link.name: link for link in robot.urdf.robot.links}
+    mass = sum(link.inertial.mass for link in links.values() if link.inertial is not None)
+    low, high = {Kind.DRONE: (4, 10), Kind.ROVER: (40, 100)}[robot.kind]
+    assert low < mass < high
+    assert (robot.size[:2] > 0.5).all() and (robot.size < 2.0).all()
+    # A body's gyration radii lie inside the body.
+    base = links["base_link"].inertial
+    assert (np.sqrt(np.linalg.eigvalsh(base.inertia) / base.mass) < robot.size.max() / 2).all()
+
+
+def test_a_drone_can_lift_itself_and_a_rover_stands_on_four_wheels():
+    drone, rover = (load_robot(kind, f"{kind.value}_0") for kind in (Kind.DRONE, Kind.ROVER))
+    mass = sum(link.inertial.mass for link in drone.urdf.robot.links if link.inertial is not None)
+    assert 1.8 < sum(rotor.most_thrust for rotor in drone.rotors) / (mass * 9.81) < 4
+    assert sorted(rotor.direction for rotor in drone.rotors) == [-1, -1, 1, 1]
+    assert rover.rotors == ()
+    wheels = [joint for joint in rover.urdf.robot.joints if joint.type == "continuous"]
+    bottoms = [rover.links[j.child].position[2] - rover.urdf.link_map[j.child].collisions[0].geometry.sphere.radius
+               for j in wheels]  # fmt: skip
+    assert len(wheels) == 4 and np.ptp(bottoms) < 1e-9
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("name", ["drone_0", "rover_17", "a", "tokyo_survey_2"])
+def test_the_description_expands_for_any_namespace(kind, name):
+    """All topics and frames of its Gazebo plugins and sensors are below the name, and no xacro is left."""
+    robot = load_robot(kind, name)
+    assert "${" not in robot.xml and "$(" not in robot.xml
+    tree = etree.fromstring(robot.xml)
+    assert not [element.tag for element in tree.iter(etree.Element) if "xacro" in element.tag]
+    topics = [e.text for tag in ("topic", "odom_topic", "gz_frame_id", "robot_base_frame") for e in tree.iter(tag)]
+    assert len(topics) > 10 and all(text.startswith(f"{name}/") for text in topics)
+    assert {e.text for e in tree.iter("robotNamespace")} <= {name}
+
+
+def test_gazebo_gets_the_motors_and_the_controller_that_its_documentation_names():
+    drone, rover = (etree.fromstring(load_robot(kind, f"{kind.value}_0").xml) for kind in (Kind.DRONE, Kind.ROVER))
+    plugins = lambda tree: [plugin.get("name") for plugin in tree.iter("plugin")]  # noqa: E731
+    assert plugins(drone).count("gz::sim::systems::MulticopterMotorModel") == 4
+    assert plugins(drone).count("gz::sim::systems::MulticopterVelocityControl") == 1
+    assert plugins(rover).count("gz::sim::systems::AckermannSteering") == 1
+    joints = {joint.get("name") for joint in rover.iter("joint")}
+    tags = ("left_joint", "right_joint", "left_steering_joint", "right_steering_joint")
+    assert {rover.findtext(f".//plugin/{tag}") for tag in tags} <= joints
+    # The controller mixes for the motors that there are: the same joints, constants and directions.
+    motors = {p.findtext("jointName"): p for p in drone.iter("plugin") if p.find("motorConstant") is not None}
+    entries = list(drone.iter("rotor"))
+    assert len(entries) == len(motors) == 4
+    for entry in entries:
+        motor = motors[entry.findtext("jointName")]
+        assert entry.findtext("forceConstant") == motor.findtext("motorConstant")
+        assert entry.findtext("momentConstant") == motor.findtext("momentConstant")
+        assert (entry.findtext("direction") == "1") == (motor.findtext("turningDirection") == "ccw")
+
+
 def test_the_sensors_are_those_of_the_design(robot):
     assert {camera.name for camera in robot.cameras} == set(CAMERAS)
     for camera in robot.cameras:
         assert (camera.width, camera.height) == (1600, 900)
         assert np.degrees(camera.horizontal_fov) == pytest.approx(70)
-    assert len(robot.lidar.elevations) == 32 and robot.lidar.range_max == 120
+    assert robot.lidar.directions.shape == (32, 1800, 3) and robot.lidar.range_max == 120 and robot.lidar.rate == 10
+    up = np.degrees(robot.lidar.elevations)
+    if robot.kind is Kind.ROVER:  # Velodyne HDL-32E: +10.67 to -30.67 degrees, 1.33 apart
+        assert up == pytest.approx(np.linspace(-30.67, 10.67, 32), abs=0.01)
+    else:
+        assert (up.min(), up.max()) == pytest.approx((-45, 45))
     steps = np.diff(np.append(robot.lidar.azimuths, robot.lidar.azimuths[0] + 2 * np.pi))
     assert steps == pytest.approx(np.full(len(steps), steps[0]))
     assert robot.imu.rate == 100
 
 
 def test_cameras_look_where_their_names_say(robot):
-    bearing = {"front": 0, "front_left": 60, "back_left": 110, "back": 180, "back_right": -110, "front_right": -60}
+    bearing = {"front": 0, "front_left": 55, "back_left": 110, "back": 180, "back_right": -110, "front_right": -55}
     for camera in robot.cameras:
         forward, down = camera.mount.rotation[:, 2], camera.mount.rotation[:, 1]
         off = np.degrees(np.arctan2(forward[1], forward[0])) - bearing[camera.name]
-        assert abs((off + 180) % 360 - 180) <= 15, camera.name
-        assert down @ [0, 0, -1] > 0.9
+        assert abs((off + 180) % 360 - 180) < 1e-6, camera.name
+        assert down @ [0, 0, -1] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", ["", "Drone", "drone 0", "0drone", "drone/0", "ドローン"])

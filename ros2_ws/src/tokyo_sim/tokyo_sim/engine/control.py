@@ -64,6 +64,7 @@ class RoverController:
 class DroneController:
     """Cascade: velocity -> acceleration -> thrust and attitude -> torque -> rotors, each with a lag and a limit.
 
+    mixer: (4, rotors) from thrusts, N, to thrust and torque about the body's axes. thrusts: (rotors,) now.
     Source: geometric tracking after Lee, Leok, McClamroch, CDC 2010, with velocity instead of position errors.
     """
 
@@ -71,12 +72,12 @@ class DroneController:
         self._name = robot.name
         rotors = robot.rotors
         # Rows: thrust, roll, pitch and yaw torque. A rotor's drag turns the body against its own turning.
-        self._mixer = np.array(
+        self.mixer = np.array(
             [(1.0, r.position[1], -r.position[0], -r.direction * r.moment_constant) for r in rotors]
         ).T.copy()
         self._most_thrust = np.array([rotor.most_thrust for rotor in rotors])
-        self._allocation = np.linalg.pinv(self._mixer)
-        self._thrusts = np.full(len(rotors), np.nan)
+        self._allocation = np.linalg.pinv(self.mixer)
+        self.thrusts = np.full(len(rotors), np.nan)
         self._target = np.zeros(4)
         self._integral = np.zeros(3)
 
@@ -89,8 +90,8 @@ class DroneController:
         # Views: they follow the model as it moves.
         self._velocity, self._rates = data.qvel[start : start + 3], data.qvel[start + 3 : start + 6]
         self._rotation, self._applied = data.xmat[body].reshape(3, 3), data.xfrc_applied[body]
-        if np.isnan(self._thrusts[0]):
-            self._thrusts[:] = self._mass * GRAVITY / len(self._thrusts)
+        if np.isnan(self.thrusts[0]):
+            self.thrusts[:] = self._mass * GRAVITY / len(self.thrusts)
 
     def command(self, linear: np.ndarray, angular: np.ndarray) -> None:
         """linear: x forward, y left, z up, m/s, level with the ground and yawed with the body. angular: z, rad/s."""
@@ -109,7 +110,7 @@ class DroneController:
             self._integral,
         )
         _spin(
-            self._mixer, self._allocation @ wrench, self._most_thrust, self._dt, self._thrusts, self._rotation,
+            self.mixer, self._allocation @ wrench, self._most_thrust, self._dt, self.thrusts, self._rotation,
             _DRAG * self._mass * self._velocity, self._applied,
         )  # fmt: skip
 
@@ -135,9 +136,10 @@ def _wanted_wrench(target, velocity, rates, rotation, mass, inertia, dt, integra
     left = np.array([-heading[1], heading[0], 0.0])
     wanted = heading * target[0] + left * target[1] + np.array([0.0, 0.0, target[2]])
     error = wanted - velocity
-    integral[:] = np.clip(integral + error * dt * _INTEGRAL_GAIN, -3.0, 3.0)
-    turning = np.array([-target[3] * wanted[1], target[3] * wanted[0], 0.0])
-    acceleration = turning + np.clip(_VELOCITY_GAIN * error + integral, -_MOST_ACCELERATION, _MOST_ACCELERATION)
+    integral[:] = np.clip(integral + error * dt * _INTEGRAL_GAIN, -1.0, 1.0)
+    # What is known beforehand: a turn's centripetal acceleration, and drag. The integral has the rest to learn.
+    known = np.array([-target[3] * wanted[1], target[3] * wanted[0], 0.0]) + _DRAG * velocity
+    acceleration = known + np.clip(_VELOCITY_GAIN * error + integral, -_MOST_ACCELERATION, _MOST_ACCELERATION)
     force = mass * (acceleration + np.array([0.0, 0.0, GRAVITY]))
     up = force / np.sqrt(np.sum(force**2))
     side = np.cross(up, heading)
