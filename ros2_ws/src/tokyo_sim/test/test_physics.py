@@ -92,7 +92,7 @@ def test_hulls_of_drones_that_meet_do_not_sink_into_each_other(flat, speed):
     physics = Physics(flat, [], [DRONE, other], [at(-30, 0, 80), at(0, 0, 80)])
     physics.command(0, np.array([speed, 0, 0]), np.zeros(3))
     touches = []
-    for _ in range(round(40 / speed / STEP_S)):
+    for _ in range(round((4 + 30 / speed) / STEP_S)):
         physics.step(STEP_S)
         touches.extend(contact.dist for contact in physics.data.contact)
     assert touches and min(touches) > -0.02 * speed - 0.01  # metres; what a contact gives way in a collision
