@@ -19,6 +19,7 @@ from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.plateau.model import TriangleMesh
 from tokyo_sim.traffic.lanes import street_network
+from tokyo_sim.world.appearance import Appearance
 from tokyo_sim.world.names import WORLD_FILE
 from tokyo_sim.world.obj import write_obj
 from tokyo_sim.world.sdf import Anchor, WorldModel, write_world
@@ -34,7 +35,9 @@ def folder(tmp_path_factory, city, box, sheet):
     houses = np.concatenate([box((x, y, 0), (x + 20, y + 20, 15)) for x in (-32, 12) for y in (-32, 12)])
     roads = np.concatenate([sheet(-140, 140, -4, 4), sheet(-4, 4, -140, -4), sheet(-4, 4, 4, 140)])
     parts = {Semantic.BUILDING: houses, Semantic.ROAD: roads, Semantic.TERRAIN: sheet(-200, 200, -200, 200, -0.05)}
-    city(*parts.items()).save(out)
+    mesh = city(*parts.items())
+    mesh.save(out)
+    Appearance.plain(np.full((len(mesh.faces), 3), 128, np.uint8)).save(out)
     models = []
     for semantic, triangles in parts.items():
         visual = collision = f"meshes/{semantic.name.lower()}.obj"

@@ -78,7 +78,7 @@ class LidarCaster:
             times=aim.times.astype(np.float32),
             classes=np.empty((beams, columns), np.uint8),
         )
-        edges = np.linspace(0, columns, min(2 * self._threads if self._pool else 1, columns) + 1).astype(int)
+        edges = np.linspace(0, columns, min(self._threads, columns) + 1).astype(int)
         sectors = [slice(start, end) for start, end in zip(edges[:-1], edges[1:], strict=True)]
         work = lambda sector: self._cast_sector(spec, aim, boxes, noise, chance, sector, sweep)  # noqa: E731
         list((self._pool.map if self._pool else map)(work, sectors))
