@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_lidar import moeller_trumbore
 
 from occ_core.actors import BOX_FACES
 from occ_core.citymap import CityMap
@@ -254,3 +255,27 @@ def test_a_sweep_that_takes_its_time_is_mended_by_where_the_robot_was(folder):
     mended, raw = off_the_walls(-sweep.times[columns]), off_the_walls(np.zeros(len(columns)))
     assert np.percentile(mended, 98) < 0.08  # three standard deviations of the range noise: 0.06
     assert np.percentile(raw, 98) > 0.15
+
+
+def test_sweeps_of_both_robots_are_the_nearest_of_city_traffic_and_the_other_robot(folder):
+    """Every 25th column beside an independent ray caster; a drone hovers in the rover's beam 8 degrees up."""
+    places = parse_places("rover_0:40,-10 drone_0:52,-10")
+    simulator = Simulator(folder, Fleet(1, 1, 30, drone_altitude=3.0, cameras=False, places=places), 3)
+    simulator.step(0.05)
+    seen = set()
+    for number, robot in enumerate(simulator.robots):
+        sweep = simulator.sweep(number)
+        seen |= set(np.unique(sweep.classes))
+        spec, sensor = robot.lidar, simulator.motion(number).pose @ robot.lidar.mount
+        others = [actor for actor in simulator.actors() if actor.name != robot.name]
+        boxes = np.concatenate([actor.corners()[BOX_FACES] for actor in others])
+        triangles = np.concatenate([simulator.city.triangles, boxes])
+        rays = spec.directions[:, ::25].reshape(-1, 3).astype(float) @ sensor.rotation.T
+        distance, _ = moeller_trumbore(sensor.position, rays, triangles)
+        measured = sweep.ranges[:, ::25].ravel()
+        both = np.isfinite(measured) & (distance < spec.range_max)
+        error = np.abs(measured - distance)[both]
+        assert both.sum() > 500 and np.mean(error > 4 * spec.noise_stddev) < 0.005  # silhouettes
+        # What is lost is lost by chance; nothing comes back from where there is nothing.
+        assert np.isfinite(measured)[distance > spec.range_max + 1].sum() == 0
+    assert {Semantic.DRONE, Semantic.ROVER} <= seen

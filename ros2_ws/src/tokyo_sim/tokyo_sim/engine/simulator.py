@@ -16,7 +16,7 @@ from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movable
 from tokyo_sim.engine.imu import Imu, ImuReading
 from tokyo_sim.engine.lidar import LidarCaster, Sweep
 from tokyo_sim.engine.meshes import actor_vertices, robot_vertices
-from tokyo_sim.engine.physics import Motion, Physics
+from tokyo_sim.engine.physics import STEP_S, Motion, Physics
 from tokyo_sim.engine.robot import Kind, Robot, load_robot
 from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.engine.track import Past
@@ -28,7 +28,6 @@ from tokyo_sim.world.names import WORLD_FILE
 from tokyo_sim.world.obj import read_obj
 from tokyo_sim.world.sdf import read_world
 
-_TRACK_S = 0.01  # how often a robot's pose is noted for a sweep that takes its time
 _SEMANTIC = {Kind.DRONE: Semantic.DRONE, Kind.ROVER: Semantic.ROVER}
 
 
@@ -98,11 +97,14 @@ class Simulator:
 
     def step(self, duration: float) -> None:
         """Advance physics, and traffic with it."""
-        parts = max(round(duration / _TRACK_S), 1) if self._past else 1
-        for _ in range(parts):
-            self._physics.step(duration / parts)
-            self._robot_actors = None
-            self.time += duration / parts
+        self._robot_actors = None
+        if not self._past:
+            self._physics.step(duration)
+            self.time += duration
+            return
+        for _ in range(round(duration / STEP_S)):
+            self._physics.step(STEP_S)
+            self.time += STEP_S
             self._remember()
 
     def _remember(self) -> None:
