@@ -11,6 +11,15 @@ import numpy as np
 from tokyo_sim.engine.robot import Robot
 
 GRAVITY = 9.81
+# Of the drone's law, on accelerations and angular accelerations: 1/s and 1/s^2.
+_VELOCITY_GAIN = 1.8
+_ATTITUDE_GAIN = 60.0
+_RATE_GAIN = 14.0
+_YAW_RATE_GAIN = 6.0
+_INTEGRAL_GAIN = 0.6
+_MOST_ACCELERATION = 4.0  # m/s^2
+_DRAG = 0.25  # 1/s, linear drag of body and rotors per unit mass
+_ROTOR_LAG_S = 0.03
 
 
 def _towards(now: float, target: float, most: float) -> float:
@@ -38,9 +47,10 @@ class RoverController:
     def attach(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """Drive the robot of this model from now on; speed and steering go on as they were."""
         self._ctrl, self._dt = data.ctrl, model.opt.timestep
-        actuator = lambda joint: (model.actuator(f"{self._name}/{joint.name}").id, float(joint.origin[1, 3]))  # noqa: E731
-        self._steering = [actuator(joint) for joint in self._steered]
-        self._driving = [actuator(joint) for joint in self._driven]
+        self._steering, self._driving = (
+            [(model.actuator(f"{self._name}/{joint.name}").id, float(joint.origin[1, 3])) for joint in joints]
+            for joints in (self._steered, self._driven)
+        )
 
     def command(self, linear: np.ndarray, angular: np.ndarray) -> None:
         """linear: x forward, m/s. angular: z, rad/s. Other axes can't be driven and are ignored."""
@@ -113,16 +123,6 @@ class DroneController:
             self.mixer, self._allocation @ wrench, self._most_thrust, self._dt, self.thrusts, self._rotation,
             _DRAG * self._mass * self._velocity, self._applied,
         )  # fmt: skip
-
-
-_VELOCITY_GAIN = 1.8
-_ATTITUDE_GAIN = 60.0
-_RATE_GAIN = 14.0
-_YAW_RATE_GAIN = 6.0
-_INTEGRAL_GAIN = 0.6
-_MOST_ACCELERATION = 4.0
-_DRAG = 0.25  # 1/s, linear drag of body and rotors per unit mass
-_ROTOR_LAG_S = 0.03
 
 
 @numba.njit(cache=True)

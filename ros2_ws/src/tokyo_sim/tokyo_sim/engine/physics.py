@@ -94,13 +94,11 @@ class Physics:
     def motion(self, robot: int) -> Motion:
         """Pose, velocities and specific force of a robot's base_link now."""
         place, data = self._places[robot], self.data
-        orientation = data.qpos[place.pose + 3 : place.pose + 7] / np.linalg.norm(
-            data.qpos[place.pose + 3 : place.pose + 7]
-        )
+        pose = Pose(data.qpos[place.pose : place.pose + 3], data.qpos[place.pose + 3 : place.pose + 7])
         # A MuJoCo free joint has linear velocity in the world's axes and angular velocity in the body's.
-        linear, back = np.empty(3), orientation * (1, -1, -1, -1)
+        linear, back = np.empty(3), pose.orientation * (1, -1, -1, -1)
         mujoco.mju_rotVecQuat(linear, data.qvel[place.velocity : place.velocity + 3], back)
-        return Motion(Pose(data.qpos[place.pose : place.pose + 3], orientation), linear, *self.inertial(robot))
+        return Motion(pose, linear, *self.inertial(robot))
 
     def inertial(self, robot: int) -> tuple[np.ndarray, np.ndarray]:
         """What an IMU at base_link feels: (3,) angular velocity, rad/s, and (3,) specific force, m/s^2."""
