@@ -18,7 +18,7 @@ from occ_core.ground_truth import voxelize_triangles
 from occ_core.poses import Pose
 
 GROUND_CLASSES = (Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.BRIDGE, Semantic.WATER)
-SEMANTIC_MESH = "semantic_mesh.npz"
+SEMANTIC_MESH = "semantic"
 RASTER_M = 0.5
 _BLOCK = 128  # raster points along the side of a block: 64 m
 
@@ -34,15 +34,23 @@ class CityMap:
     @classmethod
     def load(cls, city: Path) -> CityMap:
         """Read the semantic mesh of an imported city's folder; FileNotFoundError with what to run."""
-        path = Path(city) / SEMANTIC_MESH
-        if not path.is_file():
+        parts = sorted((Path(city) / SEMANTIC_MESH).glob("*.npz"))
+        if not parts:
             raise FileNotFoundError(f"no imported city in {city}: {SEMANTIC_MESH} is missing; run `tokyo city` first")
-        with np.load(path, allow_pickle=False) as data:
-            return cls(data["vertices"], data["faces"], data["classes"])
+        vertices, faces, classes, start = [], [], [], 0
+        for part in parts:
+            with np.load(part, allow_pickle=False) as data:
+                vertices.append(data["vertices"])
+                faces.append(data["faces"] + np.int32(start))
+                classes.append(data["classes"])
+            start += len(vertices[-1])
+        return cls(np.concatenate(vertices), np.concatenate(faces), np.concatenate(classes))
 
-    def save(self, city: Path) -> None:
-        """Write the semantic mesh into an imported city's folder."""
-        np.savez_compressed(Path(city) / SEMANTIC_MESH, vertices=self.vertices, faces=self.faces, classes=self.classes)
+    def save(self, city: Path, part: str = "city") -> None:
+        """Write one part of a city's semantic mesh; parts are read back in the order of their names."""
+        folder = Path(city) / SEMANTIC_MESH
+        folder.mkdir(exist_ok=True)
+        np.savez(folder / f"{part}.npz", vertices=self.vertices, faces=self.faces, classes=self.classes)
 
     @cached_property
     def triangles(self) -> np.ndarray:

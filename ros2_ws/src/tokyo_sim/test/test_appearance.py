@@ -10,7 +10,7 @@ from occ_core.classes import Semantic
 from tokyo_sim.plateau.materials import CLASS_MATERIALS, building_colours
 from tokyo_sim.sample_city import write_sample_city
 from tokyo_sim.world.appearance import UNTEXTURED, Appearance, pages
-from tokyo_sim.world.city import import_city
+from tokyo_sim.world.city import Options, import_city
 
 
 def test_an_appearance_survives_the_disk_in_the_order_of_its_parts(tmp_path):
@@ -36,7 +36,9 @@ def test_a_city_without_an_appearance_says_what_to_run(tmp_path):
 
 
 def test_every_face_of_an_imported_city_has_a_colour_by_use_height_and_class(tmp_path):
-    city = import_city(write_sample_city(tmp_path / "gml", seed=3, size_m=320.0), tmp_path / "city", workers=1).folder
+    city = import_city(
+        write_sample_city(tmp_path / "gml", seed=3, size_m=320.0), tmp_path / "city", Options(workers=1)
+    ).folder
     mesh, seen = CityMap.load(city), Appearance.load(city)
     assert len(seen.colour) == len(seen.uv) == len(seen.page) == len(mesh.faces)
     assert (seen.page == UNTEXTURED).all() and pages(city) == []

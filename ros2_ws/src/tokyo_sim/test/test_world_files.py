@@ -14,7 +14,7 @@ from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from tokyo_sim.plateau.model import ImportProblem, TriangleMesh
 from tokyo_sim.plateau.projection import to_degrees
-from tokyo_sim.world.city import import_city
+from tokyo_sim.world.city import Options, import_city
 from tokyo_sim.world.obj import read_obj, write_obj
 from tokyo_sim.world.sdf import Anchor, WorldModel, read_world, write_world
 
@@ -37,7 +37,7 @@ def test_an_obj_comes_back_to_a_tenth_of_a_millimetre(tmp_path_factory, vertices
 
 @pytest.mark.parametrize(
     "text",
-    ["", "v 0 0 0\n", "v 0 0 0\nf 1 2 3\n", "v 0 0 zero\nf 1 1 1\n", "v 0 0 0\nf 1/1 1/1 1/1\n", "v 0 0\nf 1 1 1\n",
+    ["", "v 0 0 0\n", "v 0 0 0\nf 1 2 3\n", "v 0 0 zero\nf 1 1 1\n", "v 0 0 0\nf 1/1 a/1 1/1\n", "v 0 0\nf 1 1 1\n",
      "v 0 0 0\nf 0 1 1\n"],
 )  # fmt: skip
 def test_an_obj_that_is_not_ours_is_named(tmp_path, text):
@@ -121,7 +121,7 @@ def extent(city: CityMap, semantic: Semantic) -> np.ndarray:
 
 def test_an_imported_box_has_its_size_about_the_anchor(citygml, tmp_path):
     path = citygml(building((0, 0, 0), (20, 10, 30)))
-    report = import_city(path, tmp_path / "city", workers=1)
+    report = import_city(path, tmp_path / "city", Options(workers=1))
     city = CityMap.load(tmp_path / "city")
     assert report.objects == 1 and not report.failed and not report.skipped
     assert extent(city, Semantic.BUILDING) == pytest.approx([20, 10, 30], abs=0.01)
@@ -138,16 +138,16 @@ def test_an_imported_box_has_its_size_about_the_anchor(citygml, tmp_path):
 def test_a_bad_file_among_good_ones_is_reported_and_left_out(citygml, tmp_path):
     citygml(building((0, 0, 0), (20, 10, 30)), name="1_bldg_6697.gml")
     citygml(name="2_bldg_6697.gml").write_text("<broken")
-    report = import_city(tmp_path / "udx", tmp_path / "city", workers=1)
+    report = import_city(tmp_path / "udx", tmp_path / "city", Options(workers=1))
     assert report.objects == 1 and len(report.failed) == 1 and "2_bldg_6697.gml" in report.failed[0]
 
 
 def test_an_import_that_fails_leaves_the_city_that_was_there(citygml, tmp_path):
     path = citygml(building((0, 0, 0), (20, 10, 30)))
-    import_city(path, tmp_path / "city", workers=1)
+    import_city(path, tmp_path / "city", Options(workers=1))
     path.write_text("<broken")
     with pytest.raises(ImportProblem):
-        import_city(path, tmp_path / "city", workers=1)
+        import_city(path, tmp_path / "city", Options(workers=1))
     assert len(CityMap.load(tmp_path / "city").faces)
     with pytest.raises(ImportProblem, match="does not exist"):
         import_city(tmp_path / "nowhere", tmp_path / "city")
@@ -158,7 +158,7 @@ def test_two_wards_with_a_tile_of_the_same_name_keep_both(citygml, tmp_path):
         path = citygml(building((low, 0, 0), (low + 20, 10, 30), ward))
         (tmp_path / "japan" / ward / "bldg").mkdir(parents=True)
         shutil.copy(path, tmp_path / "japan" / ward / "bldg" / path.name)
-    import_city(tmp_path / "japan", tmp_path / "city", workers=1)
+    import_city(tmp_path / "japan", tmp_path / "city", Options(workers=1))
     models = [m for m in read_world(tmp_path / "city/city.sdf") if m.semantic is Semantic.BUILDING]
     vertices = np.concatenate([read_obj(tmp_path / "city" / m.visual).vertices for m in models])
     assert np.ptp(vertices[:, 0]) == pytest.approx(120, abs=0.1)

@@ -11,6 +11,7 @@ from pathlib import Path
 from tokyo_sim.bringup import Arguments
 
 Handler = Callable[[argparse.Namespace], int]
+_SHOWN = 10  # skipped objects and other problems
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,11 +46,27 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="tokyo", description="Real Tokyo in a simulator, and what its streets look like in 3 s.")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
 
-    city = verbs.add_parser("city", help="import PLATEAU CityGML, or the generated sample city, into an SDF world")
-    city.add_argument("source", nargs="?", type=Path, help="CityGML file or udx folder; left out: the sample city")
+    city = verbs.add_parser("city", help="import PLATEAU tiles, or the generated sample city, into an SDF world")
+    city.add_argument(
+        "source", nargs="?", type=Path,
+        help="CityGML or OBJ file, udx folder, or a zip with one; left out: the sample city",
+    )  # fmt: skip
     city.add_argument("--out", type=Path, default=Path("out/city"), help="folder to write (default: %(default)s)")
     city.add_argument("--seed", type=int, default=7, help="seed of the sample city (default: %(default)s)")
+    city.add_argument("--bbox", default="", help="south,west,north,east in degrees: import only what is in there")
+    city.add_argument("--mesh", nargs="+", default=[], metavar="CODE", help="import only these standard grid squares")
     city.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
+    city.add_argument(
+        "--engine", choices=("local", "ray", "dask"), default="local",
+        help="where they run: this machine, or the cluster of RAY_ADDRESS or DASK_SCHEDULER_ADDRESS",
+    )  # fmt: skip
+    city.add_argument(
+        "--collision", choices=("prisms", "decimated"), default="prisms",
+        help="what buildings collide as; the embedded engine takes a decimated building as its hull",
+    )  # fmt: skip
+    city.add_argument(
+        "--target-faces", type=int, default=10_000, help="of a decimated collision mesh, per km2 (default: %(default)s)"
+    )
     city.set_defaults(handler=_city)
 
     up = verbs.add_parser("up", help="start the simulator, missions, and what else is asked for")
@@ -101,15 +118,33 @@ def _add_bringup_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _city(args: argparse.Namespace) -> int:
-    from tokyo_sim.world.city import import_or_generate
+    from tokyo_sim.plateau.meshcodes import Box
+    from tokyo_sim.plateau.sources import Region
+    from tokyo_sim.world.city import Options, import_or_generate
+    from tokyo_sim.world.engines import Engine
 
-    report = import_or_generate(args.source, args.out, seed=args.seed, workers=args.workers)
+    try:
+        box = Box(*map(float, args.bbox.split(","))) if args.bbox else None
+    except TypeError:
+        raise ValueError(f"--bbox {args.bbox}: four numbers are needed, south,west,north,east") from None
+    options = Options(
+        region=Region.of(box, tuple(args.mesh)),
+        workers=args.workers,
+        engine=Engine(args.engine),
+        target_faces=args.target_faces,
+        prisms=args.collision == "prisms",
+    )
+    report = import_or_generate(args.source, args.out, seed=args.seed, options=options)
     total = sum(report.triangles.values())
     print(f"{report.folder}: {report.objects} objects, {total} triangles, {len(report.skipped)} skipped")
-    for tile, gml_id, reason in report.skipped[:10]:
+    for tile, gml_id, reason in report.skipped[:_SHOWN]:
         print(f"  skipped {tile} {gml_id}: {reason}")
-    for problem in report.failed:
-        print(f"  not read: {problem}", file=sys.stderr)
+    for problem in report.problems[:_SHOWN]:
+        print(f"  {problem}")
+    if max(len(report.skipped), len(report.problems)) > _SHOWN:
+        print(f"  all of them: {report.folder / 'city.json'}")
+    for failure in report.failed:
+        print(f"  not read: {failure}", file=sys.stderr)
     return 0
 
 

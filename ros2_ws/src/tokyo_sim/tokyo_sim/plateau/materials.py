@@ -10,10 +10,16 @@ from occ_core.classes import COLOURS, Semantic
 
 # Class colours are for maps; what a camera sees has the colours of asphalt, concrete and leaves.
 CLASS_MATERIALS = COLOURS.copy()
-CLASS_MATERIALS[
-    [Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.VEGETATION, Semantic.BRIDGE, Semantic.FURNITURE,
-     Semantic.WATER]
-] = [(84, 85, 90), (160, 156, 150), (128, 130, 104), (66, 108, 58), (150, 150, 148), (132, 130, 126), (74, 104, 120)]  # fmt: skip
+for _semantic, _colour in {
+    Semantic.ROAD: (84, 85, 90),
+    Semantic.SIDEWALK: (160, 156, 150),
+    Semantic.TERRAIN: (128, 130, 104),
+    Semantic.VEGETATION: (66, 108, 58),
+    Semantic.BRIDGE: (150, 150, 148),
+    Semantic.FURNITURE: (132, 130, 126),
+    Semantic.WATER: (74, 104, 120),
+}.items():
+    CLASS_MATERIALS[_semantic] = _colour
 
 # Metres up to which a building is a house, a mid-rise, a high-rise; towers are above.
 _HEIGHTS = (12.0, 31.0, 60.0)
@@ -30,13 +36,13 @@ _WALLS = {
     "452": _WORKS, "453": _WORKS,
 }  # fmt: skip
 _ROOFS = ((96, 98, 104), (128, 128, 126), (122, 124, 124), (112, 116, 120))
-_SPREAD = 14
+_STEPS, _STEP = 5, 6  # shades of a colour, and how far they are apart
 
 
 def building_colours(gml_id: str, usage: str, height: float) -> np.ndarray:
     """(2, 3) uint8: wall and roof of a building. usage: code of the list Building_usage; height: metres."""
     band = int(np.searchsorted(_HEIGHTS, height))
     # Neighbours differ, and a building has the same colour in every import.
-    shift = zlib.crc32(gml_id.encode()) % (2 * _SPREAD + 1) - _SPREAD
+    shift = _STEP * (zlib.crc32(gml_id.encode()) % _STEPS - _STEPS // 2)
     pair = np.array([_WALLS.get(usage, _OFFICE)[band], _ROOFS[band]]) + shift
     return np.clip(pair, 0, 255).astype(np.uint8)

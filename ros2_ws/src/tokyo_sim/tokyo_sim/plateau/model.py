@@ -8,36 +8,80 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from occ_core.classes import Semantic
-
 
 class ImportProblem(Exception):
     """A file or an object that can't be imported: what is wrong, and where."""
 
 
 @dataclass(frozen=True)
-class Surface:
-    """A planar polygon. rings: exterior, then interiors, each (n, 3) float64, not closed.
+class CityObject:
+    """A city object or a part of one, at its best level of detail.
 
-    Coordinates are latitude, longitude in degrees and height in metres (EPSG:6697), or metres once projected.
-    kind: the CityGML element that holds it, as `RoofSurface` or `TrafficArea`.
+    height: metres above ground, None where unknown. usage: PLATEAU code, '' where unknown.
     """
 
-    rings: tuple[np.ndarray, ...]
-    semantic: Semantic
-    kind: str
+    gml_id: str
+    lod: int
+    height: float | None = None
+    usage: str = ""
 
 
 @dataclass(frozen=True)
-class CityObject:
-    """A city object at its best level of detail. usage: PLATEAU code, '' where unknown."""
+class Polygons:
+    """All polygons of a tile, flat: polygon p has the rings firsts[p] to firsts[p + 1], the exterior one first.
 
-    gml_id: str
-    feature: str
-    lod: int
-    surfaces: tuple[Surface, ...]
-    measured_height: float | None = None
-    usage: str = ""
+    points: (n, 3) float64 latitude, longitude in degrees and height in metres (EPSG:6697), or metres once projected.
+    rings: (r + 1,) first point of each ring and the end. firsts: (p + 1,) first ring of each polygon and the end.
+    objects: (p,) int32 index of the city object. kinds: (p,) uint8 `codes.Kind`. classes: (p,) uint8 `Semantic`.
+    """
+
+    points: np.ndarray
+    rings: np.ndarray
+    firsts: np.ndarray
+    objects: np.ndarray
+    kinds: np.ndarray
+    classes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    def keep(self, wanted: np.ndarray) -> tuple[Polygons, np.ndarray]:
+        """The polygons of a mask (p,), and which points stay, (n,) bool."""
+        ring_wanted = np.repeat(wanted, np.diff(self.firsts))
+        point_wanted = np.repeat(ring_wanted, np.diff(self.rings))
+        rings = np.concatenate([[0], np.cumsum(np.diff(self.rings)[ring_wanted])])
+        firsts = np.concatenate([[0], np.cumsum(np.diff(self.firsts)[wanted])])
+        columns = (self.objects[wanted], self.kinds[wanted], self.classes[wanted])
+        return Polygons(self.points[point_wanted], rings, firsts, *columns), point_wanted
+
+    @property
+    def of_point(self) -> np.ndarray:
+        """(n,) the polygon of each point."""
+        return np.repeat(np.arange(len(self)), np.diff(self.rings[self.firsts]))
+
+
+@dataclass(frozen=True)
+class TextureImage:
+    """An `app:ParameterizedTexture`: uri as the file gives it, wrap mode ('' where it gives none)."""
+
+    uri: str
+    wrap: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a file holds. ring_ids: gml:id of each ring of `polygons`, '' for none.
+
+    textures: by ring id, the index of its image and its texture coordinates as text. spec: version of uro, '' if none.
+    """
+
+    objects: tuple[CityObject, ...]
+    polygons: Polygons
+    ring_ids: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    images: tuple[TextureImage, ...] = ()
+    textures: dict[str, tuple[int, str]] = field(default_factory=dict)
+    spec: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,21 +137,3 @@ class TriangleMesh:
             )
             for k in range(count)
         ]
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One PLATEAU file, triangulated, in metres east, north, up of its plane rectangular zone.
-
-    visual: triangles by class; colours: (n, 3) uint8 of each. prisms: convex pieces of solid things, each (k, 3) corners, for collision.
-    """
-
-    name: str
-    feature: str
-    epsg: int
-    visual: dict[Semantic, np.ndarray]
-    colours: dict[Semantic, np.ndarray] = field(default_factory=dict)
-    prisms: tuple[np.ndarray, ...] = ()
-    objects: int = 0
-    skipped: tuple[Skipped, ...] = field(default=())
-    lods: dict[int, int] = field(default_factory=dict)

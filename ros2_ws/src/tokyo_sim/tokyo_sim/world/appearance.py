@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-PAGE_PIXELS = 2048
-"""Atlas pages are squares of this side, so that a renderer can hold all of them in one texture array."""
+from tokyo_sim.plateau.atlas import PAGE_PIXELS as PAGE_PIXELS
+
 UNTEXTURED = -1
 _FOLDER, _TEXTURES = "appearance", "textures"
 
@@ -58,4 +58,5 @@ def page_path(city: Path, page: int) -> Path:
 
 def pages(city: Path) -> list[Path]:
     """The atlas pages of a city, in the order of their indices; empty where nothing has a texture."""
-    return sorted((Path(city) / _TEXTURES).glob("page_*.jpg"))
+    found = (Path(city) / _TEXTURES).glob("page_*.jpg")
+    return sorted(found, key=lambda path: int(path.stem.removeprefix("page_")))

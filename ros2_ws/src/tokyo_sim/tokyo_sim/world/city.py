@@ -3,40 +3,61 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import ConvexHull, QhullError
 from tqdm import tqdm
 
-from occ_core.citymap import CityMap
-from occ_core.classes import Semantic
-from tokyo_sim.plateau.ground import add_missing_ground
-from tokyo_sim.plateau.materials import CLASS_MATERIALS
-from tokyo_sim.plateau.model import ImportProblem, Tile, TriangleMesh
+from occ_core.classes import COLOURS, NAMES
+from tokyo_sim.plateau.ground import REACH_M, SQUARE_M
+from tokyo_sim.plateau.meshcodes import code_of
+from tokyo_sim.plateau.model import ImportProblem
 from tokyo_sim.plateau.projection import to_degrees
-from tokyo_sim.plateau.tile import read_tile
+from tokyo_sim.plateau.sources import Region, TileSource, find_sources
 from tokyo_sim.sample_city import write_sample_city
-from tokyo_sim.world.appearance import Appearance
+from tokyo_sim.world.appearance import page_path
+from tokyo_sim.world.engines import Engine, run_tasks
 from tokyo_sim.world.names import CITY_FILE, WORLD_FILE
-from tokyo_sim.world.obj import write_obj
-from tokyo_sim.world.sdf import Anchor, WorldModel, write_world
+from tokyo_sim.world.placing import GroundJob, Placed, PlaceJob, place
+from tokyo_sim.world.sdf import Anchor, write_world
+from tokyo_sim.world.store import BuildJob, StoredTile, build, forget_others
 
 ATTRIBUTION = (
     "3D city model: Project PLATEAU, Ministry of Land, Infrastructure, Transport and Tourism (MLIT), Japan, CC BY 4.0"
 )
-_FEATURE_FOLDERS = ("bldg", "tran", "dem", "veg", "frn", "brid", "wtr")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to import. region: what to take. workers: processes, one per core where None.
+
+    target_faces: of collision meshes, per model and square kilometre. prisms: buildings collide as convex prisms
+    below their roofs, which the embedded engine needs to be exact; without, as decimated meshes.
+    """
+
+    region: Region = field(default_factory=Region)
+    workers: int | None = None
+    engine: Engine = Engine.LOCAL
+    target_faces: int = 10_000
+    prisms: bool = True
+
+    def __post_init__(self) -> None:
+        if self.target_faces < 12:
+            raise ValueError(f"target_faces {self.target_faces}: a box has 12 already")
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers {self.workers}: at least one process is needed")
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What came of an import: counts, what was skipped (file, gml:id, reason), and files that could not be read."""
+    """What came of an import: counts, what was skipped (file, gml:id, reason), and files that could not be read.
+
+    problems: what was imported without its textures, and such.
+    """
 
     folder: Path
     anchor: Anchor
@@ -44,178 +65,192 @@ class ImportReport:
     triangles: dict[str, int]
     skipped: tuple[tuple[str, str, str], ...]
     failed: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
 
-def find_tiles(source: Path) -> list[Path]:
-    """The CityGML files of a PLATEAU `udx` folder, of a folder that holds one, or one file."""
-    source = Path(source)
-    if source.is_file():
-        return [source]
-    if not source.is_dir():
-        raise ImportProblem(f"{source} does not exist; give a CityGML file or a udx folder")
-    files = sorted(path for path in source.rglob("*.gml") if path.parent.name in _FEATURE_FOLDERS)
-    if not files:
-        raise ImportProblem(f"{source}: no CityGML in {', '.join(f'udx/{name}' for name in _FEATURE_FOLDERS)}")
-    return files
-
-
-def import_city(source: Path, out: Path, *, workers: int | None = None) -> ImportReport:
+def import_city(source: Path, out: Path, options: Options = Options()) -> ImportReport:
     """Import every tile of a source into the folder `out`, which is replaced when the import has succeeded.
 
-    ImportProblem where nothing could be imported; tiles and objects that can't be read are listed in the report.
+    No more than one tile per process is in memory. Triangulated tiles are kept in a folder beside `out`, so that an
+    import that was interrupted goes on where it was, and a changed file is all that is read again. ImportProblem
+    where nothing could be imported; tiles and objects that can't be read are listed in the report.
     """
     out = Path(out)
-    files = find_tiles(source)
-    tiles, failed = [], []
-    for result in _read_all(files, workers or os.cpu_count() or 1):
-        tiles.append(result) if isinstance(result, Tile) else failed.append(result)
-    if not tiles:
-        raise ImportProblem("; ".join(failed))
-    tiles = _named_apart(_one_zone(tiles, failed))
+    sources, failed = find_sources(source, options.region)
+    store = out.with_name(f".{out.name}.tiles")
+    store.mkdir(parents=True, exist_ok=True)
+    tiles = _build(sources, store, options, failed)
+    tiles = _one_zone(tiles, failed)
     anchor = _anchor(tiles)
     beside = out.with_name(f".{out.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
-    (beside / "meshes").mkdir(parents=True)
-    triangles = _write(beside, anchor, tiles, add_missing_ground(tiles))
-    report = ImportReport(
-        folder=out,
-        anchor=anchor,
-        objects=sum(tile.objects for tile in tiles),
-        triangles=triangles,
-        skipped=tuple((tile.name, skip.gml_id, skip.reason) for tile in tiles for skip in tile.skipped),
-        failed=tuple(failed),
-    )
-    (beside / CITY_FILE).write_text(json.dumps(_city_json(report, tiles), indent=1, ensure_ascii=False))
+    for folder in (beside / "meshes", page_path(beside, 0).parent):
+        folder.mkdir(parents=True)
+    placed = _place(tiles, anchor, store, beside, options)
+    models = [model for part in placed for model in part.models]
+    write_world(beside / WORLD_FILE, anchor, models)
+    report = _report(out, anchor, tiles, placed, failed)
+    body = _city_json(report, tiles, placed, options)
+    (beside / CITY_FILE).write_text(json.dumps(body, indent=1, ensure_ascii=False), encoding="utf-8")
     shutil.rmtree(out, ignore_errors=True)
     beside.rename(out)
+    forget_others(store, {tile.key for tile in tiles})
     return report
 
 
-def import_or_generate(source: Path | None, out: Path, *, seed: int, workers: int | None = None) -> ImportReport:
+def import_or_generate(source: Path | None, out: Path, *, seed: int, options: Options = Options()) -> ImportReport:
     """Import a source; without one, write the sample city as CityGML beside `out` and import that."""
     if source is None:
         source = write_sample_city(Path(out).with_name(f"{Path(out).name}_citygml"), seed=seed)
-    return import_city(source, out, workers=workers)
+    return import_city(source, out, options)
 
 
-def _read_all(files: list[Path], workers: int) -> Iterable[Tile | str]:
-    progress = tqdm(total=len(files), desc="import", unit="tile", disable=None)
-    with progress, ProcessPoolExecutor(max_workers=min(workers, len(files))) as pool:
-        for result in pool.map(_read_or_say_why, files):
-            progress.update()
-            yield result
-
-
-def _read_or_say_why(path: Path) -> Tile | str:
-    try:
-        return read_tile(path)
-    except ImportProblem as problem:
-        return str(problem)
-
-
-def _one_zone(tiles: list[Tile], failed: list[str]) -> list[Tile]:
-    """A world has one plane: tiles of another zone than most are left out, and it is said."""
-    epsg, _ = Counter(tile.epsg for tile in tiles).most_common(1)[0]
-    failed.extend(f"{tile.name}: EPSG:{tile.epsg}, the city is in EPSG:{epsg}" for tile in tiles if tile.epsg != epsg)
-    return [tile for tile in tiles if tile.epsg == epsg]
-
-
-def _named_apart(tiles: list[Tile]) -> list[Tile]:
-    """Two wards may share a mesh code, and so a file name: the second one's tile gets a number."""
+def _build(sources: list[TileSource], store: Path, options: Options, failed: list[str]) -> list[StoredTile]:
+    """Triangulate what is not kept already, largest files first. The tiles, ordered by name, each name once."""
+    jobs = [BuildJob(tile, options.region, store) for tile in sources]
+    size = {job.key: job.source.size for job in jobs}
+    jobs.sort(key=lambda job: -job.source.size)
+    tiles: list[StoredTile] = []
+    with tqdm(total=sum(size.values()), desc="read", unit="B", unit_scale=True, disable=None) as progress:
+        for result in run_tasks(options.engine, build, jobs, options.workers):
+            if isinstance(result, StoredTile):
+                tiles.append(result)
+                progress.update(size[result.key])
+            else:
+                failed.append(result)
+            skipped = sum(len(tile.skipped) for tile in tiles)
+            progress.set_postfix_str(f"{len(tiles)}/{len(jobs)} tiles, {skipped} objects skipped", refresh=False)
+    if not tiles:
+        raise ImportProblem("; ".join(failed))
+    # Two wards may share a mesh code, and so a file name: the second one's tile gets a number.
     seen: Counter[str] = Counter()
     named = []
-    for tile in tiles:
+    for tile in sorted(tiles, key=lambda tile: (tile.name, tile.key)):
         seen[tile.name] += 1
         named.append(tile if seen[tile.name] == 1 else replace(tile, name=f"{tile.name}_{seen[tile.name]}"))
     return named
 
 
-def _anchor(tiles: list[Tile]) -> Anchor:
+def _one_zone(tiles: list[StoredTile], failed: list[str]) -> list[StoredTile]:
+    """A world has one plane: tiles of another zone than most are left out, and it is said."""
+    epsg, _ = Counter(tile.epsg for tile in tiles).most_common(1)[0]
+    failed.extend(f"{tile.source}: EPSG:{tile.epsg}, the city is in EPSG:{epsg}" for tile in tiles if tile.epsg != epsg)
+    return [tile for tile in tiles if tile.epsg == epsg]
+
+
+def _anchor(tiles: list[StoredTile]) -> Anchor:
     """Middle of the buildings, or of everything where there are none, on whole metres; at the lowest point."""
     chosen = [tile for tile in tiles if tile.feature == "bldg"] or tiles
-    bounds = np.array(
-        [[part.min(axis=(0, 1)), part.max(axis=(0, 1))] for tile in chosen for part in tile.visual.values()]
-    )
-    low, high = bounds[:, 0].min(axis=0), bounds[:, 1].max(axis=0)
+    low, high = np.min([tile.low for tile in chosen], axis=0), np.max([tile.high for tile in chosen], axis=0)
     origin = np.round([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, np.floor(low[2])])
-    latitude, longitude, height = to_degrees(origin[None], chosen[0].epsg)[0]
-    return Anchor(latitude, longitude, height, chosen[0].epsg, origin[0], origin[1])
+    latitude, longitude, height = to_degrees(origin[None], chosen[0].epsg)[0].tolist()
+    return Anchor(latitude, longitude, height, chosen[0].epsg, float(origin[0]), float(origin[1]))
 
 
-def _write(folder: Path, anchor: Anchor, tiles: list[Tile], ground: list[tuple[str, np.ndarray]]) -> dict[str, int]:
-    """Meshes, world and semantic mesh; returns triangle counts by class name."""
-    origin = np.array([anchor.east, anchor.north, anchor.height])
-    parts: list[tuple[str, Semantic, np.ndarray, np.ndarray, tuple[np.ndarray, ...]]] = []
-    for tile in tiles:
-        for semantic, triangles in sorted(tile.visual.items()):
-            parts.append(
-                (f"{tile.name}_{semantic.name.lower()}", semantic, triangles, tile.colours[semantic], tile.prisms)
+def _place(tiles: list[StoredTile], anchor: Anchor, store: Path, city: Path, options: Options) -> list[Placed]:
+    """Write all meshes; what was placed, in the order of names."""
+    origin = (anchor.east, anchor.north, anchor.height)
+    relief = [tile for tile in tiles if tile.feature == "dem"]
+    standing = [tile for tile in tiles if tile.feature != "dem"]
+    pages = np.concatenate([[0], np.cumsum([tile.pages for tile in tiles])])
+    jobs: list[PlaceJob | GroundJob] = []
+    for tile, first in zip(tiles, pages.tolist(), strict=False):
+        around = () if tile.feature != "bldg" else _near(relief, np.array(tile.low[:2]), np.array(tile.high[:2]), 0.0)
+        jobs.append(
+            PlaceJob(
+                store,
+                city,
+                tile.key,
+                tile.name,
+                origin,
+                first,
+                tile.pages,
+                around,
+                options.target_faces,
+                options.prisms,
             )
-    for name, triangles in ground:
-        colour = np.tile(CLASS_MATERIALS[Semantic.TERRAIN], (len(triangles), 1))
-        parts.append((name, Semantic.TERRAIN, triangles, colour, ()))
-    models, meshes, colours = [], [], []
-    counts: Counter[str] = Counter()
-    for name, semantic, triangles, colour, prisms in parts:
-        mesh, kept = TriangleMesh.welded(triangles - origin)
-        if not len(mesh.faces):
-            continue
-        visual = collision = f"meshes/{name}.obj"
-        write_obj(folder / visual, mesh)
-        if prisms:
-            collision = f"meshes/{name}_collision.obj"
-            write_obj(folder / collision, _hulls([prism - origin for prism in prisms]))
-        models.append(WorldModel(name, semantic, visual, collision))
-        meshes.append((mesh, semantic))
-        colours.append(colour[kept])
-        counts[semantic.name.lower()] += len(mesh.faces)
-    write_world(folder / WORLD_FILE, anchor, models)
-    _semantic_mesh(meshes).save(folder)
-    Appearance.plain(np.concatenate(colours)).save(folder)
-    return dict(counts)
-
-
-def _hulls(prisms: list[np.ndarray]) -> TriangleMesh:
-    """The convex hulls of prisms, side by side without shared vertices, so that a reader can part them again."""
-    vertices, faces, start = [], [], 0
-    for prism in prisms:
-        try:
-            hull = ConvexHull(prism)
-        except QhullError:
-            continue  # A sliver without volume stops nothing.
-        corners = prism[hull.vertices]
-        renumber = np.full(len(prism), -1)
-        renumber[hull.vertices] = np.arange(len(hull.vertices))
-        simplices = renumber[hull.simplices]
-        normals = np.cross(
-            corners[simplices[:, 1]] - corners[simplices[:, 0]], corners[simplices[:, 2]] - corners[simplices[:, 0]]
         )
-        inward = (normals * hull.equations[:, :3]).sum(axis=1) < 0
-        simplices[inward] = simplices[inward][:, ::-1]
-        vertices.append(corners)
-        faces.append(simplices + start)
-        start += len(corners)
-    return TriangleMesh(np.concatenate(vertices), np.concatenate(faces).astype(np.int32))
+    squares = {
+        square
+        for tile in standing
+        for square in product(*(range(int(a // SQUARE_M), int(b // SQUARE_M) + 1) for a, b in _grown(tile)))
+    }
+    for east, north in sorted(squares):
+        low = np.array([east, north]) * SQUARE_M
+        around, below = (_near(group, low, low + SQUARE_M, REACH_M) for group in (standing, relief))
+        name = f"ground_{east}_{north}"
+        corner = (float(low[0]), float(low[1]))
+        jobs.append(GroundJob(store, city, name, origin, corner, around, below, options.target_faces))
+    progress = tqdm(total=len(jobs), desc="write", unit="part", disable=None)
+    placed = []
+    with progress:
+        for part in run_tasks(options.engine, place, jobs, options.workers):
+            placed.append(part)
+            progress.update()
+    return sorted(placed, key=lambda part: part.name)
 
 
-def _semantic_mesh(meshes: list[tuple[TriangleMesh, Semantic]]) -> CityMap:
-    starts = np.cumsum([0] + [len(mesh.vertices) for mesh, _ in meshes])
-    return CityMap(
-        np.concatenate([mesh.vertices for mesh, _ in meshes]).astype(np.float32),
-        np.concatenate([mesh.faces + start for (mesh, _), start in zip(meshes, starts, strict=False)]).astype(np.int32),
-        np.concatenate([np.full(len(mesh.faces), semantic, np.uint8) for mesh, semantic in meshes]),
+def _grown(tile: StoredTile) -> list[tuple[float, float]]:
+    return [(tile.low[axis] - REACH_M, tile.high[axis] + REACH_M) for axis in (0, 1)]
+
+
+def _near(tiles: list[StoredTile], low: np.ndarray, high: np.ndarray, reach: float) -> tuple[str, ...]:
+    return tuple(tile.key for tile in tiles if tile.near(low - reach, high + reach))
+
+
+def _report(
+    out: Path, anchor: Anchor, tiles: list[StoredTile], placed: list[Placed], failed: list[str]
+) -> ImportReport:
+    triangles: Counter[str] = Counter()
+    for part in placed:
+        triangles.update(part.triangles)
+    skipped = [(tile.name, gml_id, reason) for tile in tiles for gml_id, reason in tile.skipped]
+    buried = [(part.name, gml_id, reason) for part in placed for gml_id, reason in part.buried]
+    return ImportReport(
+        folder=out,
+        anchor=anchor,
+        objects=sum(tile.objects for tile in tiles) - len(buried),
+        triangles=dict(sorted(triangles.items())),
+        skipped=(*skipped, *buried),
+        failed=tuple(failed),
+        problems=tuple(f"{tile.name}: {problem}" for tile in tiles for problem in tile.problems),
     )
 
 
-def _city_json(report: ImportReport, tiles: list[Tile]) -> dict:
+def _city_json(report: ImportReport, tiles: list[StoredTile], placed: list[Placed], options: Options) -> dict:
+    written = {part.name: part for part in placed}
     return {
         "anchor": asdict(report.anchor),
         "attribution": ATTRIBUTION,
         "objects": report.objects,
         "triangles": report.triangles,
-        "tiles": [
-            {"name": tile.name, "feature": tile.feature, "objects": tile.objects, "lods": tile.lods} for tile in tiles
+        "classes": [
+            {"id": number, "name": name, "colour": COLOURS[number].tolist(), "triangles": report.triangles[name]}
+            for number, name in enumerate(NAMES)
+            if name in report.triangles
         ],
+        "textures": sum(tile.pages for tile in tiles),
+        "collision": {"target_faces_per_km2": options.target_faces, "buildings_as_prisms": options.prisms},
+        "tiles": [
+            {
+                "name": tile.name,
+                "source": tile.source,
+                "feature": tile.feature,
+                "mesh_code": code_of(tile.source.rpartition(":")[2].rpartition("/")[2]),
+                "uro": tile.spec,
+                "epsg": tile.epsg,
+                "bounds": {"low": tile.low, "high": tile.high},
+                "objects": tile.objects,
+                "lods": tile.lods,
+                "triangles": written[tile.name].triangles,
+                "textures": tile.pages,
+                "mended_polygons": tile.mended,
+                "skipped": len(tile.skipped) + len(written[tile.name].buried),
+            }
+            for tile in tiles
+        ],
+        "ground": [part.name for part in placed if part.name.startswith("ground_") and part.models],
         "skipped": [dict(zip(("tile", "gml_id", "reason"), skip, strict=True)) for skip in report.skipped],
         "failed": list(report.failed),
+        "problems": list(report.problems),
     }

@@ -28,12 +28,16 @@ class Anchor:
 
 @dataclass(frozen=True)
 class WorldModel:
-    """A static model of one class. visual, collision: mesh files relative to the world file; collision may be ''."""
+    """A static model of one class. visual, collision: mesh files relative to the world file; collision may be ''.
+
+    own_materials: the visual mesh brings its materials; without, it has the colour of its class.
+    """
 
     name: str
     semantic: Semantic
     visual: str
     collision: str
+    own_materials: bool = False
 
 
 def write_world(path: Path, anchor: Anchor, models: list[WorldModel]) -> None:
@@ -75,7 +79,8 @@ def read_world(path: Path) -> list[WorldModel]:
         if visual is None or label is None:
             raise ValueError(f"{path}: model '{name}' has no mesh or no label, it is not one that `tokyo city` wrote")
         collision = model.findtext("link/collision/geometry/mesh/uri") or ""
-        models.append(WorldModel(name, Semantic(int(label)), visual, collision))
+        own = model.find("link/visual/material") is None
+        models.append(WorldModel(name, Semantic(int(label)), visual, collision, own))
     return models
 
 
@@ -105,12 +110,13 @@ def _add_model(world: etree._Element, model: WorldModel) -> None:
     link = etree.SubElement(element, "link", name="link")
     visual = etree.SubElement(link, "visual", name="visual")
     _add_mesh(visual, model.visual)
-    material = etree.SubElement(visual, "material")
-    colour = " ".join(f"{channel / 255:.3f}" for channel in CLASSES[model.semantic].colour)
-    for tag in ("ambient", "diffuse"):
-        _text(material, tag, f"{colour} 1")
-    _text(material, "specular", "0.05 0.05 0.05 1")
-    _text(material, "double_sided", "true")
+    if not model.own_materials:
+        material = etree.SubElement(visual, "material")
+        colour = " ".join(f"{channel / 255:.3f}" for channel in CLASSES[model.semantic].colour)
+        for tag in ("ambient", "diffuse"):
+            _text(material, tag, f"{colour} 1")
+        _text(material, "specular", "0.05 0.05 0.05 1")
+        _text(material, "double_sided", "true")
     label = etree.SubElement(visual, "plugin", filename=LABEL_SYSTEM[0], name=LABEL_SYSTEM[1])
     _text(label, "label", str(int(model.semantic)))
     if model.collision:

@@ -1,0 +1,93 @@
+"""The same task function over many jobs: on this machine's cores, on Ray, or on Dask."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from enum import Enum
+from typing import TypeVar
+
+from tokyo_sim.plateau.model import ImportProblem
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+class Engine(str, Enum):
+    """Where tasks run. RAY and DASK join the cluster that RAY_ADDRESS or DASK_SCHEDULER_ADDRESS names, if one does.
+
+    Machines of a cluster must see the same files at the same places.
+    """
+
+    LOCAL = "local"
+    RAY = "ray"
+    DASK = "dask"
+
+
+def run_tasks(
+    engine: Engine, task: Callable[[Job], Result], jobs: Iterable[Job], workers: int | None
+) -> Iterator[Result]:
+    """Results in the order in which they are ready. workers: processes, one per core where None.
+
+    ImportProblem where the engine is not installed or a worker process dies.
+    """
+    jobs = list(jobs)
+    count = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
+    if engine is Engine.RAY:
+        yield from _on_ray(task, jobs, workers)
+    elif engine is Engine.DASK:
+        yield from _on_dask(task, jobs, workers)
+    elif count == 1:
+        yield from map(task, jobs)
+    else:
+        yield from _on_processes(task, jobs, count)
+
+
+def _on_processes(task: Callable[[Job], Result], jobs: list[Job], count: int) -> Iterator[Result]:
+    # Ctrl-C is this process's to handle: it lets tasks that have begun end, and their results are kept.
+    pool = ProcessPoolExecutor(count, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    try:
+        for future in as_completed([pool.submit(task, job) for job in jobs]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise ImportProblem(
+            "a worker process died, most often because memory ran out: try fewer with --workers; "
+            "tiles that are done are kept"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _on_ray(task: Callable[[Job], Result], jobs: list[Job], workers: int | None) -> Iterator[Result]:
+    try:
+        import ray
+    except ImportError as error:
+        raise ImportProblem("engine 'ray': Ray is not installed here; pip install ray, or use 'local'") from error
+    started = not ray.is_initialized()
+    if started:
+        own = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers or os.cpu_count(), "include_dashboard": False}
+        ray.init(log_to_driver=False, **own)
+    try:
+        remote = ray.remote(task)
+        waiting = [remote.remote(job) for job in jobs]
+        while waiting:
+            ready, waiting = ray.wait(waiting)
+            yield from ray.get(ready)
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _on_dask(task: Callable[[Job], Result], jobs: list[Job], workers: int | None) -> Iterator[Result]:
+    try:
+        from distributed import Client, as_completed
+    except ImportError as error:
+        raise ImportProblem("engine 'dask': pip install distributed, or use 'local'") from error
+    address = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    own = {"n_workers": workers or os.cpu_count(), "threads_per_worker": 1, "dashboard_address": None}
+    with Client(address, **({} if address else own)) as client:
+        for future in as_completed(client.map(task, jobs, pure=False)):
+            yield future.result()
