@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gml_samples import wall
 
 from occ_core.actors import BOX_FACES
 from occ_core.citymap import CityMap
@@ -69,6 +70,22 @@ def citygml(tmp_path) -> Callable[..., Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         body = "\n".join(f"<core:cityObjectMember>{member}</core:cityObjectMember>" for member in members)
         path.write_text(GML.format(members=body))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def textured(citygml) -> Callable[..., Path]:
+    """Writes a CityGML file with walls and textures as PLATEAU has it: the appearance after the members."""
+
+    def write(*textures: str, walls: tuple[str, ...] = ()):
+        path = citygml(*(walls or (wall(),)))
+        members = "".join(textures)
+        appearance = f"<app:Appearance><app:theme>rgbTexture</app:theme>{members}</app:Appearance>"
+        end = f"<app:appearanceMember>{appearance}</app:appearanceMember></core:CityModel>"
+        path.write_text(path.read_text().replace("</core:CityModel>", end))
+        (path.parent / "images").mkdir(exist_ok=True)
         return path
 
     return write

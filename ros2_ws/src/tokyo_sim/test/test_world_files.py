@@ -7,13 +7,13 @@ import shutil
 
 import numpy as np
 import pytest
+from gml_samples import building
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from tokyo_sim.plateau.model import ImportProblem, TriangleMesh
-from tokyo_sim.plateau.projection import to_degrees
 from tokyo_sim.world.city import Options, import_city
 from tokyo_sim.world.obj import read_obj, write_obj
 from tokyo_sim.world.sdf import Anchor, WorldModel, read_world, write_world
@@ -93,25 +93,6 @@ def test_equal_corners_become_one_vertex_and_flat_faces_go(box):
     triangles = np.concatenate([box((0, 0, 0), (1, 2, 3)), np.ones((1, 3, 3))])
     mesh = TriangleMesh.from_triangles(triangles)
     assert len(mesh.faces) == 12 and len(np.unique(mesh.vertices[mesh.faces].reshape(-1, 3), axis=0)) == 8
-
-
-def building(low, high, gml_id: str = "b") -> str:
-    """An LOD1 box near Tokyo station; low, high: metres from there."""
-    from occ_core.actors import BOX_FACES
-
-    corners = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)])
-    metres = np.array([-6000.0, -35000, 3]) + low + corners * (np.asarray(high) - low)
-    places = to_degrees(metres, 6677)
-    members = "".join(
-        "<gml:surfaceMember><gml:Polygon><gml:exterior><gml:LinearRing><gml:posList>"
-        + " ".join(f"{v:.12f}" for corner in (*face, face[0]) for v in places[corner])
-        + "</gml:posList></gml:LinearRing></gml:exterior></gml:Polygon></gml:surfaceMember>"
-        for face in BOX_FACES
-    )
-    composite = (
-        f"<gml:Solid><gml:exterior><gml:CompositeSurface>{members}</gml:CompositeSurface></gml:exterior></gml:Solid>"
-    )
-    return f'<bldg:Building gml:id="{gml_id}"><bldg:lod1Solid>{composite}</bldg:lod1Solid></bldg:Building>'
 
 
 def extent(city: CityMap, semantic: Semantic) -> np.ndarray:

@@ -109,7 +109,9 @@ def _sizes(
 def _open(uri: str, read: Callable[[str], bytes]) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(read(uri)), formats=("JPEG", "PNG", "TIFF"))
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
+    except Image.DecompressionBombError as error:
+        raise ImportProblem(f"texture {uri}: too many pixels, {error}") from error
+    except (UnidentifiedImageError, OSError, ValueError) as error:
         raise ImportProblem(f"texture {uri}: not a JPEG, PNG or TIFF image ({error})") from error
     if image.width * image.height > _MOST_PIXELS:
         raise ImportProblem(f"texture {uri}: {image.width} x {image.height} pixels are too many")

@@ -36,6 +36,8 @@ def mesh_box(code: str) -> Box:
     """The square of a code: 4 digits (80 km), 6 (10 km), 8 (1 km), or 9 to 11 (halves of it). ValueError for others."""
     if not re.fullmatch(r"\d{4}|\d{6}|\d{8,11}", code):
         raise ValueError(f"mesh code '{code}': it has 4, 6, or 8 to 11 digits")
+    if not (30 <= int(code[:2]) <= 68 and 22 <= int(code[2:4]) <= 53):
+        raise ValueError(f"mesh code '{code}': it is not in Japan, whose codes begin with 3022 to 6853")
     height, width = _FIRST
     south, west = int(code[:2]) * height, 100.0 + int(code[2:4])
     for at, parts in ((4, 8), (6, 10)):

@@ -53,7 +53,7 @@ def read_obj_tile(source: TileSource, region: Region) -> Tile:
     the middle or south-west corner of its mesh: whichever puts the tile into its mesh. ImportProblem where none does.
     """
     epsg, notes = _zone(source)
-    own_lod = 2 if "lod2" in str(source.path.parent).lower() else 1
+    own_lod = 2 if "lod2" in {part.lower() for part in source.path.parts} else 1
     layers = [(source.path, own_lod), *((path, 2) for path in source.finer)]
     points, uv, counts, owners, images = [], [], [], [], []
     objects: list[CityObject] = []
@@ -120,10 +120,11 @@ def _placed(vertices: np.ndarray, path: Path, epsg: int) -> np.ndarray:
     if not code:
         return vertices
     box = mesh_box(code)
-    corners = to_metres(np.array([[box.south, box.west, 0], [box.north, box.east, 0]]), epsg)
+    south, west, north, east = box.south, box.west, box.north, box.east
+    degrees = [(south, west, 0), (north, east, 0), ((south + north) / 2, (west + east) / 2, 0)]
+    corners = to_metres(np.array(degrees), epsg)
     low, high = corners.min(axis=0)[:2] - _NEAR_M, corners.max(axis=0)[:2] + _NEAR_M
-    middle = np.append(corners[:, :2].mean(axis=0), 0)
-    south_west = np.append(corners[0, :2], 0)
+    south_west, _, middle = corners
     for candidate in (vertices, y_up):
         at = np.nanmedian(candidate[:, :2], axis=0)
         if (at > low).all() and (at < high).all():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -59,8 +61,11 @@ def read_tile(source: TileSource, region: Region = Region()) -> Tile:  # noqa: B
 
     ImportProblem where nothing is left.
     """
-    with source.open() as stream:
-        reading = read_citygml(stream, source.file_name, source.feature)
+    try:
+        with source.open() as stream:
+            reading = read_citygml(stream, source.file_name, source.feature)
+    except (zlib.error, zipfile.BadZipFile, EOFError) as error:
+        raise ImportProblem(f"{source.label}: damaged in the archive, {error}") from error
     mapping = texture_coordinates(reading)
     wanted, skipped = _within(reading, region)
     table, points = reading.polygons.keep(wanted)

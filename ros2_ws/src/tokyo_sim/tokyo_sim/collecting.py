@@ -1,0 +1,150 @@
+"""Sessions straight from the embedded simulator: no ROS, no clock to keep up with, the same frames."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from occ_core.actors import Actor
+from occ_core.citymap import CityMap
+from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
+from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
+from occ_core.session import SessionInfo, SessionWriter, session_name
+from occ_core.sync import Odometry, SyncedSweep
+from occ_core.topics import CAMERAS
+from occ_core.tracker import FrameTracker
+from occ_core.urdf import link_poses
+from tokyo_sim.engine.robot import Kind
+from tokyo_sim.engine.simulator import Fleet, Simulator
+from tokyo_sim.missions.mission import Mission, MissionPlan
+from tokyo_sim.missions.plans import Pattern
+from tokyo_sim.traffic.lanes import street_network
+
+_SWEEP_S, _COMMAND_S = 0.1, 0.05
+_SWEEPS_A_FRAME = round(FRAME_PERIOD_S / _SWEEP_S)
+_WARM_UP_SWEEPS = round(DEFAULT_WINDOW_S / _SWEEP_S)
+_SPEED = {Kind.DRONE: 4.0, Kind.ROVER: 3.0}
+
+
+@dataclass(frozen=True)
+class Collection:
+    """sessions: how many; frames: in each, 2 a second. actors: in traffic. image_size: pixels, None for no cameras.
+
+    altitude: of drones, metres above the ground where they start.
+    """
+
+    sessions: int
+    frames: int
+    seed: int = 1
+    actors: int = 40
+    altitude: float = 15.0
+    image_size: tuple[int, int] | None = None
+    occupancy: OccupancySource = OccupancySource.ACCUMULATED
+
+    def __post_init__(self) -> None:
+        if self.sessions < 1 or self.frames < 1:
+            raise ValueError("at least one session of one frame is needed")
+
+
+def collect(city: Path, output: Path, plan: Collection) -> list[Path]:
+    """Record sessions in an imported city; their folders. Drones and rovers in turn, two of each drive.
+
+    Each drive has its own seed: other places, other traffic. They follow streets; where the city has none, they roam,
+    and there is no traffic.
+    """
+    streets = bool(street_network(CityMap.load(city)).edges)
+    plan = plan if streets else replace(plan, actors=0)
+    pattern = Pattern.STREET if streets else Pattern.ROAM
+    folders: list[Path] = []
+    progress = tqdm(total=plan.sessions * plan.frames, desc="record", unit="frame", disable=None)
+    with progress:
+        for drive in range((plan.sessions + 1) // 2):
+            alone = plan.sessions - 2 * drive == 1
+            folders += _drive(Path(city), Path(output), plan, pattern, plan.seed + drive, alone, progress)
+    return folders
+
+
+def _drive(
+    city: Path, output: Path, plan: Collection, pattern: Pattern, seed: int, alone: bool, progress: tqdm
+) -> list[Path]:
+    fleet = Fleet(
+        drones=1,
+        rovers=0 if alone else 1,
+        actors=plan.actors,
+        drone_altitude=plan.altitude,
+        image_size=plan.image_size or Fleet.image_size,
+        cameras=plan.image_size is not None,
+    )
+    simulator = Simulator(city, fleet, seed)
+    missions = [
+        Mission(city, MissionPlan(robot.kind, pattern, _SPEED[robot.kind], plan.altitude, seed=seed))
+        for robot in simulator.robots
+    ]
+    recorders = [_Recorder(simulator, number, city, output, plan, seed) for number in range(len(simulator.robots))]
+    sweeps = _WARM_UP_SWEEPS + plan.frames * _SWEEPS_A_FRAME
+    for number in range(1, sweeps + 1):
+        for _ in range(round(_SWEEP_S / _COMMAND_S)):
+            for robot, mission in enumerate(missions):
+                others = [actor for actor in simulator.actors() if actor.instance != robot + 1]
+                command = mission.command(simulator.motion(robot).pose, others)
+                simulator.command(robot, command.linear, np.array([0.0, 0.0, command.yaw_rate]))
+            simulator.step(_COMMAND_S)
+        simulator.step_traffic(_SWEEP_S)
+        keyframe = number > _WARM_UP_SWEEPS and (number - _WARM_UP_SWEEPS) % _SWEEPS_A_FRAME == 0
+        actors = simulator.actors()
+        for recorder in recorders:
+            recorder.take(number * _SWEEP_S, actors, keyframe)
+        progress.update(keyframe * len(recorders))
+    return [recorder.folder for recorder in recorders]
+
+
+class _Recorder:
+    """One robot's session."""
+
+    def __init__(
+        self, simulator: Simulator, number: int, city: Path, output: Path, plan: Collection, seed: int
+    ) -> None:
+        robot = simulator.robots[number]
+        links = link_poses(robot.xml)
+        builder = KeyframeBuilder(TOKYO_GRID, plan.occupancy, DEFAULT_WINDOW_S, simulator.city)
+        self._simulator, self._number, self._frame_id = simulator, number, robot.lidar.frame
+        self._tracker = FrameTracker(robot.name, builder, links, simulator.city.ground_height)
+        self.folder = next(path for path in _folders(output, robot.name) if not path.exists())
+        sensors = {
+            name: {"position": pose.position.tolist(), "orientation_wxyz": pose.orientation.tolist()}
+            for name, pose in links.items()
+            if "optical" in name or "lidar" in name
+        }
+        info = SessionInfo(robot.name, TOKYO_GRID, FRAME_PERIOD_S, plan.occupancy.value, str(city), seed, sensors)
+        self._writer = SessionWriter(self.folder, info)
+
+    def take(self, stamp: float, actors: list[Actor], keyframe: bool) -> None:
+        """A sweep of now, and at a keyframe a frame with images."""
+        motion, sweep = self._simulator.motion(self._number), self._simulator.sweep(self._number)
+        points = np.column_stack([sweep.points.reshape(-1, 3), sweep.intensity.ravel()]).astype(np.float32)
+        odometry = Odometry(stamp, motion.pose, motion.linear, motion.angular)
+        frame = self._tracker.add(SyncedSweep(stamp, points, self._frame_id, odometry, actors, keyframe))
+        if frame is not None:
+            images = self._simulator.images(self._number)
+            self._writer.write(replace(frame, images={CAMERAS[name]: _jpeg(image) for name, image in images.items()}))
+
+
+def _folders(root: Path, robot: str) -> Iterator[Path]:
+    """Session folders by the time of day, moved on by seconds."""
+    when = datetime.now()
+    while True:
+        yield root / session_name(robot, when)
+        when += timedelta(seconds=1)
+
+
+def _jpeg(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()

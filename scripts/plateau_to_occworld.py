@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""From PLATEAU meshes (OBJ, CityGML, zip) to occupancy sessions in one go, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from occ_core.keyframes import OccupancySource
+from occ_core.session import SessionError
+from tokyo_sim.collecting import Collection, collect
+from tokyo_sim.plateau.model import ImportProblem
+from tokyo_sim.world.city import Options, import_city
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--input", type=Path, required=True, help="OBJ or CityGML file, a folder of them, or a zip")
+    parser.add_argument(
+        "--output", type=Path, default=Path("data/tokyo_gazebo"), help="sessions (default: %(default)s)"
+    )
+    parser.add_argument("--city", type=Path, help="folder of the imported city (default: city beside the sessions)")
+    parser.add_argument("--frames", type=int, default=500, help="in each session, 2 a second (default: %(default)s)")
+    parser.add_argument("--sessions", type=int, default=10, help="drones and rovers in turn (default: %(default)s)")
+    parser.add_argument("--actors", type=int, default=40, help="in traffic, if there are roads (default: %(default)s)")
+    parser.add_argument("--altitude", type=float, default=15.0, help="of drones, metres (default: %(default)s)")
+    parser.add_argument("--image-size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="record six cameras, too")
+    parser.add_argument("--occupancy", choices=[s.value for s in OccupancySource], default="accumulated")
+    parser.add_argument("--seed", type=int, default=1, help="of places, traffic and noise (default: %(default)s)")
+    args = parser.parse_args()
+    city = args.city or args.output.with_name(f"{args.output.name}_city")
+    try:
+        plan = Collection(
+            args.sessions, args.frames, args.seed, args.actors, args.altitude,
+            tuple(args.image_size) if args.image_size else None, OccupancySource(args.occupancy),
+        )  # fmt: skip
+        report = import_city(args.input, city, Options())
+        print(f"{city}: {report.objects} objects, {len(report.skipped)} skipped")
+        for problem in (*report.failed, *report.problems):
+            print(f"  {problem}", file=sys.stderr)
+        for folder in collect(city, args.output, plan):
+            print(folder)
+    except (ImportProblem, SessionError, ValueError, FileNotFoundError) as error:
+        print(f"plateau_to_occworld: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
