@@ -26,6 +26,8 @@ from tokyo_sim.world.placing import GroundJob, Placed, PlaceJob, place
 from tokyo_sim.world.sdf import Anchor, write_world
 from tokyo_sim.world.store import BuildJob, StoredTile, build, forget_others
 
+tqdm.monitor_interval = 0  # Its thread could hold a lock at the moment when worker processes are forked.
+
 ATTRIBUTION = (
     "3D city model: Project PLATEAU, Ministry of Land, Infrastructure, Transport and Tourism (MLIT), Japan, CC BY 4.0"
 )

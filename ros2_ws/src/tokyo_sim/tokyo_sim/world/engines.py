@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from enum import Enum
+from multiprocessing import get_context
 from typing import TypeVar
 
 from tokyo_sim.plateau.model import ImportProblem
@@ -47,10 +50,11 @@ def run_tasks(
 
 
 def _on_processes(task: Callable[[Job], Result], jobs: list[Job], count: int) -> Iterator[Result]:
-    # Ctrl-C is this process's to handle: it lets tasks that have begun end, and their results are kept.
-    pool = ProcessPoolExecutor(count, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    pool = ProcessPoolExecutor(count, get_context("fork"))
     try:
-        for future in as_completed([pool.submit(task, job) for job in jobs]):
+        with _interrupt_later():
+            futures = [pool.submit(task, job) for job in jobs]
+        for future in as_completed(futures):
             yield future.result()
     except BrokenProcessPool as error:
         raise ImportProblem(
@@ -59,6 +63,25 @@ def _on_processes(task: Callable[[Job], Result], jobs: list[Job], count: int) ->
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupt_later() -> Iterator[None]:
+    """Ctrl-C takes effect at the end; processes that are forked within leave it to this one for good.
+
+    So tasks that have begun end and are kept, and no pool is left half started.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _on_ray(task: Callable[[Job], Result], jobs: list[Job], workers: int | None) -> Iterator[Result]:
