@@ -1,27 +1,102 @@
-"""CityGML to triangles, beside parsing the same XML."""
+"""PLATEAU to triangles: beside a straightforward reader of the same file, and how memory grows with the city."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
+import mapbox_earcut
 import numpy as np
 from lxml import etree
 
 from bench.pairs import Row, paired, table
+from tokyo_sim.plateau.projection import to_degrees, to_metres
+from tokyo_sim.plateau.sources import TileSource
 from tokyo_sim.plateau.tile import read_tile
 
+_GML = "{http://www.opengis.net/gml}"
+_EPSG = 6677
+_TILE_M = 1000.0
+# Peak resident memory of the importing process itself; one process, so that a tile is all that there is to hold.
+_IMPORT = """
+import resource, sys
+from pathlib import Path
+from tokyo_sim.world.city import Options, import_city
+report = import_city(Path(sys.argv[1]), Path(sys.argv[2]), Options(workers=1))
+print(sum(report.triangles.values()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
 
-def import_rate(udx: Path) -> Row:
-    """Reading and triangulating the building tile beside parsing its XML and its numbers."""
-    path = next((udx / "bldg").glob("*.gml"))
 
-    def parse() -> None:
-        for element in etree.parse(str(path)).iter("{http://www.opengis.net/gml}posList"):
-            np.array(element.text.split(), dtype=float)
+def straightforward(path: Path) -> int:
+    """Parse the file whole and triangulate polygon by polygon; how many triangles, of every level of detail."""
+    triangles = 0
+    for polygon in etree.parse(str(path)).iter(f"{_GML}Polygon"):
+        rings = [
+            np.array(ring.text.split(), dtype=float).reshape(-1, 3)[:-1] for ring in polygon.iter(f"{_GML}posList")
+        ]
+        points = to_metres(np.concatenate(rings), _EPSG)
+        spokes = points - points[0]
+        normal = np.cross(spokes[1:-1], spokes[2:]).sum(axis=0)
+        plane = np.delete(spokes, np.abs(normal).argmax(), axis=1)
+        ends = np.cumsum([len(ring) for ring in rings]).astype(np.uint32)
+        triangles += len(mapbox_earcut.triangulate_float64(np.ascontiguousarray(plane), ends)) // 3
+    return triangles
 
-    return Row("import of the building tile", *paired(lambda: read_tile(path), parse, 3), "XML parse")
+
+def parse(path: Path) -> None:
+    """The XML and its numbers, nothing else."""
+    for element in etree.parse(str(path)).iter(f"{_GML}posList"):
+        np.array(element.text.split(), dtype=float)
+
+
+def rates(path: Path) -> str:
+    """Reading and triangulating one tile beside the parse of it, and triangles a second beside the simple reader."""
+    source = TileSource(path, path.parent.name)
+    ours, bare = paired(lambda: read_tile(source), lambda: parse(path), 3)
+    _, simple = paired(lambda: None, lambda: straightforward(path), 2)
+    rows = [
+        Row("import of the building tile", ours, bare, "XML parse"),
+        Row("import of the building tile", ours, simple, "earcut face by face, every LOD"),
+    ]
+    counts = len(read_tile(source).triangles), straightforward(path)
+    speed = [f"{count / seconds / 1e3:.0f}" for count, seconds in zip(counts, (ours, simple), strict=True)]
+    return (
+        f"{table(rows)}\n\n{speed[0]} thousand triangles a second ({counts[0]}), face by face {speed[1]} ({counts[1]})."
+    )
+
+
+def replicated(path: Path, folder: Path, count: int) -> None:
+    """The tile side by side with itself, a kilometre apart, each copy in a file of its own."""
+    text = path.read_text(encoding="utf-8")
+    for number in range(count):
+        offset = np.array([_TILE_M * (number % 4), _TILE_M * (number // 4), 0.0])
+
+        def moved(match: re.Match, offset: np.ndarray = offset) -> str:
+            points = to_metres(np.array(match[1].split(), dtype=float).reshape(-1, 3), _EPSG) + offset
+            return ">" + " ".join(f"{value:.9f}" for value in to_degrees(points, _EPSG).ravel()) + "</gml:posList>"
+
+        copy = folder / "bldg" / f"{53394600 + number}_bldg_6697_op.gml"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(re.sub(r">([^<>]*)</gml:posList>", moved, text), encoding="utf-8")
+
+
+def memory(path: Path, counts: tuple[int, ...] = (1, 4, 16)) -> str:
+    """Peak memory of importing cities of so many tiles, each in a process of its own."""
+    lines = ["| tiles | triangles | peak memory, MB |", "|---|---|---|"]
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            replicated(path, Path(folder) / "udx", count)
+            command = [sys.executable, "-c", _IMPORT, f"{folder}/udx", f"{folder}/city"]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            triangles, kilobytes = map(int, done.stdout.split()[-2:])
+            lines.append(f"| {count} | {triangles} | {kilobytes / 1024:.0f} |")
+    return "\n".join(lines)
 
 
 def run(udx: Path, city: Path) -> str:
-    """The table. udx: the sample city's CityGML; city: the same imported."""
-    return table([import_rate(udx)])
+    """The tables. udx: the sample city's CityGML; city: the same imported."""
+    path = next((udx / "bldg").glob("*.gml"))
+    return f"{rates(path)}\n\n{memory(path)}"

@@ -27,8 +27,9 @@ def tile(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def obj_triangles(path: Path) -> np.ndarray:
     """An OBJ reader of the test's own: (n, 3, 3)."""
-    vertices = [line.split()[1:4] for line in path.read_text().splitlines() if line.startswith("v ")]
-    faces = [[int(i) for i in line.split()[1:4]] for line in path.read_text().splitlines() if line.startswith("f ")]
+    lines = path.read_text().splitlines()
+    vertices = [line.split()[1:4] for line in lines if line.startswith("v ")]
+    faces = [[int(i.partition("/")[0]) for i in line.split()[1:4]] for line in lines if line.startswith("f ")]
     return np.array(vertices, dtype=float)[np.array(faces) - 1]
 
 
@@ -62,6 +63,9 @@ def test_every_mesh_of_the_world_exists_and_is_attributed(tile: Path) -> None:
     uris = [element.text for element in etree.parse(str(tile / "city.sdf")).iter("uri")]
     assert uris
     assert all((tile / uri).is_file() for uri in uris)
+    for materials in (tile / "meshes").glob("*.mtl"):
+        pages = [line.split()[1] for line in materials.read_text().splitlines() if line.startswith("map_Kd")]
+        assert all((materials.parent / page).is_file() for page in pages)
     assert "PLATEAU" in (tile / "city.json").read_text()
 
 

@@ -1,0 +1,83 @@
+"""From meshes to sessions without ROS: the script that the user guide names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from places import ROOT
+
+from occ_core.classes import Semantic
+from occ_core.session import find_sessions
+from tokyo_sim.collecting import Collection, collect
+
+SCRIPT = str(ROOT / "scripts/plateau_to_occworld.py")
+
+
+def block(low: np.ndarray, size: tuple[float, float, float], first: int) -> str:
+    from occ_core.actors import BOX_FACES
+
+    corners = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * size + low
+    lines = [f"v {x:.2f} {y:.2f} {z:.2f}" for x, y, z in corners]
+    return "\n".join(lines + [f"f {a + first} {b + first} {c + first}" for a, b, c in BOX_FACES]) + "\n"
+
+
+@pytest.fixture(scope="module")
+def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen blocks in the form of the distribution: LOD1, metres of EPSG:6677, by mesh code."""
+    folder = tmp_path_factory.mktemp("meshes") / "obj/bldg/lod1"
+    folder.mkdir(parents=True)
+    middle = np.array([-6100.0, -35200.0, 3.0])
+    places = [middle + [40.0 * i, 40.0 * j, 0] for i in range(4) for j in range(4)]
+    text = "".join(block(low, (15, 12, 10 + 3 * n), 1 + 8 * n) for n, low in enumerate(places))
+    (folder / "53394611_bldg_6677.obj").write_text(text)
+    return folder.parents[1]
+
+
+def test_the_guide_s_command_makes_sessions_from_meshes(meshes: Path, tmp_path: Path) -> None:
+    output = tmp_path / "tokyo_gazebo"
+    command = [
+        sys.executable,
+        SCRIPT,
+        "--input",
+        str(meshes),
+        "--output",
+        str(output),
+        "--frames",
+        "4",
+        "--sessions",
+        "3",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    sessions = find_sessions(output)
+    assert sorted(session.info.agent for session in sessions) == ["drone_0", "drone_0", "rover_0"]
+    for session in sessions:
+        assert len(session) == 3
+        states = [session.state(number) for number in session.numbers]
+        assert np.diff([state.stamp for state in states]) == pytest.approx(0.5)
+        assert np.linalg.norm(states[-1].base_link.position - states[0].base_link.position) > 1
+        classes = session.occupancy(session.numbers[-1]).classes
+        assert (classes == Semantic.TERRAIN).sum() > 500 and (classes == Semantic.BUILDING).sum() > 20
+        assert len(session.points(1)) > 1000
+
+
+def test_a_seed_gives_the_same_frames_again(meshes: Path, tmp_path: Path) -> None:
+    from tokyo_sim.world.city import Options, import_city
+
+    city = import_city(meshes, tmp_path / "city", Options(workers=1)).folder
+    for name in ("a", "b"):
+        collect(city, tmp_path / name, Collection(sessions=1, frames=2, seed=5))
+    ((a,), (b,)) = (find_sessions(tmp_path / name) for name in ("a", "b"))
+    assert (a.points(2) == b.points(2)).all() and (a.occupancy(2).classes == b.occupancy(2).classes).all()
+
+
+@pytest.mark.parametrize("bad", [["--frames", "0"], ["--input", "/nowhere"], ["--altitude", "x"]])
+def test_bad_usage_gets_a_sentence_and_exit_code_2(meshes: Path, tmp_path: Path, bad: list[str]) -> None:
+    command = [sys.executable, SCRIPT, "--input", str(meshes), "--output", str(tmp_path / "out"), *bad]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
