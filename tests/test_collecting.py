@@ -39,18 +39,8 @@ def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_guide_s_command_makes_sessions_from_meshes(meshes: Path, tmp_path: Path) -> None:
     output = tmp_path / "tokyo_gazebo"
-    command = [
-        sys.executable,
-        SCRIPT,
-        "--input",
-        str(meshes),
-        "--output",
-        str(output),
-        "--frames",
-        "4",
-        "--sessions",
-        "3",
-    ]
+    wanted = ["--frames", "3", "--sessions", "3"]
+    command = [sys.executable, SCRIPT, "--input", str(meshes), "--output", str(output), *wanted]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     sessions = find_sessions(output)

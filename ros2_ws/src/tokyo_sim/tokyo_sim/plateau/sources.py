@@ -34,6 +34,9 @@ class Region:
         return not self.boxes or not code or any(mesh_box(code).touches(box) for box in self.boxes)
 
 
+EVERYWHERE = Region()
+
+
 @dataclass(frozen=True)
 class TileSource:
     """A file to import. member: its name where `path` is a zip. finer: OBJ files of the same mesh at LOD2.

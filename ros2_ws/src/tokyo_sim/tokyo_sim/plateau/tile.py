@@ -18,7 +18,7 @@ from tokyo_sim.plateau.model import CityObject, ImportProblem, Polygons, Reading
 from tokyo_sim.plateau.orient import inside_out
 from tokyo_sim.plateau.prisms import Prisms, roof_prisms
 from tokyo_sim.plateau.projection import to_metres, zone_epsg
-from tokyo_sim.plateau.sources import Region, TileSource
+from tokyo_sim.plateau.sources import EVERYWHERE, Region, TileSource
 from tokyo_sim.plateau.textures import NO_IMAGE, TextureCoordinates, texture_coordinates
 from tokyo_sim.plateau.triangulate import normals_of, triangulate, without_repeated_points
 
@@ -56,7 +56,7 @@ class Tile:
         return dict(sorted(Counter(o.lod for o in self.city_objects).items()))
 
 
-def read_tile(source: TileSource, region: Region = Region()) -> Tile:  # noqa: B008
+def read_tile(source: TileSource, region: Region = EVERYWHERE) -> Tile:
     """Read, project and triangulate a CityGML file; bad objects go to `skipped`.
 
     ImportProblem where nothing is left.

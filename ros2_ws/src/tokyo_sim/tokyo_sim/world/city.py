@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tokyo_sim.plateau.ground import REACH_M, SQUARE_M
 from tokyo_sim.plateau.meshcodes import code_of
 from tokyo_sim.plateau.model import ImportProblem
 from tokyo_sim.plateau.projection import to_degrees
-from tokyo_sim.plateau.sources import Region, TileSource, find_sources
+from tokyo_sim.plateau.sources import EVERYWHERE, Region, TileSource, find_sources
 from tokyo_sim.sample_city import write_sample_city
 from tokyo_sim.world.appearance import page_path
 from tokyo_sim.world.engines import Engine, run_tasks
@@ -41,7 +41,7 @@ class Options:
     below their roofs, which the embedded engine needs to be exact; without, as decimated meshes.
     """
 
-    region: Region = field(default_factory=Region)
+    region: Region = EVERYWHERE
     workers: int | None = None
     engine: Engine = Engine.LOCAL
     target_faces: int = 10_000
@@ -52,6 +52,9 @@ class Options:
             raise ValueError(f"target_faces {self.target_faces}: a box has 12 already")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers {self.workers}: at least one process is needed")
+
+
+DEFAULTS = Options()
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class ImportReport:
     problems: tuple[str, ...] = ()
 
 
-def import_city(source: Path, out: Path, options: Options = Options()) -> ImportReport:
+def import_city(source: Path, out: Path, options: Options = DEFAULTS) -> ImportReport:
     """Import every tile of a source into the folder `out`, which is replaced when the import has succeeded.
 
     No more than one tile per process is in memory. Triangulated tiles are kept in a folder beside `out`, so that an
@@ -100,7 +103,7 @@ def import_city(source: Path, out: Path, options: Options = Options()) -> Import
     return report
 
 
-def import_or_generate(source: Path | None, out: Path, *, seed: int, options: Options = Options()) -> ImportReport:
+def import_or_generate(source: Path | None, out: Path, *, seed: int, options: Options = DEFAULTS) -> ImportReport:
     """Import a source; without one, write the sample city as CityGML beside `out` and import that."""
     if source is None:
         source = write_sample_city(Path(out).with_name(f"{Path(out).name}_citygml"), seed=seed)
