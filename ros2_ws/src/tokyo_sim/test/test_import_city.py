@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
+from tokyo_sim.cli.main import main
 from tokyo_sim.plateau.ground import SQUARE_M, ground_of_square
 from tokyo_sim.plateau.model import ImportProblem, TriangleMesh
 from tokyo_sim.plateau.projection import to_degrees
@@ -246,6 +247,18 @@ def test_collision_meshes_keep_to_their_target_and_prisms_can_be_switched_off(tm
     city = import_city(udx, tmp_path / "city", Options(workers=1, target_faces=500, prisms=False)).folder
     for model in read_world(city / "city.sdf"):
         assert (city / model.collision).read_text().count("\nf ") <= 500
+
+
+BAD_USAGE = [["--bbox", "1,2"], ["--bbox", "a,b,c,d"], ["--bbox", "36,139,35,140"], ["--mesh", "9"], ["--workers", "0"]]
+
+
+@pytest.mark.parametrize("arguments", [*BAD_USAGE, ["--target-faces", "1"], ["--engine", "slurm"]])
+def test_bad_usage_of_the_command_gets_one_sentence_and_exit_code_2(tmp_path, arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["city", "--out", str(tmp_path / "city"), *arguments])
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert not (tmp_path / "city").exists()
 
 
 @pytest.mark.parametrize("options", [{"target_faces": 0}, {"workers": 0}])

@@ -7,8 +7,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokyo_sim.bringup import Arguments
+
+if TYPE_CHECKING:
+    from tokyo_sim.plateau.meshcodes import Box
 
 Handler = Callable[[argparse.Namespace], int]
 _SHOWN = 10  # skipped objects and other problems
@@ -118,15 +122,11 @@ def _add_bringup_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _city(args: argparse.Namespace) -> int:
-    from tokyo_sim.plateau.meshcodes import Box
     from tokyo_sim.plateau.sources import Region
     from tokyo_sim.world.city import Options, import_or_generate
     from tokyo_sim.world.engines import Engine
 
-    try:
-        box = Box(*map(float, args.bbox.split(","))) if args.bbox else None
-    except TypeError:
-        raise ValueError(f"--bbox {args.bbox}: four numbers are needed, south,west,north,east") from None
+    box = _box(args.bbox) if args.bbox else None
     options = Options(
         region=Region.of(box, tuple(args.mesh)),
         workers=args.workers,
@@ -146,6 +146,16 @@ def _city(args: argparse.Namespace) -> int:
     for failure in report.failed:
         print(f"  not read: {failure}", file=sys.stderr)
     return 0
+
+
+def _box(text: str) -> Box:
+    from tokyo_sim.plateau.meshcodes import Box
+
+    try:
+        south, west, north, east = map(float, text.split(","))
+    except ValueError:
+        raise ValueError(f"--bbox '{text}': four numbers are needed, south,west,north,east") from None
+    return Box(south, west, north, east)
 
 
 def _up(args: argparse.Namespace) -> int:
