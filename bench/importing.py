@@ -21,12 +21,14 @@ _GML = "{http://www.opengis.net/gml}"
 _EPSG = 6677
 _TILE_M = 1000.0
 # Peak resident memory of the importing process itself; one process, so that a tile is all that there is to hold.
+# (`ru_maxrss` would begin at what the process that starts this one has.)
 _IMPORT = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from tokyo_sim.world.city import Options, import_city
 report = import_city(Path(sys.argv[1]), Path(sys.argv[2]), Options(workers=1))
-print(sum(report.triangles.values()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+peak = re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]
+print(sum(report.triangles.values()), peak)
 """
 
 
