@@ -92,13 +92,29 @@ class Pose:
 
 
 def interpolate(before: Pose, after: Pose, fraction: float) -> Pose:
-    """The pose a fraction of the way along the geodesic of SO(3) x R^3, fraction in [0, 1]."""
+    """The pose a fraction of the way along the screw motion between two poses, fraction in [0, 1].
+
+    before * exp(fraction * log(before^-1 * after)) on SE(3): exact for a vehicle whose velocities in its own frame are
+    constant, so that a turn is an arc and not its chord. Source: Lynch and Park, "Modern Robotics", 2017, 3.3.3.
+    """
     if not 0.0 <= fraction <= 1.0:
         raise ValueError(f"interpolation needs a fraction in [0, 1], got {fraction}")
-    start = _rotation(before.orientation)
-    turn = (start.inv() * _rotation(after.orientation)).as_rotvec()
-    orientation = _quaternion(start * Rotation.from_rotvec(turn * fraction))
-    return Pose(before.position + fraction * (after.position - before.position), orientation)
+    step = before.inverse() @ after
+    turn = _rotation(step.orientation).as_rotvec()
+    slide = np.linalg.solve(_translation_of_screw(turn), step.position)
+    position = _translation_of_screw(turn * fraction) @ (slide * fraction)
+    return before @ Pose(position, _quaternion(Rotation.from_rotvec(turn * fraction)))
+
+
+def _translation_of_screw(turn: np.ndarray) -> np.ndarray:
+    """(3, 3): the integral of exp(s [turn]) over s in [0, 1], by which a screw's linear part becomes a translation."""
+    angle = np.linalg.norm(turn)
+    x, y, z = turn
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    # numpy's sinc is sin(pi x) / (pi x), which is 1 at 0. The second quotient is 1/6 there, within 1e-8.
+    first = np.sinc(angle / (2 * np.pi)) ** 2 / 2
+    second = (1 - np.sinc(angle / np.pi)) / angle**2 if angle > 1e-3 else 1 / 6
+    return np.eye(3) + first * cross + second * cross @ cross
 
 
 def footprint(base_link: Pose, ground_z: float) -> Pose:
