@@ -44,9 +44,13 @@ class Occupancy:
 
 @dataclass(frozen=True)
 class Frame:
-    """points: (n, 4) float32 x y z intensity in `base_footprint`. images: JPEG bytes by nuScenes channel name."""
+    """points: (n, 4) float32 x y z intensity in `base_footprint`. images: JPEG bytes by nuScenes channel name.
+
+    imu: (n, 7) float64, samples since the keyframe before (columns: `frame_files.IMU_COLUMNS`); None: not recorded.
+    """
 
     state: VehicleState
     points: np.ndarray
     occupancy: Occupancy
     images: dict[str, bytes] = field(default_factory=dict)
+    imu: np.ndarray | None = None

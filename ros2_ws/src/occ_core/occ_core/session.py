@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import tokenize
-import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -17,22 +15,24 @@ import numpy as np
 
 from occ_core.classes import NAMES
 from occ_core.frame import Frame, Occupancy, VehicleState
+from occ_core.frame_files import (
+    SessionError,
+    encode,
+    image_file,
+    imu_file,
+    lidar_file,
+    occupancy_file,
+    pose_file,
+    read_imu,
+    read_occupancy,
+    read_points,
+    read_state,
+)
 from occ_core.grid import VoxelGrid
-from occ_core.poses import Pose
+from occ_core.session_log import Event, append_checksums, append_event, read_events
 
 FORMAT_VERSION = 1
 FOLDERS = ("images", "lidar", "poses", "occupancy")
-
-
-# What numpy and zipfile raise for cut, flipped or foreign bytes.
-_DAMAGE = (
-    OSError, EOFError, KeyError, ValueError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error,
-    tokenize.TokenError,
-)  # fmt: skip
-
-
-class SessionError(Exception):
-    """A session that can't be read or written: what is wrong, and where."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,16 @@ def session_name(agent: str, when: datetime) -> str:
 
 
 def _write_whole(path: Path, payload: bytes) -> None:
-    beside = path.with_name(f".{path.name}.part")
+    beside = _beside(path)
     with open(beside, "wb") as file:
         file.write(payload)
         file.flush()
         os.fsync(file.fileno())
     os.replace(beside, path)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
 
 
 class SessionWriter:
@@ -105,22 +109,37 @@ class SessionWriter:
             raise SessionError(f"can't start session {self.folder}: {error.strerror}") from error
 
     def write(self, frame: Frame) -> int:
-        """Write a frame and return its number, from 1. SessionError where the disk refuses; earlier frames stay."""
+        """Write a frame and return its number, from 1. SessionError where the disk refuses; earlier frames stay.
+
+        Nothing stays of a frame that was refused, and its number is given to the next.
+        """
         if frame.occupancy.classes.shape != self.info.grid.shape:
             raise ValueError(f"occupancy has shape {frame.occupancy.classes.shape}, grid {self.info.grid.shape}")
         number = self.frames_written + 1
-        stem = f"{number:06d}"
-        payloads = [(f"images/{stem}_{channel}.jpg", jpeg) for channel, jpeg in frame.images.items()]
-        payloads.append((f"lidar/{stem}_LIDAR.npy", _npy(np.asarray(frame.points, dtype=np.float32))))
-        payloads.append((f"poses/{stem}.json", json.dumps(_pose_json(frame.state)).encode()))
-        payloads.append((f"occupancy/{stem}_occupancy.npz", _occupancy_npz(frame.occupancy)))
+        files = encode(frame, number)
+        last = occupancy_file(number)
         try:
-            for name, payload in payloads:
-                _write_whole(self.folder / name, payload)
+            if frame.imu is not None:
+                (self.folder / "imu").mkdir(exist_ok=True)
+            for name in [name for name in files if name != last]:
+                _write_whole(self.folder / name, files[name])
+            append_checksums(self.folder, {name: zlib.crc32(payload) for name, payload in files.items()})
+            _write_whole(self.folder / last, files[last])
         except OSError as error:
+            for path in (self.folder / name for name in files):
+                with suppress(OSError):
+                    _beside(path).unlink(missing_ok=True)
+                    path.unlink(missing_ok=True)
             raise SessionError(f"frame {number} of {self.folder} not written: {error.strerror}") from error
         self.frames_written = number
         return number
+
+    def note(self, event: Event) -> None:
+        """Add an event. SessionError where the disk refuses."""
+        try:
+            append_event(self.folder, event)
+        except OSError as error:
+            raise SessionError(f"{event.kind.value} not noted in {self.folder}: {error.strerror}") from error
 
 
 @dataclass(frozen=True)
@@ -143,10 +162,9 @@ class Session:
         except ValueError as error:
             raise SessionError(f"{where}: not JSON, {error}") from error
         stems = {path.name[:6] for path in (folder / "occupancy").glob("[0-9]*_occupancy.npz")}
-        whole = [
-            s for s in stems if (folder / f"poses/{s}.json").exists() and (folder / f"lidar/{s}_LIDAR.npy").exists()
-        ]
-        return cls(folder, info, tuple(sorted(int(stem) for stem in whole)))
+        listed = sorted(int(stem) for stem in stems if stem.isdecimal())
+        whole = (n for n in listed if (folder / pose_file(n)).exists() and (folder / lidar_file(n)).exists())
+        return cls(folder, info, tuple(whole))
 
     @cached_property
     def name(self) -> str:
@@ -158,47 +176,27 @@ class Session:
 
     def state(self, number: int) -> VehicleState:
         """Poses and velocities of a frame; SessionError that names the file."""
-        path = self.folder / f"poses/{number:06d}.json"
-        try:
-            data = json.loads(path.read_text())
-            return VehicleState(
-                stamp=float(data["timestamp"]),
-                base_link=_pose(data),
-                linear=_xyz(data["velocity"]["linear"]),
-                angular=_xyz(data["velocity"]["angular"]),
-                footprint=_pose(data["base_footprint"]),
-            )
-        except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise SessionError(f"{path}: {error!r}") from error
+        return read_state(self.folder / pose_file(number))
 
     def occupancy(self, number: int) -> Occupancy:
         """The grids of a frame; SessionError that names the file."""
-        path = self.folder / f"occupancy/{number:06d}_occupancy.npz"
-        shape = self.info.grid.shape
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                classes, bits, instance = data["occupancy"], data["observed"], data["instance"]
-        except _DAMAGE as error:
-            raise SessionError(f"{path}: damaged, {error!r}") from error
-        if classes.shape != shape or instance.shape != shape:
-            raise SessionError(f"{path}: shape {classes.shape}, the session's grid has {shape}")
-        observed = np.unpackbits(bits, count=self.info.grid.size).astype(bool).reshape(shape)
-        return Occupancy(classes, observed, instance)
+        return read_occupancy(self.folder / occupancy_file(number), self.info.grid)
 
     def points(self, number: int) -> np.ndarray:
         """(n, 4) float32: x y z intensity in `base_footprint`. SessionError that names the file."""
-        path = self.folder / f"lidar/{number:06d}_LIDAR.npy"
-        try:
-            points = np.load(path, allow_pickle=False)
-        except _DAMAGE as error:
-            raise SessionError(f"{path}: damaged, {error!r}") from error
-        if not isinstance(points, np.ndarray) or points.ndim != 2 or points.shape[1] != 4:
-            raise SessionError(f"{path}: not a list of points x y z intensity")
-        return points
+        return read_points(self.folder / lidar_file(number))
+
+    def imu(self, number: int) -> np.ndarray:
+        """(n, 7) float64: the samples since the keyframe before, as `read_imu`. SessionError where there are none."""
+        return read_imu(self.folder / imu_file(number))
 
     def image_path(self, number: int, channel: str) -> Path:
         """Where the JPEG of a camera is, if the session has images."""
-        return self.folder / f"images/{number:06d}_{channel}.jpg"
+        return self.folder / image_file(number, channel)
+
+    def events(self) -> list[Event]:
+        """Marks, pauses, dropped frames and the end, in the order they were written."""
+        return read_events(self.folder)
 
 
 def find_sessions(root: Path) -> list[Session]:
@@ -207,49 +205,3 @@ def find_sessions(root: Path) -> list[Session]:
     if not sessions:
         raise SessionError(f"no sessions in {root}: record some with `tokyo record` or `tokyo up --record`")
     return sessions
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
-
-
-def _occupancy_npz(occupancy: Occupancy) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        occupancy=np.asarray(occupancy.classes, dtype=np.uint8),
-        observed=np.packbits(np.asarray(occupancy.observed, dtype=bool)),
-        instance=np.asarray(occupancy.instance, dtype=np.uint16),
-    )
-    return buffer.getvalue()
-
-
-def _pose_json(state: VehicleState) -> dict:
-    return {
-        **_pose_dict(state.base_link),
-        "velocity": {"linear": _named(state.linear), "angular": _named(state.angular)},
-        "pose_13d": state.pose_13d.tolist(),
-        "timestamp": state.stamp,
-        "base_footprint": _pose_dict(state.footprint),
-        "frame_id": "map",
-        "child_frame_id": "base_link",
-        "grid_frame_id": "base_footprint",
-    }
-
-
-def _pose_dict(pose: Pose) -> dict:
-    return {"position": _named(pose.position), "orientation": dict(zip("wxyz", pose.orientation.tolist(), strict=True))}
-
-
-def _pose(data: dict) -> Pose:
-    return Pose(_xyz(data["position"]), np.array([data["orientation"][axis] for axis in "wxyz"], dtype=float))
-
-
-def _named(vector: np.ndarray) -> dict[str, float]:
-    return dict(zip("xyz", np.asarray(vector, dtype=float).tolist(), strict=True))
-
-
-def _xyz(data: dict) -> np.ndarray:
-    return np.array([data["x"], data["y"], data["z"]], dtype=float)

@@ -61,7 +61,7 @@ def test_writing_the_same_frames_twice_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         SessionWriter(tmp_path / name, INFO).write(make_frame(1))
     files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file())
-    assert len(files) == 5
+    assert len(files) == 6  # a picture, points, poses, grids; checksums and the session's description
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 

@@ -1,0 +1,164 @@
+"""The files of one frame: what is in each, to bytes and back. Whatever can't be read raises SessionError with its path."""
+
+from __future__ import annotations
+
+import io
+import json
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from occ_core.frame import Frame, Occupancy, VehicleState
+from occ_core.grid import VoxelGrid
+from occ_core.poses import Pose
+
+IMU_COLUMNS = ("time", "wx", "wy", "wz", "ax", "ay", "az")
+
+# What numpy and zipfile raise for cut, flipped or foreign bytes.
+_DAMAGE = (
+    OSError, EOFError, KeyError, ValueError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    tokenize.TokenError,
+)  # fmt: skip
+
+
+class SessionError(Exception):
+    """A session that can't be read or written: what is wrong, and where."""
+
+
+def image_file(number: int, channel: str) -> str:
+    """Path below the session of a camera's JPEG."""
+    return f"images/{number:06d}_{channel}.jpg"
+
+
+def lidar_file(number: int) -> str:
+    """Path below the session of the points."""
+    return f"lidar/{number:06d}_LIDAR.npy"
+
+
+def imu_file(number: int) -> str:
+    """Path below the session of the IMU's samples."""
+    return f"imu/{number:06d}_IMU.npy"
+
+
+def pose_file(number: int) -> str:
+    """Path below the session of the poses and velocities."""
+    return f"poses/{number:06d}.json"
+
+
+def occupancy_file(number: int) -> str:
+    """Path below the session of the grids."""
+    return f"occupancy/{number:06d}_occupancy.npz"
+
+
+def encode(frame: Frame, number: int) -> dict[str, bytes]:
+    """Content by path below the session, the occupancy file last. ValueError for a velocity that is not finite."""
+    state = frame.state
+    if not np.isfinite([state.stamp, *state.linear, *state.angular]).all():
+        raise ValueError(f"frame at {state.stamp} s: odometry has velocities that are not finite")
+    files = {image_file(number, channel): jpeg for channel, jpeg in frame.images.items()}
+    files[lidar_file(number)] = _npy(np.asarray(frame.points, dtype=np.float32))
+    if frame.imu is not None:
+        files[imu_file(number)] = _npy(np.asarray(frame.imu, dtype=np.float64))
+    files[pose_file(number)] = json.dumps(_pose_json(state)).encode()
+    files[occupancy_file(number)] = _occupancy_npz(frame.occupancy)
+    return files
+
+
+def read_state(path: Path) -> VehicleState:
+    """Poses and velocities of a frame."""
+    try:
+        data = json.loads(path.read_text())
+        return VehicleState(
+            stamp=float(data["timestamp"]),
+            base_link=_pose(data),
+            linear=_xyz(data["velocity"]["linear"]),
+            angular=_xyz(data["velocity"]["angular"]),
+            footprint=_pose(data["base_footprint"]),
+        )
+    except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise SessionError(f"{path}: {error!r}") from error
+
+
+def read_occupancy(path: Path, grid: VoxelGrid) -> Occupancy:
+    """The grids of a frame."""
+    shape = grid.shape
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            classes, bits, instance = data["occupancy"], data["observed"], data["instance"]
+    except _DAMAGE as error:
+        raise SessionError(f"{path}: damaged, {error!r}") from error
+    if classes.shape != shape or instance.shape != shape:
+        raise SessionError(f"{path}: shape {classes.shape}, the session's grid has {shape}")
+    if bits.dtype != np.uint8 or bits.shape != (-(-grid.size // 8),):
+        raise SessionError(f"{path}: observed has {bits.size} bytes, the grid needs {-(-grid.size // 8)}")
+    observed = np.unpackbits(bits, count=grid.size).astype(bool).reshape(shape)
+    return Occupancy(classes, observed, instance)
+
+
+def read_points(path: Path) -> np.ndarray:
+    """(n, 4) float32: x y z intensity in `base_footprint`."""
+    return _table(path, 4, "points x y z intensity")
+
+
+def read_imu(path: Path) -> np.ndarray:
+    """(n, 7) float64: time s, angular velocity rad/s, specific force m/s^2, in the IMU's frame."""
+    return _table(path, len(IMU_COLUMNS), f"samples {' '.join(IMU_COLUMNS)}")
+
+
+def _table(path: Path, columns: int, rows: str) -> np.ndarray:
+    try:
+        table = np.load(path, allow_pickle=False)
+    except _DAMAGE as error:
+        raise SessionError(f"{path}: damaged, {error!r}") from error
+    if not isinstance(table, np.ndarray) or table.ndim != 2 or table.shape[1] != columns:
+        raise SessionError(f"{path}: not a list of {rows}")
+    return table
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def _occupancy_npz(occupancy: Occupancy) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        occupancy=np.asarray(occupancy.classes, dtype=np.uint8),
+        observed=np.packbits(np.asarray(occupancy.observed, dtype=bool)),
+        instance=np.asarray(occupancy.instance, dtype=np.uint16),
+    )
+    return buffer.getvalue()
+
+
+def _pose_json(state: VehicleState) -> dict:
+    return {
+        **_pose_dict(state.base_link),
+        "velocity": {"linear": _named(state.linear), "angular": _named(state.angular)},
+        "pose_13d": state.pose_13d.tolist(),
+        "timestamp": state.stamp,
+        "base_footprint": _pose_dict(state.footprint),
+        "frame_id": "map",
+        "child_frame_id": "base_link",
+        "grid_frame_id": "base_footprint",
+    }
+
+
+def _pose_dict(pose: Pose) -> dict:
+    return {"position": _named(pose.position), "orientation": dict(zip("wxyz", pose.orientation.tolist(), strict=True))}
+
+
+def _pose(data: dict) -> Pose:
+    return Pose(_xyz(data["position"]), np.array([data["orientation"][axis] for axis in "wxyz"], dtype=float))
+
+
+def _named(vector: np.ndarray) -> dict[str, float]:
+    return dict(zip("xyz", np.asarray(vector, dtype=float).tolist(), strict=True))
+
+
+def _xyz(data: dict) -> np.ndarray:
+    return np.array([data["x"], data["y"], data["z"]], dtype=float)
