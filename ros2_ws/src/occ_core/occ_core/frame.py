@@ -46,7 +46,7 @@ class Occupancy:
 class Frame:
     """points: (n, 4) float32 x y z intensity in `base_footprint`. images: JPEG bytes by nuScenes channel name.
 
-    imu: (n, 7) float64, samples since the keyframe before (columns: `frame_files.IMU_COLUMNS`); None: not recorded.
+    imu: (n, 7) float64, samples of the period that ends at it (columns: `frame_files.IMU_COLUMNS`); None: not recorded.
     """
 
     state: VehicleState

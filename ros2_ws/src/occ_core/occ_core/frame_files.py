@@ -1,4 +1,4 @@
-"""The files of one frame: what is in each, to bytes and back. Whatever can't be read raises SessionError with its path."""
+"""The files of one frame, to bytes and back. What can't be read raises SessionError that names the file."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ class Session:
         return read_points(self.folder / lidar_file(number))
 
     def imu(self, number: int) -> np.ndarray:
-        """(n, 7) float64: the samples since the keyframe before, as `read_imu`. SessionError where there are none."""
+        """(n, 7) float64: samples of the period that ends at the frame, as `read_imu`. SessionError where there are none."""
         return read_imu(self.folder / imu_file(number))
 
     def image_path(self, number: int, channel: str) -> Path:

@@ -28,7 +28,8 @@ class Odometry:
 class SyncedSweep:
     """points: (n, 4) float32 x y z intensity in the sensor's frame. odometry: interpolated to the sweep's stamp.
 
-    keyframe: a frame is due at this sweep. images: (h, w, 3) uint8 by camera name, complete for a keyframe.
+    keyframe: a frame is due at this sweep. images: (h, w, 3) uint8 by camera name, complete for a keyframe. imu: (n, 7)
+    float64 samples of the period before, columns as `frame_files.IMU_COLUMNS`, of a keyframe where IMU is recorded.
     """
 
     stamp: float
@@ -38,20 +39,31 @@ class SyncedSweep:
     actors: list[Actor]
     keyframe: bool
     images: dict[str, np.ndarray] = field(default_factory=dict)
+    imu: np.ndarray | None = None
 
 
 class SweepSynchronizer:
     """Takes messages in any order across topics, gives sweeps in order. Counts what it had to drop, and why.
 
-    cameras: names whose images a keyframe needs. needs_actors: wait for actors of the sweep's instant.
+    cameras: names whose images a keyframe needs. needs_actors: wait for actors of the sweep's instant. with_imu: a
+    keyframe waits for the IMU to catch up; where that has gone silent the frame goes without, which is counted too.
     """
 
-    def __init__(self, frame_period: float, cameras: frozenset[str] = frozenset(), needs_actors: bool = False) -> None:
+    def __init__(
+        self,
+        frame_period: float,
+        cameras: frozenset[str] = frozenset(),
+        needs_actors: bool = False,
+        with_imu: bool = False,
+    ) -> None:
         self._period, self._cameras, self._needs_actors = frame_period, cameras, needs_actors
+        self._imu: deque[tuple[float, ...]] | None = deque() if with_imu else None
         self._sweeps: deque[tuple[float, np.ndarray, str]] = deque()
         self._odometry: deque[Odometry] = deque()
         self._actors: deque[tuple[float, list[Actor]]] = deque(maxlen=30)
-        self._images: dict[float, dict[str, np.ndarray]] = {}
+        self._images: dict[str, deque[tuple[float, np.ndarray]]] = {}
+        # A sweep waits for as long as its patience, and the IMU's samples of a period end at it.
+        self._memory = 2 * _PATIENCE_S + frame_period
         self._frame: int | None = None
         self._newest = -np.inf
         self.dropped: dict[str, int] = {}
@@ -60,6 +72,8 @@ class SweepSynchronizer:
         """Forget everything that waits, as after a clock reset."""
         for queue in (self._sweeps, self._odometry, self._actors, self._images):
             queue.clear()
+        if self._imu is not None:
+            self._imu.clear()
         self._frame = None
         self._newest = -np.inf
 
@@ -87,8 +101,19 @@ class SweepSynchronizer:
         self._actors.append((stamp, actors))
 
     def add_image(self, stamp: float, camera: str, pixels: np.ndarray) -> None:
-        """pixels: (h, w, 3) uint8 RGB."""
-        self._images.setdefault(round(stamp, 3), {})[camera] = pixels
+        """pixels: (h, w, 3) uint8 RGB. Of each camera, what is too old to be waited for is let go of."""
+        waiting = self._images.setdefault(camera, deque())
+        waiting.append((stamp, pixels))
+        while not stamp - self._memory <= waiting[0][0] <= stamp + _PATIENCE_S:
+            waiting.popleft()
+
+    def add_imu(self, stamp: float, angular: np.ndarray, force: np.ndarray) -> None:
+        """angular: (3,) rad/s; force: (3,) m/s^2, specific force with gravity; both in the IMU's frame."""
+        if self._imu is None or (self._imu and stamp <= self._imu[-1][0]):
+            return
+        self._imu.append((stamp, *map(float, angular), *map(float, force)))
+        while self._imu[0][0] < stamp - self._memory:
+            self._imu.popleft()
 
     def take(self) -> list[SyncedSweep]:
         """Every sweep that is complete by now, oldest first."""
@@ -125,9 +150,17 @@ class SweepSynchronizer:
                 return None
             self._frame = frame
             return f"no image of {', '.join(sorted(self._cameras - images.keys()))} at a keyframe"
+        imu = None
+        if keyframe and self._imu is not None:
+            caught_up = bool(self._imu) and self._imu[-1][0] >= stamp
+            if not caught_up and not late:
+                return None
+            if not caught_up:
+                self._drop("IMU silent at a keyframe")
+            imu = self._imu_until(stamp)
         self._frame = max(frame, self._frame)
         self._forget_before(stamp)
-        return SyncedSweep(stamp, points, frame_id, odometry, actors or [], keyframe, images)
+        return SyncedSweep(stamp, points, frame_id, odometry, actors or [], keyframe, images, imu)
 
     def _odometry_at(self, stamp: float) -> Odometry | None:
         after = next((i for i, o in enumerate(self._odometry) if o.stamp >= stamp - 1e-9), None)
@@ -139,6 +172,8 @@ class SweepSynchronizer:
         if after == 0:
             return None
         a = self._odometry[after - 1]
+        if b.stamp - a.stamp > _PATIENCE_S:  # too far apart to say what was between
+            return None
         part = (stamp - a.stamp) / (b.stamp - a.stamp)
         linear, angular = ((1 - part) * u + part * v for u, v in ((a.linear, b.linear), (a.angular, b.angular)))
         return Odometry(stamp, interpolate(a.pose, b.pose, part), linear, angular)
@@ -147,12 +182,23 @@ class SweepSynchronizer:
         return next((actors for at, actors in self._actors if abs(at - stamp) < _SAME_INSTANT_S), None)
 
     def _images_at(self, stamp: float) -> dict[str, np.ndarray]:
-        return next((images for at, images in self._images.items() if abs(at - stamp) < _SAME_INSTANT_S), {})
+        found = {
+            camera: [pixels for at, pixels in waiting if abs(at - stamp) < _SAME_INSTANT_S]
+            for camera, waiting in self._images.items()
+        }
+        return {camera: images[0] for camera, images in found.items() if images}
+
+    def _imu_until(self, stamp: float) -> np.ndarray:
+        """(n, 7) samples of the period that ends at a keyframe."""
+        rows = [sample for sample in self._imu or () if stamp - self._period < sample[0] <= stamp]
+        return np.array(rows, dtype=np.float64).reshape(-1, 7)
 
     def _forget_before(self, stamp: float) -> None:
         while len(self._odometry) > 2 and self._odometry[1].stamp < stamp - _SAME_INSTANT_S:
             self._odometry.popleft()
-        self._images = {at: images for at, images in self._images.items() if at > stamp - self._period}
+        for waiting in self._images.values():
+            while waiting and waiting[0][0] <= stamp - self._period:
+                waiting.popleft()
 
     def _drop(self, reason: str) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1

@@ -16,8 +16,9 @@ CAMERAS = ("front", "back")
 
 
 def odometry(stamp: float) -> Odometry:
-    """A drive along x at 2 m/s that turns left at 0.1 rad/s."""
-    pose = Pose.from_xyz_rpy([2 * stamp, 0, 0], [0, 0, 0.1 * stamp])
+    """A drive at 2 m/s that turns left at 0.1 rad/s: an arc of 20 m radius."""
+    turned = 0.1 * stamp
+    pose = Pose.from_xyz_rpy([20 * np.sin(turned), 20 * (1 - np.cos(turned)), 0], [0, 0, turned])
     return Odometry(stamp, pose, np.array([2.0, 0, 0]), np.array([0, 0, 0.1]))
 
 
@@ -53,10 +54,12 @@ def feed(synchronizer: SweepSynchronizer, messages: list[tuple]) -> list[SyncedS
     return out
 
 
-def by_stamp(topics: dict[str, list[tuple]]) -> list[tuple]:
+def by_stamp(topics: dict[str, list[tuple]], delays: dict[str, float] | None = None) -> list[tuple]:
+    """All messages by the time of their arrival: their stamp and a delay by method, seconds."""
+
     def stamp(message: tuple) -> float:
         first = message[1][0]
-        return first.stamp if isinstance(first, Odometry) else first
+        return (first.stamp if isinstance(first, Odometry) else first) + (delays or {}).get(message[0], 0.0)
 
     return sorted((m for messages in topics.values() for m in messages), key=stamp)
 
@@ -210,3 +213,69 @@ def test_clear_forgets_what_waits():
     feed(synchronizer, topics["sweeps"] + topics["actors"] + topics["front"] + topics["back"])
     synchronizer.clear()
     assert feed(synchronizer, topics["odometry"]) == []
+
+
+def test_images_whose_stamps_differ_by_less_than_a_sweeps_instant_belong_together():
+    topics = recording(2.0)
+    topics["back"] = [(method, (t + 0.003, camera, pixels)) for method, (t, camera, pixels) in topics["back"]]
+    sweeps = feed(full(), by_stamp(topics))
+    assert sum(sweep.keyframe for sweep in sweeps) == 4
+    assert all(sweep.images.keys() == set(CAMERAS) for sweep in sweeps if sweep.keyframe)
+
+
+def test_cameras_without_a_lidar_do_not_fill_the_memory():
+    synchronizer = full()
+    for message in recording(60.0)["front"]:
+        feed(synchronizer, [message])
+    assert sum(map(len, synchronizer._images.values())) <= 26
+
+
+def test_a_camera_with_a_wrong_clock_costs_the_others_nothing():
+    topics = recording(3.0)
+    topics["back"] = [(method, (t + 1e6, camera, pixels)) for method, (t, camera, pixels) in topics["back"]]
+    synchronizer = full()
+    feed(synchronizer, by_stamp({name: messages for name, messages in topics.items() if name != "back"}))
+    feed(synchronizer, topics["back"])
+    assert set(synchronizer.dropped) == {"no image of back at a keyframe"}
+
+
+def imu(stamp: float) -> tuple[float, np.ndarray, np.ndarray]:
+    return stamp, np.array([0, 0, stamp]), np.array([0, 0, 9.81])
+
+
+def with_imu(topics: dict[str, list[tuple]], silent_after: float = np.inf) -> dict[str, list[tuple]]:
+    stamps = [round(0.01 * k - 0.6, 3) for k in range(460)]
+    return {**topics, "imu": [("add_imu", imu(t)) for t in stamps if t <= silent_after]}
+
+
+def without_cameras(seconds: float) -> dict[str, list[tuple]]:
+    return {name: messages for name, messages in recording(seconds).items() if name in ("sweeps", "odometry")}
+
+
+def test_a_keyframe_has_the_imu_samples_of_the_period_before_it_and_waits_for_the_last():
+    topics = with_imu(without_cameras(3.0))
+    for order in (by_stamp(topics), by_stamp(topics, {"add_imu": 0.5})):
+        sweeps = feed(SweepSynchronizer(0.5, with_imu=True), order)
+        keyframes = [sweep for sweep in sweeps if sweep.keyframe]
+        assert len(keyframes) == 6 and all(sweep.imu is None for sweep in sweeps if not sweep.keyframe)
+        for sweep in keyframes:
+            assert sweep.imu.shape == (50, 7) and sweep.imu[-1, 0] == pytest.approx(sweep.stamp)
+            assert (np.diff(sweep.imu[:, 0]) > 0).all() and (sweep.imu[:, 3] == sweep.imu[:, 0]).all()
+
+
+def test_an_imu_that_falls_silent_costs_no_frame_and_is_counted():
+    synchronizer = SweepSynchronizer(0.5, with_imu=True)
+    topics = with_imu(without_cameras(4.0), silent_after=0.7)
+    keyframes = [sweep for sweep in feed(synchronizer, by_stamp(topics)) if sweep.keyframe]
+    assert [sweep.stamp for sweep in keyframes] == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5, 3])
+    assert [len(sweep.imu) for sweep in keyframes] == [50, 50, 20, 0, 0, 0, 0]
+    assert synchronizer.dropped == {"IMU silent at a keyframe": 5}
+
+
+def test_odometry_more_than_a_second_apart_says_nothing_about_what_is_between():
+    topics = without_cameras(6.0)
+    topics["odometry"] = [m for m in topics["odometry"] if not 2.0 < m[1][0].stamp < 4.0]
+    synchronizer = SweepSynchronizer(0.5)
+    stamps = np.array([sweep.stamp for sweep in feed(synchronizer, by_stamp(topics))])
+    assert not ((stamps > 2.0) & (stamps < 4.0)).any() and len(stamps) > 38
+    assert set(synchronizer.dropped) == {"no odometry around a sweep"}
