@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zlib
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -102,10 +103,14 @@ class SessionWriter:
         self.frames_written = 0
         try:
             self.folder.mkdir(parents=True)
+        except OSError as error:
+            raise SessionError(f"can't start session {self.folder}: {error.strerror}") from error
+        try:
             for name in FOLDERS:
                 (self.folder / name).mkdir()
             _write_whole(self.folder / "session.json", json.dumps(info.to_json(), indent=1).encode())
         except OSError as error:
+            shutil.rmtree(self.folder, ignore_errors=True)
             raise SessionError(f"can't start session {self.folder}: {error.strerror}") from error
 
     def write(self, frame: Frame) -> int:
@@ -187,7 +192,7 @@ class Session:
         return read_points(self.folder / lidar_file(number))
 
     def imu(self, number: int) -> np.ndarray:
-        """(n, 7) float64: samples of the period that ends at the frame, as `read_imu`. SessionError where there are none."""
+        """(n, 7) float64, as `read_imu`: samples of the period before the frame. SessionError that names the file."""
         return read_imu(self.folder / imu_file(number))
 
     def image_path(self, number: int, channel: str) -> Path:

@@ -1,96 +1,139 @@
-"""One robot's recording: synced sweeps in, sessions on disk out, on a thread of its own. No ROS."""
+"""One robot's recording: synced sweeps in, sessions on disk out. No ROS.
+
+Two threads: one makes frames of sweeps and compresses images, one writes, so that neither callbacks nor grids wait for
+the disk. Both queues are bounded.
+"""
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
 from pathlib import Path
-from queue import Full, Queue
+from queue import Queue
 from threading import Thread
 
 import numpy as np
 from PIL import Image
 
-from occ_core.session import SessionError, SessionInfo, SessionWriter, session_name
+from occ_core.session import SessionInfo
+from occ_core.session_log import Event, EventKind
 from occ_core.sync import SyncedSweep
 from occ_core.topics import CAMERAS
 from occ_core.tracker import FrameTracker
+from occ_recorder.session_thread import SessionThread
+from occ_recorder.status import RecordingStatus
 
-_QUEUE_SWEEPS = 60
+_QUEUE_SWEEPS = 40  # 4 s; eight keyframes of six 1600 x 900 images are 200 MB
 
 
-@dataclass
-class RecordingStatus:
-    """Counts for /diagnostics. problem: what is wrong, in words, '' while all is well."""
+class Mode(str, Enum):
+    """Whether keyframes become frames. Sweeps are accumulated all the time, so that a start needs no run-up."""
 
-    frames: int = 0
-    sessions: int = 0
-    dropped_sweeps: int = 0
-    dropped_frames: int = 0
-    problem: str = ""
+    RECORDING = "recording"
+    PAUSED = "paused"
+    STOPPED = "stopped"
 
 
 class RobotRecording:
-    """Writes frames as they come; what the disk can't keep up with is dropped whole, and counted.
+    """Writes frames as they come; what the disk or the CPU can't keep up with is dropped whole, and counted.
 
     session_seconds: a new session begins after so much recorded time, 0 for never, and when the clock goes back.
+    newest: stamp of the last sweep that came, seconds.
     """
 
     def __init__(
-        self, tracker: FrameTracker, info: SessionInfo, root: Path, session_seconds: float, jpeg_quality: int
+        self,
+        tracker: FrameTracker,
+        info: SessionInfo,
+        root: Path,
+        session_seconds: float,
+        jpeg_quality: int,
+        mode: Mode = Mode.RECORDING,
     ) -> None:
         self.status = RecordingStatus()
-        self._tracker, self._info, self._root = tracker, info, Path(root)
-        self._seconds, self._quality = session_seconds, jpeg_quality
-        self._writer: SessionWriter | None = None
-        self._began = 0.0
-        self._queue: Queue[SyncedSweep | None] = Queue(_QUEUE_SWEEPS)
+        self.mode = mode
+        self._tracker, self._quality = tracker, jpeg_quality
+        self.newest = 0.0
+        self._disk = SessionThread(info, root, session_seconds, self.status)
+        self._queue: Queue[SyncedSweep | Callable[[], None] | None] = Queue()
         self._thread = Thread(target=self._work, name=f"record {tracker.robot}")
         self._thread.start()
 
     def add(self, sweep: SyncedSweep) -> None:
         """Hand a sweep over; never blocks."""
-        try:
-            self._queue.put_nowait(sweep)
-        except Full:
-            self.status.dropped_sweeps += 1
-            self.status.dropped_frames += sweep.keyframe
-            self.status.problem = f"{self._tracker.robot}: the disk or the CPU is too slow, frames are dropped"
+        self.newest = sweep.stamp
+        if self.mode is not Mode.RECORDING:
+            sweep = replace(sweep, keyframe=False, images={}, imu=None)
+        if self._queue.qsize() < _QUEUE_SWEEPS:
+            self._queue.put(sweep)
+            return
+        self.status.dropped_sweeps += 1
+        self.status.problem = f"{self._tracker.robot}: the CPU is too slow, sweeps are dropped"
+        if sweep.keyframe:
+            self._disk.drop(sweep.stamp, self.status.problem)
+
+    def start(self) -> bool:
+        """Go on after a pause, in the same session, or begin a new one after a stop; False while recording."""
+        if self.mode is Mode.RECORDING:
+            return False
+        if self.mode is Mode.PAUSED:
+            self._note(EventKind.RESUME)
+        self.mode = Mode.RECORDING
+        return True
+
+    def pause(self) -> bool:
+        """Leave the session open and write no frames; False where nothing is being recorded."""
+        if self.mode is not Mode.RECORDING:
+            return False
+        self.mode = Mode.PAUSED
+        self._note(EventKind.PAUSE)
+        return True
+
+    def stop(self) -> bool:
+        """Finish the session; False where that is done already."""
+        if self.mode is Mode.STOPPED:
+            return False
+        self.mode = Mode.STOPPED
+        self._queue.put(self._disk.end)
+        return True
+
+    def mark(self, label: str) -> bool:
+        """Note the instant of the newest sweep in the session; False where none is open."""
+        if not self.status.session:
+            return False
+        self._note(EventKind.MARK, label)
+        return True
 
     def close(self) -> None:
-        """Write what is queued, then stop."""
+        """Write what is queued, finish the session, then stop."""
         self._queue.put(None)
         self._thread.join()
+        self._disk.close()
+
+    def _note(self, kind: EventKind, label: str = "") -> None:
+        if self.status.session:
+            event = Event(self.newest, kind, label)
+            self._queue.put(lambda: self._disk.note(event))
 
     def _work(self) -> None:
-        while (sweep := self._queue.get()) is not None:
-            try:
-                self._record(sweep)
-            except (SessionError, ValueError, OSError) as error:
-                self.status.problem = str(error)
-                self.status.dropped_frames += sweep.keyframe
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, SyncedSweep):
+                self._make_frame(item)
+            else:
+                item()
 
-    def _record(self, sweep: SyncedSweep) -> None:
-        frame = self._tracker.add(sweep)
-        if frame is None:
-            return
-        over = self._seconds and sweep.stamp - self._began >= self._seconds - 1e-6
-        if self._writer is None or over or sweep.stamp < self._began:
-            self._writer = SessionWriter(self._folder(), self._info)
-            self._began = sweep.stamp
-            self.status.sessions += 1
-        jpegs = {CAMERAS[camera]: _jpeg(pixels, self._quality) for camera, pixels in sweep.images.items()}
-        self._writer.write(replace(frame, images=jpegs))
-        self.status.frames += 1
-        self.status.problem = ""
-
-    def _folder(self) -> Path:
-        """A name that is not taken: the time of day, moved on by seconds where two sessions begin within one."""
-        when = datetime.now()
-        while (folder := self._root / session_name(self._tracker.robot, when)).exists():
-            when += timedelta(seconds=1)
-        return folder
+    def _make_frame(self, sweep: SyncedSweep) -> None:
+        try:
+            frame = self._tracker.add(sweep)
+            if frame is not None:
+                jpegs = {CAMERAS[camera]: _jpeg(pixels, self._quality) for camera, pixels in sweep.images.items()}
+                self._disk.write(replace(frame, images=jpegs, imu=sweep.imu))
+        except (ValueError, OSError) as error:
+            self.status.problem = str(error)
+            if sweep.keyframe:
+                self._disk.drop(sweep.stamp, str(error))
 
 
 def _jpeg(pixels: np.ndarray, quality: int) -> bytes:

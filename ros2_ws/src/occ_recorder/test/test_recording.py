@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import time
+from dataclasses import replace
 from pathlib import Path
+from threading import Event as Signal
 
 import numpy as np
 import pytest
@@ -13,19 +16,20 @@ from PIL import Image
 from occ_core.grid import VoxelGrid
 from occ_core.keyframes import KeyframeBuilder, OccupancySource
 from occ_core.poses import Pose
-from occ_core.session import SessionInfo, find_sessions
+from occ_core.session import Session, SessionInfo, find_sessions
+from occ_core.session_log import EventKind
 from occ_core.sync import Odometry, SyncedSweep
 from occ_core.tracker import FrameTracker
-from occ_recorder.recording import RobotRecording
+from occ_recorder.recording import Mode, RobotRecording
 
 GRID = VoxelGrid((-8, -8, -2), (8, 8, 5.5), (0.4, 0.4, 1.25))
 MOUNT = Pose.from_xyz_rpy([0, 0, 1], [0, 0, 0])
 
 
-def recording(root: Path, session_seconds: float = 0.0) -> RobotRecording:
+def recording(root: Path, session_seconds: float = 0.0, mode: Mode = Mode.RECORDING) -> RobotRecording:
     builder = KeyframeBuilder(GRID, OccupancySource.LIDAR)
     tracker = FrameTracker("rover_0", builder, {"lidar_link": MOUNT}, lambda x, y: 0.0)
-    return RobotRecording(tracker, SessionInfo("rover_0", GRID, 0.5, "lidar"), root, session_seconds, jpeg_quality=95)
+    return RobotRecording(tracker, SessionInfo("rover_0", GRID, 0.5, "lidar"), root, session_seconds, 95, mode)
 
 
 def sweep(stamp: float, frame_id: str = "rover_0/lidar_link", images: bool = False) -> SyncedSweep:
@@ -130,3 +134,172 @@ def test_recording_goes_on_after_a_clock_reset(tmp_path):
 def test_a_folder_that_can_not_even_be_looked_for_is_a_problem_said(tmp_path):
     made = record(tmp_path / ("n" * 300), 0.6)
     assert made.status.problem and made.status.dropped_frames == 2
+
+
+def drive(made: RobotRecording, first: float, last: float) -> None:
+    """Ten sweeps a second, both ends included."""
+    for tick in range(round(first * 10), round(last * 10) + 1):
+        made.add(sweep(0.1 * tick))
+
+
+def stamps(session: Session) -> list[float]:
+    return [round(session.state(number).stamp, 3) for number in session.numbers]
+
+
+def events(session: Session) -> list[tuple[float, EventKind, str]]:
+    return [(round(event.time, 3), event.kind, event.label) for event in session.events()]
+
+
+def test_a_pause_leaves_frames_out_of_the_same_session_which_says_so(tmp_path):
+    made = recording(tmp_path)
+    drive(made, 0.0, 1.2)
+    wait_for(lambda: made.status.frames == 3)
+    assert made.pause() and not made.pause()
+    drive(made, 1.3, 3.1)
+    assert made.start() and not made.start()
+    drive(made, 3.2, 4.0)
+    made.close()
+    (session,) = find_sessions(tmp_path)
+    assert stamps(session) == [0, 0.5, 1, 3.5, 4]
+    assert events(session) == [(1.2, EventKind.PAUSE, ""), (3.1, EventKind.RESUME, ""), (4.0, EventKind.END, "")]
+
+
+def test_after_a_stop_a_start_begins_another_session(tmp_path):
+    made = recording(tmp_path)
+    drive(made, 0.0, 1.0)
+    assert made.stop() and not made.stop()
+    wait_for(lambda: made.status.frames == 3 and made.status.session == "")
+    drive(made, 1.1, 2.0)
+    assert made.start()
+    drive(made, 2.1, 3.0)
+    made.close()
+    assert [stamps(session) for session in find_sessions(tmp_path)] == [[0, 0.5, 1], [2.5, 3]]
+    assert [events(session) for session in find_sessions(tmp_path)] == [
+        [(1.0, EventKind.END, "")],
+        [(3.0, EventKind.END, "")],
+    ]
+
+
+def test_a_recording_that_is_to_wait_begins_with_start(tmp_path):
+    made = recording(tmp_path, mode=Mode.STOPPED)
+    drive(made, 0.0, 1.0)
+    made.start()
+    drive(made, 1.1, 2.0)
+    made.close()
+    assert [stamps(session) for session in find_sessions(tmp_path)] == [[1.5, 2]]
+
+
+def test_the_first_frame_after_a_pause_holds_the_sweeps_that_came_during_it(tmp_path):
+    builder = KeyframeBuilder(GRID, OccupancySource.ACCUMULATED, window=1.0)
+    tracker = FrameTracker("rover_0", builder, {"lidar_link": MOUNT}, lambda x, y: 0.0)
+    made = RobotRecording(tracker, SessionInfo("rover_0", GRID, 0.5, "accumulated"), tmp_path, 0.0, 95)
+    made.pause()
+    drive(made, 0.0, 0.9)
+    made.start()
+    made.add(sweep(1.0))
+    made.close()
+    (session,) = find_sessions(tmp_path)
+    walls = GRID.centers(np.argwhere(session.occupancy(1).classes))[:, 0]
+    assert np.ptp(walls) > 0.7, "the wall goes along with the vehicle: one sweep is a plane, ten are a metre deep"
+
+
+def test_marks_are_noted_with_the_time_of_the_newest_sweep(tmp_path):
+    made = recording(tmp_path)
+    assert not made.mark("nobody listens yet")
+    drive(made, 0.0, 0.7)
+    wait_for(lambda: made.status.session != "")
+    assert made.mark("near miss") and made.mark('"quotes", new\nlines and 信号')
+    made.close()
+    (session,) = find_sessions(tmp_path)
+    assert events(session)[:2] == [
+        (0.7, EventKind.MARK, "near miss"),
+        (0.7, EventKind.MARK, '"quotes", new\nlines and 信号'),
+    ]
+
+
+@pytest.fixture
+def standstill(monkeypatch) -> Signal:
+    """A disk that does not answer until the signal is set."""
+    go, fsync = Signal(), os.fsync
+
+    def wait(descriptor: int) -> None:
+        go.wait(20)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", wait)
+    return go
+
+
+def test_a_disk_that_stands_still_costs_whole_frames_that_are_counted_and_listed(tmp_path, standstill):
+    made = recording(tmp_path)
+    for number in range(60):
+        made.add(sweep(0.5 * number))
+        wait_for(lambda: made._queue.empty())
+    wait_for(lambda: made.status.dropped_frames >= 18)
+    assert "disk is too slow" in made.status.problem and made.status.dropped_sweeps == 0
+    standstill.set()
+    wait_for(lambda: made.status.frames > 0 and made._disk._queue.empty())
+    drive(made, 30.0, 30.0)
+    made.close()
+    (session,) = find_sessions(tmp_path)
+    lost = [time for time, kind, _ in events(session) if kind is EventKind.DROPPED]
+    assert sorted(stamps(session) + lost) == [0.5 * number for number in range(61)]
+    assert len(lost) == made.status.dropped_frames and len(session) == made.status.frames
+
+
+def test_the_grid_after_dropped_frames_is_as_if_none_had_been_dropped(tmp_path, standstill):
+    def last_grid(root: Path, wait: bool) -> np.ndarray:
+        builder = KeyframeBuilder(GRID, OccupancySource.ACCUMULATED, window=3.0)
+        tracker = FrameTracker("rover_0", builder, {"lidar_link": MOUNT}, lambda x, y: 0.0)
+        made = RobotRecording(tracker, SessionInfo("rover_0", GRID, 0.5, "accumulated"), root, 0.0, 95)
+        for tick in range(0, 256):
+            made.add(sweep(0.1 * tick))
+            wait_for(lambda: made._queue.empty())
+            if wait and tick % 100 == 99:
+                standstill.set()
+                wait_for(lambda: made._disk._queue.empty())
+        standstill.set()
+        wait_for(lambda: made._disk._queue.empty())
+        drive(made, 25.6, 26.0)
+        made.close()
+        assert (made.status.dropped_frames > 0) is not wait
+        (session,) = find_sessions(root)
+        return session.occupancy(session.numbers[-1]).classes
+
+    assert (last_grid(tmp_path / "slow", wait=False) == last_grid(tmp_path / "fast", wait=True)).all()
+
+
+def test_a_cpu_that_is_too_slow_costs_sweeps_and_frames_that_are_counted(tmp_path):
+    made = recording(tmp_path)
+    hold = Signal()
+    made._queue.put(hold.wait)  # as a grid that takes long
+    drive(made, 0.0, 5.9)
+    assert made.status.dropped_sweeps == 20 and made.status.dropped_frames == 4
+    assert "CPU is too slow" in made.status.problem
+    hold.set()
+    drive(made, 6.0, 6.0)
+    made.close()
+    (session,) = find_sessions(tmp_path)
+    assert len(session) == 9 and [e for e in events(session) if e[1] is EventKind.DROPPED]
+
+
+def test_the_imu_samples_of_a_keyframe_are_kept(tmp_path):
+    samples = np.arange(21.0).reshape(3, 7)
+    made = recording(tmp_path)
+    made.add(replace(sweep(0.0), imu=samples))
+    made.close()
+    (session,) = find_sessions(tmp_path)
+    assert (session.imu(1) == samples).all()
+
+
+def test_when_the_sessions_folder_is_taken_away_the_next_frame_begins_another(tmp_path):
+    made = recording(tmp_path / "data")
+    drive(made, 0.0, 1.0)
+    wait_for(lambda: made.status.frames == 3)
+    (tmp_path / "data").rename(tmp_path / "taken")
+    drive(made, 1.1, 3.0)
+    made.close()
+    (kept,) = find_sessions(tmp_path / "taken")
+    (new,) = find_sessions(tmp_path / "data")
+    assert stamps(kept) == [0, 0.5, 1] and stamps(new) == [2, 2.5, 3]
+    assert [(time, kind) for time, kind, _ in events(new)][:1] == [(1.5, EventKind.DROPPED)]

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from nav_msgs.msg import Odometry as OdometryMsg
 from rclpy.node import Node
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import Image, Imu, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from occ_core.sync import Odometry, SweepSynchronizer, SyncedSweep
-from occ_core.topics import ACTORS, LIDAR, ODOM, image_topic
+from occ_core.topics import ACTORS, IMU, LIDAR, ODOM, image_topic
 from occ_ros.convert import cloud_xyz, from_actors, from_cloud, from_image, from_pose, from_stamp, vector
 from occ_ros.qos import subscribe
 
@@ -26,11 +26,14 @@ class RobotIntake:
         synchronizer: SweepSynchronizer,
         deliver: Callable[[SyncedSweep], None],
         cameras: Iterable[str] = (),
+        imu: bool = False,
     ) -> None:
         self._node, self._robot, self._synchronizer, self._deliver = node, robot, synchronizer, deliver
         subscribe(node, ODOM, self._on_odometry, robot, depth=50)
         subscribe(node, LIDAR, self._on_sweep, robot, depth=10)
         subscribe(node, ACTORS, self._on_actors, depth=20)
+        if imu:
+            subscribe(node, IMU, self._on_imu, robot, depth=100)
         for camera in cameras:
             subscribe(node, image_topic(camera), lambda m, camera=camera: self._on_image(camera, m), robot, depth=10)
 
@@ -52,6 +55,11 @@ class RobotIntake:
         except (ValueError, KeyError) as error:
             return self._complain("LiDAR", error)
         self._synchronizer.add_sweep(from_stamp(message.header.stamp), points, message.header.frame_id)
+        self._flush()
+
+    def _on_imu(self, message: Imu) -> None:
+        stamp = from_stamp(message.header.stamp)
+        self._synchronizer.add_imu(stamp, vector(message.angular_velocity), vector(message.linear_acceleration))
         self._flush()
 
     def _on_actors(self, message: MarkerArray) -> None:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rclpy.node import Node
 from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
 from occ_core.citymap import CityMap
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.session import SessionInfo
 from occ_core.sync import SweepSynchronizer
-from occ_core.topics import CAMERAS, DIAGNOSTICS, ROBOT_DESCRIPTION, image_topic
+from occ_core.topics import CAMERAS, DIAGNOSTICS, IMU, ROBOT_DESCRIPTION, image_topic
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import link_poses
-from occ_recorder.recording import RobotRecording
+from occ_recorder.recording import Mode, RobotRecording
+from occ_recorder.reporting import Report, Reporter
 from occ_ros.convert import to_diagnostics
 from occ_ros.intake import RobotIntake
-from occ_ros.parameters import Parameter, read
+from occ_ros.parameters import Parameter, ParameterError, read
 from occ_ros.qos import absolute, publish, subscribe
 from occ_ros.run import run
 
@@ -30,28 +34,37 @@ PARAMETERS = (
     Parameter("city", "", "folder of the imported city, for labels and ground; empty: all is `other`"),
     Parameter("occupancy", "accumulated", "how grids are made", choices=tuple(s.value for s in OccupancySource)),
     Parameter("window", DEFAULT_WINDOW_S, "seconds of sweeps that an accumulated grid holds", 0.1, 10.0),
+    Parameter("keyframe_period", FRAME_PERIOD_S, "seconds between frames; models are trained on one", 0.05, 60.0),
     Parameter("session_seconds", 0.0, "start a new session after so many seconds; 0: never", 0.0, 1e6),
     Parameter("cameras", True, "record the cameras that are published; a keyframe that lacks an image is dropped"),
+    Parameter("imu", True, "record the IMU where it is published"),
     Parameter("jpeg_quality", 90, "of camera images", 1, 100),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
+    Parameter("autostart", True, "record at once; false: wait for the service `start`"),
+    Parameter("mark_label", "mark", "what the service `mark` writes beside the time; set it before the call"),
     Parameter("seed", 0, "seed of the simulation, for session.json", 0, 2**31 - 1),
 )
 
 
 class RecorderNode(Node):
-    """One recording per robot; it begins when the robot's description has come."""
+    """One recording per robot; it begins when the robot's description has come. Services: start, pause, stop, mark."""
 
     def __init__(self) -> None:
         super().__init__("recorder")
         self._values = read(self, PARAMETERS)
         city = self._values["city"]
         self._city = CityMap.load(Path(city)) if city else None
-        Path(self._values["output"]).mkdir(parents=True, exist_ok=True)
+        self._output = _writable(self._values["output"])
+        self._mode = Mode.RECORDING if self._values["autostart"] else Mode.STOPPED
         self._recordings: dict[str, RobotRecording] = {}
-        self._synchronizers: dict[str, SweepSynchronizer] = {}
+        self._reporters: dict[str, Reporter] = {}
         self._diagnostics = publish(self, DIAGNOSTICS)
         for robot in self._values["robots"]:
             subscribe(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._begin(robot, m), robot, depth=1)
+        self._serve("start", RobotRecording.start, Mode.RECORDING)
+        self._serve("pause", RobotRecording.pause, Mode.PAUSED)
+        self._serve("stop", RobotRecording.stop, Mode.STOPPED)
+        self._serve("mark", lambda recording: recording.mark(self.get_parameter("mark_label").value))
         self.create_timer(1.0, self._report)
 
     def _begin(self, robot: str, description: String) -> None:
@@ -59,28 +72,30 @@ class RecorderNode(Node):
             return
         links = link_poses(description.data)
         city, values = self._city, self._values
+        period = values["keyframe_period"]
         source = OccupancySource(values["occupancy"])
         builder = KeyframeBuilder(TOKYO_GRID, source, values["window"], city)
         ground = city.ground_height if city else lambda x, y: values["ground_height"]
         info = SessionInfo(
             agent=robot,
             grid=TOKYO_GRID,
-            frame_period=FRAME_PERIOD_S,
+            frame_period=period,
             occupancy=source.value,
             city=values["city"],
             seed=values["seed"],
-            sensors={name: _extrinsics(pose) for name, pose in links.items() if "optical" in name or "lidar" in name},
+            sensors={name: _extrinsics(pose) for name, pose in links.items() if _is_sensor(name)},
             versions=_versions(),
         )
         recording = RobotRecording(
-            FrameTracker(robot, builder, links, ground), info, Path(values["output"]), values["session_seconds"],
-            values["jpeg_quality"],
+            FrameTracker(robot, builder, links, ground), info, self._output, values["session_seconds"],
+            values["jpeg_quality"], self._mode,
         )  # fmt: skip
         cameras = self._cameras(robot) if values["cameras"] else frozenset()
-        synchronizer = SweepSynchronizer(FRAME_PERIOD_S, cameras, needs_actors=city is not None)
-        self._recordings[robot], self._synchronizers[robot] = recording, synchronizer
-        RobotIntake(self, robot, synchronizer, recording.add, cameras)
-        self.get_logger().info(f"recording {robot} into {values['output']}")
+        imu = values["imu"] and self.count_publishers(absolute(IMU, robot)) > 0
+        synchronizer = SweepSynchronizer(period, cameras, needs_actors=city is not None, with_imu=imu)
+        self._recordings[robot], self._reporters[robot] = recording, Reporter(recording, synchronizer)
+        RobotIntake(self, robot, synchronizer, recording.add, cameras, imu)
+        self.get_logger().info(f"{robot}: {self._mode.value}, into {self._output}")
 
     def _cameras(self, robot: str) -> frozenset[str]:
         """The cameras that somebody publishes; a robot's description comes after its other topics."""
@@ -89,21 +104,52 @@ class RecorderNode(Node):
             self.get_logger().warning(f"{robot}: nobody publishes images of {', '.join(sorted(missing))}, left out")
         return found
 
+    def _serve(self, name: str, act: Callable[[RobotRecording], bool], mode: Mode | None = None) -> None:
+        """A service that acts on every robot's recording; robots that come later begin in its mode."""
+
+        def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            self._mode = mode or self._mode
+            done = [robot for robot, recording in self._recordings.items() if act(recording)]
+            now = [f"{robot} {recording.mode.value}" for robot, recording in self._recordings.items()]
+            response.success = bool(done) or (mode is not None and not self._recordings)
+            response.message = f"{name}: {', '.join(done) or 'no robot'}; now: {', '.join(now) or 'no robot heard yet'}"
+            return response
+
+        self.create_service(Trigger, f"~/{name}", answer)
+
     def _report(self) -> None:
-        for robot, recording in self._recordings.items():
-            status, dropped = recording.status, self._synchronizers[robot].dropped
-            problem = status.problem or "; ".join(f"{reason}: {count}" for reason, count in dropped.items())
-            values = {k: v for k, v in vars(status).items() if k != "problem"}
+        for robot in self._values["robots"]:
+            reporter = self._reporters.get(robot)
+            report = reporter.next() if reporter else Report(f"{robot}: its robot_description has not come yet", {})
+            if report.problem:
+                self.get_logger().warning(report.problem, throttle_duration_sec=5.0)
             stamp = self.get_clock().now().nanoseconds * 1e-9
-            self._diagnostics.publish(to_diagnostics(f"recorder {robot}", problem, values, stamp))
+            self._diagnostics.publish(to_diagnostics(f"recorder {robot}", report.problem, report.values, stamp))
 
     def destroy_node(self) -> None:
         """Write what is queued before the node goes."""
         for robot, recording in self._recordings.items():
             recording.close()
-            status, dropped = recording.status, self._synchronizers[robot].dropped
-            self.get_logger().info(f"{robot}: {status.frames} frames, {status.dropped_frames} dropped, {dropped}")
+            report = self._reporters[robot].next()
+            values = ", ".join(f"{key} {value}" for key, value in report.values.items() if value)
+            self.get_logger().info(f"{robot}: {values}" + (f"; {report.problem}" if report.problem else ""))
         super().destroy_node()
+
+
+def _writable(folder: str) -> Path:
+    """The folder, made where it is missing. ParameterError where nothing can be written into it."""
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ParameterError(f"parameter 'output': can't make folder {path}: {error.strerror}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ParameterError(f"parameter 'output': no permission to write into {path}")
+    return path
+
+
+def _is_sensor(link: str) -> bool:
+    return any(part in link for part in ("optical", "lidar", "imu"))
 
 
 def _extrinsics(pose) -> dict[str, list[float]]:
