@@ -205,8 +205,9 @@ class Session:
 
 
 def find_sessions(root: Path) -> list[Session]:
-    """Every session below a folder, by name; SessionError where there is none."""
-    sessions = [Session.open(path.parent) for path in sorted(Path(root).glob("*/session.json"))]
+    """Every session in a folder, by name; hidden folders are copies under way. SessionError where there is none."""
+    found = sorted(Path(root).glob("[!.]*/session.json"))
+    sessions = [Session.open(path.parent) for path in found]
     if not sessions:
         raise SessionError(f"no sessions in {root}: record some with `tokyo record` or `tokyo up --record`")
     return sessions

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokyo_sim.bringup import Arguments
+from tokyo_sim.cli.sessions import add_verbs, with_default_verb
 
 if TYPE_CHECKING:
     from tokyo_sim.plateau.meshcodes import Box
@@ -27,7 +28,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: exit code 0, 1 for work that failed, 2 for bad usage, 130 after Ctrl-C."""
-    args = _parser().parse_args(arguments)
+    args = _parser().parse_args(with_default_verb(list(sys.argv[1:] if arguments is None else arguments)))
     try:
         sys.exit(args.handler(args))
     except KeyboardInterrupt:
@@ -91,11 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     view.add_argument("--port", type=int, default=8080, help="of the page on 127.0.0.1 (default: %(default)s)")
     view.set_defaults(handler=_view)
 
-    sessions = verbs.add_parser("sessions", help="list the recorded sessions of a folder")
-    sessions.add_argument(
-        "root", nargs="?", type=Path, default=Path("data/tokyo_gazebo"), help="(default: %(default)s)"
-    )
-    sessions.set_defaults(handler=_sessions)
+    add_verbs(verbs.add_parser("sessions", help="recorded sessions: info, check, view, merge, split"), _Parser)
 
     demo = verbs.add_parser("demo", help="the whole loop: city, recording, training, evaluation, live forecast, report")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder (default: %(default)s)")
@@ -184,15 +181,6 @@ def _view(args: argparse.Namespace) -> int:
 
 def _city_parameter(args: argparse.Namespace) -> dict[str, str]:
     return {"city": str(Path(args.city).resolve()) if args.city else ""}
-
-
-def _sessions(args: argparse.Namespace) -> int:
-    from occ_core.session import find_sessions
-
-    for session in find_sessions(args.root):
-        seconds = len(session) * session.info.frame_period
-        print(f"{session.name}: {len(session)} frames, {seconds:.0f} s, occupancy {session.info.occupancy}")
-    return 0
 
 
 def _demo(args: argparse.Namespace) -> int:

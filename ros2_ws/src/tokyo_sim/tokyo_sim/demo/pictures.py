@@ -11,8 +11,9 @@ from matplotlib.patches import Patch
 from PIL import Image
 
 from occ_core.citymap import CityMap
-from occ_core.classes import CLASSES, COLOURS
+from occ_core.classes import CLASSES
 from occ_core.grid import TOKYO_GRID
+from occ_core.grid_pictures import top_view
 from occ_core.poses import Pose
 from occ_core.session import Session
 from occ_core.topics import CAMERAS
@@ -67,19 +68,6 @@ def lidar_sweep(session: Session, path: Path) -> None:
     figure.colorbar(shown, ax=top, label="z, m", shrink=0.8)
     figure.suptitle(f"{session.name}: {len(points)} returns")
     _save(figure, path)
-
-
-def top_view(classes: np.ndarray) -> np.ndarray:
-    """(X, Y, Z) class ids to an RGB picture: the highest occupied voxel of each column, forward up, left on the left.
-
-    Brightness grows with height, so that a wall stands out from the street.
-    """
-    occupied = classes > 0
-    top = occupied.shape[2] - 1 - np.argmax(occupied[:, :, ::-1], axis=2)
-    labels = np.take_along_axis(classes, top[:, :, None], axis=2)[:, :, 0]
-    shade = np.clip(0.75 + top / 40.0, 0.75, 1.15)[:, :, None]
-    picture = np.clip(COLOURS[labels] * np.where(labels[:, :, None] > 0, shade, 1.0), 0, 255).astype(np.uint8)
-    return picture[::-1, ::-1]
 
 
 def truth_beside_forecast(samples: Path, path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Tools for recorded sessions: check, repair, describe, picture, merge, split. No ROS."""
