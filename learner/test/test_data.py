@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from street import SMALL_GRID, write_session
 
 from occ_core.session import Session, SessionError, find_sessions
+from occ_core.split_file import SessionSplit, write_split
 from occworld.config import Config, ConfigError, read_config
 from occworld.dataset import DatasetConfig, GazeboOccWorldDataset
 from occworld.packed import PACK_FOLDER, open_packed
@@ -67,6 +69,32 @@ def test_a_split_never_mixes_sessions_and_holds_out_each_type(drives: Path, seed
     for side in (train, val):
         assert {name.split("_")[0] for name in side} == {"drone", "rover"}
     assert split == split_sessions(list(reversed(sessions)), fraction, seed)
+
+
+def test_a_written_split_is_followed_and_leaves_test_drives_alone(drives: Path, config: Config, tmp_path: Path) -> None:
+    root = shutil.copytree(drives, tmp_path / "drives")
+    a, b, c, d = (session.name for session in find_sessions(root))
+    write_split(root, SessionSplit("session", train=(d, b), val=(a,), test=(c,)))
+    names = {
+        side: {session.name for session in GazeboOccWorldDataset(root, replace(config.data, split=side)).sessions}
+        for side in ("train", "val", "all")
+    }
+    assert names == {"train": {b, d}, "val": {a}, "all": {a, b, c, d}}
+
+
+def test_a_written_split_that_does_not_fit_the_sessions_is_an_error_that_helps(drives: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(drives, tmp_path / "drives")
+    sessions = find_sessions(root)
+    names = tuple(session.name for session in sessions)
+    write_split(root, SessionSplit("session", train=names[:2], val=names[2:3]))
+    with pytest.raises(SessionError, match=rf"{names[3]} .* not in split\.json"):
+        split_sessions(sessions, 0.2, 1)
+    write_split(root, SessionSplit("session", train=names[:2], val=(), test=names[2:]))
+    with pytest.raises(SessionError, match="no session of this type for val"):
+        split_sessions(sessions, 0.2, 1)
+    (root / "split.json").write_text("{}")
+    with pytest.raises(SessionError, match=r"split\.json: not a split"):
+        split_sessions(sessions, 0.2, 1)
 
 
 def test_agent_type_filters(drives: Path, config: Config) -> None:

@@ -66,7 +66,7 @@ def _description(folder: Path) -> tuple[VoxelGrid | None, list[Damage]]:
 def _incomplete(inventory: Inventory) -> Iterator[Damage]:
     written = [number for number, parts in inventory.frames.items() if "occupancy" in parts]
     for number, parts in inventory.frames.items():
-        if missing := inventory.parts - parts.keys():
+        if missing := (inventory.parts | inventory.promised.get(number, frozenset())) - parts.keys():
             being_written = "occupancy" in missing and number > max(written, default=0)
             why = ", was being written when the recorder was killed" if being_written else ""
             yield Damage(f"frame {number:06d}", f"has no {', '.join(sorted(missing))}{why}", number)
@@ -132,6 +132,8 @@ def _longest_increasing(values: list[float]) -> set[int]:
         if value != value:
             continue
         pile = bisect_left(tops, value)
+        if tops[pile : pile + 1] == [value]:
+            continue  # of two that are equal the first is right
         tops[pile : pile + 1], last[pile : pile + 1] = [value], [index]
         before[index] = last[pile - 1] if pile else None
     chain: set[int] = set()

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from occ_core.session_log import read_checksums
+
 _NAMES = {
     "images": re.compile(r"(\d{6,})_(CAM_\w+)\.jpg"),
     "lidar": re.compile(r"(\d{6,})_(LIDAR)\.npy"),
@@ -21,11 +23,13 @@ QUARANTINE = "quarantine"
 class Inventory:
     """frames: path of each part by frame number; a part is 'lidar', 'imu', 'poses', 'occupancy' or a camera's channel.
 
-    leftovers: of interrupted writes. strangers: whatever else lies in the folders. quarantined: numbers put away.
+    promised: parts of each frame by the session's checksums. leftovers: of interrupted writes. strangers: whatever else
+    lies in the folders. quarantined: numbers put away.
     """
 
     folder: Path
     frames: dict[int, dict[str, Path]]
+    promised: dict[int, frozenset[str]]
     leftovers: tuple[Path, ...]
     strangers: tuple[Path, ...]
     quarantined: frozenset[int]
@@ -45,14 +49,24 @@ def take_inventory(folder: Path) -> Inventory:
     """List a session's folders; a missing folder is an empty one."""
     frames: dict[int, dict[str, Path]] = {}
     leftovers, strangers = [], []
-    for name, pattern in _NAMES.items():
+    for name in _NAMES:
         for path in sorted((folder / name).glob("*")):
-            if match := pattern.fullmatch(path.name):
-                part = match[2] if name == "images" else name
-                frames.setdefault(int(match[1]), {})[part] = path
+            if place := _place(name, path.name):
+                frames.setdefault(place[0], {})[place[1]] = path
             elif path.name.endswith(".part"):
                 leftovers.append(path)
             else:
                 strangers.append(path)
     quarantined = {int(found[0]) for p in (folder / QUARANTINE).rglob("*") if (found := re.match(r"\d{6,}", p.name))}
-    return Inventory(folder, dict(sorted(frames.items())), tuple(leftovers), tuple(strangers), frozenset(quarantined))
+    promised: dict[int, frozenset[str]] = {}
+    for name in read_checksums(folder):
+        if place := _place(*name.rpartition("/")[::2]):
+            promised[place[0]] = promised.get(place[0], frozenset()) | {place[1]}
+    ordered = dict(sorted(frames.items()))
+    return Inventory(folder, ordered, promised, tuple(leftovers), tuple(strangers), frozenset(quarantined))
+
+
+def _place(folder: str, name: str) -> tuple[int, str] | None:
+    """Frame number and part of a file by its folder's and its own name, None for one that has no such place."""
+    match = _NAMES[folder].fullmatch(name) if folder in _NAMES else None
+    return (int(match[1]), match[2] if folder == "images" else folder) if match else None

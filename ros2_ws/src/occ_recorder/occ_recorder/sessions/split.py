@@ -24,10 +24,8 @@ class Shares:
 
     def __post_init__(self) -> None:
         shares = self.vector
-        if (shares < 0).any() or abs(shares.sum() - 1) > 1e-6 or min(self.train, self.val) <= 0:
-            raise ValueError(
-                f"shares of train, val and test are {shares.tolist()}: they add up to 1, train and val > 0"
-            )
+        if not ((shares >= 0).all() and abs(shares.sum() - 1) <= 1e-6 and min(self.train, self.val) > 0):
+            raise ValueError(f"shares of train, val and test add up to 1, train and val above 0; got {shares.tolist()}")
 
     @property
     def vector(self) -> np.ndarray:
