@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -101,16 +102,16 @@ class SessionWriter:
         self.folder = Path(folder)
         self.info = info
         self.frames_written = 0
+        beside = _beside(self.folder)
         try:
-            self.folder.mkdir(parents=True)
-        except OSError as error:
-            raise SessionError(f"can't start session {self.folder}: {error.strerror}") from error
-        try:
+            if self.folder.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             for name in FOLDERS:
-                (self.folder / name).mkdir()
-            _write_whole(self.folder / "session.json", json.dumps(info.to_json(), indent=1).encode())
+                (beside / name).mkdir(parents=True, exist_ok=True)
+            _write_whole(beside / "session.json", json.dumps(info.to_json(), indent=1).encode())
+            beside.rename(self.folder)
         except OSError as error:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(beside, ignore_errors=True)
             raise SessionError(f"can't start session {self.folder}: {error.strerror}") from error
 
     def write(self, frame: Frame) -> int:

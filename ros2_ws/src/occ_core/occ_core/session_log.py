@@ -37,8 +37,8 @@ def append(path: Path, line: dict) -> None:
     with open(path, "ab", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
         try:
-            if (written := file.write(payload)) != len(payload):
-                raise OSError(None, f"only {written} of {len(payload)} bytes were taken", str(path))
+            while payload:
+                payload = payload[file.write(payload) :]
         except OSError:
             file.truncate(end)
             raise

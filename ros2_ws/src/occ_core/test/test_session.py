@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,41 +73,6 @@ def test_a_frame_of_another_grid_is_refused(tmp_path):
     with pytest.raises(ValueError, match="shape"):
         writer.write(make_frame(1, VoxelGrid((0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5))))
     assert len(Session.open(writer.folder)) == 0
-
-
-WRITER = """
-import sys; sys.path.insert(0, sys.argv[2])
-from pathlib import Path
-from test_session import INFO, make_frame
-from occ_core.session import SessionWriter
-frames = [make_frame(number) for number in range(1, 9)]
-writer = SessionWriter(Path(sys.argv[1]), INFO)
-print("ready", flush=True)
-while True:
-    for frame in frames: writer.write(frame)
-"""
-
-
-def test_a_writer_killed_at_any_moment_leaves_a_session_whose_frames_all_read(tmp_path):
-    rng = np.random.default_rng(5)
-    recorded = 0
-    for attempt in range(10):
-        folder = tmp_path / f"killed_{attempt}"
-        command = [sys.executable, "-c", WRITER, str(folder), str(Path(__file__).parent)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
-            assert writer.stdout.readline() == b"ready\n"
-            time.sleep(rng.uniform(0, 0.15))
-            writer.send_signal(signal.SIGKILL)
-        session = Session.open(folder)
-        assert session.numbers == tuple(range(1, len(session) + 1))
-        recorded += len(session)
-        for number in session.numbers:
-            expected = make_frame((number - 1) % 8 + 1)
-            assert session.state(number).stamp == expected.state.stamp
-            assert (session.occupancy(number).classes == expected.occupancy.classes).all()
-            assert (session.points(number) == expected.points).all()
-            assert session.image_path(number, "CAM_FRONT").read_bytes() == expected.images["CAM_FRONT"]
-    assert recorded > 0
 
 
 def test_a_frame_without_its_occupancy_does_not_exist_yet(session):
