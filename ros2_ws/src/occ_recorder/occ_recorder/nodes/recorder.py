@@ -54,6 +54,9 @@ class RecorderNode(Node):
         self._values = read(self, PARAMETERS)
         city = self._values["city"]
         self._city = CityMap.load(Path(city)) if city else None
+        self._source = OccupancySource(self._values["occupancy"])
+        if self._source is OccupancySource.GROUND_TRUTH and not city:
+            raise ParameterError("parameter 'occupancy' is 'ground_truth', which needs the parameter 'city'")
         self._output = _writable(self._values["output"])
         self._mode = Mode.RECORDING if self._values["autostart"] else Mode.STOPPED
         self._recordings: dict[str, RobotRecording] = {}
@@ -70,17 +73,20 @@ class RecorderNode(Node):
     def _begin(self, robot: str, description: String) -> None:
         if robot in self._recordings:
             return
-        links = link_poses(description.data)
+        try:
+            links = link_poses(description.data)
+        except ValueError as error:
+            self.get_logger().error(f"{robot}: {error}")
+            return
         city, values = self._city, self._values
         period = values["keyframe_period"]
-        source = OccupancySource(values["occupancy"])
-        builder = KeyframeBuilder(TOKYO_GRID, source, values["window"], city)
+        builder = KeyframeBuilder(TOKYO_GRID, self._source, values["window"], city)
         ground = city.ground_height if city else lambda x, y: values["ground_height"]
         info = SessionInfo(
             agent=robot,
             grid=TOKYO_GRID,
             frame_period=period,
-            occupancy=source.value,
+            occupancy=self._source.value,
             city=values["city"],
             seed=values["seed"],
             sensors={name: _extrinsics(pose) for name, pose in links.items() if _is_sensor(name)},
@@ -120,7 +126,7 @@ class RecorderNode(Node):
     def _report(self) -> None:
         for robot in self._values["robots"]:
             reporter = self._reporters.get(robot)
-            report = reporter.next() if reporter else Report(f"{robot}: its robot_description has not come yet", {})
+            report = reporter.next() if reporter else Report(f"{robot}: no robot_description that can be read has come yet", {})
             if report.problem:
                 self.get_logger().warning(report.problem, throttle_duration_sec=5.0)
             stamp = self.get_clock().now().nanoseconds * 1e-9
