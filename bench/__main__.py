@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import bench
-from bench import importing, simulating, viewing, voxelizing
+from bench import importing, recording, simulating, viewing, voxelizing
 from occ_core.citymap import CityMap
 from tokyo_sim.sample_city import write_sample_city
 from tokyo_sim.world.city import import_city
@@ -17,6 +17,7 @@ BENCHES = {
     "voxelizing": voxelizing.run,
     "simulating": simulating.run,
     "viewing": viewing.run,
+    "recording": recording.run,
 }
 
 

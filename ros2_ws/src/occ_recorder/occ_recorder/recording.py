@@ -1,13 +1,14 @@
 """One robot's recording: synced sweeps in, sessions on disk out. No ROS.
 
-Two threads: one makes frames of sweeps and compresses images, one writes, so that neither callbacks nor grids wait for
-the disk. Both queues are bounded.
+One thread makes frames of sweeps, two compress images, one writes, so that neither callbacks nor grids wait for the
+disk. The queues before the first and the last are bounded.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -25,7 +26,8 @@ from occ_core.tracker import FrameTracker
 from occ_recorder.session_thread import SessionThread
 from occ_recorder.status import RecordingStatus
 
-_QUEUE_SWEEPS = 40  # 4 s; eight keyframes of six 1600 x 900 images are 200 MB
+_QUEUE_SWEEPS = 100  # 10 s, 100 MB: images are compressed while their sweep waits
+_JPEG_THREADS = 2
 
 
 class Mode(str, Enum):
@@ -57,7 +59,8 @@ class RobotRecording:
         self._tracker, self._quality = tracker, jpeg_quality
         self.newest = 0.0
         self._disk = SessionThread(info, root, session_seconds, self.status)
-        self._queue: Queue[SyncedSweep | Callable[[], None] | None] = Queue()
+        self._compressing = ThreadPoolExecutor(_JPEG_THREADS, f"compress {tracker.robot}")
+        self._queue: Queue[Callable[[], None] | None] = Queue()
         self._thread = Thread(target=self._work, name=f"record {tracker.robot}")
         self._thread.start()
 
@@ -67,7 +70,12 @@ class RobotRecording:
         if self.mode is not Mode.RECORDING:
             sweep = replace(sweep, keyframe=False, images={}, imu=None)
         if self._queue.qsize() < _QUEUE_SWEEPS:
-            self._queue.put(sweep)
+            images = {
+                CAMERAS[camera]: self._compressing.submit(_jpeg, pixels, self._quality)
+                for camera, pixels in sweep.images.items()
+            }
+            sweep = replace(sweep, images={})
+            self._queue.put(lambda: self._make_frame(sweep, images))
             return
         self.status.dropped_sweeps += 1
         self.status.problem = f"{self._tracker.robot}: the CPU is too slow, sweeps are dropped"
@@ -110,6 +118,7 @@ class RobotRecording:
         """Write what is queued, finish the session, then stop."""
         self._queue.put(None)
         self._thread.join()
+        self._compressing.shutdown()
         self._disk.close()
 
     def _note(self, kind: EventKind, label: str = "") -> None:
@@ -118,17 +127,14 @@ class RobotRecording:
             self._queue.put(lambda: self._disk.note(event))
 
     def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, SyncedSweep):
-                self._make_frame(item)
-            else:
-                item()
+        while (work := self._queue.get()) is not None:
+            work()
 
-    def _make_frame(self, sweep: SyncedSweep) -> None:
+    def _make_frame(self, sweep: SyncedSweep, images: dict[str, Future[bytes]]) -> None:
         try:
             frame = self._tracker.add(sweep)
             if frame is not None:
-                jpegs = {CAMERAS[camera]: _jpeg(pixels, self._quality) for camera, pixels in sweep.images.items()}
+                jpegs = {channel: image.result() for channel, image in images.items()}
                 self._disk.write(replace(frame, images=jpegs, imu=sweep.imu))
         except (ValueError, OSError) as error:
             self.status.problem = str(error)

@@ -273,14 +273,14 @@ def test_a_cpu_that_is_too_slow_costs_sweeps_and_frames_that_are_counted(tmp_pat
     made = recording(tmp_path)
     hold = Signal()
     made._queue.put(hold.wait)  # as a grid that takes long
-    drive(made, 0.0, 5.9)
+    drive(made, 0.0, 11.9)
     assert made.status.dropped_sweeps == 20 and made.status.dropped_frames == 4
     assert "CPU is too slow" in made.status.problem
     hold.set()
-    drive(made, 6.0, 6.0)
+    drive(made, 12.0, 12.0)
     made.close()
     (session,) = find_sessions(tmp_path)
-    assert len(session) == 9 and [e for e in events(session) if e[1] is EventKind.DROPPED]
+    assert len(session) == 21 and [e for e in events(session) if e[1] is EventKind.DROPPED]
 
 
 def test_the_imu_samples_of_a_keyframe_are_kept(tmp_path):

@@ -126,7 +126,7 @@ class RecorderNode(Node):
     def _report(self) -> None:
         for robot in self._values["robots"]:
             reporter = self._reporters.get(robot)
-            report = reporter.next() if reporter else Report(f"{robot}: no robot_description that can be read has come yet", {})
+            report = reporter.next() if reporter else Report(f"{robot}: no readable robot_description yet", {})
             if report.problem:
                 self.get_logger().warning(report.problem, throttle_duration_sec=5.0)
             stamp = self.get_clock().now().nanoseconds * 1e-9
