@@ -30,6 +30,7 @@ class SyncedSweep:
 
     keyframe: a frame is due at this sweep. images: (h, w, 3) uint8 by camera name, complete for a keyframe. imu: (n, 7)
     float64 samples of the period before, columns as `frame_files.IMU_COLUMNS`, of a keyframe where IMU is recorded.
+    missed: why a frame that was due at this sweep can't be made, '' where none was due or one can.
     """
 
     stamp: float
@@ -40,6 +41,7 @@ class SyncedSweep:
     keyframe: bool
     images: dict[str, np.ndarray] = field(default_factory=dict)
     imu: np.ndarray | None = None
+    missed: str = ""
 
 
 class SweepSynchronizer:
@@ -144,12 +146,13 @@ class SweepSynchronizer:
             # Keyframes fall on whole periods: a recording that begins between two waits for the next.
             self._frame = frame if stamp - frame * self._period > _SAME_INSTANT_S else frame - 1
         keyframe = frame > self._frame
-        images = self._images_at(stamp) if keyframe else {}
+        images, missed = self._images_at(stamp) if keyframe else {}, ""
         if keyframe and self._cameras - images.keys():
             if not late:
                 return None
-            self._frame = frame
-            return f"no image of {', '.join(sorted(self._cameras - images.keys()))} at a keyframe"
+            missed = f"no image of {', '.join(sorted(self._cameras - images.keys()))} at a keyframe"
+            self._drop(missed)
+            keyframe, images = False, {}
         imu = None
         if keyframe and self._imu is not None:
             caught_up = bool(self._imu) and self._imu[-1][0] >= stamp
@@ -160,7 +163,7 @@ class SweepSynchronizer:
             imu = self._imu_until(stamp)
         self._frame = max(frame, self._frame)
         self._forget_before(stamp)
-        return SyncedSweep(stamp, points, frame_id, odometry, actors or [], keyframe, images, imu)
+        return SyncedSweep(stamp, points, frame_id, odometry, actors or [], keyframe, images, imu, missed)
 
     def _odometry_at(self, stamp: float) -> Odometry | None:
         after = next((i for i, o in enumerate(self._odometry) if o.stamp >= stamp - 1e-9), None)

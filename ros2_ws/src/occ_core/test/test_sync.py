@@ -143,9 +143,11 @@ def test_a_keyframe_whose_image_never_comes_is_given_up_and_the_camera_named():
     topics = recording(4.0)
     del topics["back"][10]
     synchronizer = full()
-    keyframes = [sweep.stamp for sweep in feed(synchronizer, by_stamp(topics)) if sweep.keyframe]
-    assert keyframes == pytest.approx([0, 0.5, 1.5, 2, 2.5, 3, 3.5])
+    sweeps = feed(synchronizer, by_stamp(topics))
+    assert [sweep.stamp for sweep in sweeps if sweep.keyframe] == pytest.approx([0, 0.5, 1.5, 2, 2.5, 3, 3.5])
     assert synchronizer.dropped == {"no image of back at a keyframe": 1}
+    (missed,) = (sweep for sweep in sweeps if sweep.missed)
+    assert missed.stamp == pytest.approx(1.0) and len(missed.points), "its points are still good for the next grid"
 
 
 def test_images_are_only_waited_for_at_keyframes():

@@ -68,7 +68,9 @@ class RobotRecording:
         """Hand a sweep over; never blocks."""
         self.newest = sweep.stamp
         if self.mode is not Mode.RECORDING:
-            sweep = replace(sweep, keyframe=False, images={}, imu=None)
+            sweep = replace(sweep, keyframe=False, images={}, imu=None, missed="")
+        if sweep.missed:
+            self._disk.drop(sweep.stamp, f"{self._tracker.robot}: {sweep.missed}")
         if self._queue.qsize() < _QUEUE_SWEEPS:
             images = {
                 CAMERAS[camera]: self._compressing.submit(_jpeg, pixels, self._quality)
@@ -81,6 +83,11 @@ class RobotRecording:
         self.status.problem = f"{self._tracker.robot}: the CPU is too slow, sweeps are dropped"
         if sweep.keyframe:
             self._disk.drop(sweep.stamp, self.status.problem)
+
+    @property
+    def alive(self) -> bool:
+        """False once a thread has ended with an error, which it has printed."""
+        return self._thread.is_alive() and self._disk.alive
 
     def start(self) -> bool:
         """Go on after a pause, in the same session, or begin a new one after a stop; False while recording."""

@@ -36,6 +36,8 @@ class Reporter:
         self._dropped = dropped
         self._silent = self._silent + 1 if self._recording.newest == self._newest else 0
         self._newest = self._recording.newest
+        if not self._recording.alive:
+            problems.append("recording has ended with an error, see the log; start the recorder again")
         if self._silent >= _SILENCE_REPORTS:
             problems.append(f"no sweep with its odometry and actors in the last {self._silent} s")
         values = {

@@ -34,6 +34,11 @@ class SessionThread:
         self._thread = Thread(target=self._work, name=f"write {info.agent}")
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """False once the thread has ended."""
+        return self._thread.is_alive()
+
     def write(self, frame: Frame) -> None:
         """Hand a frame over; never blocks. A frame that finds the queue full is dropped, which the session will say."""
         if self._queue.qsize() >= _QUEUE_FRAMES:

@@ -18,9 +18,10 @@ from occ_core.keyframes import KeyframeBuilder, OccupancySource
 from occ_core.poses import Pose
 from occ_core.session import Session, SessionInfo, find_sessions
 from occ_core.session_log import EventKind
-from occ_core.sync import Odometry, SyncedSweep
+from occ_core.sync import Odometry, SweepSynchronizer, SyncedSweep
 from occ_core.tracker import FrameTracker
 from occ_recorder.recording import Mode, RobotRecording
+from occ_recorder.reporting import Reporter
 
 GRID = VoxelGrid((-8, -8, -2), (8, 8, 5.5), (0.4, 0.4, 1.25))
 MOUNT = Pose.from_xyz_rpy([0, 0, 1], [0, 0, 0])
@@ -303,3 +304,55 @@ def test_when_the_sessions_folder_is_taken_away_the_next_frame_begins_another(tm
     (new,) = find_sessions(tmp_path / "data")
     assert stamps(kept) == [0, 0.5, 1] and stamps(new) == [2, 2.5, 3]
     assert [(time, kind) for time, kind, _ in events(new)][:1] == [(1.5, EventKind.DROPPED)]
+
+
+def test_a_frame_that_an_image_is_missing_from_is_counted_and_listed(tmp_path):
+    made = recording(tmp_path)
+    made.add(sweep(0.0))
+    made.add(replace(sweep(0.5), keyframe=False, missed="no image of back at a keyframe"))
+    made.add(sweep(1.0))
+    made.close()
+    (session,) = find_sessions(tmp_path)
+    assert stamps(session) == [0, 1] and made.status.dropped_frames == 1
+    assert events(session)[0] == (0.5, EventKind.DROPPED, "rover_0: no image of back at a keyframe")
+
+
+# -- what is said each second
+
+
+def reporter(made: RobotRecording) -> tuple[Reporter, SweepSynchronizer]:
+    synchronizer = SweepSynchronizer(0.5)
+    return Reporter(made, synchronizer), synchronizer
+
+
+def test_a_problem_is_said_once_when_it_happens_and_its_count_for_ever(tmp_path):
+    made = recording(tmp_path)
+    said, synchronizer = reporter(made)
+    made.add(sweep(0.0, frame_id="rover_0/sonar"))
+    synchronizer.dropped["no actors at a sweep"] = 3
+    wait_for(lambda: made.status.dropped_frames == 1)
+    first, second = said.next(), said.next()
+    assert "sonar" in first.problem and "no actors at a sweep: 3 times" in first.problem and second.problem == ""
+    assert second.values["dropped frames"] == 1 and second.values["no actors at a sweep"] == 3
+    made.close()
+
+
+def test_silence_is_said_after_five_seconds(tmp_path):
+    made = recording(tmp_path)
+    said, _ = reporter(made)
+    made.add(sweep(0.1))
+    problems = [said.next().problem for _ in range(7)]
+    assert problems[:5] == [""] * 5 and "no sweep" in problems[5] and "no sweep" in problems[6]
+    made.add(sweep(0.2))
+    assert said.next().problem == ""
+    made.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_with_an_error_is_said(tmp_path):
+    made = recording(tmp_path)
+    said, _ = reporter(made)
+    made._queue.put(lambda: 1 // 0)
+    wait_for(lambda: not made.alive)
+    assert "ended with an error" in said.next().problem
+    made.close()

@@ -114,8 +114,9 @@ class RecorderNode(Node):
         """A service that acts on every robot's recording; robots that come later begin in its mode."""
 
         def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-            self._mode = mode or self._mode
             done = [robot for robot, recording in self._recordings.items() if act(recording)]
+            if done or not self._recordings:
+                self._mode = mode or self._mode
             now = [f"{robot} {recording.mode.value}" for robot, recording in self._recordings.items()]
             response.success = bool(done) or (mode is not None and not self._recordings)
             response.message = f"{name}: {', '.join(done) or 'no robot'}; now: {', '.join(now) or 'no robot heard yet'}"
@@ -124,21 +125,22 @@ class RecorderNode(Node):
         self.create_service(Trigger, f"~/{name}", answer)
 
     def _report(self) -> None:
+        problems = []
         for robot in self._values["robots"]:
             reporter = self._reporters.get(robot)
             report = reporter.next() if reporter else Report(f"{robot}: no readable robot_description yet", {})
-            if report.problem:
-                self.get_logger().warning(report.problem, throttle_duration_sec=5.0)
+            problems += [report.problem] if report.problem else []
             stamp = self.get_clock().now().nanoseconds * 1e-9
             self._diagnostics.publish(to_diagnostics(f"recorder {robot}", report.problem, report.values, stamp))
+        if problems:
+            self.get_logger().warning("; ".join(problems), throttle_duration_sec=5.0)
 
     def destroy_node(self) -> None:
         """Write what is queued before the node goes."""
         for robot, recording in self._recordings.items():
             recording.close()
-            report = self._reporters[robot].next()
-            values = ", ".join(f"{key} {value}" for key, value in report.values.items() if value)
-            self.get_logger().info(f"{robot}: {values}" + (f"; {report.problem}" if report.problem else ""))
+            values = self._reporters[robot].next().values
+            self.get_logger().info(f"{robot}: {', '.join(f'{key} {value}' for key, value in values.items() if value)}")
         super().destroy_node()
 
 
