@@ -24,7 +24,7 @@ from occ_core.tracker import FrameTracker
 from occ_recorder.recording import RobotRecording
 from tokyo_sim.cli.processes import node_environment
 
-SECONDS = 15.0
+SECONDS = 12.0
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ NAME = "occ_recorder"
 setup(
     name=NAME,
     version="0.1.0",
-    description="Records live LiDAR, cameras and odometry into occupancy sessions.",
+    description="Records live LiDAR, cameras and odometry into occupancy sessions; tools for them.",
     license="Apache-2.0",
     packages=find_packages(exclude=["test"]),
     data_files=[
@@ -13,7 +13,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
     ],
     python_requires=">=3.10",
-    install_requires=["occ_core", "occ_ros", "numpy", "pillow"],
+    install_requires=["occ_core", "occ_ros", "numpy", "pillow", "matplotlib", "tqdm"],
     zip_safe=True,
     entry_points={
         "console_scripts": [

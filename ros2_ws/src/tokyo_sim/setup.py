@@ -23,6 +23,7 @@ setup(
     install_requires=[
         "occ_core",
         "occ_ros",
+        "occ_recorder",
         "numpy",
         "scipy",
         "lxml",
