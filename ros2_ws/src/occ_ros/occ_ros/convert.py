@@ -7,6 +7,7 @@ from array import array
 import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import Point
 from geometry_msgs.msg import Pose as PoseMsg
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from visualization_msgs.msg import Marker, MarkerArray
@@ -26,6 +27,7 @@ _DATATYPES = {
     np.dtype("float64"): PointField.FLOAT64,
 }
 _DTYPES = {code: dtype for dtype, code in _DATATYPES.items()}
+_VELOCITY = "velocity"  # namespace of the arrows beside actors
 
 
 def to_stamp(seconds: float) -> Time:
@@ -128,35 +130,72 @@ def from_image(message: Image) -> np.ndarray:
 
 
 def to_actors(actors: list[Actor], stamp: float) -> MarkerArray:
-    """Actors as cubes: ns is the class, id the instance, text the namespace of a robot."""
-    return MarkerArray(markers=[_actor_marker(actor, to_stamp(stamp)) for actor in actors])
+    """Actors as pairs of markers with the same id, the instance.
+
+    A CUBE, whose ns is the class and whose text the namespace of a robot; and an ARROW in the namespace `velocity`,
+    from the centre to where the actor would be one second later, since markers carry no velocity.
+    """
+    time = to_stamp(stamp)
+    return MarkerArray(markers=[marker for a in actors for marker in (_actor_marker(a, time), _arrow(a, time))])
 
 
-def _actor_marker(actor: Actor, stamp: Time) -> Marker:
-    marker = Marker(ns=actor.semantic.name.lower(), id=actor.instance, type=Marker.CUBE, text=actor.name)
+def _marker(kind: int, namespace: str, actor: Actor, stamp: Time) -> Marker:
+    marker = Marker(ns=namespace, id=actor.instance, type=kind)
     marker.header.frame_id = "map"
     marker.header.stamp = stamp
-    marker.pose = to_pose(actor.pose)
-    marker.scale.x, marker.scale.y, marker.scale.z = map(float, actor.size)
     red, green, blue = CLASSES[actor.semantic].colour
     marker.color.r, marker.color.g, marker.color.b, marker.color.a = red / 255, green / 255, blue / 255, 0.8
     return marker
 
 
+def _actor_marker(actor: Actor, stamp: Time) -> Marker:
+    marker = _marker(Marker.CUBE, actor.semantic.name.lower(), actor, stamp)
+    marker.text = actor.name
+    marker.pose = to_pose(actor.pose)
+    marker.scale.x, marker.scale.y, marker.scale.z = map(float, actor.size)
+    return marker
+
+
+def _arrow(actor: Actor, stamp: Time) -> Marker:
+    marker = _marker(Marker.ARROW, _VELOCITY, actor, stamp)
+    marker.points = [_point(actor.pose.position), _point(actor.pose.position + actor.velocity)]
+    # Of an arrow between two points, x is the width of the shaft and y that of the head, metres.
+    marker.scale.x, marker.scale.y = 0.15, 0.4
+    return marker
+
+
+def _point(xyz: np.ndarray) -> Point:
+    x, y, z = map(float, xyz)
+    return Point(x=x, y=y, z=z)
+
+
 def from_actors(message: MarkerArray) -> tuple[float, list[Actor]]:
-    """Stamp in seconds, and the actors; markers carry no velocity, it is zero. (0, []) for an empty array."""
+    """The inverse of `to_actors`: the stamp in seconds, and the actors. (0, []) for an empty array.
+
+    An actor without an arrow has velocity zero. ValueError for a class that is not in the table, and for an arrow that
+    does not go from one point to another.
+    """
+    arrows = {marker.id: _velocity(marker) for marker in message.markers if marker.ns == _VELOCITY}
     actors = [
         Actor(
             instance=marker.id,
             semantic=Semantic(class_id(marker.ns)),
             pose=from_pose(marker.pose),
             size=vector(marker.scale),
-            velocity=np.zeros(3),
+            velocity=arrows.get(marker.id, np.zeros(3)),
             name=marker.text,
         )
         for marker in message.markers
+        if marker.ns != _VELOCITY
     ]
     return (from_stamp(message.markers[0].header.stamp) if actors else 0.0), actors
+
+
+def _velocity(arrow: Marker) -> np.ndarray:
+    if len(arrow.points) != 2:
+        raise ValueError(f"velocity of actor {arrow.id}: an arrow has two points, this one has {len(arrow.points)}")
+    start, end = arrow.points
+    return vector(end) - vector(start)
 
 
 def to_diagnostics(name: str, problem: str, values: dict[str, object], stamp: float) -> DiagnosticArray:

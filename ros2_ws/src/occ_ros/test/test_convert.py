@@ -152,23 +152,48 @@ def test_images_that_can_not_be_read_are_refused():
         from_image(message)
 
 
-def test_actors_come_back_with_class_size_and_name():
-    sent = [
-        Actor(
-            1, Semantic.ROVER, Pose.from_xyz_rpy([1, 2, 3], [0, 0, 1]), np.array([1.0, 2, 3]), np.zeros(3), "rover_0"
-        ),
-        Actor(107, Semantic.TRUCK_BUS, Pose.from_xyz_rpy([4, 5, 6], [0, 0, -2]), np.array([8.0, 2, 3]), np.ones(3)),
-    ]
-    stamp, got = from_actors(to_actors(sent, 7.5))
+ACTORS = [
+    Actor(
+        1,
+        Semantic.ROVER,
+        Pose.from_xyz_rpy([1, 2, 3], [0, 0, 1]),
+        np.array([1.0, 2, 3]),
+        np.array([0.3, -4.0, 0.02]),
+        "rover_0",
+    ),
+    Actor(107, Semantic.TRUCK_BUS, Pose.from_xyz_rpy([4, 5, 6], [0, 0, -2]), np.array([8.0, 2, 3]), np.zeros(3)),
+]
+
+
+def test_actors_come_back_with_class_size_velocity_and_name():
+    stamp, got = from_actors(to_actors(ACTORS, 7.5))
     assert stamp == 7.5
-    for a, b in zip(sent, got, strict=True):
+    for a, b in zip(ACTORS, got, strict=True):
         assert (a.instance, a.semantic, a.name) == (b.instance, b.semantic, b.name)
-        assert np.allclose(a.pose.matrix, b.pose.matrix) and (a.size == b.size).all() and not b.velocity.any()
+        assert np.allclose(a.pose.matrix, b.pose.matrix) and (a.size == b.size).all()
+        assert b.velocity == pytest.approx(a.velocity, abs=1e-12)
     assert from_actors(to_actors([], 7.5)) == (0.0, [])
 
 
+def test_each_actor_is_a_cube_and_an_arrow_to_where_it_is_in_a_second():
+    cube, arrow, *_ = to_actors(ACTORS, 7.5).markers
+    assert (cube.type, cube.ns, cube.id, cube.text) == (cube.CUBE, "rover", 1, "rover_0")
+    assert (arrow.type, arrow.ns, arrow.id, arrow.header.frame_id) == (arrow.ARROW, "velocity", 1, "map")
+    assert [(p.x, p.y, p.z) for p in arrow.points] == [(1, 2, 3), pytest.approx((1.3, -2.0, 3.02))]
+
+
+def test_cubes_without_arrows_stand_still_and_arrows_without_two_points_are_refused():
+    message = to_actors(ACTORS, 7.5)
+    message.markers = [marker for marker in message.markers if marker.type == marker.CUBE]
+    assert not any(actor.velocity.any() for actor in from_actors(message)[1])
+    message = to_actors(ACTORS, 7.5)
+    message.markers[1].points.pop()
+    with pytest.raises(ValueError, match="velocity of actor 1"):
+        from_actors(message)
+
+
 def test_a_marker_of_an_unknown_class_is_refused():
-    message = to_actors([Actor(1, Semantic.CAR, Pose.identity(), np.ones(3), np.zeros(3))], 0.0)
+    message = to_actors(ACTORS[:1], 0.0)
     message.markers[0].ns = "ufo"
     with pytest.raises(ValueError, match="ufo"):
         from_actors(message)
