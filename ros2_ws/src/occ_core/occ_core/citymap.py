@@ -105,6 +105,21 @@ class CityMap:
         patch = self._heights(np.array([i, i + 1]), np.array([j, j + 1]))
         return float(np.array([1 - (u - i), u - i]) @ patch @ np.array([1 - (v - j), v - j]))
 
+    def heights(self, points: np.ndarray) -> np.ndarray:
+        """`ground_height` at many points (n, 2) of map, metres: (n,) float64."""
+        scaled = np.asarray(points, dtype=np.float64) / RASTER_M
+        low = np.floor(scaled).astype(int)
+        u, v = (scaled - low).T
+        corners = low[:, None, :] + np.array([(0, 0), (1, 0), (0, 1), (1, 1)])
+        block, cell = np.divmod(corners.reshape(-1, 2), _BLOCK)
+        z = np.empty(len(block))
+        names = {tuple(name) for name in block.tolist()}
+        for name in names:
+            rows = (block == name).all(axis=1)
+            z[rows] = self._ground_block(*name)[cell[rows, 0], cell[rows, 1]]
+        a, b, c, d = z.reshape(-1, 4).T
+        return (1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * c + u * d)
+
     def ground_heights(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Heights at the raster points nearest to a grid of places. x: (n,), y: (m,) metres. Returns (n, m) float64."""
         return self._heights(np.round(x / RASTER_M).astype(int), np.round(y / RASTER_M).astype(int))

@@ -1,0 +1,60 @@
+"""Polylines in the plane: arc length, offsets, smooth connections."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def arc(line: np.ndarray) -> np.ndarray:
+    """(n,) metres along a line (n, 2) at its points."""
+    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+
+
+def points_at(line: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """(m, 2) points of a line (n, 2) at distances (m,) along it."""
+    length = arc(line)
+    return np.column_stack([np.interp(at, length, line[:, axis]) for axis in (0, 1)])
+
+
+def resample(line: np.ndarray, step: float) -> np.ndarray:
+    """The line with points at equal distances of about `step`; its ends stay."""
+    total = arc(line)[-1]
+    return points_at(line, np.linspace(0, total, max(int(np.ceil(total / step)), 1) + 1))
+
+
+def piece(line: np.ndarray, start: float, end: float, step: float) -> np.ndarray:
+    """The line between two distances along it, resampled."""
+    return points_at(line, np.linspace(start, end, max(int(np.ceil((end - start) / step)), 1) + 1))
+
+
+def tangents(line: np.ndarray) -> np.ndarray:
+    """(n, 2) unit directions at the points of a line."""
+    along = np.gradient(line, axis=0)
+    return along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+
+
+def to_the_left(line: np.ndarray, distance: float) -> np.ndarray:
+    """The line moved to its left by a distance, to its right by a negative one."""
+    along = tangents(line)
+    return line + distance * np.column_stack([-along[:, 1], along[:, 0]])
+
+
+def connection(before: np.ndarray, after: np.ndarray, stiffness: float, step: float) -> np.ndarray:
+    """A cubic Bezier curve from the end of one line to the start of another, tangent to both.
+
+    stiffness: length of the control arms over the distance between the ends.
+    """
+    start, end = before[-1], after[0]
+    reach = stiffness * np.linalg.norm(end - start)
+    controls = np.array([start, start + reach * tangents(before)[-1], end - reach * tangents(after)[0], end])
+    t = np.linspace(0, 1, 41)[:, None]
+    weights = np.hstack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])
+    return resample(weights @ controls, step)
+
+
+def sharpest(line: np.ndarray) -> float:
+    """Largest curvature of a line of equally spaced points, 1/m."""
+    if len(line) < 3:
+        return 0.0
+    heading = np.unwrap(np.arctan2(*np.diff(line, axis=0).T[::-1]))
+    return float(np.abs(np.diff(heading)).max() / max(np.linalg.norm(line[1] - line[0]), 1e-6))

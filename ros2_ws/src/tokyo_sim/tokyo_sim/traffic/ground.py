@@ -1,0 +1,50 @@
+"""Which ground is whose: where vehicles may drive and walkers walk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import binary_closing, binary_dilation
+
+from occ_core.citymap import CityMap
+from occ_core.classes import Semantic
+from tokyo_sim.raster import Raster
+
+CELL_M = 0.5
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Rasters over a city's roads: road is carriageway alone; sidewalk; building, whatever is below it."""
+
+    raster: Raster
+    road: np.ndarray
+    sidewalk: np.ndarray
+    building: np.ndarray
+
+    @classmethod
+    def of(cls, city: CityMap) -> Ground:
+        """Of a city that has roads."""
+        paved = city.triangles[np.isin(city.classes, (Semantic.ROAD, Semantic.SIDEWALK))]
+        raster = Raster.covering(paved, CELL_M, margin=4.0)
+
+        def covered(semantic: Semantic) -> np.ndarray:
+            triangles = city.triangles[city.classes == semantic]
+            if not len(triangles):
+                return np.zeros(raster.shape, dtype=bool)
+            return ~np.isnan(raster.highest(triangles))
+
+        sidewalk, building = covered(Semantic.SIDEWALK), covered(Semantic.BUILDING)
+        # Neighbouring surfaces leave slits of a cell between them; medians are not slits.
+        road = binary_closing(covered(Semantic.ROAD), iterations=1) & ~sidewalk
+        return cls(raster, road, sidewalk, building)
+
+    def drivable(self) -> np.ndarray:
+        """Bool raster of road without buildings over it, widened by the cell that its edge may lie in."""
+        return binary_dilation(self.road) & ~self.building
+
+    def on(self, mask: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """(...,) bool: where points (..., 2) in map lie on a mask of this raster."""
+        cells = self.raster.cells(points)
+        return mask[cells[..., 0], cells[..., 1]]

@@ -1,0 +1,148 @@
+"""The lane graph: directed lanes on every section, movements through every junction, and what gets in whose way.
+
+Traffic keeps left (Road Traffic Act of Japan, article 17). A lane ends at a stop line; a movement leads from there to the
+start of another lane. Two movements are in conflict where the areas that vehicles sweep on them overlap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import networkx as nx
+import numpy as np
+
+from occ_core.citymap import CityMap
+from tokyo_sim.traffic.curves import arc, piece, to_the_left
+from tokyo_sim.traffic.ground import Ground
+from tokyo_sim.traffic.junctions import STEP_M, Section, sections
+from tokyo_sim.traffic.kinds import ALL_VEHICLES, BICYCLE, VEHICLES
+from tokyo_sim.traffic.lanes import StreetNetwork
+from tokyo_sim.traffic.movements import Movement, connect
+
+_GUTTER_M = 0.2  # kept free beside a kerb
+_WALKING_STRIP_M = 0.8  # kept free at the edge of a carriageway without sidewalk
+_BICYCLE_LANE_M = 1.0
+_NARROWEST_CAR_LANE_M, _WIDEST_LANE_M = 2.0, 3.0
+_MEDIAN_M = 1.0  # half of a median, with a gutter
+
+
+@dataclass(frozen=True)
+class Lane:
+    """line: (n, 2) metres in map, in driving direction. width: metres. kinds: bits of the vehicles that use it.
+
+    section, forward: the section and whether it goes along its line. rank: 0 for the lane next to the centre line.
+    origin, end: the junctions that it leaves and reaches.
+    """
+
+    line: np.ndarray
+    width: float
+    kinds: int
+    section: int
+    forward: bool
+    rank: int
+    origin: int
+    end: int
+
+    @property
+    def length(self) -> float:
+        """Metres."""
+        return float(arc(self.line)[-1])
+
+
+@dataclass(frozen=True)
+class LaneGraph:
+    """conflicts[m]: the movements that a movement m is in conflict with. ground, sections: what it was laid on."""
+
+    lanes: list[Lane] = field(default_factory=list)
+    movements: list[Movement] = field(default_factory=list)
+    conflicts: list[list[int]] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+    ground: Ground | None = None
+
+    @classmethod
+    def of(cls, city: CityMap, streets: StreetNetwork) -> LaneGraph:
+        """The lane graph of a city; an empty one where it has no streets."""
+        if not streets.edges:
+            return cls()
+        ground = Ground.of(city)
+        parts = sections(streets)
+        lanes = [lane for number, part in enumerate(parts) for lane in _lanes(number, part, ground)]
+        movements, conflicts = connect(lanes, ground)
+        lanes, movements, conflicts = _drivable_round(lanes, movements, conflicts)
+        return cls(lanes, movements, conflicts, parts, ground)
+
+    def leaving(self, lane: int) -> list[int]:
+        """Movements from the end of a lane."""
+        return [number for number, movement in enumerate(self.movements) if movement.lane == lane]
+
+
+def _lanes(number: int, section: Section, ground: Ground) -> list[Lane]:
+    """Lanes of both directions, counted from the centre line outwards; a bicycle lane where there is room for one."""
+    start, end = section.setbacks[0], section.length - section.setbacks[1]
+    centre = piece(section.line, start, end, STEP_M)
+    median = _MEDIAN_M if ground.on(ground.sidewalk, centre).mean() > 0.3 else 0.0
+    out = []
+    for forward in (True, False):
+        line = centre if forward else centre[::-1]
+        kerb = has_sidewalk(section, forward, ground)
+        usable = section.width / 2 - (_GUTTER_M if kerb else _WALKING_STRIP_M)
+        origin, goal = section.junctions if forward else section.junctions[::-1]
+
+        def lane(offset: float, width: float, kinds: int, rank: int) -> Lane:
+            moved = to_the_left(line, offset)  # noqa: B023
+            moved = piece(moved, 0.0, float(arc(moved)[-1]), STEP_M)
+            return Lane(moved, width, kinds, number, forward, rank, origin, goal)  # noqa: B023
+
+        cycling = usable - median >= _BICYCLE_LANE_M + _NARROWEST_CAR_LANE_M + 0.7
+        driving = usable - median - (_BICYCLE_LANE_M if cycling else 0.0)
+        count = max(int(driving / _WIDEST_LANE_M), 1)
+        width = driving / count
+        kinds = _kinds_fitting(width) & (~(1 << BICYCLE) if cycling else ALL_VEHICLES)
+        if kinds:
+            out += [lane(median + (rank + 0.5) * width, width, kinds, rank) for rank in range(count)]
+        if cycling:
+            out.append(lane(usable - _BICYCLE_LANE_M / 2, _BICYCLE_LANE_M, 1 << BICYCLE, count))
+    return out
+
+
+def has_sidewalk(section: Section, forward: bool, ground: Ground) -> bool:
+    """Is there a sidewalk along most of a section's left side, looking forward or back?"""
+    line = piece(section.line, section.setbacks[0], section.length - section.setbacks[1], STEP_M)
+    beside = to_the_left(line if forward else line[::-1], section.width / 2 + 1.0)
+    return bool(ground.on(ground.sidewalk, beside).mean() > 0.7)
+
+
+def _kinds_fitting(width: float) -> int:
+    """Bits of the vehicles that fit on a lane with 10 cm to spare."""
+    return sum(1 << number for number, kind in enumerate(VEHICLES) if kind.room[1] + 0.1 <= width)
+
+
+def _drivable_round(lanes: list[Lane], movements: list[Movement], conflicts: list[list[int]]):
+    """Keep, for each kind of vehicle, the largest part of the graph in which every lane leads to every other.
+
+    Nobody ends up on a lane that leads nowhere. Returns lanes, movements, conflicts, renumbered.
+    """
+    lane_kinds, movement_kinds = [0] * len(lanes), [0] * len(movements)
+    for bit in (1 << number for number in range(len(VEHICLES))):
+        graph = nx.DiGraph((m.lane, m.to) for m in movements if m.kinds & bit)
+        if not graph:
+            continue
+        largest = max(nx.strongly_connected_components(graph), key=lambda part: (len(part), -min(part)))
+        for lane in largest:
+            lane_kinds[lane] |= bit
+        for number, movement in enumerate(movements):
+            if movement.kinds & bit and movement.lane in largest and movement.to in largest and len(largest) > 1:
+                movement_kinds[number] |= bit
+    new_lane = {old: new for new, old in enumerate(number for number, kinds in enumerate(lane_kinds) if kinds)}
+    kept = [number for number, kinds in enumerate(movement_kinds) if kinds]
+    new_movement = {old: new for new, old in enumerate(kept)}
+    return (
+        [replace(lanes[old], kinds=lane_kinds[old]) for old in new_lane],
+        [
+            replace(
+                movements[n], kinds=movement_kinds[n], lane=new_lane[movements[n].lane], to=new_lane[movements[n].to]
+            )
+            for n in kept
+        ],
+        [[new_movement[other] for other in conflicts[old] if other in new_movement] for old in kept],
+    )

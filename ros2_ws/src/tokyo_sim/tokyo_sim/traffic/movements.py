@@ -1,0 +1,182 @@
+"""Movements through junctions: smooth ways from stop lines to lanes that vehicles fit through, and their conflicts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+
+from tokyo_sim.traffic.curves import arc, connection, points_at, sharpest, tangents
+from tokyo_sim.traffic.ground import Ground
+from tokyo_sim.traffic.junctions import STEP_M
+from tokyo_sim.traffic.kinds import VEHICLES
+
+if TYPE_CHECKING:
+    from tokyo_sim.traffic.lane_graph import Lane
+
+AXLES = 0.3  # front and rear axle keep to the path; each is so many lengths from the middle
+_STIFFNESSES = (0.4, 0.55, 0.3, 0.67)
+STRAIGHT_RAD = np.radians(35)
+_SIDEWAYS_ACCELERATION = 2.0  # m/s^2, comfortable in a turn
+_APART_M = 0.2  # kept between the areas that two vehicles sweep
+_BOX_STEP_M = 0.8
+_QUEUE_M = 12.0  # where others wait at a stop line, or have just come past it
+
+
+@dataclass(frozen=True)
+class Movement:
+    """line: (n, 2) metres in map, from the end of `lane` to the start of the lane `to`. kinds: bits of vehicles.
+
+    speed: m/s at which it can be driven. turn: radians, positive to the left. swept: what vehicles cover on it.
+    """
+
+    lane: int
+    to: int
+    line: np.ndarray
+    kinds: int
+    speed: float
+    turn: float
+    swept: shapely.Geometry
+
+    @property
+    def length(self) -> float:
+        """Metres."""
+        return float(arc(self.line)[-1])
+
+
+def connect(lanes: list[Lane], ground: Ground) -> tuple[list[Movement], list[list[int]]]:
+    """All movements, and for each those that it is in conflict with."""
+    drivable = ground.drivable()
+    coming, going = defaultdict(list), defaultdict(list)
+    for number, lane in enumerate(lanes):
+        coming[lane.end].append(number)
+        going[lane.origin].append(number)
+    movements: list[Movement] = []
+    conflicts: list[list[int]] = []
+    for junction in sorted(coming):
+        first = len(movements)
+        queues = _queues(lanes, coming[junction], going[junction])
+        for lane in coming[junction]:
+            onward, back = [], []
+            for to in going[junction]:
+                if _wanted(lanes, lane, to, coming[junction], going[junction]):
+                    (back if _beside(lanes[to], lanes[lane], opposite=True) else onward).append(to)
+            stranded = lanes[lane].kinds
+            for to in onward + back:
+                # Nobody turns back who can go on.
+                allowed = stranded if to in back else lanes[lane].kinds
+                if movement := _movement(lanes, lane, to, allowed, queues, ground, drivable):
+                    movements.append(movement)
+                    stranded &= ~movement.kinds
+        here = movements[first:]
+        areas = [shapely.buffer(movement.swept, _APART_M, quad_segs=2) for movement in here]
+        pairs = shapely.STRtree([m.swept for m in here]).query(areas, predicate="intersects") if here else []
+        near: list[list[int]] = [[] for _ in here]
+        for a, b in np.transpose(pairs) if len(here) else ():
+            if a != b:
+                near[a].append(first + int(b))
+        conflicts += [sorted(others) for others in near]
+    return movements, conflicts
+
+
+def _wanted(lanes: list[Lane], lane: int, to: int, coming: list[int], going: list[int]) -> bool:
+    """Turns are made from and to the lane on their side; straight on goes from lane to lane."""
+    here, there = lanes[lane], lanes[to]
+    if not here.kinds & there.kinds:
+        return False
+    # Lanes of the same two streets that this kind of vehicle could use instead, innermost first.
+    starts = sorted(lanes[n].rank for n in coming if _beside(lanes[n], here) and lanes[n].kinds & there.kinds)
+    ends = sorted(lanes[n].rank for n in going if _beside(lanes[n], there) and lanes[n].kinds & here.kinds)
+    turn = _turn(here.line, there.line)
+    if turn > STRAIGHT_RAD:
+        return here.rank == starts[-1] and there.rank == ends[-1]
+    if turn < -STRAIGHT_RAD:
+        return here.rank == starts[0] and there.rank == ends[0]
+    return ends.index(there.rank) == min(starts.index(here.rank), len(ends) - 1)
+
+
+def _beside(a: Lane, b: Lane, opposite: bool = False) -> bool:
+    """Are two lanes of the same section and go the same way, or opposite ways?"""
+    return a.section == b.section and (a.forward == b.forward) != opposite
+
+
+def _turn(before: np.ndarray, after: np.ndarray) -> float:
+    """Radians from the end of one line to the start of another; a half turn is one to the right, where others come."""
+    (ax, ay), (bx, by) = tangents(before)[-1], tangents(after)[0]
+    angle = float(np.arctan2(ax * by - ay * bx, ax * bx + ay * by))
+    return -abs(angle) if abs(angle) > np.radians(165) else angle
+
+
+def _movement(
+    lanes: list[Lane],
+    lane: int,
+    to: int,
+    allowed: int,
+    queues: dict[int, shapely.Geometry],
+    ground: Ground,
+    drivable: np.ndarray,
+) -> Movement | None:
+    """The way that fits most of the allowed kinds of vehicles; None where none fits any."""
+    before, after = lanes[lane], lanes[to]
+    candidates = allowed & before.kinds & after.kinds
+    best: tuple[int, np.ndarray, np.ndarray] | None = None
+    for stiffness in _STIFFNESSES:
+        line = connection(before.line, after.line, stiffness, STEP_M)
+        kinds, swept, longest = 0, np.zeros((0, 4, 2)), 0.0
+        for number, kind in enumerate(VEHICLES):
+            if candidates & (1 << number):
+                boxes = footprints(before.line, line, after.line, kind.room)
+                others = [area for other, area in queues.items() if other not in (lane, to)]
+                if ground.on(drivable, _outline(boxes)).all() and not _hits(boxes, others):
+                    kinds |= 1 << number
+                    if kind.room[0] > longest:
+                        swept, longest = boxes, kind.room[0]
+        if kinds and (best is None or kinds.bit_count() > best[0].bit_count()):
+            best = kinds, line, swept
+        if best and best[0] == candidates:
+            break
+    if best is None:
+        return None
+    kinds, line, swept = best
+    speed = float(np.sqrt(_SIDEWAYS_ACCELERATION / max(sharpest(line), 0.005)))
+    area = shapely.union_all(shapely.polygons(swept))
+    return Movement(lane, to, line, kinds, speed, _turn(before.line, after.line), area)
+
+
+def footprints(before: np.ndarray, line: np.ndarray, after: np.ndarray, size: tuple[float, float]) -> np.ndarray:
+    """(n, 4, 2) corners of a box (length, width) that goes along a line, from its nose at the start to its tail out."""
+    length, width = size
+    whole = np.concatenate([before[:-1], line[:-1], after])
+    begin = arc(before)[-1]
+    end = begin + arc(line)[-1]
+    middle = np.arange(begin - length / 2, end + length / 2 + _BOX_STEP_M, _BOX_STEP_M)
+    front, rear = points_at(whole, middle + AXLES * length), points_at(whole, middle - AXLES * length)
+    along = (front - rear) / np.maximum(np.linalg.norm(front - rear, axis=1, keepdims=True), 1e-9)
+    aside = np.column_stack([-along[:, 1], along[:, 0]])
+    corners = [(1, 1), (-1, 1), (-1, -1), (1, -1)]
+    centre = (front + rear) / 2
+    return np.stack([centre + x * length / 2 * along + y * width / 2 * aside for x, y in corners], axis=1)
+
+
+def _outline(boxes: np.ndarray) -> np.ndarray:
+    """(n, 8, 2): corners of boxes and the middles of their sides."""
+    return np.concatenate([boxes, (boxes + np.roll(boxes, -1, axis=1)) / 2], axis=1)
+
+
+def _queues(lanes: list[Lane], coming: list[int], going: list[int]) -> dict[int, shapely.Geometry]:
+    """Where vehicles stand on each lane near a junction."""
+    out = {}
+    for number in coming + going:
+        line, width = lanes[number].line, lanes[number].width
+        near = line[-int(_QUEUE_M / STEP_M) :] if number in coming else line[: int(_QUEUE_M / STEP_M)]
+        out[number] = shapely.buffer(shapely.LineString(near), width / 2 - 0.15, cap_style="flat")
+    return out
+
+
+def _hits(boxes: np.ndarray, areas: list[shapely.Geometry]) -> bool:
+    if not areas:
+        return False
+    return len(shapely.STRtree(areas).query(shapely.polygons(boxes), predicate="intersects")[0]) > 0
