@@ -74,7 +74,8 @@ class Simulator:
         streets = street_network(self.city)
         obstacles = ObstacleMap(self.city)
         poses = spawn_poses(self.robots, self.city, streets, obstacles, fleet.drone_altitude, spawn_rng, fleet.places)
-        self._traffic = Traffic(self.city, streets, fleet.actors, traffic_rng)
+        starts = np.array([pose.position for pose in poses]).reshape(-1, 3)
+        self._traffic = Traffic(self.city, streets, fleet.actors, traffic_rng, starts)
         self._physics = Physics(self.city, _collision_prisms(city), self.robots, poses)
         self._lidar = LidarCaster(self.city)
         self._past = [Past(1 / robot.lidar.rate) for robot in self.robots] if fleet.motion_distortion else []
@@ -113,7 +114,7 @@ class Simulator:
 
     def step_traffic(self, duration: float) -> None:
         """Advance traffic; it needs fewer steps than physics."""
-        self._traffic.step(duration, np.array([self.motion(i).pose.position[:2] for i in range(len(self.robots))]))
+        self._traffic.step(duration, np.array([self.motion(i).pose.position for i in range(len(self.robots))]))
         self._actors = self._traffic.actors()
 
     def command(self, robot: int, linear: np.ndarray, angular: np.ndarray) -> None:

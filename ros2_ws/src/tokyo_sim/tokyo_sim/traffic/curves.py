@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+_T = np.linspace(0, 1, 41)[:, None]
+_BEZIER = np.hstack([(1 - _T) ** 3, 3 * _T * (1 - _T) ** 2, 3 * _T**2 * (1 - _T), _T**3])
+
 
 def arc(line: np.ndarray) -> np.ndarray:
     """(n,) metres along a line (n, 2) at its points."""
@@ -33,6 +36,17 @@ def tangents(line: np.ndarray) -> np.ndarray:
     return along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
 
 
+def start_direction(line: np.ndarray) -> np.ndarray:
+    """(2,) unit direction in which a line begins."""
+    along = line[1] - line[0]
+    return along / max(float(np.hypot(*along)), 1e-9)
+
+
+def end_direction(line: np.ndarray) -> np.ndarray:
+    """(2,) unit direction in which a line ends."""
+    return -start_direction(line[:-3:-1])
+
+
 def to_the_left(line: np.ndarray, distance: float) -> np.ndarray:
     """The line moved to its left by a distance, to its right by a negative one."""
     along = tangents(line)
@@ -46,10 +60,8 @@ def connection(before: np.ndarray, after: np.ndarray, stiffness: float, step: fl
     """
     start, end = before[-1], after[0]
     reach = stiffness * np.linalg.norm(end - start)
-    controls = np.array([start, start + reach * tangents(before)[-1], end - reach * tangents(after)[0], end])
-    t = np.linspace(0, 1, 41)[:, None]
-    weights = np.hstack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])
-    return resample(weights @ controls, step)
+    controls = np.array([start, start + reach * end_direction(before), end - reach * start_direction(after), end])
+    return resample(_BEZIER @ controls, step)
 
 
 def sharpest(line: np.ndarray) -> float:

@@ -1,9 +1,9 @@
 """Vehicles: following each other, reserving their way through junctions, and moving. Compiled.
 
-Car following is the Intelligent Driver Model (Treiber, Hennecke, Helbing, Phys. Rev. E 62, 2000). At a junction a vehicle
-reserves its movement before it passes the stop line: only while nobody has reserved a movement in conflict with it, no
-walker is on a crossing of it, and there is room for the whole vehicle beyond. So nobody stops inside a junction for others,
-and what is inside always gets out.
+Car following is the Intelligent Driver Model (Treiber, Hennecke, Helbing, Phys. Rev. E 62, 2000). At a junction a
+vehicle reserves its movement before it passes the stop line: only while nobody has reserved a movement in conflict with
+it, no walker is on a crossing of it, and there is room for the whole vehicle beyond. So nobody stops inside a junction
+for others, and what is inside gets out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROBOT_RADIUS_M = 0.6
 _ACCELERATION, _BRAKING, _HARDEST_BRAKING = 1.6, 2.0, 7.0  # m/s^2
 _HEADWAY_S, _GAP_M = 1.2, 2.0
 _ROOM_M = 2.0  # beyond the vehicle itself, on the lane that it comes to
-_PATIENCE_S = 12.0  # who has waited so long goes before everybody else, walkers included
+_PATIENCE_S = 8.0  # who has waited so long goes before everybody else, walkers included
 _OTHER_WAY_S = 6.0  # who has waited so long looks for another way every so often
 _NEAR_PATH_M = 0.35  # what stands closer to a vehicle's side than this is in its way
 _FREE = 1e9
@@ -31,8 +31,8 @@ _FREE = 1e9
 class Vehicles(NamedTuple):
     """State of n vehicles, changed in place.
 
-    segment, before, after: (n,) where it is, came from (-1 at the start) and goes next. at: metres along the segment, of
-    the middle. speed: m/s. reserved: movement, -1 for none. waited: seconds at a standstill. blocked: by a robot.
+    segment, before, after: (n,) where it is, came from (-1 at the start) and goes next. at: metres along the segment,
+    of the middle. speed: m/s. reserved: movement, -1 for none. waited: seconds at a standstill. blocked: by a robot.
     length, width, cruise, kind: what it is. pose: (n, 3) x, y, yaw.
     """
 
@@ -91,12 +91,13 @@ def choose_exit(roads: Roads, lane, kind, draw):
 def drive(roads: Roads, cars: Vehicles, duration, walkers, robots, busy, wanted, closed, held, draws):
     """Move all vehicles by a step of `duration` seconds.
 
-    walkers, robots: (k, 2) metres. busy, wanted: (links,) walkers on a link, walkers that wait for it. closed: (links,),
-    set where walkers are to wait. held: (segments,), set to how many vehicles have reserved each. draws: (n,) in [0, 1).
+    walkers, robots: (k, 2) metres. busy, wanted: (links,) walkers on a link, walkers that wait for it. closed:
+    (links,), set where walkers are to wait. held: (segments,), set to how many vehicles have reserved each. draws: (n,)
+    in [0, 1).
     """
-    tail = _reserve(roads, cars, duration, robots, busy, wanted, closed, held, draws)
+    _reserve(roads, cars, duration, robots, busy, wanted, closed, held, draws)
     for i in range(len(cars.at)):
-        gain = _acceleration(roads, cars, i, robots, tail)
+        gain = _acceleration(roads, cars, i, robots)
         cars.speed[i] = min(max(cars.speed[i] + gain * duration, 0.0), cars.cruise[i])
     for i in range(len(cars.at)):
         _move(roads, cars, i, duration, walkers, robots, draws[i])
@@ -104,11 +105,11 @@ def drive(roads: Roads, cars: Vehicles, duration, walkers, robots, busy, wanted,
 
 @numba.njit(cache=True)
 def _reserve(roads: Roads, cars: Vehicles, duration, robots, busy, wanted, closed, held, draws):
-    """Release what has been passed, grant what is free. Returns the free length at each lane's start."""
+    """Release what has been passed, and grant what is free."""
     n = len(cars.at)
     held[:] = 0
     closed[:] = 0
-    tail = roads.length[: roads.lanes].copy()
+    room = roads.length[: roads.lanes].copy()  # free at each lane's start, once all who can leave have left
     for i in range(n):
         segment, half = cars.segment[i], cars.length[i] / 2
         if segment < roads.lanes:
@@ -116,10 +117,11 @@ def _reserve(roads: Roads, cars: Vehicles, duration, robots, busy, wanted, close
                 cars.reserved[i] = -1
             elif cars.reserved[i] >= 0 and cars.reserved[i] == cars.after[i] and cars.waited[i] > 3.0:
                 cars.reserved[i] = -1
-            tail[segment] = min(tail[segment], cars.at[i] - half)
+            if cars.reserved[i] < 0 or cars.reserved[i] != cars.after[i]:
+                # Who has reserved the way on will leave, and counts as gone.
+                room[segment] = min(room[segment], cars.at[i] - half)
         if cars.reserved[i] >= 0:
             held[cars.reserved[i]] += 1
-    room = tail.copy()
     for i in range(n):
         if cars.reserved[i] >= 0 and cars.segment[i] != roads.to[cars.reserved[i]]:
             room[roads.to[cars.reserved[i]]] -= cars.length[i] + _ROOM_M
@@ -140,7 +142,6 @@ def _reserve(roads: Roads, cars: Vehicles, duration, robots, busy, wanted, close
             room[roads.to[wanted_movement]] -= cars.length[i] + _ROOM_M
         elif cars.waited[i] > _OTHER_WAY_S and cars.waited[i] % 3.0 < duration:
             cars.after[i] = choose_exit(roads, cars.segment[i], cars.kind[i], draws[i])
-    return tail
 
 
 @numba.njit(cache=True)
@@ -191,7 +192,7 @@ def _idm(v, wanted, gap, closing, least):
 
 
 @numba.njit(cache=True)
-def _acceleration(roads: Roads, cars: Vehicles, i, robots, tail):
+def _acceleration(roads: Roads, cars: Vehicles, i, robots):
     segment, after, at, v = cars.segment[i], cars.after[i], cars.at[i], cars.speed[i]
     left = roads.length[segment] - at
     on_lane = segment < roads.lanes

@@ -134,7 +134,7 @@ class _Cutter:
         """What is left."""
         touching = self._touching()
         out = []
-        for number in np.flatnonzero(self._kept):
+        for number in (n for n, kept in enumerate(self._kept) if kept):
             ends = [self._setback(number, end, touching) for end in (0, 1)]
             a, b = (self._junction[end] for end in self._ends[number])
             out.append(

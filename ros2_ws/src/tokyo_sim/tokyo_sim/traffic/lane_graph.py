@@ -1,7 +1,7 @@
 """The lane graph: directed lanes on every section, movements through every junction, and what gets in whose way.
 
-Traffic keeps left (Road Traffic Act of Japan, article 17). A lane ends at a stop line; a movement leads from there to the
-start of another lane. Two movements are in conflict where the areas that vehicles sweep on them overlap.
+Traffic keeps left (Road Traffic Act of Japan, article 17). A lane ends at a stop line; a movement leads from there to
+the start of another lane. Two movements are in conflict where the areas that vehicles sweep on them overlap.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _GUTTER_M = 0.2  # kept free beside a kerb
 _WALKING_STRIP_M = 0.8  # kept free at the edge of a carriageway without sidewalk
 _BICYCLE_LANE_M = 1.0
 _NARROWEST_CAR_LANE_M, _WIDEST_LANE_M = 2.0, 3.0
+_SHORTEST_ROUND_M = 60.0  # lanes on which a vehicle could only turn round and round are not for it
 _MEDIAN_M = 1.0  # half of a median, with a gutter
 
 
@@ -118,21 +119,21 @@ def _kinds_fitting(width: float) -> int:
 
 
 def _drivable_round(lanes: list[Lane], movements: list[Movement], conflicts: list[list[int]]):
-    """Keep, for each kind of vehicle, the largest part of the graph in which every lane leads to every other.
+    """Keep, for each kind of vehicle, the parts of the graph in which every lane leads to every other.
 
     Nobody ends up on a lane that leads nowhere. Returns lanes, movements, conflicts, renumbered.
     """
     lane_kinds, movement_kinds = [0] * len(lanes), [0] * len(movements)
     for bit in (1 << number for number in range(len(VEHICLES))):
         graph = nx.DiGraph((m.lane, m.to) for m in movements if m.kinds & bit)
-        if not graph:
-            continue
-        largest = max(nx.strongly_connected_components(graph), key=lambda part: (len(part), -min(part)))
-        for lane in largest:
-            lane_kinds[lane] |= bit
+        part: dict[int, int] = {}
+        for number, lanes_of_part in enumerate(nx.strongly_connected_components(graph)):
+            if sum(lanes[lane].length for lane in lanes_of_part) >= _SHORTEST_ROUND_M:
+                part |= dict.fromkeys(lanes_of_part, number)
         for number, movement in enumerate(movements):
-            if movement.kinds & bit and movement.lane in largest and movement.to in largest and len(largest) > 1:
+            if movement.kinds & bit and movement.lane in part and part[movement.lane] == part.get(movement.to):
                 movement_kinds[number] |= bit
+                lane_kinds[movement.lane] |= bit
     new_lane = {old: new for new, old in enumerate(number for number, kinds in enumerate(lane_kinds) if kinds)}
     kept = [number for number, kinds in enumerate(movement_kinds) if kinds]
     new_movement = {old: new for new, old in enumerate(kept)}

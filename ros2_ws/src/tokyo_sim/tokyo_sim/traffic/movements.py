@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
-from tokyo_sim.traffic.curves import arc, connection, points_at, sharpest, tangents
+from tokyo_sim.traffic.curves import arc, connection, end_direction, points_at, sharpest, start_direction
 from tokyo_sim.traffic.ground import Ground
 from tokyo_sim.traffic.junctions import STEP_M
 from tokyo_sim.traffic.kinds import VEHICLES
@@ -50,17 +50,19 @@ class Movement:
 def connect(lanes: list[Lane], ground: Ground) -> tuple[list[Movement], list[list[int]]]:
     """All movements, and for each those that it is in conflict with."""
     drivable = ground.drivable()
-    coming, going = defaultdict(list), defaultdict(list)
-    for number, lane in enumerate(lanes):
-        coming[lane.end].append(number)
-        going[lane.origin].append(number)
+    coming: dict[int, list[int]] = defaultdict(list)
+    going: dict[int, list[int]] = defaultdict(list)
+    for number, here in enumerate(lanes):
+        coming[here.end].append(number)
+        going[here.origin].append(number)
     movements: list[Movement] = []
     conflicts: list[list[int]] = []
     for junction in sorted(coming):
         first = len(movements)
         queues = _queues(lanes, coming[junction], going[junction])
         for lane in coming[junction]:
-            onward, back = [], []
+            onward: list[int] = []
+            back: list[int] = []
             for to in going[junction]:
                 if _wanted(lanes, lane, to, coming[junction], going[junction]):
                     (back if _beside(lanes[to], lanes[lane], opposite=True) else onward).append(to)
@@ -71,15 +73,19 @@ def connect(lanes: list[Lane], ground: Ground) -> tuple[list[Movement], list[lis
                 if movement := _movement(lanes, lane, to, allowed, queues, ground, drivable):
                     movements.append(movement)
                     stranded &= ~movement.kinds
-        here = movements[first:]
-        areas = [shapely.buffer(movement.swept, _APART_M, quad_segs=2) for movement in here]
-        pairs = shapely.STRtree([m.swept for m in here]).query(areas, predicate="intersects") if here else []
-        near: list[list[int]] = [[] for _ in here]
-        for a, b in np.transpose(pairs) if len(here) else ():
-            if a != b:
-                near[a].append(first + int(b))
-        conflicts += [sorted(others) for others in near]
+        conflicts += _conflicts(movements[first:], first)
     return movements, conflicts
+
+
+def _conflicts(movements: list[Movement], first: int) -> list[list[int]]:
+    """For each movement of a junction the others that sweep the same ground. first: the number of the first one."""
+    areas = [shapely.buffer(movement.swept, _APART_M, quad_segs=2) for movement in movements]
+    near: list[list[int]] = [[] for _ in movements]
+    for a, b in shapely.STRtree([m.swept for m in movements]).query(areas, predicate="intersects").T:
+        if a != b:
+            near[a].append(first + int(b))
+            near[b].append(first + int(a))
+    return [sorted(set(others)) for others in near]
 
 
 def _wanted(lanes: list[Lane], lane: int, to: int, coming: list[int], going: list[int]) -> bool:
@@ -105,7 +111,7 @@ def _beside(a: Lane, b: Lane, opposite: bool = False) -> bool:
 
 def _turn(before: np.ndarray, after: np.ndarray) -> float:
     """Radians from the end of one line to the start of another; a half turn is one to the right, where others come."""
-    (ax, ay), (bx, by) = tangents(before)[-1], tangents(after)[0]
+    (ax, ay), (bx, by) = end_direction(before), start_direction(after)
     angle = float(np.arctan2(ax * by - ay * bx, ax * bx + ay * by))
     return -abs(angle) if abs(angle) > np.radians(165) else angle
 
@@ -122,6 +128,7 @@ def _movement(
     """The way that fits most of the allowed kinds of vehicles; None where none fits any."""
     before, after = lanes[lane], lanes[to]
     candidates = allowed & before.kinds & after.kinds
+    others = [area for other, area in queues.items() if other not in (lane, to)]
     best: tuple[int, np.ndarray, np.ndarray] | None = None
     for stiffness in _STIFFNESSES:
         line = connection(before.line, after.line, stiffness, STEP_M)
@@ -129,7 +136,6 @@ def _movement(
         for number, kind in enumerate(VEHICLES):
             if candidates & (1 << number):
                 boxes = footprints(before.line, line, after.line, kind.room)
-                others = [area for other, area in queues.items() if other not in (lane, to)]
                 if ground.on(drivable, _outline(boxes)).all() and not _hits(boxes, others):
                     kinds |= 1 << number
                     if kind.room[0] > longest:
@@ -142,8 +148,7 @@ def _movement(
         return None
     kinds, line, swept = best
     speed = float(np.sqrt(_SIDEWAYS_ACCELERATION / max(sharpest(line), 0.005)))
-    area = shapely.union_all(shapely.polygons(swept))
-    return Movement(lane, to, line, kinds, speed, _turn(before.line, after.line), area)
+    return Movement(lane, to, line, kinds, speed, _turn(before.line, after.line), _area(swept))
 
 
 def footprints(before: np.ndarray, line: np.ndarray, after: np.ndarray, size: tuple[float, float]) -> np.ndarray:
@@ -159,6 +164,12 @@ def footprints(before: np.ndarray, line: np.ndarray, after: np.ndarray, size: tu
     corners = [(1, 1), (-1, 1), (-1, -1), (1, -1)]
     centre = (front + rear) / 2
     return np.stack([centre + x * length / 2 * along + y * width / 2 * aside for x, y in corners], axis=1)
+
+
+def _area(boxes: np.ndarray) -> shapely.Geometry:
+    """All that boxes (n, 4, 2) cover one after the other: hulls over a few of them, which are fewer to unite."""
+    runs = [boxes[start : start + 4].reshape(-1, 2) for start in range(0, max(len(boxes) - 1, 1), 3)]
+    return shapely.union_all([shapely.convex_hull(shapely.MultiPoint(run)) for run in runs])
 
 
 def _outline(boxes: np.ndarray) -> np.ndarray:

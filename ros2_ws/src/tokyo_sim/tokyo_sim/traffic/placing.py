@@ -12,7 +12,7 @@ from tokyo_sim.traffic.walking import Walkers
 
 _TRIES = 40
 _APART_M, _WALKERS_APART_M, _FROM_ROBOTS_M = 4.0, 1.2, 8.0
-_DENSEST = 0.3  # vehicles stand on so much of the lanes' length at most, or junctions would choke
+_DENSEST = 0.14  # vehicles stand on so much of the length of their lanes at most, or junctions would choke
 
 
 def kinds_of(actors: int, roads: Roads, rng: np.random.Generator) -> list[int]:
@@ -33,14 +33,16 @@ def place_vehicles(
         length, width = rng.uniform(SMALLEST, LARGEST) * np.array(VEHICLES[kind].size[:2])
         lanes = np.flatnonzero(roads.kinds[: roads.lanes] >> kind & 1)
         weight = roads.length[lanes] / roads.length[lanes].sum()
+        standing = sum(other for lane in lanes for _, other in taken.get(int(lane), []))
+        if standing + length > max(_DENSEST * roads.length[lanes].sum(), length):
+            continue
         for _ in range(_TRIES):
             lane = int(lanes[rng.choice(len(lanes), p=weight)])
             at = float(rng.uniform(length / 2 + 0.5, roads.length[lane] - length / 2 - 0.5))
             others = taken.setdefault(lane, [])
-            crowded = sum(other for _, other in others) + length > max(_DENSEST * roads.length[lane], length)
             apart = all(abs(at - there) > (length + other) / 2 + _APART_M for there, other in others)
             pose = np.array(pose_at(roads, -1, lane, -1, at, length))
-            if apart and not crowded and (np.linalg.norm(clear - pose[:2], axis=1) > _FROM_ROBOTS_M).all():
+            if apart and (np.linalg.norm(clear - pose[:2], axis=1) > _FROM_ROBOTS_M).all():
                 others.append((at, length))
                 after = choose_exit(roads, lane, kind, rng.random())
                 cruise = VEHICLES[kind].speed * rng.uniform(0.8, 1.15)
@@ -77,7 +79,7 @@ def place_walkers(ways: Ways, count: int, clear: np.ndarray, rng: np.random.Gene
     for number in range(count):
         for _ in range(10 * _TRIES):
             way[number] = rng.choice(beside, p=ways.length[beside] / ways.length[beside].sum())
-            at[number] = rng.uniform(0, ways.length[way[number]])
+            at[number] = rng.uniform(0, ways.hold[way[number]])
             here = along(ways.points, ways.first, ways.length, way[number], at[number])
             ahead = along(ways.points, ways.first, ways.length, way[number], at[number] + 0.5)
             pose[number] = *here, np.arctan2(ahead[1] - here[1], ahead[0] - here[0])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tokyo_sim.traffic.lane_graph import LaneGraph
+from tokyo_sim.traffic.lane_graph import Lane, LaneGraph
 from tokyo_sim.traffic.movements import STRAIGHT_RAD, Movement
 from tokyo_sim.traffic.walkways import Walkways
 
@@ -19,9 +19,9 @@ class Roads(NamedTuple):
     """Lanes and then movements, as segments.
 
     points: (n, 2), equally spaced along each segment; first: (k + 1,) where each segment's begin. length, speed: (k,).
-    kinds: (k,) bits. to, lane: (k,) the lanes that a movement leads to and comes from, -1 for lanes. priority: (k,), the
-    lowest goes first. weight: (k,), how often a movement is chosen. exits, conflicts, links: lists in one array, those of
-    segment i from `..._first[i]` to `..._first[i + 1]`; links are crossings and corners of walkers.
+    kinds: (k,) bits. to, lane: (k,) the lanes that a movement leads to and comes from, -1 for lanes. priority: (k,),
+    the lowest goes first. weight: (k,), how often a movement is chosen. exits, conflicts, links: lists in one array,
+    those of segment i from `..._first[i]` to `..._first[i + 1]`; links are crossings and corners of walkers.
     """
 
     lanes: int
@@ -53,6 +53,8 @@ class Ways(NamedTuple):
     length: np.ndarray
     link: np.ndarray
     back: np.ndarray
+    hold: np.ndarray
+    safe_end: np.ndarray
     onward: np.ndarray
     onward_first: np.ndarray
     movements: np.ndarray
@@ -70,10 +72,12 @@ def road_tables(graph: LaneGraph, walkways: Walkways) -> Roads:
     for number, movement in enumerate(movements):
         exits[movement.lane].append(count + number)
     links: list[list[int]] = [[] for _ in movements]
+    none: list[list[int]] = [[] for _ in lanes]
+    segments: list[Lane | Movement] = [*lanes, *movements]
     for link, crossed in enumerate(walkways.crossed):
         for number in crossed:
             links[number].append(link)
-    points, first = _flat_points([lane.line for lane in lanes] + [movement.line for movement in movements])
+    points, first = _flat_points([item.line for item in segments])
     widest: dict[int, float] = {}
     for lane in lanes:
         widest[lane.end] = max(widest.get(lane.end, 0.0), graph.sections[lane.section].width)
@@ -82,16 +86,16 @@ def road_tables(graph: LaneGraph, walkways: Walkways) -> Roads:
         count,
         points,
         first,
-        np.array([item.length for item in (*lanes, *movements)], dtype=np.float64),
+        np.array([item.length for item in segments], dtype=np.float64),
         np.array([_LANE_SPEED] * count + [m.speed for m in movements], dtype=np.float64),
-        np.array([item.kinds for item in (*lanes, *movements)], dtype=np.int64),
+        np.array([item.kinds for item in segments], dtype=np.int64),
         np.array([-1] * count + [m.to for m in movements], dtype=np.int64),
         np.array([-1] * count + [m.lane for m in movements], dtype=np.int64),
         np.array([0] * count + [3 * minor[m.lane] + _order(m) for m in movements], dtype=np.int64),
         np.array([0.0] * count + [_weight(m) for m in movements]),
         *_flat(exits + [[] for _ in movements]),
-        *_flat([[] for _ in lanes] + [[count + other for other in others] for others in graph.conflicts]),
-        *_flat([[] for _ in lanes] + links),
+        *_flat(none + [[count + other for other in others] for others in graph.conflicts]),
+        *_flat(none + links),
     )
 
 
@@ -105,6 +109,8 @@ def way_tables(walkways: Walkways, graph: LaneGraph) -> Ways:
         np.array([np.linalg.norm(np.diff(way.line, axis=0), axis=1).sum() for way in walkways.ways], dtype=np.float64),
         np.array([way.link for way in walkways.ways], dtype=np.int64),
         np.array([way.back for way in walkways.ways], dtype=np.int64),
+        np.array([way.hold for way in walkways.ways], dtype=np.float64),
+        np.array([way.safe_end for way in walkways.ways], dtype=bool),
         *_flat(walkways.onward),
         *_flat([[len(graph.lanes) + number for number in crossed] for crossed in walkways.crossed]),
         walkways.mask,

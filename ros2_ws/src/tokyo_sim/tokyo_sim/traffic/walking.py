@@ -46,9 +46,8 @@ def walk(ways: Ways, walkers: Walkers, duration, boxes, robots, busy, wanted, cl
     busy[:] = 0
     wanted[:] = 0
     for i in range(len(walkers.at)):
-        link = ways.link[walkers.way[i]]
-        if link >= 0:
-            busy[link] += 1
+        if _on_link(ways, walkers, i):
+            busy[ways.link[walkers.way[i]]] += 1
     for i in range(len(walkers.at)):
         waiting = _go_on(ways, walkers, i, busy, wanted, closed, held, draws[i])
         x, y = walkers.pose[i, 0], walkers.pose[i, 1]
@@ -65,30 +64,41 @@ def walk(ways: Ways, walkers: Walkers, duration, boxes, robots, busy, wanted, cl
 
 
 @numba.njit(cache=True)
+def _on_link(ways: Ways, walkers: Walkers, i):
+    """Is a walker in the way of vehicles? Not one that waits at the end, where that is beside the road."""
+    way = walkers.way[i]
+    return ways.link[way] >= 0 and (walkers.next_way[i] < 0 or not ways.safe_end[way])
+
+
+@numba.njit(cache=True)
 def _go_on(ways: Ways, walkers: Walkers, i, busy, wanted, closed, held, draw):
-    """Move the point that is aimed at; at the end of a walkway choose the next. True while it is not free."""
+    """Move the point that is aimed at; where a walkway is left choose the next. True while that is not free."""
     way = walkers.way[i]
     x, y = walkers.pose[i, 0], walkers.pose[i, 1]
     px, py = along(ways.points, ways.first, ways.length, way, walkers.at[i])
-    while walkers.at[i] < ways.length[way] and np.hypot(px - x, py - y) < _AHEAD_M:
-        walkers.at[i] = min(walkers.at[i] + 0.2, ways.length[way])
+    while walkers.at[i] < ways.hold[way] and np.hypot(px - x, py - y) < _AHEAD_M:
+        walkers.at[i] = min(walkers.at[i] + 0.2, ways.hold[way])
         px, py = along(ways.points, ways.first, ways.length, way, walkers.at[i])
-    if walkers.at[i] < ways.length[way] or np.hypot(px - x, py - y) > _ARRIVED_M:
+    if walkers.at[i] < ways.hold[way] or np.hypot(px - x, py - y) > _ARRIVED_M:
         return False
     if walkers.next_way[i] < 0 or walkers.waited[i] > _OTHER_WAY_S:
         begin, end = ways.onward_first[way], ways.onward_first[way + 1]
+        was_busy = _on_link(ways, walkers, i)
         walkers.next_way[i] = ways.onward[begin + int(draw * (end - begin))]
         walkers.waited[i] = 0.0
+        if was_busy and not _on_link(ways, walkers, i):
+            busy[ways.link[way]] -= 1
     link = ways.link[walkers.next_way[i]]
     if link >= 0:
-        free = closed[link] == 0
+        # Who is between two links already goes on, or would keep the vehicles waiting that they are closed for.
+        free = closed[link] == 0 or _on_link(ways, walkers, i)
         for movement in ways.movements[ways.movements_first[link] : ways.movements_first[link + 1]]:
             free = free and held[movement] == 0
         if not free:
             wanted[link] += 1
             return True
         busy[link] += 1
-    if ways.link[way] >= 0:
+    if _on_link(ways, walkers, i):
         busy[ways.link[way]] -= 1
     walkers.way[i], walkers.at[i], walkers.next_way[i] = walkers.next_way[i], 0.0, -1
     return False

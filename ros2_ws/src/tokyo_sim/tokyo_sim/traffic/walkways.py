@@ -6,7 +6,7 @@ On a street without sidewalk walkers keep to the right edge, facing traffic (Roa
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
@@ -30,12 +30,15 @@ _COST = {"sidewalk": 1.0, "road": 4.0, "elsewhere": 30.0}  # per metre round a c
 class Walkway:
     """line: (n, 2) metres in map, in walking direction. link: number of the crossing or corner that it is, or -1.
 
-    back: the walkway that leads the other way, or -1.
+    back: the walkway that leads the other way, or -1. hold: metres along the line to where walkers wait for the link
+    that comes next, safe from vehicles. safe_end: no vehicle comes to where it ends.
     """
 
     line: np.ndarray
     link: int = -1
     back: int = -1
+    hold: float = 0.0
+    safe_end: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class _Builder:
         self._ways: list[Walkway] = []
         self._links: list[shapely.Geometry] = []
         self._nodes = 0
+        self._swept = shapely.STRtree([movement.swept for movement in graph.movements])
 
     def walkways(self) -> Walkways:
         """Along the sections first, then the crossings and corners of each junction."""
@@ -93,7 +97,7 @@ class _Builder:
         for junction in sorted(arms):
             self._corners(arms[junction])
         onward = [self._onward(number) for number in range(len(self._ways))]
-        return Walkways(self._ways, onward, self._crossed(), self._mask())
+        return Walkways([self._with_hold(way) for way in self._ways], onward, self._crossed(), self._mask())
 
     def _sides(self, section: Section) -> tuple[list[np.ndarray], list[tuple[int, int]]]:
         """Walk lines to the left and right of a section's line, along it, and the nodes at their ends."""
@@ -146,7 +150,7 @@ class _Builder:
         for cell in cells - low:
             cost[tuple(cell)] = 1.0
         try:
-            route, _ = route_through_array(cost, *(cells - low), fully_connected=True, geometric=True)
+            route, _ = route_through_array(cost, tuple(cells[0] - low), tuple(cells[1] - low))
         except ValueError:
             return None
         line = np.concatenate([[start], raster.xy(np.array(route[1:-1]).reshape(-1, 2) + low), [end]])
@@ -177,12 +181,17 @@ class _Builder:
         ways = self._starts[self._ends[number]]
         return [way for way in ways if way != self._ways[number].back] or ways
 
+    def _with_hold(self, way: Walkway) -> Walkway:
+        near = np.zeros(len(way.line), dtype=bool)
+        near[self._swept.query(shapely.points(way.line), predicate="dwithin", distance=_WALKER_M)[0]] = True
+        safe = np.flatnonzero(~near)
+        # On a link there is no waiting: whoever is on it goes to its end.
+        hold = safe[-1] if len(safe) and way.link < 0 else len(way.line) - 1 if way.link >= 0 else 0
+        return replace(way, hold=float(arc(way.line)[hold]), safe_end=not near[-1])
+
     def _crossed(self) -> list[list[int]]:
-        if not self._graph.movements:
-            return [[] for _ in self._links]
         out: list[list[int]] = [[] for _ in self._links]
-        swept = shapely.STRtree([movement.swept for movement in self._graph.movements])
-        for link, movement in np.transpose(swept.query(self._links, predicate="intersects")):
+        for link, movement in np.transpose(self._swept.query(self._links, predicate="intersects")):
             out[link].append(int(movement))
         return [sorted(movements) for movements in out]
 
