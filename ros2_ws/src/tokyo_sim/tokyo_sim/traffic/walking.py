@@ -90,8 +90,8 @@ def _go_on(ways: Ways, walkers: Walkers, i, busy, wanted, closed, held, draw):
             busy[ways.link[way]] -= 1
     link = ways.link[walkers.next_way[i]]
     if link >= 0:
-        # Who is between two links already goes on, or would keep the vehicles waiting that they are closed for.
-        free = closed[link] == 0 or _on_link(ways, walkers, i)
+        # Who is among the links of a junction goes on: the vehicles that they are closed for wait for that.
+        free = closed[link] == 0 or ways.link[way] >= 0
         for movement in ways.movements[ways.movements_first[link] : ways.movements_first[link + 1]]:
             free = free and held[movement] == 0
         if not free:
