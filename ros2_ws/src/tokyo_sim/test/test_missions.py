@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,10 +13,14 @@ from occ_core.poses import Pose
 from tokyo_sim.engine.robot import Kind
 from tokyo_sim.missions import plans
 from tokyo_sim.missions.follower import PathFollower
-from tokyo_sim.missions.mission import MissionPlan, free_ahead
+from tokyo_sim.missions.mission import Mission, MissionPlan, free_ahead, numbers
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.missions.plans import Pattern
+from tokyo_sim.missions.waypoint_file import read_waypoints
+from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.lanes import street_network
+
+RADIUS = 0.8  # of a robot, with its rotors
 
 
 def towers(rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -29,13 +31,13 @@ def towers(rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def inside(path: np.ndarray, height: float, boxes) -> int:
-    """How many points of a path, sampled every 20 cm, lie in a box."""
+    """How many points of a path, sampled every 20 cm, lie within a robot's radius of a box."""
     pieces = [np.linspace(a, b, int(np.linalg.norm(b - a) / 0.2) + 2) for a, b in zip(path, path[1:], strict=False)]
     xy = np.concatenate(pieces)
     return sum(
-        int(((xy >= low[:2]) & (xy <= high[:2])).all(axis=1).sum())
+        int(((xy >= low[:2] - RADIUS) & (xy <= high[:2] + RADIUS)).all(axis=1).sum())
         for low, high in boxes
-        if low[2] <= height <= high[2]
+        if low[2] <= height <= high[2] + RADIUS
     )
 
 
@@ -64,11 +66,15 @@ def test_a_thin_wall_between_raster_points_is_not_flown_through(city, box, sheet
     assert inside(path, 30.0, [wall]) == 0
 
 
+def lengths(path: np.ndarray) -> float:
+    return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
+
+
 def test_a_low_building_is_flown_over(city, box, sheet):
     world = city((Semantic.BUILDING, box((-5, -60, 0), (5, 60, 10))), (Semantic.ROAD, sheet(-80, 80, -80, 80)))
     obstacles = ObstacleMap(world)
     straight, round_it = (obstacles.way(np.array([-30.0, 0]), np.array([30.0, 0]), h) for h in (30.0, 8.0))
-    assert len(straight) < 70 < len(round_it)
+    assert lengths(straight) < 65 < 100 < lengths(round_it)
     assert obstacles.free(np.array([[0.0, 0.0], [40.0, 0.0]]), 8.0).tolist() == [False, True]
 
 
@@ -108,7 +114,7 @@ def test_a_rover_converges_to_a_path_from_beside_it_whatever_its_heading(offset,
     path = np.column_stack([np.arange(0, 400, 2.0), np.zeros(200)])
     poses = rolled(PathFollower(path, 4.0, 3.0), Pose.from_xyz_rpy([0, offset, 0], [0, 0, yaw]), 40)
     assert max(abs(p.position[1]) for p in poses[-200:]) < 0.3
-    assert poses[-1].position[0] > 80
+    assert poses[-1].position[0] > 60
 
 
 @pytest.mark.parametrize("height", [None, 25.0], ids=["rover", "drone"])
@@ -166,27 +172,158 @@ def test_a_lorry_that_stands_across_the_way_is_ahead():
     assert free_ahead(Pose.from_xyz_rpy([0, 0, 0.4], [0, 0, 0]), [lorry]) < 8
 
 
-def test_a_street_drive_keeps_to_the_left_of_the_road(city, sheet):
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(-140, 140))
+def test_a_street_drive_keeps_to_the_left_of_the_road_and_comes_back(city, sheet, seed, along):
     world = city((Semantic.ROAD, np.concatenate([sheet(-150, 150, -4, 4), sheet(-4, 4, -150, 150)])))
-    path = plans.street(street_network(world), np.array([-100.0, 0, 0]), np.random.default_rng(0))
-    away = np.abs(path).max(axis=1) > 15
-    assert (np.abs(path[away]).min(axis=1) < 4).all()
+    graph = LaneGraph.of(world, street_network(world))
+    path = plans.street(graph, np.array([along, 2.0, 0]), np.random.default_rng(seed))
     steps, middle = np.diff(path, axis=0), (path[1:] + path[:-1]) / 2
+    length = np.linalg.norm(steps, axis=1)
+    assert length.max() < 1.5 and np.linalg.norm(path[-1] - path[0]) < 1.5
+    assert np.abs(path).min(axis=1).max() < 4, "on the road"
     # Whoever turns at a dead end crosses over.
-    on_arm = away[1:] & away[:-1] & (np.abs(middle).max(axis=1) < 140) & (np.linalg.norm(steps, axis=1) < 4)
-    length = np.maximum(np.linalg.norm(steps, axis=1), 1e-9)
-    left = (steps[:, 0] * middle[:, 1] - steps[:, 1] * middle[:, 0]) / length
-    assert on_arm.sum() > 100 and (left[on_arm] > 1).all()
+    on_arm = (np.abs(middle).max(axis=1) > 15) & (np.abs(middle).max(axis=1) < 130)
+    left = (steps[:, 0] * middle[:, 1] - steps[:, 1] * middle[:, 0]) / np.maximum(length, 1e-9)
+    assert on_arm.sum() > 100 and (left[on_arm] > 0.5).all()
 
 
-def test_waypoints_are_read_and_wrong_ones_named(tmp_path):
-    path = tmp_path / "way.json"
-    path.write_text(json.dumps([[0, 1], [2, 3.5]]))
-    assert plans.read_waypoints(path).tolist() == [[0, 1], [2, 3.5]]
-    for wrong in ("", "{}", "[[1, 2]]", "[[1], [2]]", "[[1, 2], [3, NaN]]", '[["a", "b"], [1, 2]]', "[[1, 2], [3]]"):
-        path.write_text(wrong)
-        with pytest.raises(ValueError, match=r"way\.json"):
-            plans.read_waypoints(path)
+def test_a_city_without_lanes_has_no_street_drive(city, sheet):
+    meadow = city((Semantic.TERRAIN, sheet(-50, 50, -50, 50)))
+    with pytest.raises(ValueError, match="roads"):
+        plans.street(LaneGraph.of(meadow, street_network(meadow)), np.zeros(3), np.random.default_rng(0))
+
+
+GOOD_FILES = {
+    "way.json": "[[0, 1], [2, 3.5]]",
+    "way.yaml": "- [0, 1]\n- [2, 3.5]\n",
+    "way.yml": "waypoints:\n  - [0, 1]\n  - [2, 3.5]\n",
+    "way.csv": "x, y, note\n0,1,a\n2,3.5,b\n",
+}
+BAD_FILES = {
+    "way.json": (
+        "",
+        "{}",
+        "[[1, 2]]",
+        "[[1], [2]]",
+        "[[1, 2], [3, NaN]]",
+        '[["a", "b"], [1, 2]]',
+        "[[1, 2], [3]]",
+        "[",
+    ),
+    "way.yaml": ("- [1, 2]\n- 3\n", "a: b: c", "waypoints: 3", "- [1, .inf]\n- [1, 2]", "- ['1', '2']\n- [1, 2]"),
+    "way.csv": ("", "a,b\n1,2\n", "x,y\n1,2\n3\n", "x,y\n1,2\n3,four\n", "x,y\n1,2\n", "0,1\n2,3\n"),
+    "way.txt": ("0 1\n2 3\n",),
+}
+
+
+@pytest.mark.parametrize("name", GOOD_FILES)
+def test_waypoints_are_read_from_every_kind_of_file(tmp_path, name):
+    (tmp_path / name).write_text(GOOD_FILES[name])
+    assert read_waypoints(tmp_path / name).tolist() == [[0, 1], [2, 3.5]]
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_wrong_waypoints_are_refused_with_one_sentence_that_names_the_file(tmp_path, name):
+    for wrong in BAD_FILES[name]:
+        (tmp_path / name).write_text(wrong)
+        with pytest.raises(ValueError, match=r"way\.") as refusal:
+            read_waypoints(tmp_path / name)
+        assert "\n" not in str(refusal.value)
+    (tmp_path / name).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"way\."):
+        read_waypoints(tmp_path / name)
+    with pytest.raises(ValueError, match="nowhere"):
+        read_waypoints(tmp_path / "nowhere.yaml")
+
+
+def test_a_waypoint_inside_a_building_is_named(city, box, sheet):
+    world = city((Semantic.BUILDING, box((-5, -5, 0), (5, 5, 50))), (Semantic.ROAD, sheet(-80, 80, -80, 80)))
+    obstacles = ObstacleMap(world)
+    with pytest.raises(ValueError, match=r"waypoint 2 at \(0, 1\)"):
+        plans.waypoints(obstacles, np.array([[-30.0, 0], [0, 1], [30, 0]]), 20.0)
+    path = plans.waypoints(obstacles, np.array([[-30.0, 0], [30, 0]]), 20.0)
+    assert inside(path, 20.0, [(np.array([-5.0, -5, 0]), np.array([5.0, 5, 50]))]) == 0
+
+
+@pytest.fixture(scope="module")
+def downtown(city, box, sheet, tmp_path_factory):
+    """An imported city's folder: towers, and streets between them."""
+    boxes = towers(np.random.default_rng(5))
+    folder = tmp_path_factory.mktemp("downtown")
+    roads = [sheet(x - 4, x + 4, -160, 160) for x in (-126, 114)] + [
+        sheet(-160, 160, y - 4, y + 4) for y in (-126, 114)
+    ]
+    city(
+        (Semantic.BUILDING, np.concatenate([box(*b) for b in boxes])),
+        (Semantic.ROAD, np.concatenate(roads)),
+        (Semantic.TERRAIN, sheet(-200, 200, -200, 200, -0.01)),
+    ).save(folder)
+    return folder, boxes
+
+
+def flown(mission: Mission, pose: Pose, seconds: float) -> list[Pose]:
+    """A vehicle that does exactly what the mission says, at 10 Hz."""
+    poses = [pose]
+    for _ in range(round(seconds * 10)):
+        now = poses[-1]
+        command = mission.command(now, [])
+        turned = now @ Pose.from_xyz_rpy(np.zeros(3), [0, 0, command.yaw_rate * 0.1])
+        poses.append(Pose(now.position + now.rotation @ command.linear * 0.1, turned.orientation))
+    return poses
+
+
+MISSIONS = {
+    "survey": {"area": (-110.0, -110.0, 90.0, 90.0)},
+    "orbit": {"centre": (-6.0, -6.0), "radius": 70.0},
+    "street": {},
+    "roam": {},
+}
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 2**31), altitude=st.sampled_from([12.0, 30.0, 60.0]), start=st.sampled_from([8.0, 85.0]))
+@pytest.mark.parametrize("pattern", MISSIONS)
+def test_a_drone_on_any_mission_touches_no_building(downtown, pattern, seed, altitude, start):
+    """From below and from above its altitude; loops included."""
+    folder, boxes = downtown
+    plan = MissionPlan(Kind.DRONE, Pattern(pattern), 6.0, altitude, seed=seed, **MISSIONS[pattern])
+    poses = flown(Mission(folder, plan), Pose.from_xyz_rpy([-126, -100, start], [0, 0, 1.0]), 200)
+    places = np.array([pose.position for pose in poses])
+    for low, high in boxes:
+        assert not ((places > low - RADIUS) & (places < high + RADIUS)).all(axis=1).any()
+    assert np.ptp(places[:, :2], axis=0).min() > 60
+    assert places[-1, 2] == pytest.approx(altitude, abs=2.5)
+
+
+def test_an_orbit_looks_at_its_point_and_stays_at_its_radius(city, sheet, tmp_path):
+    city((Semantic.ROAD, sheet(-200, 200, -200, 200))).save(tmp_path)
+    plan = MissionPlan(Kind.DRONE, Pattern.ORBIT, 4.0, 20.0, radius=40.0, centre=(10.0, 20.0))
+    poses = flown(Mission(tmp_path, plan), Pose.from_xyz_rpy([-60, 0, 20], [0, 0, 0]), 180)[800:]
+    away = np.array([[10, 20] - pose.position[:2] for pose in poses])
+    assert np.linalg.norm(away, axis=1) == pytest.approx(np.full(len(away), 40.0), abs=4)
+    bearing = np.arctan2(away[:, 1], away[:, 0]) - [pose.yaw for pose in poses]
+    assert np.abs(np.angle(np.exp(1j * bearing))).max() < 0.3
+
+
+def test_a_survey_passes_within_its_spacing_of_every_place_of_its_area(city, sheet):
+    world = city((Semantic.ROAD, sheet(-200, 200, -200, 200)))
+    area = np.array([-100.0, -50]), np.array([80.0, 120])
+    path = plans.survey(world, ObstacleMap(world), np.array([0.0, 0, 30]), 30.0, area)
+    places = np.random.default_rng(0).uniform(*area, (300, 2))
+    assert max(np.linalg.norm(path - place, axis=1).min() for place in places) < 32
+    beyond = path[((path < area[0] - 2) | (path > area[1] + 2)).any(axis=1)]
+    assert not len(beyond)
+
+
+def test_a_mission_that_does_not_loop_ends_and_the_robot_stops(downtown, tmp_path):
+    folder, _ = downtown
+    (tmp_path / "way.csv").write_text("x,y\n-126,-100\n-126,-60\n")
+    plan = MissionPlan(Kind.ROVER, Pattern.WAYPOINTS, 3.0, waypoints=tmp_path / "way.csv", loop=False)
+    mission = Mission(folder, plan)
+    poses = flown(mission, Pose.from_xyz_rpy([-126, -120, 0.3], [0, 0, 1.5]), 60)
+    assert mission.finished and np.linalg.norm(poses[-1].position[:2] - [-126, -60]) < 3
+    assert (poses[-1].position == poses[-20].position).all()
 
 
 def test_missions_that_make_no_sense_are_refused(tmp_path):
@@ -196,6 +333,15 @@ def test_missions_that_make_no_sense_are_refused(tmp_path):
         MissionPlan(Kind.DRONE, Pattern.WAYPOINTS, 4.0)
     with pytest.raises(ValueError, match="waypoints"):
         MissionPlan(Kind.DRONE, Pattern.SURVEY, 4.0, waypoints=tmp_path)
+    for wrong in ({"centre": (1.0,)}, {"area": (0.0, 0.0, 1.0, 1.0)}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            MissionPlan(Kind.DRONE, Pattern.ORBIT, 4.0, **wrong)
+    with pytest.raises(ValueError, match="x0 < x1"):
+        MissionPlan(Kind.DRONE, Pattern.SURVEY, 4.0, area=(5.0, 0.0, 1.0, 1.0))
+    assert numbers("area", "0, -1.5,2e1,3") == (0.0, -1.5, 20.0, 3.0) and numbers("area", " ") == ()
+    for text in ("1,,2", "a,b", "1;2", "nan,1"):
+        with pytest.raises(ValueError, match="parameter 'area'"):
+            numbers("area", text)
 
 
 HANG = """

@@ -17,6 +17,7 @@ from tokyo_sim.demo.live import measure_live
 from tokyo_sim.demo.report import write_report
 from tokyo_sim.demo.stages import StageFailed, Stages, python
 from tokyo_sim.plateau.model import ImportProblem
+from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.lanes import street_network
 from tokyo_sim.world.city import import_or_generate
 
@@ -118,8 +119,9 @@ def drive_arguments(places: Places, seed: int, **extra: object) -> Arguments:
 
 
 def has_roads(city: Path) -> bool:
-    """Has a city the streets that traffic and street missions need?"""
-    return bool(street_network(CityMap.load(city)).edges)
+    """Has a city the lanes that traffic and street missions need?"""
+    mesh = CityMap.load(city)
+    return bool(LaneGraph.of(mesh, street_network(mesh)).lanes)
 
 
 def _record(places: Places, plan: Plan) -> None:

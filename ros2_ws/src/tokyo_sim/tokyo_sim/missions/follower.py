@@ -9,6 +9,7 @@ import numpy as np
 from occ_core.poses import Pose
 
 _ARRIVED_M = 1.0
+_LEVEL_M = 2.0
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,16 @@ class Command:
 
 
 class PathFollower:
-    """Pure pursuit (Coulter, CMU-RI-TR-92-01) over a path (n, 2) in map; at its end it begins again if it loops."""
+    """Pure pursuit (Coulter, CMU-RI-TR-92-01) over a path (n, 2) in map; at its end it begins again if it loops.
 
-    def __init__(self, path: np.ndarray, speed: float, lookahead: float, loop: bool = True) -> None:
+    loop_from: the point that follows the last one; those before it lead to the loop.
+    """
+
+    def __init__(self, path: np.ndarray, speed: float, lookahead: float, loop: bool = True, loop_from: int = 0) -> None:
         if len(path) < 2 or speed <= 0:
             raise ValueError("a path needs at least two points and a positive speed")
         self._path, self._speed, self._lookahead, self._loop = np.asarray(path, dtype=float), speed, lookahead, loop
-        self._index = 0
+        self._index, self._loop_from = 0, loop_from
         self._arrived = False
 
     @property
@@ -42,7 +46,7 @@ class PathFollower:
             if self._index + 1 < len(self._path):
                 self._index += 1
             elif self._loop:
-                self._index = 0
+                self._index = self._loop_from
             else:
                 break
         last = not self._loop and self._index == len(self._path) - 1
@@ -60,17 +64,26 @@ class PathFollower:
         curvature = 2 * np.sin(np.clip(bearing, -1.3, 1.3)) / distance
         return Command(np.array([0.0 if self.finished else speed, 0, 0]), speed * curvature)
 
-    def fly(self, pose: Pose, height: float) -> Command:
-        """For a drone: towards the path, nose ahead, holding a height in map."""
+    def fly(self, pose: Pose, height: float, look_at: np.ndarray | None = None) -> Command:
+        """For a drone: to a height in map first, then along the path, the nose ahead or to a place (2,) in map.
+
+        The path is free at that height only, so that nobody flies along it while still far above or below.
+        """
         away = self._target(pose.position) - pose.position[:2]
         bearing = _wrap(np.arctan2(away[1], away[0]) - pose.yaw)
         distance = float(np.linalg.norm(away))
-        speed = 0.0 if self.finished else self._speed * min(distance / self._lookahead, 1.0)
-        # Turn first, then go: sideways flight at a corner would cut it.
-        speed *= np.clip(1.2 - abs(bearing), 0.2, 1.0)
+        stays = self.finished or abs(height - pose.position[2]) > _LEVEL_M
+        speed = 0.0 if stays else self._speed * min(distance / self._lookahead, 1.0)
+        turn = bearing
+        if look_at is not None:
+            x, y = look_at - pose.position[:2]
+            turn = _wrap(np.arctan2(y, x) - pose.yaw)
+        else:
+            # Turn first, then go: sideways flight at a corner would cut it.
+            speed *= np.clip(1.2 - abs(bearing), 0.2, 1.0)
         climb = np.clip(0.8 * (height - pose.position[2]), -2.0, 2.5)
         linear = np.array([speed * np.cos(bearing), speed * np.sin(bearing), climb])
-        return Command(linear, float(np.clip(1.2 * bearing, -0.8, 0.8)))
+        return Command(linear, 0.0 if self.finished else float(np.clip(1.2 * turn, -0.8, 0.8)))
 
 
 def _wrap(angle: float) -> float:

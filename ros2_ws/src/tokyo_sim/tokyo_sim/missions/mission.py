@@ -15,24 +15,34 @@ from tokyo_sim.missions import plans
 from tokyo_sim.missions.follower import Command, PathFollower
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.missions.plans import Pattern
+from tokyo_sim.missions.waypoint_file import read_waypoints
+from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.lanes import street_network
 
 _LOOKAHEAD_M = {Kind.ROVER: 3.0, Kind.DRONE: 6.0}
 _GROUND_LEVEL = -1e6
+_STREET_STRIDE = 40  # points of a drive, 0.5 m apart, from one place that a drone flies by to the next
 _LOOK_AHEAD_FOR_ACTORS_M = 12.0
 _HALF_WIDTH_M, _NOSE_M = 0.6, 0.6  # of the rover: its half width with a margin, and its front
 
 
 @dataclass(frozen=True)
 class MissionPlan:
-    """speed: m/s. altitude: metres above the ground at the start. radius: metres. waypoints: JSON file."""
+    """speed: m/s. altitude: metres above the ground at the start. waypoints: file. loop: begin again at the end.
+
+    radius, centre: of an orbit, metres and (x, y) in map; area: of a survey, (x0, y0, x1, y1) in map. Without them an
+    orbit goes round the tallest building and a survey covers the city.
+    """
 
     kind: Kind
     pattern: Pattern
     speed: float
     altitude: float = 30.0
     radius: float = 40.0
+    centre: tuple[float, ...] = ()
+    area: tuple[float, ...] = ()
     waypoints: Path | None = None
+    loop: bool = True
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -40,6 +50,23 @@ class MissionPlan:
             raise ValueError(f"parameter 'pattern': a rover can't do '{self.pattern.value}', it is for drones")
         if (self.pattern is Pattern.WAYPOINTS) != (self.waypoints is not None):
             raise ValueError("parameter 'waypoints': a file goes with pattern 'waypoints', and with no other")
+        for name, count, pattern in (("centre", 2, Pattern.ORBIT), ("area", 4, Pattern.SURVEY)):
+            value = getattr(self, name)
+            if value and (len(value) != count or self.pattern is not pattern):
+                raise ValueError(f"parameter '{name}': {count} numbers go with pattern '{pattern.value}' alone")
+        if self.area and not (self.area[0] < self.area[2] and self.area[1] < self.area[3]):
+            raise ValueError(f"parameter 'area': x0, y0, x1, y1 with x0 < x1 and y0 < y1 are wanted, not {self.area}")
+
+
+def numbers(name: str, text: str) -> tuple[float, ...]:
+    """Numbers with commas between them; () for an empty text. ValueError that names the parameter."""
+    try:
+        values = tuple(float(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError as error:
+        raise ValueError(f"parameter '{name}' is '{text}': numbers with commas between them are wanted") from error
+    if not np.isfinite(values).all():
+        raise ValueError(f"parameter '{name}' is '{text}': finite numbers are wanted")
+    return values
 
 
 class Mission:
@@ -48,37 +75,81 @@ class Mission:
     def __init__(self, city: Path, plan: MissionPlan) -> None:
         self._city = CityMap.load(city)
         self._plan = plan
+        self._waypoints = read_waypoints(plan.waypoints) if plan.waypoints else None
         self._follower: PathFollower | None = None
+        self._start: Approach | None = None
         self._height = 0.0
+        self._look_at: np.ndarray | None = None
+
+    @property
+    def finished(self) -> bool:
+        """True at the end of a mission that does not loop."""
+        return self._follower is not None and self._follower.finished
 
     def command(self, pose: Pose, actors: list[Actor]) -> Command:
         """What to do now. pose: base_link in map. actors: everything else that moves."""
         if self._follower is None:
             self._height = self._city.ground_height(*pose.position[:2]) + self._plan.altitude
-            path = self._path(pose.position)
-            self._follower = PathFollower(path, self._plan.speed, _LOOKAHEAD_M[self._plan.kind])
-        if self._plan.kind is Kind.DRONE:
-            return self._follower.fly(pose, self._height)
-        return self._follower.drive(pose, free_ahead(pose, actors))
+            path, loop_from = self._path(pose.position)
+            lookahead = _LOOKAHEAD_M[self._plan.kind]
+            self._follower = PathFollower(path, self._plan.speed, lookahead, self._plan.loop, loop_from)
+            self._start = Approach(path[0], max(self._height, float(pose.position[2])))
+        if self._plan.kind is Kind.ROVER:
+            return self._follower.drive(pose, free_ahead(pose, actors))
+        assert self._start is not None
+        if not self._start.reached(pose):
+            return self._start.command(pose, self._plan.speed)
+        return self._follower.fly(pose, self._height, self._look_at)
 
-    def _path(self, start: np.ndarray) -> np.ndarray:
+    def _path(self, start: np.ndarray) -> tuple[np.ndarray, int]:
+        """A path from near the start, and the number of the point that its last one leads back to."""
         plan = self._plan
-        if plan.waypoints is not None:
-            return plans.read_waypoints(plan.waypoints)
         rng = np.random.default_rng(plan.seed)
-        if plan.pattern is Pattern.STREET and plan.kind is Kind.ROVER:
-            return plans.street(street_network(self._city), start, rng)
-        obstacles = ObstacleMap(self._city)
-        if plan.pattern is Pattern.ROAM:
-            # On the ground everything that stands is in the way, however low it is.
-            height = _GROUND_LEVEL if plan.kind is Kind.ROVER else self._height
-            return plans.roam(self._city, obstacles, start, height, rng)
+        here = start[:2]
+        drive: np.ndarray | None = None
         if plan.pattern is Pattern.STREET:
-            drive = plans.street(street_network(self._city), start, rng)
-            return plans.through(obstacles, [start[:2], *drive[::10]], self._height)
-        if plan.pattern is Pattern.ORBIT:
-            return plans.orbit(obstacles, start, start[:2] + [plan.radius, 0.0], plan.radius, self._height)
-        return plans.survey(self._city, obstacles, start, self._height)
+            drive = plans.street(LaneGraph.of(self._city, street_network(self._city)), start, rng)
+            if plan.kind is Kind.ROVER:
+                return drive, 0
+        obstacles = ObstacleMap(self._city)
+        # On the ground everything that stands is in the way, however low it is.
+        height = _GROUND_LEVEL if plan.kind is Kind.ROVER else self._height
+        if drive is not None:
+            path = plans.through(obstacles, list(drive[::_STREET_STRIDE]), height)
+        elif self._waypoints is not None:
+            path = plans.waypoints(obstacles, self._waypoints, height)
+        elif plan.pattern is Pattern.ROAM:
+            path = plans.roam(self._city, obstacles, start, height, rng)
+        elif plan.pattern is Pattern.ORBIT:
+            self._look_at = np.array(plan.centre) if plan.centre else plans.tallest(self._city)
+            path = plans.orbit(obstacles, start, self._look_at, plan.radius, height)
+        else:
+            area = (np.array(plan.area[:2]), np.array(plan.area[2:])) if plan.area else None
+            path = plans.survey(self._city, obstacles, start, height, area)
+        there = plans.through(obstacles, [here, path[0]], height)
+        back = plans.through(obstacles, [path[-1], path[0]], height) if plan.loop else path[:0]
+        return np.concatenate([there, path, back]), len(there)
+
+
+class Approach:
+    """The way from where a drone is to the start of its path: up first if it is lower, down last if it is higher."""
+
+    def __init__(self, place: np.ndarray, height: float) -> None:
+        self._place, self._height, self._done = place, height, False
+
+    def reached(self, pose: Pose) -> bool:
+        """Is it there, or has it been?"""
+        self._done = self._done or float(np.linalg.norm(self._place - pose.position[:2])) < 1.0
+        return self._done
+
+    def command(self, pose: Pose, speed: float) -> Command:
+        """Level flight to the place, at a height that is free there."""
+        away = (self._place - pose.position[:2]) @ pose.rotation[:2, :2]
+        low = self._height - pose.position[2]
+        if abs(low) > 2.0:
+            away = np.zeros(2)
+        pace = min(speed, 0.6 * float(np.linalg.norm(away)) + 0.3) / max(float(np.linalg.norm(away)), 1e-6)
+        return Command(np.array([*(pace * away), np.clip(0.8 * low, -2.0, 2.5)]), 0.0)
 
 
 def free_ahead(pose: Pose, actors: list[Actor]) -> float:

@@ -39,6 +39,9 @@ class ObstacleMap:
         The goal's is one that can be reached: a yard between buildings is not. Around the city all is free.
         """
         region = self._regions(height)
+        straight = _straight(start[:2], goal[:2])
+        if (region[tuple(self._raster.cells(straight).T)] > 0).all():
+            return straight
         begin = _nearest(region > 0, self._raster.cells(start[:2]))
         end = _nearest(region == region[begin], self._raster.cells(goal[:2]))
         search = MCP_Geometric(np.where(region > 0, 1.0, -1.0))
@@ -62,6 +65,12 @@ def _nearest(allowed: np.ndarray, cell: np.ndarray) -> tuple[int, int]:
     free = np.argwhere(allowed)
     nearest = free[np.argmin(((free - cell) ** 2).sum(axis=1))]
     return int(nearest[0]), int(nearest[1])
+
+
+def _straight(start: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """(n, 2) points from start to goal, half a cell or less apart."""
+    steps = max(int(np.ceil(np.linalg.norm(np.subtract(goal, start)) / (_CELL_M / 2))), 1)
+    return np.linspace(start, goal, steps + 1)
 
 
 def _along_edges(triangles: np.ndarray) -> np.ndarray:

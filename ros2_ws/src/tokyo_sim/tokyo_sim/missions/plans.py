@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from enum import Enum
-from pathlib import Path
 
+import networkx as nx
 import numpy as np
 
 from occ_core.citymap import GROUND_CLASSES, CityMap
+from occ_core.classes import Semantic
 from tokyo_sim.missions.obstacles import ObstacleMap
-from tokyo_sim.traffic.lanes import StreetNetwork
+from tokyo_sim.traffic.kinds import BICYCLE
+from tokyo_sim.traffic.lane_graph import LaneGraph
 
 _STREET_LENGTH_M = 2000.0
-_SURVEY_SPACING_M = 60.0
-_ROVER_NARROWEST_M = 3.0
+_SURVEY_SPACING_M, _SURVEY_STEP_M = 60.0, 40.0
+_ORBIT_POINTS = 25
 _ROAM_PLACES, _ROAM_MARGIN_M = 12, 15.0
 
 
@@ -28,24 +29,36 @@ class Pattern(str, Enum):
     WAYPOINTS = "waypoints"
 
 
-def street(streets: StreetNetwork, start: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A drive through the streets, on the left side, from the place nearest to a start. (n, 2) metres in map."""
-    if not streets.edges:
-        raise ValueError("a 'street' mission needs roads, and this city has none: use 'roam' or 'waypoints'")
-    lines = [streets.line(edge, edge[0]) for edge in streets.edges]
-    gaps = [np.linalg.norm(line - start[:2], axis=1) for line in lines]
-    number = int(np.argmin([gap.min() for gap in gaps]))
-    edge, node = streets.edges[number], streets.edges[number][0]
-    path = [keep_left(lines[number][int(gaps[number].argmin()) :], streets.width(edge))]
-    length = 0.0
+def street(graph: LaneGraph, start: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A drive along lanes, with random turns and back to where it began, from the place nearest to a start.
+
+    (n, 2) metres in map; its last point is beside its first. ValueError where there are no lanes.
+    """
+    if not graph.lanes:
+        raise ValueError("a 'street' mission needs roads with room for a lane: use 'roam' or 'waypoints'")
+    gaps = [float(np.linalg.norm(lane.line - start[:2], axis=1).min()) for lane in graph.lanes]
+    first = int(np.argmin(gaps))
+    kinds = graph.lanes[first].kinds
+    # A rover is as wide as a bicycle: it goes where bicycles go, unless it begins on a lane that has none.
+    kind = 1 << BICYCLE if kinds >> BICYCLE & 1 else kinds & -kinds
+    ways = nx.DiGraph()
+    for number, movement in enumerate(graph.movements):
+        if movement.kinds & kind:
+            ways.add_edge(movement.lane, movement.to, movement=number, length=graph.lanes[movement.to].length)
+    route, length = [first], 0.0
     while length < _STREET_LENGTH_M:
-        node = edge[1] if node == edge[0] else edge[0]
-        edge = streets.next_street(edge, node, rng, _ROVER_NARROWEST_M)
-        line = streets.line(edge, node)
-        trim = 1 if len(line) > 4 else 0
-        path.append(keep_left(line, streets.width(edge))[trim : len(line) - trim])
-        length += 2.0 * len(line)
-    return np.concatenate(path)
+        choices = sorted(ways[route[-1]])
+        # Back only where there is no other way.
+        onward = [to for to in choices if graph.lanes[to].section != graph.lanes[route[-1]].section] or choices
+        route.append(int(onward[rng.integers(len(onward))]))
+        length += graph.lanes[route[-1]].length
+    route += nx.shortest_path(ways, route[-1], first, weight="length")[1:]
+    pieces = [graph.lanes[first].line]
+    for lane, to in zip(route, route[1:], strict=False):
+        pieces += [graph.movements[ways[lane][to]["movement"]].line[1:-1], graph.lanes[to].line]
+    path = np.concatenate(pieces[:-1])
+    begin = int(np.linalg.norm(pieces[0] - start[:2], axis=1).argmin())
+    return np.roll(path, -begin, axis=0)
 
 
 def keep_left(line: np.ndarray, width: float) -> np.ndarray:
@@ -59,18 +72,27 @@ def keep_left(line: np.ndarray, width: float) -> np.ndarray:
 
 def roam(city: CityMap, obstacles: ObstacleMap, start: np.ndarray, height: float, rng: np.random.Generator):
     """From one random place to the next, round what stands higher than a height in map. (n, 2) metres in map."""
-    low, high = _built_bounds(city)
+    low, high = built_bounds(city)
     places = [rng.uniform(low - _ROAM_MARGIN_M, high + _ROAM_MARGIN_M) for _ in range(_ROAM_PLACES)]
     return through(obstacles, [start[:2], *places], height)
 
 
-def survey(city: CityMap, obstacles: ObstacleMap, start: np.ndarray, height: float) -> np.ndarray:
-    """A lawn-mower over the city at one height in map, round what stands higher. (n, 2) metres in map."""
-    (x0, y0), (x1, y1) = _built_bounds(city)
+def survey(
+    city: CityMap,
+    obstacles: ObstacleMap,
+    start: np.ndarray,
+    height: float,
+    area: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
+    """A lawn-mower at one height in map, round what stands higher. (n, 2) metres in map.
+
+    area: lower and upper corner, (2,) each, metres in map; the built-up city where it is left out.
+    """
+    (x0, y0), (x1, y1) = area or built_bounds(city)
     corners: list[np.ndarray] = []
     forward = True
-    for x in np.arange(x0, x1 + 1, _SURVEY_SPACING_M):
-        leg = [np.array([x, y]) for y in np.linspace(y0, y1, max(int((y1 - y0) / 40), 2))]
+    for x in np.linspace(x0, x1, max(int(np.ceil((x1 - x0) / _SURVEY_SPACING_M)), 1) + 1):
+        leg = [np.array([x, y]) for y in np.linspace(y0, y1, max(int((y1 - y0) / _SURVEY_STEP_M), 1) + 1)]
         corners.extend(leg if forward else leg[::-1])
         forward = not forward
     nearest = int(np.argmin(np.linalg.norm(np.array(corners) - start[:2], axis=1)))
@@ -80,21 +102,32 @@ def survey(city: CityMap, obstacles: ObstacleMap, start: np.ndarray, height: flo
 def orbit(obstacles: ObstacleMap, start: np.ndarray, centre: np.ndarray, radius: float, height: float) -> np.ndarray:
     """A circle about a point of interest, round what stands higher. (n, 2) metres in map."""
     begin = np.arctan2(*(start[:2] - centre[:2])[::-1])
-    angles = begin + np.linspace(0, 2 * np.pi, 25)
-    return through(
-        obstacles, [start[:2], *(centre[:2] + radius * np.column_stack([np.cos(angles), np.sin(angles)]))], height
-    )
+    angles = begin + np.linspace(0, 2 * np.pi, _ORBIT_POINTS)
+    circle = centre[:2] + radius * np.column_stack([np.cos(angles), np.sin(angles)])
+    return through(obstacles, list(circle), height)
 
 
-def read_waypoints(path: Path) -> np.ndarray:
-    """(n, 2) metres in map from a JSON list of [x, y]; ValueError that names the file."""
-    try:
-        points = np.array(json.loads(Path(path).read_text()), dtype=np.float64)
-    except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"waypoints {path}: {error}") from error
-    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 2 or not np.isfinite(points).all():
-        raise ValueError(f"waypoints {path}: a list of at least two [x, y] in metres is needed")
-    return points
+def tallest(city: CityMap) -> np.ndarray:
+    """(2,) metres in map: the middle of the highest roof, what an orbit looks at where nothing is named."""
+    built = city.triangles[city.classes == Semantic.BUILDING]
+    if not len(built):
+        return np.mean(built_bounds(city), axis=0)
+    return built[int(built[:, :, 2].mean(axis=1).argmax()), :, :2].mean(axis=0)
+
+
+def waypoints(obstacles: ObstacleMap, points: np.ndarray, height: float) -> np.ndarray:
+    """From waypoint to waypoint (n, 2), round what stands higher than a height in map. (n, 2) metres in map.
+
+    ValueError that names the first waypoint at which something stands.
+    """
+    blocked = np.flatnonzero(~obstacles.free(points, height))
+    if len(blocked):
+        x, y = points[blocked[0]]
+        raise ValueError(
+            f"waypoint {blocked[0] + 1} at ({x:g}, {y:g}) is inside or too near to something that stands there: "
+            "move it, or fly higher"
+        )
+    return through(obstacles, list(points), height)
 
 
 def through(obstacles: ObstacleMap, places: list[np.ndarray], height: float) -> np.ndarray:
@@ -107,7 +140,7 @@ def through(obstacles: ObstacleMap, places: list[np.ndarray], height: float) -> 
     return np.concatenate(ways)
 
 
-def _built_bounds(city: CityMap) -> tuple[np.ndarray, np.ndarray]:
+def built_bounds(city: CityMap) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper (2,) metres in map of what stands there; outliers, the outer 2 per cent, are left out."""
     built = city.triangles[~np.isin(city.classes, GROUND_CLASSES)]
     low, high = np.percentile((built if len(built) else city.triangles)[:, :, :2].reshape(-1, 2), [2, 98], axis=0)

@@ -18,7 +18,7 @@ from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish, subscribe
 from occ_ros.run import NodeFailed, run
 from tokyo_sim.engine.robot import Kind
-from tokyo_sim.missions.mission import Mission, MissionPlan
+from tokyo_sim.missions.mission import Mission, MissionPlan, numbers
 from tokyo_sim.missions.plans import Pattern
 
 PARAMETERS = (
@@ -29,8 +29,11 @@ PARAMETERS = (
     Parameter("speed", 3.0, "metres per second", 0.1, 15.0),
     Parameter("altitude", 30.0, "metres above the ground where it starts; drones only", 2.0, 150.0),
     Parameter("radius", 40.0, "metres, of an orbit", 5.0, 1000.0),
-    Parameter("waypoints", "", "JSON file with a list of [x, y] in map, for pattern 'waypoints'"),
-    Parameter("seed", 1, "seed of a street drive's turns", 0, 2**31 - 1),
+    Parameter("centre", "", "x,y in map of an orbit's point of interest; empty: the tallest building"),
+    Parameter("area", "", "x0,y0,x1,y1 in map of a survey; empty: the whole city"),
+    Parameter("waypoints", "", "YAML, JSON or CSV file of x, y in map, for pattern 'waypoints'"),
+    Parameter("loop", True, "begin again at the end"),
+    Parameter("seed", 1, "seed of a street drive's turns and of roaming", 0, 2**31 - 1),
 )
 _COMMAND_PERIOD_S = 0.05
 
@@ -48,6 +51,9 @@ class MissionNode(Node):
             speed=values["speed"],
             altitude=values["altitude"],
             radius=values["radius"],
+            centre=numbers("centre", values["centre"]),
+            area=numbers("area", values["area"]),
+            loop=values["loop"],
             waypoints=Path(values["waypoints"]) if values["waypoints"] else None,
             seed=values["seed"],
         )

@@ -40,15 +40,6 @@ class StreetNetwork:
         """Width of a street's carriageway, metres."""
         return self.graph.edges[edge]["width"]
 
-    def next_street(self, edge: tuple[int, int, int], node: int, rng: np.random.Generator, narrowest: float):
-        """A street to go on with from a node, not back unless there is no other and none too narrow where possible."""
-        others = [
-            e for e in sorted(self.graph.edges(node, keys=True)) if set(e[:2]) != set(edge[:2]) or e[2] != edge[2]
-        ]
-        wide = [e for e in others if self.width(e) >= narrowest]
-        choices = wide or [edge]
-        return choices[rng.integers(len(choices))]
-
 
 def street_network(city: CityMap) -> StreetNetwork:
     """The network of a city's carriageways; an empty one where it has no roads."""
