@@ -23,7 +23,7 @@ def test_without_a_simulator_it_starts_one_flies_the_survey_and_records(city: Pa
     (session,) = find_sessions(tmp_path / "sessions")
     frames = [session.state(number) for number in session.numbers]
     assert session.name.startswith("drone") and len(frames) >= 6
-    start, end = (frame.pose.position for frame in (frames[0], frames[-1]))
+    start, end = (frame.base_link.position for frame in (frames[0], frames[-1]))
     assert abs(end[2] - start[2]) < 3 and abs(start - end)[:2].max() > 5, "it flies, level"
 
 

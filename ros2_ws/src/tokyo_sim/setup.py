@@ -48,6 +48,7 @@ setup(
             "tokyo = tokyo_sim.cli.main:main",
             "simulator = tokyo_sim.nodes.simulator:main",
             "mission = tokyo_sim.nodes.mission:main",
+            "gazebo_traffic = tokyo_sim.nodes.gazebo_traffic:main",
         ]
     },
 )
