@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import bench
-from bench import importing, recording, simulating, viewing, voxelizing
+from bench import importing, recording, simulating, traffic, viewing, voxelizing
 from occ_core.citymap import CityMap
 from tokyo_sim.sample_city import write_sample_city
 from tokyo_sim.world.city import import_city
@@ -18,6 +18,7 @@ BENCHES = {
     "simulating": simulating.run,
     "viewing": viewing.run,
     "recording": recording.run,
+    "traffic": traffic.run,
 }
 
 
