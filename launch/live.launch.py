@@ -1,4 +1,7 @@
-"""City, robots, forecast and RViz: `ros2 launch launch/live.launch.py checkpoint:=out/demo/training/best.pth`."""
+"""City, robots, forecast and RViz: `ros2 launch launch/live.launch.py checkpoint:=out/demo/training/best.pth`.
+
+Every argument of `city.launch.py` is one here too.
+"""
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription

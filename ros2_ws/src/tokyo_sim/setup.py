@@ -49,6 +49,7 @@ setup(
             "simulator = tokyo_sim.nodes.simulator:main",
             "mission = tokyo_sim.nodes.mission:main",
             "gazebo_traffic = tokyo_sim.nodes.gazebo_traffic:main",
+            "gazebo_adapter = tokyo_sim.nodes.gazebo_adapter:main",
         ]
     },
 )

@@ -4,6 +4,7 @@ Arguments and nodes come from `tokyo_sim.bringup`, the same description that `to
 """
 
 import os
+import shutil
 import tempfile
 from dataclasses import fields
 from pathlib import Path
@@ -14,15 +15,17 @@ from launch.actions import (
     DeclareLaunchArgument,
     IncludeLaunchDescription,
     OpaqueFunction,
+    RegisterEventHandler,
     SetEnvironmentVariable,
     Shutdown,
 )
+from launch.event_handlers import OnShutdown
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
-from tokyo_sim.bringup import Arguments, nodes
+from tokyo_sim.bringup import Arguments, NodeSpec, nearest, nodes, world_file
 from tokyo_sim.resources import share
-from tokyo_sim.world.names import WORLD_FILE
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -42,72 +45,73 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    args = Arguments(**{f.name: _convert(context.launch_configurations[f.name], f.default) for f in fields(Arguments)})
+    given = context.launch_configurations
+    _refuse_misspelt(given)
+    args = Arguments(**{spec.name: _convert(spec.name, given[spec.name], spec.default) for spec in fields(Arguments)})
+    world_file(args.city)
     actions: list[LaunchDescriptionEntity] = []
     if "FASTDDS_DEFAULT_PROFILES_FILE" not in os.environ:
         profiles = str(share("config", "fastdds.xml"))
         actions.append(SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profiles))
     if args.simulator == "gazebo":
         actions += _gazebo(args)
-    for spec in nodes(args):
-        actions.append(
-            Node(
-                package=spec.package,
-                executable=spec.executable,
-                name=spec.name,
-                namespace=spec.namespace,
-                parameters=[spec.parameters],
-                output="screen",
-                on_exit=Shutdown(reason=f"{spec.namespace}/{spec.name} has stopped"),
-            )
-        )
-    return actions
+    return [*actions, *(_action(spec) for spec in nodes(args))]
 
 
-def _convert(text: str, default: object) -> object:
+def _refuse_misspelt(given: dict[str, str]) -> None:
+    """launch takes any name in silence, and an including file has names of its own: refuse what is nearly ours."""
+    ours = [spec.name for spec in fields(Arguments)]
+    for name in sorted(set(given) - set(ours)):
+        if near := nearest(name, ours):
+            raise ValueError(f"there is no launch argument '{name}', '{near}' is the nearest; see --show-args")
+
+
+def _convert(name: str, text: str, default: object) -> object:
     """A launch argument is text; its type is that of the default."""
     if isinstance(default, bool):
         if text.lower() not in ("true", "false"):
-            raise ValueError(f"'{text}' is neither true nor false")
+            raise ValueError(f"launch argument '{name}' is '{text}', true or false is wanted")
         return text.lower() == "true"
-    return type(default)(text)
+    try:
+        return type(default)(text)
+    except ValueError as error:
+        raise ValueError(f"launch argument '{name}' is '{text}', a number is wanted") from error
+
+
+def _action(spec: NodeSpec) -> Node:
+    return Node(
+        package=spec.package,
+        executable=spec.executable,
+        name=spec.name,
+        namespace=spec.namespace,
+        parameters=[spec.parameters],
+        remappings=list(spec.remappings.items()),
+        output="screen",
+        on_exit=lambda event, context: _after(spec, event),
+    )
+
+
+def _after(spec: NodeSpec, event: ProcessExited) -> list[LaunchDescriptionEntity]:
+    """A node that ends takes the others with it, unless it had one thing to do and did it."""
+    if spec.once and event.returncode == 0:
+        return []
+    return [Shutdown(reason=f"{spec.label} has stopped with exit code {event.returncode}")]
 
 
 def _gazebo(args: Arguments) -> list[LaunchDescriptionEntity]:
-    """Gazebo with the city's world, the bridge, and each robot spawned and described."""
-    from tokyo_sim.engine.places import parse_places
-    from tokyo_sim.engine.simulator import Fleet
-    from tokyo_sim.gazebo import spawns, write_bridge_config
+    """Gazebo with the city's world, the bridge, and each robot spawned."""
+    from tokyo_sim.gazebo.names import SIM_LAUNCH_FILE, SIM_PACKAGE, server_arguments
+    from tokyo_sim.gazebo.system import gazebo_nodes, require_gazebo
 
-    city = Path(args.city).resolve()
-    folder = Path(tempfile.mkdtemp(prefix="tokyo_gazebo_"))
-    bridge = folder / "bridge.yaml"
-    write_bridge_config(bridge, args.robots)
-    gz_sim = str(Path(get_package_share_directory("ros_gz_sim"), "launch", "gz_sim.launch.py"))
-    actions: list[LaunchDescriptionEntity] = [
+    require_gazebo()
+    folder = tempfile.mkdtemp(prefix="tokyo_gazebo_")
+    gz_sim = str(Path(get_package_share_directory(SIM_PACKAGE), "launch", SIM_LAUNCH_FILE))
+    gz_args = " ".join(server_arguments(world_file(args.city), args.gui))
+    return [
+        RegisterEventHandler(OnShutdown(on_shutdown=lambda *_: shutil.rmtree(folder, ignore_errors=True))),
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource(gz_sim),
-            launch_arguments={"gz_args": f"-r {city / WORLD_FILE}", "on_exit_shutdown": "true"}.items(),
+            launch_arguments={"gz_args": gz_args, "on_exit_shutdown": "true"}.items(),
         ),
-        Node(package="ros_gz_bridge", executable="parameter_bridge", parameters=[{"config_file": str(bridge)}]),
+        *(_action(spec) for spec in gazebo_nodes(args, Path(folder))),
     ]
-    size = args.image_width, args.image_height
-    places = parse_places(args.places)
-    fleet = Fleet(args.drones, args.rovers, 0, args.drone_altitude, size, args.camera_rate > 0, places=places)
-    for spawn in spawns(city, fleet, args.seed):
-        x, y, z = (str(value) for value in spawn.xyz)
-        place = ["-x", x, "-y", y, "-z", z, "-Y", str(spawn.yaw)]
-        actions += [
-            Node(
-                package="robot_state_publisher",
-                executable="robot_state_publisher",
-                namespace=spawn.name,
-                parameters=[{"robot_description": spawn.xml, "frame_prefix": f"{spawn.name}/", "use_sim_time": True}],
-            ),
-            Node(
-                package="ros_gz_sim",
-                executable="create",
-                arguments=["-name", spawn.name, "-string", spawn.xml, *place],
-            ),
-        ]
-    return actions

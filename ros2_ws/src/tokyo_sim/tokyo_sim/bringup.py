@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from shutil import which
 from typing import Any
+
+from occ_core.topics import ACTORS
+from tokyo_sim.gazebo.bridge import TRAFFIC
+from tokyo_sim.world.names import WORLD_FILE
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,11 @@ class Arguments:
     actors: int = _argument(30, "number of cars, bicycles and walkers")
     places: str = _argument("", "where robots start, as NAME:X,Y,YAW NAME:X,Y ... in map; empty: at free places")
     sim: str = _argument("auto", "simulator; auto is gazebo where `gz` is on the PATH", "auto", "gazebo", "embedded")
+    gui: bool = _argument(False, "open Gazebo's window")
     seed: int = _argument(1, "seed of spawn places, traffic, noise and routes")
-    real_time_factor: float = _argument(1.0, "simulated seconds per second at most; 0: as fast as it can")
+    real_time_factor: float = _argument(
+        1.0, "simulated seconds per second at most; 0: as fast as it can (embedded; Gazebo keeps 1)"
+    )
     image_width: int = _argument(1600, "camera image width, pixels")
     image_height: int = _argument(900, "camera image height, pixels")
     lidar_motion_distortion: bool = _argument(False, "cast a sweep's columns one after the other, as a turning LiDAR")
@@ -59,6 +68,8 @@ class Arguments:
                 raise ValueError(f"{name.name} is '{value}', one of {', '.join(choices)} is wanted")
         if min(self.drones, self.rovers, self.actors) < 0:
             raise ValueError("drones, rovers and actors can't be negative")
+        if self.simulator == "gazebo" and self.real_time_factor != 1.0:
+            raise ValueError("real_time_factor is for the embedded engine, Gazebo keeps 1: leave it, or sim embedded")
 
     @property
     def robots(self) -> list[str]:
@@ -73,7 +84,10 @@ class Arguments:
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One node. executable: its console script; module: the same thing for `python -m`."""
+    """One node. executable: its console script; module: the same thing for `python -m`, '' for another's package.
+
+    remappings: topics by other names. once: it ends when its work is done, which is no failure.
+    """
 
     package: str
     executable: str
@@ -81,15 +95,33 @@ class NodeSpec:
     name: str
     namespace: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
+    remappings: dict[str, str] = field(default_factory=dict)
+    once: bool = False
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return f"{self.namespace}/{self.name}"
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """The valid name that is most like another; '' where none is."""
+    return next(iter(get_close_matches(name, list(valid), n=1)), "")
+
+
+def world_file(city: str) -> Path:
+    """The SDF world of an imported city. FileNotFoundError that says what to do."""
+    path = Path(city).resolve() / WORLD_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{city} is no imported city, it has no {WORLD_FILE}: make one with `tokyo city`")
+    return path
 
 
 def nodes(args: Arguments) -> list[NodeSpec]:
-    """The nodes of a bring-up, Gazebo's own apart (see `tokyo_sim.gazebo`)."""
-    specs = []
+    """The nodes of a bring-up; those of Gazebo's packages apart, see `tokyo_sim.gazebo.system`."""
     clock = {"use_sim_time": True}
     city = {"city": str(Path(args.city).resolve())}
-    if args.simulator == "embedded":
-        specs.append(_simulator(args, city))
+    specs = _gazebo(args, city) if args.simulator == "gazebo" else [_simulator(args, city)]
     if args.missions:
         specs += [_mission(args, city, number, robot) for number, robot in enumerate(args.robots)]
     if args.record and args.robots:
@@ -136,6 +168,24 @@ def _simulator(args: Arguments, city: dict[str, str]) -> NodeSpec:
     )  # fmt: skip
     values = {name: getattr(args, name) for name in names}
     return NodeSpec("tokyo_sim", "simulator", "tokyo_sim.nodes.simulator", "simulator", "", city | values)
+
+
+def _gazebo(args: Arguments, city: dict[str, str]) -> list[NodeSpec]:
+    """What completes Gazebo's topics, and the traffic in it."""
+    names = ("drones", "rovers", "image_width", "image_height")
+    values = {name: getattr(args, name) for name in names}
+    values |= {"traffic": args.actors > 0, "cameras": args.camera_rate > 0}
+    module = "tokyo_sim.nodes.gazebo_adapter"
+    specs = [NodeSpec("tokyo_sim", "gazebo_adapter", module, "gazebo_adapter", "", city | values)]
+    if args.actors:
+        moving = city | {"actors": args.actors, "seed": args.seed, "use_sim_time": True}
+        specs.append(
+            NodeSpec(
+                "tokyo_sim", "gazebo_traffic", "tokyo_sim.nodes.gazebo_traffic", "gazebo_traffic", "", moving,
+                {ACTORS.name: TRAFFIC.name},
+            )
+        )  # fmt: skip
+    return specs
 
 
 def _mission(args: Arguments, city: dict[str, str], number: int, robot: str) -> NodeSpec:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tokyo_sim.bringup import Arguments
+from tokyo_sim.bringup import Arguments, nearest
 from tokyo_sim.cli.sessions import add_verbs, with_default_verb
 
 if TYPE_CHECKING:
@@ -20,7 +20,19 @@ _SHOWN = 10  # skipped objects and other problems
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse prints the usage before an error; a sentence and a pointer to --help say more."""
+    """argparse prints the usage before an error; a sentence, the nearest option and a pointer to --help say more."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:
+        known, unknown = super().parse_known_args(args, namespace)
+        for word in unknown:
+            if word.startswith("-"):
+                name = word.split("=")[0]
+                near = nearest(name, self._option_string_actions)
+                self.error(f"there is no option {name}" + (f", {near} is the nearest" if near else ""))
+        return known, unknown
 
     def error(self, message: str) -> None:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
@@ -93,6 +105,13 @@ def _parser() -> argparse.ArgumentParser:
     view.set_defaults(handler=_view)
 
     add_verbs(verbs.add_parser("sessions", help="recorded sessions: info, check, view, merge, split"), _Parser)
+
+    compare = verbs.add_parser("compare", help="compare a recorded session with the embedded engine at the same poses")
+    compare.add_argument("session", type=Path, help="folder of one recorded session")
+    compare.add_argument("--city", type=Path, required=True, help="folder of the imported city that it was recorded in")
+    compare.add_argument("--out", type=Path, default=Path("out/compare"), help="folder to write (default: %(default)s)")
+    compare.add_argument("--frames", type=int, default=5, help="how many, spread evenly (default: %(default)s)")
+    compare.set_defaults(handler=_compare)
 
     demo = verbs.add_parser("demo", help="the whole loop: city, recording, training, evaluation, live forecast, report")
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder (default: %(default)s)")
@@ -181,6 +200,14 @@ def _view(args: argparse.Namespace) -> int:
 
 def _city_parameter(args: argparse.Namespace) -> dict[str, str]:
     return {"city": str(Path(args.city).resolve()) if args.city else ""}
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from tokyo_sim.compare.run import compare_session
+
+    comparison = compare_session(args.session, args.city, args.frames, args.out)
+    print(f"{args.out}: {comparison.sentence}")
+    return 0 if comparison.agrees else 1
 
 
 def _demo(args: argparse.Namespace) -> int:

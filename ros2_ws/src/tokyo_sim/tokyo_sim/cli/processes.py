@@ -2,61 +2,82 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import yaml
 
-from tokyo_sim.bringup import Arguments, NodeSpec, nodes
+from tokyo_sim.bringup import Arguments, NodeSpec, nodes, world_file
+from tokyo_sim.gazebo.system import Server, gazebo_nodes, installed_executable, require_gazebo, server
 from tokyo_sim.resources import share
 
 _GRACE_S = 20.0
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class NodeProcesses:
     """Starts nodes and owns them: leaving the context stops every one, the recorder with its queue written.
 
-    log: file that their output goes to; this process's own output by default.
+    They stop, too, when this process is killed. log: file that their output goes to; this process's own output by
+    default.
     """
 
-    def __init__(self, specs: list[NodeSpec], log: Path | None = None) -> None:
+    def __init__(self, specs: Sequence[NodeSpec | Server], log: Path | None = None) -> None:
         self._specs, self._log = specs, log
         self._folder = tempfile.TemporaryDirectory(prefix="tokyo_")
-        self._running: list[tuple[NodeSpec, subprocess.Popen]] = []
+        self._running: list[tuple[NodeSpec | Server, subprocess.Popen]] = []
 
     def __enter__(self) -> NodeProcesses:
         output = open(self._log, "ab") if self._log else None
         try:
             for number, spec in enumerate(self._specs):
-                command = self._command(number, spec)
                 # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
                 process = subprocess.Popen(
-                    command, start_new_session=True, stdout=output, stderr=output, env=node_environment()
+                    self._command(number, spec),
+                    start_new_session=True,
+                    preexec_fn=_interrupt_with_parent,
+                    stdout=output,
+                    stderr=output,
+                    env=node_environment(),
                 )
                 self._running.append((spec, process))
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         finally:
             if output:
                 output.close()
         return self
 
-    def _command(self, number: int, spec: NodeSpec) -> list[str]:
-        remaps = ["-r", f"__node:={spec.name}"] + (["-r", f"__ns:=/{spec.namespace}"] if spec.namespace else [])
+    def _command(self, number: int, spec: NodeSpec | Server) -> list[str]:
+        if isinstance(spec, Server):
+            return list(spec.command)
+        pairs = {"__node": spec.name} | ({"__ns": f"/{spec.namespace}"} if spec.namespace else {}) | spec.remappings
+        remaps = [part for name, value in pairs.items() for part in ("-r", f"{name}:={value}")]
         path = Path(self._folder.name) / f"{number}_{spec.name}.yaml"
         path.write_text(yaml.safe_dump({"/**": {"ros__parameters": spec.parameters}}))
-        return [sys.executable, "-m", spec.module, "--ros-args", *remaps, "--params-file", str(path)]
+        ours = [sys.executable, "-m", spec.module]
+        program = ours if spec.module else [str(installed_executable(spec.package, spec.executable))]
+        return [*program, "--ros-args", *remaps, "--params-file", str(path)]
 
     def failed(self) -> str:
-        """The first node that has ended by itself, in words; '' while all run."""
+        """The first node that has ended and should not have, in words; '' while all is well."""
         for spec, process in self._running:
-            if process.poll() is not None:
-                return f"{spec.namespace}/{spec.name} has stopped with exit code {process.returncode}"
+            code = process.poll()
+            if code is not None and not (spec.once and code == 0):
+                how = (
+                    f"was killed by {signal.Signals(-code).name}" if code < 0 else f"has stopped with exit code {code}"
+                )
+                return f"{spec.label} {how}"
         return ""
 
     def wait(self, until: Callable[[], bool] = lambda: False) -> int:
@@ -65,7 +86,7 @@ class NodeProcesses:
             try:
                 while not until():
                     if problem := self.failed():
-                        print(f"tokyo: {problem}", file=sys.stderr)
+                        print(f"tokyo: {problem}, the others are stopped too", file=sys.stderr)
                         return 1
                     time.sleep(0.1)
             except KeyboardInterrupt:
@@ -74,9 +95,19 @@ class NodeProcesses:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         # Newest first: the simulator stops last, so that nobody loses the clock while writing.
+        patience = _GRACE_S
         for _, process in reversed(self._running):
-            _stop(process)
+            try:
+                _stop(process, patience)
+            except KeyboardInterrupt:  # a second Ctrl-C: no more waiting
+                patience = 0.0
+                _stop(process, patience)
         self._folder.cleanup()
+
+
+def _interrupt_with_parent() -> None:
+    """In a child, before its program starts: SIGINT when the parent dies, however it dies."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def node_environment() -> dict[str, str]:
@@ -92,13 +123,14 @@ def node_environment() -> dict[str, str]:
     return defaults | dict(os.environ)
 
 
-def _stop(process: subprocess.Popen) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+def _stop(process: subprocess.Popen, patience: float) -> None:
+    """patience: seconds after each of SIGINT and SIGTERM."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL) if patience else (signal.SIGKILL,):
         if process.poll() is not None:
             return
         os.killpg(process.pid, number)
         try:
-            process.wait(_GRACE_S)
+            process.wait(patience or None)
         except subprocess.TimeoutExpired:
             continue
 
@@ -115,16 +147,19 @@ class _terminate_as_interrupt:
 
 def run_until_stopped(args: Arguments, duration: float) -> int:
     """`tokyo up`. duration: simulated seconds, 0 for ever."""
-    if args.simulator == "gazebo":
-        raise ValueError(
-            "`tokyo up` runs the embedded engine; for Gazebo: ros2 launch tokyo_sim city.launch.py sim:=gazebo"
-        )
-    if not Path(args.city).is_dir():
-        raise FileNotFoundError(f"no imported city in {args.city}: run `tokyo city` first")
-    with NodeProcesses(nodes(args)) as processes:
+    world_file(args.city)
+    with tempfile.TemporaryDirectory(prefix="tokyo_gazebo_") as folder, NodeProcesses(_specs(args, Path(folder))) as up:
         if duration <= 0:
-            return processes.wait()
+            return up.wait()
         from tokyo_sim.cli.clock import SimulatedTime
 
         with SimulatedTime() as clock:
-            return processes.wait(lambda: clock.seconds >= duration)
+            return up.wait(lambda: clock.seconds >= duration)
+
+
+def _specs(args: Arguments, folder: Path) -> list[NodeSpec | Server]:
+    """Everything to start, the simulator first. folder: for files that Gazebo's nodes read."""
+    if args.simulator != "gazebo":
+        return [*nodes(args)]
+    require_gazebo()
+    return [server(args), *gazebo_nodes(args, folder), *nodes(args)]

@@ -14,6 +14,8 @@ import yaml
 import yourdfpy
 from lxml import etree
 
+from occ_core.actors import Actor
+from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from occ_core.urdf import link_poses
 from tokyo_sim.engine.returns import ReturnModel
@@ -25,6 +27,11 @@ class Kind(str, Enum):
 
     DRONE = "drone"
     ROVER = "rover"
+
+    @property
+    def semantic(self) -> Semantic:
+        """Its class in grids."""
+        return Semantic.DRONE if self is Kind.DRONE else Semantic.ROVER
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,11 @@ class Robot:
     size: np.ndarray
     centre: np.ndarray
     links: dict[str, Pose]
+
+    def actor(self, instance: int, base_link: Pose, velocity: np.ndarray) -> Actor:
+        """The robot as others see it. base_link: in map; velocity: (3,) m/s in map."""
+        pose = base_link @ Pose(self.centre, np.array([1.0, 0, 0, 0]))
+        return Actor(instance, self.kind.semantic, pose, self.size, velocity, self.name)
 
 
 def load_robot(kind: Kind, name: str, image_size: tuple[int, int] = (1600, 900)) -> Robot:

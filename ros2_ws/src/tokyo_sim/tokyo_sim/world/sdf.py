@@ -8,7 +8,8 @@ from pathlib import Path
 from lxml import etree
 
 from occ_core.classes import CLASSES, Semantic
-from tokyo_sim.world.names import LABEL_SYSTEM, SDF_VERSION, WORLD_NAME, WORLD_SYSTEMS
+from tokyo_sim.gazebo.names import LABEL_SYSTEM, RENDER_ENGINE, WORLD_SYSTEMS
+from tokyo_sim.world.names import SDF_VERSION, WORLD_NAME
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ def write_world(path: Path, anchor: Anchor, models: list[WorldModel]) -> None:
     root = etree.Element("sdf", version=SDF_VERSION)
     world = etree.SubElement(root, "world", name=WORLD_NAME)
     physics = etree.SubElement(world, "physics", name="default", type="ignored")
-    _text(physics, "max_step_size", "0.004")
+    _text(physics, "max_step_size", "0.005")  # divides the periods of all sensors
     _text(physics, "real_time_factor", "1.0")
     for filename, name in WORLD_SYSTEMS:
         plugin = etree.SubElement(world, "plugin", filename=filename, name=name)
         if filename == "gz-sim-sensors-system":
-            _text(plugin, "render_engine", "ogre2")
+            _text(plugin, "render_engine", RENDER_ENGINE)
     _add_sky_and_sun(world)
     spherical = etree.SubElement(world, "spherical_coordinates")
     _text(spherical, "surface_model", "EARTH_WGS84")

@@ -1,0 +1,56 @@
+"""Every name that Gazebo or ros_gz gave, stated once: plugins, message types, services, executables.
+
+Checked against gz-sim 8 and 9, gz-sensors 8 and 9, sdformat 14 and 15 (Harmonic, Ionic) and ros_gz of Jazzy and Kilted;
+docs/gazebo.md says which source says what. The xacro files repeat the plugins of the robots, a test compares.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+WORLD_SYSTEMS: tuple[tuple[str, str], ...] = (
+    ("gz-sim-physics-system", "gz::sim::systems::Physics"),
+    ("gz-sim-user-commands-system", "gz::sim::systems::UserCommands"),
+    ("gz-sim-scene-broadcaster-system", "gz::sim::systems::SceneBroadcaster"),
+    ("gz-sim-sensors-system", "gz::sim::systems::Sensors"),
+    ("gz-sim-imu-system", "gz::sim::systems::Imu"),
+    ("gz-sim-contact-system", "gz::sim::systems::Contact"),
+)
+"""(file name, class) of the systems that every world loads."""
+
+RENDER_ENGINE = "ogre2"
+LABEL_SYSTEM = ("gz-sim-label-system", "gz::sim::systems::Label")
+
+ROBOT_SYSTEMS: dict[str, tuple[tuple[str, str], ...]] = {
+    "drone": (
+        ("gz-sim-multicopter-motor-model-system", "gz::sim::systems::MulticopterMotorModel"),
+        ("gz-sim-multicopter-control-system", "gz::sim::systems::MulticopterVelocityControl"),
+        ("gz-sim-odometry-publisher-system", "gz::sim::systems::OdometryPublisher"),
+    ),
+    "rover": (
+        ("gz-sim-ackermann-steering-system", "gz::sim::systems::AckermannSteering"),
+        ("gz-sim-odometry-publisher-system", "gz::sim::systems::OdometryPublisher"),
+    ),
+}
+"""(file name, class) of the systems in each vehicle's description."""
+
+GZ_TYPES: dict[str, str] = {
+    "rosgraph_msgs/msg/Clock": "gz.msgs.Clock",
+    "sensor_msgs/msg/PointCloud2": "gz.msgs.PointCloudPacked",
+    "sensor_msgs/msg/Imu": "gz.msgs.IMU",
+    "sensor_msgs/msg/Image": "gz.msgs.Image",
+    "sensor_msgs/msg/CameraInfo": "gz.msgs.CameraInfo",
+    "nav_msgs/msg/Odometry": "gz.msgs.Odometry",
+    "geometry_msgs/msg/Twist": "gz.msgs.Twist",
+}
+"""ROS type to Gazebo type, as in ros_gz_bridge's table."""
+
+GZ_TO_ROS, ROS_TO_GZ = "GZ_TO_ROS", "ROS_TO_GZ"
+
+SIM_PACKAGE, SIM_LAUNCH_FILE, SPAWN_EXECUTABLE = "ros_gz_sim", "gz_sim.launch.py", "create"
+BRIDGE_PACKAGE, BRIDGE_EXECUTABLE = "ros_gz_bridge", "parameter_bridge"
+
+
+def server_arguments(world: Path, gui: bool) -> list[str]:
+    """What follows `gz sim`: run at once; without a window, draw camera images through EGL."""
+    return ["-r", *([] if gui else ["-s", "--headless-rendering"]), str(world)]

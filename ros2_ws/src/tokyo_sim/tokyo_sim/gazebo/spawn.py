@@ -1,0 +1,48 @@
+"""Robots as Gazebo takes them: their descriptions, and the places where the embedded engine would put them too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from lxml import etree
+
+from occ_core.citymap import CityMap
+from tokyo_sim.engine.simulator import Fleet
+from tokyo_sim.engine.spawn import spawn_poses
+from tokyo_sim.missions.obstacles import ObstacleMap
+from tokyo_sim.traffic.lanes import street_network
+
+
+@dataclass(frozen=True)
+class Spawn:
+    """A robot to create in Gazebo. xml: its URDF. xyz: metres, yaw: radians, of base_link in map."""
+
+    name: str
+    xml: str
+    xyz: tuple[float, float, float]
+    yaw: float
+
+
+def spawns(city: Path, fleet: Fleet, seed: int, camera_rate: float) -> list[Spawn]:
+    """The same robots at the same places as the embedded engine for a seed. camera_rate: Hz, 0 for no cameras."""
+    mesh = CityMap.load(city)
+    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(3)[0])
+    robots = fleet.load()
+    poses = spawn_poses(robots, mesh, street_network(mesh), ObstacleMap(mesh), fleet.drone_altitude, rng)
+    return [
+        Spawn(robot.name, with_camera_rate(robot.xml, camera_rate), tuple(map(float, pose.position)), pose.yaw)
+        for robot, pose in zip(robots, poses, strict=True)
+    ]
+
+
+def with_camera_rate(urdf: str, rate: float) -> str:
+    """The description with cameras at another rate, Hz; without them at 0."""
+    root = etree.fromstring(urdf.encode())
+    for sensor in root.findall("gazebo/sensor[@type='camera']"):
+        if rate > 0:
+            sensor.find("update_rate").text = str(rate)
+        else:
+            sensor.getparent().remove(sensor)
+    return etree.tostring(root, encoding="unicode")

@@ -1,0 +1,177 @@
+"""What the embedded simulator publishes and Gazebo's bridge does not, so that every topic of the table is there.
+
+From the bridge come IMU readings without our covariances, calibrations half a pixel off (REP 104 puts pixel centres at
+whole numbers) and odometry; out go the completed messages, transforms, descriptions, robots among the actors, and
+/diagnostics. Clouds, images, odometry and the clock pass through the bridge alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from geometry_msgs.msg import Twist
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Imu
+from std_msgs.msg import String
+from visualization_msgs.msg import MarkerArray
+
+from occ_core.actors import Actor
+from occ_core.citymap import CityMap
+from occ_core.poses import Pose
+from occ_core.topics import (
+    ACTORS,
+    CLOCK,
+    CMD_VEL,
+    DIAGNOSTICS,
+    IMU,
+    ODOM,
+    ROBOT_DESCRIPTION,
+    camera_info_topic,
+)
+from occ_ros.convert import from_pose, from_stamp, to_actors, to_diagnostics, vector
+from occ_ros.parameters import Parameter, read
+from occ_ros.qos import publish, subscribe
+from occ_ros.run import run
+from tokyo_sim.engine.robot import CameraSpec, Kind, Robot
+from tokyo_sim.engine.simulator import Fleet
+from tokyo_sim.gazebo.bridge import TRAFFIC, raw
+from tokyo_sim.nodes.frames import frame, static_transforms, transforms
+from tokyo_sim.nodes.robot_topics import camera_info, set_covariances
+from tokyo_sim.nodes.tf import TransformPublisher
+
+PARAMETERS = (
+    Parameter("city", "", "folder of an imported city (`tokyo city`)"),
+    Parameter("drones", 1, "number of drones", 0, 100),
+    Parameter("rovers", 1, "number of rovers", 0, 100),
+    Parameter("traffic", True, "there is traffic, from gazebo_traffic; robots join its actors"),
+    Parameter("cameras", True, "the robots have cameras"),
+    Parameter("image_width", 1600, "pixels", 16, 8192),
+    Parameter("image_height", 900, "pixels", 16, 8192),
+)
+_LOST_S = 3.0  # of wall-clock time
+
+
+class RobotAdapter:
+    """One robot: completes its messages, and knows where it is."""
+
+    def __init__(self, node: Node, robot: Robot, cameras: bool) -> None:
+        self.robot = robot
+        self.pose: Pose | None = None
+        self.velocity = np.zeros(3)
+        self.heard = time.monotonic()
+        self._described = self._held = False
+        self._imu = publish(node, IMU, robot.name, depth=50)
+        shown = robot.cameras if cameras else ()
+        self._info = {c.name: publish(node, camera_info_topic(c.name), robot.name, depth=5) for c in shown}
+        self._unheard = set(self._info)
+        self._description = publish(node, ROBOT_DESCRIPTION, robot.name, depth=1)
+        self._command = publish(node, CMD_VEL, robot.name)
+        subscribe(node, raw(IMU), self._on_imu, robot.name, depth=50)
+        for spec in shown:
+            topic = raw(camera_info_topic(spec.name))
+            subscribe(node, topic, lambda m, spec=spec: self._on_camera_info(m, spec), robot.name)
+
+    def on_odometry(self, message: Odometry) -> None:
+        """Follow the robot; keep a drone in the air until somebody commands it."""
+        self.pose = from_pose(message.pose.pose)
+        self.velocity = self.pose.rotation @ vector(message.twist.twist.linear)
+        self.heard = time.monotonic()
+        if self.robot.kind is Kind.DRONE and not self._held and self._command.get_subscription_count():
+            # MulticopterVelocityControl lets the rotors rest until its first command.
+            self._command.publish(Twist())
+            self._held = True
+        self._describe()
+
+    def _describe(self) -> None:
+        """The description comes last, so that who hears it has heard of all other topics."""
+        if not self._described and not self._unheard:
+            self._description.publish(String(data=self.robot.xml))
+            self._described = True
+
+    def _on_imu(self, message: Imu) -> None:
+        set_covariances(message, self.robot.imu)
+        message.orientation.x = message.orientation.y = message.orientation.z = 0.0
+        message.orientation.w = 1.0
+        self._imu.publish(message)
+
+    def _on_camera_info(self, message: CameraInfo, spec: CameraSpec) -> None:
+        self._unheard.discard(spec.name)
+        self._info[spec.name].publish(
+            camera_info(spec, frame(self.robot, spec.frame), from_stamp(message.header.stamp))
+        )
+
+
+class GazeboAdapter(Node):
+    """Every robot's adapter, transforms, actors and diagnostics."""
+
+    def __init__(self) -> None:
+        super().__init__("gazebo_adapter")
+        values = read(self, PARAMETERS)
+        self._city = CityMap.load(Path(values["city"]))
+        size = values["image_width"], values["image_height"]
+        fleet = Fleet(values["drones"], values["rovers"], 0, image_size=size, cameras=values["cameras"])
+        self._traffic = values["traffic"]
+        self._stamp, self._actor_tick, self._second = 0.0, 0, 0
+        self._reported = time.monotonic(), 0.0
+        self._actors = publish(self, ACTORS)
+        self._diagnostics = publish(self, DIAGNOSTICS)
+        self._tf = TransformPublisher(self)
+        self._robots = [RobotAdapter(self, robot, values["cameras"]) for robot in fleet.load()]
+        for adapter in self._robots:
+            subscribe(self, ODOM, lambda m, a=adapter: self._on_odometry(m, a), adapter.robot.name, depth=50)
+        static = [transform for adapter in self._robots for transform in static_transforms(adapter.robot)]
+        self._tf.send(static, 0.0, static=True)
+        if self._traffic:
+            subscribe(self, TRAFFIC, self._on_traffic)
+        subscribe(self, CLOCK, self._on_clock)
+
+    def _on_odometry(self, message: Odometry, adapter: RobotAdapter) -> None:
+        adapter.on_odometry(message)
+        ground = self._city.ground_height(*adapter.pose.position[:2])
+        self._tf.send(transforms(adapter.robot, adapter.pose, ground), from_stamp(message.header.stamp))
+
+    def _on_traffic(self, message: MarkerArray) -> None:
+        """Robots join the traffic at its stamp; nobody is in it twice."""
+        if message.markers:
+            named = {marker.text for marker in message.markers}
+            stamp = from_stamp(message.markers[0].header.stamp)
+            joined = to_actors([actor for actor in self._robot_actors() if actor.name not in named], stamp)
+            message.markers.extend(joined.markers)
+            self._actors.publish(message)
+
+    def _on_clock(self, message: Clock) -> None:
+        self._stamp = from_stamp(message.clock)
+        tick = int(self._stamp * ACTORS.rate_hz + 1e-6)
+        if tick != self._actor_tick:
+            self._actor_tick = tick
+            if not self._traffic:
+                self._actors.publish(to_actors(self._robot_actors(), tick / ACTORS.rate_hz))
+        if int(self._stamp) != self._second:
+            self._second = int(self._stamp)
+            self._report()
+
+    def _robot_actors(self) -> list[Actor]:
+        return [a.robot.actor(n + 1, a.pose, a.velocity) for n, a in enumerate(self._robots) if a.pose is not None]
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        factor = (self._stamp - self._reported[1]) / max(now - self._reported[0], 1e-6)
+        self._reported = now, self._stamp
+        lost = [a.robot.name for a in self._robots if now - a.heard > _LOST_S]
+        problem = f"Gazebo sends no odometry of {', '.join(lost)}: were they spawned?" if lost else self._tf.problem
+        values = {"real_time_factor": f"{factor:.2f}", "robots": len(self._robots)}
+        self._diagnostics.publish(to_diagnostics("simulator", problem, values, self._stamp))
+
+
+def main() -> None:
+    """Entry point."""
+    sys.exit(run(GazeboAdapter))
+
+
+if __name__ == "__main__":
+    main()
