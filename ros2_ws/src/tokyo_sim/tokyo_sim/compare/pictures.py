@@ -16,7 +16,10 @@ _MOST_DIFFERENCE_M = 1.0
 
 
 def draw_ranges(path: Path, recorded: np.ndarray, engine: np.ndarray) -> None:
-    """Both: (beams, columns) metres, NaN for none. From above: recorded, engine, difference (grey where one is missing)."""
+    """Both: (beams, columns) metres, NaN for none.
+
+    Recorded on top, then the engine's, then the difference: white where they agree, grey where one is missing.
+    """
     shown = [_coloured(np.log(np.maximum(image, 0.5)) / np.log(120), "turbo") for image in (recorded, engine)]
     difference = _coloured((recorded - engine) / (2 * _MOST_DIFFERENCE_M) + 0.5, "coolwarm")
     difference[np.isfinite(recorded) != np.isfinite(engine)] = 128
@@ -40,7 +43,7 @@ def draw_views(path: Path, recorded: dict[str, np.ndarray], engine: dict[str, np
     """Both: (h, w, 3) uint8 by camera name. Recorded in the upper row, the engine's below."""
     names = [name for name in _ORDER if name in recorded]
     rows = [np.hstack([_small(images[name]) for name in names]) for images in (recorded, engine)]
-    Image.fromarray(np.vstack(rows)).save(path, quality=90)
+    Image.fromarray(np.vstack(rows)).save(path)
 
 
 def _small(picture: np.ndarray) -> np.ndarray:

@@ -8,18 +8,29 @@ from tokyo_sim.compare.verdict import Comparison
 def markdown(comparison: Comparison) -> str:
     """Verdict, a table of LiDAR figures, a table of views, the limits."""
     lines = [f"# {comparison.session} beside the embedded engine", "", comparison.sentence + ".", ""]
-    lines += ["| frame | rays in both | bias, m | agree | upright | missing | extra |", "|---|---|---|---|---|---|---|"]
+    lines += [
+        "| frame | rays in both | off ray, ° | bias, m | agree | upright | ground | missing | extra |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for frame in comparison.frames:
         r = frame.ranges
         lines.append(
-            f"| {frame.number} | {r.rays} | {r.bias:+.3f} | {r.agreeing:.1%} | {r.upright:.1%} | {r.missing:.1%} | "
-            f"{r.extra:.1%} |"
+            f"| {frame.number} | {r.rays} | {r.off_ray:.3f} | {r.bias:+.3f} | {r.agreeing:.1%} | {r.upright:.1%} | {r.ground:.1%} | "
+            f"{r.missing:.1%} | {r.extra:.1%} |"
         )
     if any(frame.views for frame in comparison.frames):
-        lines += ["", "| frame | camera | edges correlate | mirrored | shift, px |", "|---|---|---|---|---|"]
+        lines += [
+            "",
+            "| frame | camera | edges correlate | mirrored | colour | shift, px |",
+            "|---|---|---|---|---|---|",
+        ]
         for frame in comparison.frames:
             for view in frame.views:
-                numbers = "nothing to see | |" if view.blank else f"{view.correlation:.2f} | {view.mirrored:.2f} |"
+                numbers = (
+                    "nothing to see | | |"
+                    if view.blank
+                    else f"{view.correlation:.2f} | {view.mirrored:.2f} | {view.colour:.2f} |"
+                )
                 shift = "" if view.blank else f" {view.shift:.1f}"
                 lines.append(f"| {frame.number} | {view.camera} | {numbers}{shift} |")
     limits = ", ".join(f"{name} {value:g}" for name, value in vars(comparison.limits).items())
@@ -27,5 +38,5 @@ def markdown(comparison: Comparison) -> str:
     for frame in comparison.frames:
         lines.append(f"![LiDAR: recorded, engine, difference]({frame.number:06d}_lidar.png)")
         if frame.views:
-            lines.append(f"![Cameras: recorded above, engine below]({frame.number:06d}_cameras.jpg)")
+            lines.append(f"![Cameras: recorded above, engine below]({frame.number:06d}_cameras.png)")
     return "\n".join(lines) + "\n"

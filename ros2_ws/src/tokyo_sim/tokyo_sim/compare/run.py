@@ -124,11 +124,11 @@ def _compare(frame: Recorded, engine: Engine, out: Path) -> FrameDifference:
     spec = engine.robot.lidar
     sweep = engine.sweep(frame.base_link)
     measured = range_image(frame.points, spec)
-    hidden = np.isfinite(range_image(frame.points[frame.moving], spec))
-    draw_ranges(out / f"{frame.number:06d}_lidar.png", measured, sweep.ranges)
+    hidden = np.isfinite(range_image(frame.points[frame.moving], spec).ranges)
+    draw_ranges(out / f"{frame.number:06d}_lidar.png", measured.ranges, sweep.ranges)
     drawn = engine.images(frame.base_link) if frame.images else {}
     views = [compare_views(name, picture, drawn[name]) for name, picture in frame.images.items()]
     if views:
-        draw_views(out / f"{frame.number:06d}_cameras.jpg", frame.images, drawn)
+        draw_views(out / f"{frame.number:06d}_cameras.png", frame.images, drawn)
     width = next(iter(frame.images.values())).shape[1] if views else 0
     return FrameDifference(frame.number, compare_ranges(measured, sweep, hidden), views, width)

@@ -12,17 +12,20 @@ from tokyo_sim.compare.views import ViewDifference
 
 @dataclass(frozen=True)
 class Limits:
-    """bias: metres. agreeing, upright, correlation: at least; bias, missing, extra, shift (share of width): at most.
-
-    A view passes or fails for itself; `views` is the share of them that has to pass, since traffic is in some.
+    """At least: agreeing, upright, ground, correlation, colour. At most: off_ray (degrees), bias (metres), missing,
+    extra, shift (a share of the width). A view passes or fails for itself; `views` is the share of them that has to,
+    since traffic is in some.
     """
 
+    off_ray: float = 0.1
     bias: float = 0.03
     agreeing: float = 0.93
     upright: float = 0.85
+    ground: float = 0.85
     missing: float = 0.05
     extra: float = 0.05
     correlation: float = 0.35
+    colour: float = -0.2
     shift: float = 0.02
     views: float = 0.75
 
@@ -68,14 +71,19 @@ def judge(session: str, frames: list[FrameDifference], limits: Limits) -> Compar
     problems = []
     if not any(r.rays for r in ranges):
         problems.append("LiDAR: no ray came back in both")
-    for name in ("agreeing", "upright"):
+    for name, what in (
+        ("agreeing", "ranges"),
+        ("upright", "ranges to what stands upright"),
+        ("ground", "ranges to the ground"),
+    ):
         value, least = _median(ranges, name), getattr(limits, name)
         if value < least:
-            what = "ranges" if name == "agreeing" else "ranges to what stands upright"
             problems.append(f"LiDAR: {value:.0%} of the {what} agree, {least:.0%} are wanted")
     for name, what in (("missing", "returns are missing"), ("extra", "returns are where the engine has none")):
         if (value := _median(ranges, name)) > getattr(limits, name):
             problems.append(f"LiDAR: {value:.0%} of the {what}, {getattr(limits, name):.0%} are allowed")
+    if (off := _median(ranges, "off_ray")) > limits.off_ray:
+        problems.append(f"LiDAR: points are {off:.2f} degrees beside the rays, {limits.off_ray} are allowed")
     if abs(bias := _median(ranges, "bias")) > limits.bias:
         problems.append(f"LiDAR: ranges are {bias:+.3f} m off, {limits.bias} m are allowed")
     views = [(view, frame.width) for frame in frames for view in frame.views if not view.blank]
@@ -90,9 +98,9 @@ def judge(session: str, frames: list[FrameDifference], limits: Limits) -> Compar
 
 
 def _median(ranges: list[RangeDifference], name: str) -> float:
-    return float(np.nanmedian([getattr(r, name) for r in ranges]))
+    return float(np.median([getattr(r, name) for r in ranges]))
 
 
 def _passes(view: ViewDifference, width: int, limits: Limits) -> bool:
-    seen = view.correlation >= limits.correlation and view.correlation > view.mirrored
+    seen = view.correlation >= limits.correlation and view.correlation > view.mirrored and view.colour >= limits.colour
     return seen and view.shift <= limits.shift * width

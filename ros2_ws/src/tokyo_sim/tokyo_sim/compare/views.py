@@ -25,6 +25,7 @@ class ViewDifference:
     camera: str
     correlation: float
     mirrored: float
+    colour: float
     shift: float
     blank: bool
 
@@ -34,19 +35,27 @@ def compare_views(camera: str, recorded: np.ndarray, engine: np.ndarray) -> View
     if recorded.shape != engine.shape:
         raise ValueError(f"{camera}: pictures of {recorded.shape} and {engine.shape} can't be compared")
     a, b = _edges(recorded), _edges(engine)
-    moved, _, _ = phase_cross_correlation(a, b, upsample_factor=4)
     blank = min(a.max(), b.max()) < _LEAST_CONTRAST
+    moved = (0.0, 0.0) if blank else phase_cross_correlation(a, b, upsample_factor=4)[0]
     scale = recorded.shape[1] / a.shape[1]
     return ViewDifference(
-        camera, _correlation(a, b), _correlation(a, b[:, ::-1]), float(np.hypot(*moved) * scale), bool(blank)
+        camera=camera,
+        correlation=_correlation(a, b),
+        mirrored=_correlation(a, b[:, ::-1]),
+        colour=_correlation(*(_small(image[..., 2] / 255 - image[..., 0] / 255.0) for image in (recorded, engine))),
+        shift=float(np.hypot(*moved) * scale),
+        blank=bool(blank),
     )
 
 
 def _edges(picture: np.ndarray) -> np.ndarray:
     """(h', w') float: strength of edges in a small grey picture; the root brings weak edges beside strong ones."""
-    height = max(round(picture.shape[0] * _WIDTH / picture.shape[1]), 8)
-    grey = resize(rgb2gray(picture), (height, min(_WIDTH, picture.shape[1])), anti_aliasing=True)
-    return gaussian(np.sqrt(sobel(grey)), 1.0)
+    return gaussian(np.sqrt(sobel(_small(rgb2gray(picture)))), 1.0)
+
+
+def _small(plane: np.ndarray) -> np.ndarray:
+    width = min(_WIDTH, plane.shape[1])
+    return resize(plane, (max(round(plane.shape[0] * width / plane.shape[1]), 8), width), anti_aliasing=True)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
