@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import signal
 import subprocess
-import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hearing import heard, spec
 from places import TOKYO
 from processes import command_line, descendants
 
@@ -29,24 +29,9 @@ from occ_core.topics import (
     SENSOR_TOPICS,
     TF,
     TF_STATIC,
-    Topic,
 )  # fmt: skip
 
-LISTENER = Path(__file__).with_name("listener.py")
 HAS_TF = importlib.util.find_spec("tf2_msgs") is not None
-
-
-def spec(topic: Topic, robot: str = "") -> str:
-    name = topic.name if topic.name.startswith("/") else f"/{robot}/{topic.name}"
-    policy = ":latched" if topic.latched else "" if topic.reliable else ":best_effort"
-    return f"{name}={topic.type}{policy}"
-
-
-def heard(seconds: float, topics: list[str]) -> dict:
-    output = subprocess.run(
-        [sys.executable, str(LISTENER), str(seconds), *topics], check=True, capture_output=True, text=True
-    )
-    return json.loads(output.stdout.splitlines()[-1])
 
 
 @pytest.fixture
@@ -58,7 +43,7 @@ def system(city: Path, untrained_checkpoint: Path, tmp_path: Path):
 
         "--record", "--output", str(tmp_path / "sessions"),
     ]  # fmt: skip
-    process = subprocess.Popen(command, start_new_session=True)
+    process = subprocess.Popen(command, start_new_session=True, stderr=(tmp_path / "stderr.txt").open("wb"))
     yield process
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
@@ -102,13 +87,26 @@ def test_ctrl_c_stops_every_process_and_leaves_whole_sessions(system, tmp_path: 
         assert session.occupancy(session.numbers[-1]).classes.any()
 
 
-def test_a_node_that_dies_stops_the_rest(system) -> None:
+def test_a_node_that_dies_stops_the_rest(system, tmp_path: Path) -> None:
     heard(1.0, [spec(CLOCK)])
     children = descendants(system.pid)
     simulator = next(p for p in children if b"tokyo_sim.nodes.simulator" in command_line(p))
     os.kill(simulator, signal.SIGKILL)
     assert system.wait(60) == 1
+    assert b"/simulator was killed by SIGKILL, the others are stopped too" in (tmp_path / "stderr.txt").read_bytes()
     assert [pid for pid in children if command_line(pid)] == []
+
+
+def test_nothing_is_left_when_tokyo_up_itself_is_killed(system) -> None:
+    heard(1.0, [spec(CLOCK)])
+    children = descendants(system.pid)
+    assert len(children) >= 5
+    os.kill(system.pid, signal.SIGKILL)
+    system.wait(10)
+    deadline = time.monotonic() + 40
+    while (left := [pid for pid in children if command_line(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == []
 
 
 def test_without_opengl_it_says_what_to_install_and_records_without_images(city: Path, tmp_path: Path) -> None:

@@ -8,16 +8,12 @@ from tokyo_sim.compare.verdict import Comparison
 def markdown(comparison: Comparison) -> str:
     """Verdict, a table of LiDAR figures, a table of views, the limits."""
     lines = [f"# {comparison.session} beside the embedded engine", "", comparison.sentence + ".", ""]
-    lines += [
-        "| frame | rays in both | off ray, ° | bias, m | agree | upright | ground | missing | extra |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines.append("| frame | rays in both | off ray, ° | bias, m | agree | upright | ground | missing | extra |")
+    lines.append("|---|---|---|---|---|---|---|---|---|")
     for frame in comparison.frames:
         r = frame.ranges
-        lines.append(
-            f"| {frame.number} | {r.rays} | {r.off_ray:.3f} | {r.bias:+.3f} | {r.agreeing:.1%} | {r.upright:.1%} | {r.ground:.1%} | "
-            f"{r.missing:.1%} | {r.extra:.1%} |"
-        )
+        shares = " | ".join(f"{share:.1%}" for share in (r.agreeing, r.upright, r.ground, r.missing, r.extra))
+        lines.append(f"| {frame.number} | {r.rays} | {r.off_ray:.3f} | {r.bias:+.3f} | {shares} |")
     if any(frame.views for frame in comparison.frames):
         lines += [
             "",

@@ -22,8 +22,8 @@ class Limits:
     agreeing: float = 0.93
     upright: float = 0.85
     ground: float = 0.85
-    missing: float = 0.05
-    extra: float = 0.05
+    missing: float = 0.15
+    extra: float = 0.15
     correlation: float = 0.35
     colour: float = -0.2
     shift: float = 0.02

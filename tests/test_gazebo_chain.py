@@ -1,0 +1,162 @@
+"""`tokyo up --sim gazebo` from end to end, with a stand-in for the three programs that pip has no wheel of.
+
+What starts, with which arguments, and that adapter, recorder and comparison take what the bridge hands on. Gazebo's own
+part is tested where Gazebo is, in test_gazebo.py.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hearing import heard, spec
+from places import TOKYO
+from processes import command_line, descendants
+
+from occ_core.session import find_sessions
+from occ_core.topics import ACTORS, CLOCK, DIAGNOSTICS, ROBOT_DESCRIPTION, SENSOR_TOPICS, TF, TF_STATIC
+from tokyo_sim.compare.run import compare_session
+
+STAND_IN = Path(__file__).with_name("gazebo_stand_in.py")
+HAS_TF = importlib.util.find_spec("tf2_msgs") is not None
+SIZE = (128, 72)
+
+
+def program(path: Path, *lines: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["#!/bin/sh", f'echo "$0 $@" >> "{path.parent}/{path.name}.log"', *lines]) + "\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, city: Path) -> Path:
+    """A `gz` on the PATH, and an ament prefix with ros_gz_sim and ros_gz_bridge."""
+    prefix = tmp_path / "ros"
+    program(prefix / "bin/gz", "exec sleep 1000")
+    program(prefix / "lib/ros_gz_bridge/parameter_bridge", f'exec {sys.executable} {STAND_IN} "$@"')
+    program(prefix / "lib/ros_gz_sim/create", f'cp "$(echo "$@" | sed "s/.*--params-file //")" {prefix}/$$.yaml')
+    index = prefix / "share/ament_index/resource_index/packages"
+    index.mkdir(parents=True)
+    for package in ("ros_gz_sim", "ros_gz_bridge"):
+        (index / package).touch()
+    monkeypatch.setenv("PATH", f"{prefix / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{prefix}:{sys.prefix}")
+    monkeypatch.setenv("STAND_IN_CITY", str(city))
+    monkeypatch.setenv("STAND_IN_IMAGE", f"{SIZE[0]}x{SIZE[1]}")
+    return prefix
+
+
+def up(city: Path, *more: str) -> list[str]:
+    size = ["--image-width", str(SIZE[0]), "--image-height", str(SIZE[1])]
+    return [TOKYO, "up", "--city", str(city), "--sim", "gazebo", "--actors", "0", *size, *more]
+
+
+@pytest.fixture
+def system(installation: Path, city: Path, tmp_path: Path):
+    process = subprocess.Popen(
+        up(city, "--record", "--output", str(tmp_path / "sessions")),
+        start_new_session=True,
+        stderr=(tmp_path / "stderr.txt").open("wb"),
+    )
+    yield process
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def test_every_topic_of_the_table_is_there_and_a_recording_agrees_with_the_engine(
+    system, installation: Path, city: Path, tmp_path: Path
+) -> None:
+    world = [CLOCK, ACTORS, DIAGNOSTICS, *((TF, TF_STATIC) if HAS_TF else ())]
+    robots = ("drone_0", "rover_0")
+    topics = [spec(t) for t in world] + [
+        spec(t, robot) for robot in robots for t in (*SENSOR_TOPICS, ROBOT_DESCRIPTION)
+    ]
+    result = heard(9.0, topics)
+    assert [name for name, stamps in result["stamps"].items() if not stamps] == []
+    rates = {"/city/actors": 10} | {f"/{r}/{t.name}": t.rate_hz for r in robots for t in SENSOR_TOPICS}
+    for name, rate in rates.items():
+        settled = np.array([stamp for stamp in result["stamps"][name] if stamp > result["clock"] - 4])
+        assert (len(settled) - 1) / np.ptp(settled) == pytest.approx(rate, rel=0.15), name
+    system.send_signal(signal.SIGINT)
+    assert system.wait(60) == 0
+    for session in find_sessions(tmp_path / "sessions"):
+        assert len(session) >= 8
+        comparison = compare_session(session.folder, city, 3, tmp_path / "compare")
+        assert comparison.agrees, comparison.sentence
+        assert all(len(frame.views) == 6 for frame in comparison.frames)
+    _check_what_was_started(installation, city)
+
+
+def _check_what_was_started(installation: Path, city: Path) -> None:
+    (gz,) = (installation / "bin/gz.log").read_text().splitlines()
+    assert gz.split(maxsplit=1)[1] == f"sim -r -s --headless-rendering {city.resolve() / 'city.sdf'}"
+    asked = [yaml.safe_load(path.read_text())["/**"]["ros__parameters"] for path in installation.glob("*.yaml")]
+    assert {values["name"] for values in asked} == {"drone_0", "rover_0"}
+    for values in asked:
+        assert values["world"] == "tokyo" and f"{values['name']}/lidar_link" in values["string"]
+        assert all(isinstance(values[axis], float) for axis in ("x", "y", "z", "Y"))
+
+
+def test_the_adapter_completes_imu_and_calibration_and_puts_robots_among_the_actors(system, tmp_path: Path) -> None:
+    listener = Path(__file__).with_name("gazebo_listener.py")
+    output = subprocess.run([sys.executable, str(listener)], check=True, capture_output=True, text=True, timeout=120)
+    heard_once = json.loads(output.stdout.splitlines()[-1])
+    imu = heard_once["imu"]
+    assert imu["orientation_covariance"][0] == -1 and imu["orientation"] == [0, 0, 0, 1]
+    assert imu["gyro_variance"] == pytest.approx(0.002**2 + 0.0005**2)
+    assert imu["accel_variance"] == pytest.approx(0.02**2 + 0.01**2)
+    assert imu["frame"] == "rover_0/imu_link" and 2 < imu["up"] < 25  # with gravity, on a bumpy road
+    info = heard_once["camera_info"]
+    assert info["frame"] == "rover_0/camera_front_optical"
+    assert info["k"][2] == (SIZE[0] - 1) / 2 and info["k"][5] == (SIZE[1] - 1) / 2
+    assert info["k"][0] == pytest.approx(SIZE[0] / 2 / np.tan(np.radians(35)))
+    assert heard_once["actors"] == [[1, "drone", "drone_0"], [2, "rover", "rover_0"]]
+    assert heard_once["diagnostics"]["robots"] == "2"
+    assert float(heard_once["diagnostics"]["real_time_factor"]) > 0
+
+
+@pytest.mark.parametrize("victim", ["gz", "tokyo_sim.nodes.gazebo_adapter"])
+def test_a_process_that_is_killed_takes_the_others_with_it(system, tmp_path: Path, victim: str) -> None:
+    heard(0.5, [spec(CLOCK)])
+    children = descendants(system.pid)
+    named = {pid: command_line(pid) for pid in children}
+    wanted = b"sleep\x001000" if victim == "gz" else victim.encode()
+    os.kill(next(pid for pid, line in named.items() if wanted in line), signal.SIGKILL)
+    assert system.wait(60) == 1
+    assert b"was killed by SIGKILL, the others are stopped too" in (tmp_path / "stderr.txt").read_bytes()
+    assert [pid for pid in children if command_line(pid)] == []
+
+
+def test_a_robot_that_can_t_be_created_stops_everything_with_a_sentence(installation: Path, city: Path) -> None:
+    program(installation / "lib/ros_gz_sim/create", "exit 1")
+    result = subprocess.run(up(city), capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1 and "/spawn has stopped with exit code 1" in result.stderr
+
+
+def test_no_robots_are_no_problem(installation: Path, city: Path) -> None:
+    command = up(city, "--drones", "0", "--rovers", "0", "--duration", "1.5")
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("bin/gz", "no `gz` on the PATH"),
+        ("share/ament_index/resource_index/packages/ros_gz_bridge", "package ros_gz_bridge is not installed"),
+        ("lib/ros_gz_sim/create", "package ros_gz_sim has no create"),
+    ],
+)
+def test_what_is_not_installed_is_named(installation: Path, city: Path, missing: str, words: str) -> None:
+    (installation / missing).unlink()
+    result = subprocess.run(up(city), capture_output=True, text=True)
+    assert result.returncode == 2 and words in result.stderr and len(result.stderr.strip().splitlines()) == 1
