@@ -24,8 +24,10 @@ from rclpy.executors import ExternalShutdownException
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, Imu, PointCloud2
 
+from occ_core.poses import footprint
 from occ_ros.convert import to_cloud, to_image, to_pose, to_stamp, vector
 from occ_ros.qos import message_class
+from tokyo_sim.engine.robot import Kind
 from tokyo_sim.engine.simulator import Fleet, Simulator
 
 STEP_S = 0.005
@@ -64,7 +66,12 @@ class StandIn:
         while not stop.is_set():
             for number, robot in enumerate(self.robots):
                 command = self.commands.get(robot.name, Twist())
-                self.simulator.command(number, vector(command.linear), vector(command.angular))
+                linear = vector(command.linear)
+                if robot.kind is Kind.DRONE:
+                    pose = self.simulator.motion(number).pose
+                    level = footprint(pose, 0.0).rotation
+                    linear = level.T @ pose.rotation @ linear
+                self.simulator.command(number, linear, vector(command.angular))
             self.simulator.step(STEP_S)
             tick += 1
             self.publish(tick)

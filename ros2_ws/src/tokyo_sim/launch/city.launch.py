@@ -100,8 +100,9 @@ def _after(spec: NodeSpec, event: ProcessExited) -> list[LaunchDescriptionEntity
 
 def _gazebo(args: Arguments) -> list[LaunchDescriptionEntity]:
     """Gazebo with the city's world, the bridge, and each robot spawned."""
+    from tokyo_sim.gazebo.installation import require_gazebo
     from tokyo_sim.gazebo.names import SIM_LAUNCH_FILE, SIM_PACKAGE, server_arguments
-    from tokyo_sim.gazebo.system import gazebo_nodes, require_gazebo
+    from tokyo_sim.gazebo.system import gazebo_nodes
 
     require_gazebo()
     folder = tempfile.mkdtemp(prefix="tokyo_gazebo_")

@@ -10,7 +10,7 @@ from shutil import which
 from typing import Any
 
 from occ_core.topics import ACTORS
-from tokyo_sim.gazebo.bridge import TRAFFIC
+from tokyo_sim.gazebo.names import TRAFFIC
 from tokyo_sim.world.names import WORLD_FILE
 
 

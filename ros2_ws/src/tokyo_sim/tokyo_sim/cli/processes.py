@@ -16,7 +16,7 @@ from types import TracebackType
 import yaml
 
 from tokyo_sim.bringup import Arguments, NodeSpec, nodes, world_file
-from tokyo_sim.gazebo.system import Server, gazebo_nodes, installed_executable, require_gazebo, server
+from tokyo_sim.gazebo.installation import Server, installed_executable, require_gazebo, server
 from tokyo_sim.resources import share
 
 _GRACE_S = 20.0
@@ -162,4 +162,6 @@ def _specs(args: Arguments, folder: Path) -> list[NodeSpec | Server]:
     if args.simulator != "gazebo":
         return [*nodes(args)]
     require_gazebo()
+    from tokyo_sim.gazebo.system import gazebo_nodes
+
     return [server(args), *gazebo_nodes(args, folder), *nodes(args)]

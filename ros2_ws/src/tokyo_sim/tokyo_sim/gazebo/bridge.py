@@ -7,11 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from occ_core.topics import ACTORS, CAMERAS, CLOCK, CMD_VEL, IMU, LIDAR, ODOM, Topic, camera_info_topic, image_topic
+from occ_core.topics import CAMERAS, CLOCK, CMD_VEL, IMU, LIDAR, ODOM, Topic, camera_info_topic, image_topic
+from tokyo_sim.engine.robot import Kind
 from tokyo_sim.gazebo.names import GZ_TO_ROS, GZ_TYPES, ROS_TO_GZ
-
-TRAFFIC = Topic("/gazebo/actors", ACTORS.type, ACTORS.rate_hz)
-"""Where `gazebo_traffic` publishes in place of /city/actors, which has robots among the actors."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class BridgeEntry:
 
 
 def raw(topic: Topic) -> Topic:
-    """Where in ROS a topic comes in that `gazebo_adapter` completes before it has the table's name."""
+    """Where in ROS a topic of Gazebo's is that `gazebo_adapter` makes, or is made of, the table's."""
     return Topic(f"gazebo/{topic.name}", topic.type, topic.rate_hz)
 
 
@@ -41,7 +39,9 @@ def _robot_entries(robot: str, cameras: bool) -> list[BridgeEntry]:
     for camera in CAMERAS if cameras else ():
         image, info = image_topic(camera), camera_info_topic(camera)
         entries += [_entry(image, image, robot), _entry(info, raw(info), robot)]
-    return [*entries, _entry(CMD_VEL, CMD_VEL, robot, ROS_TO_GZ, lazy=False)]
+    # Drones are commanded level with the ground; `gazebo_adapter` turns that into the body frame that Gazebo takes.
+    command = raw(CMD_VEL) if robot.startswith(Kind.DRONE.value) else CMD_VEL
+    return [*entries, _entry(CMD_VEL, command, robot, ROS_TO_GZ, lazy=False)]
 
 
 def _entry(gz: Topic, ros: Topic, robot: str = "", direction: str = GZ_TO_ROS, lazy: bool = True) -> BridgeEntry:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from occ_core.topics import ACTORS, Topic
+
 WORLD_SYSTEMS: tuple[tuple[str, str], ...] = (
     ("gz-sim-physics-system", "gz::sim::systems::Physics"),
     ("gz-sim-user-commands-system", "gz::sim::systems::UserCommands"),
     ("gz-sim-scene-broadcaster-system", "gz::sim::systems::SceneBroadcaster"),
     ("gz-sim-sensors-system", "gz::sim::systems::Sensors"),
     ("gz-sim-imu-system", "gz::sim::systems::Imu"),
-    ("gz-sim-contact-system", "gz::sim::systems::Contact"),
 )
 """(file name, class) of the systems that every world loads."""
 
@@ -46,6 +47,9 @@ GZ_TYPES: dict[str, str] = {
 """ROS type to Gazebo type, as in ros_gz_bridge's table."""
 
 GZ_TO_ROS, ROS_TO_GZ = "GZ_TO_ROS", "ROS_TO_GZ"
+
+TRAFFIC = Topic("/gazebo/actors", ACTORS.type, ACTORS.rate_hz)
+"""Where `gazebo_traffic` publishes in place of /city/actors, which has robots among the actors."""
 
 SIM_PACKAGE, SIM_LAUNCH_FILE, SPAWN_EXECUTABLE = "ros_gz_sim", "gz_sim.launch.py", "create"
 BRIDGE_PACKAGE, BRIDGE_EXECUTABLE = "ros_gz_bridge", "parameter_bridge"

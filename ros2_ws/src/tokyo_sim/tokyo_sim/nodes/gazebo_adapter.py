@@ -39,7 +39,9 @@ from occ_ros.qos import publish, subscribe
 from occ_ros.run import run
 from tokyo_sim.engine.robot import CameraSpec, Kind, Robot
 from tokyo_sim.engine.simulator import Fleet
-from tokyo_sim.gazebo.bridge import TRAFFIC, raw
+from tokyo_sim.gazebo.bridge import raw
+from tokyo_sim.gazebo.commands import in_body_frame
+from tokyo_sim.gazebo.names import TRAFFIC
 from tokyo_sim.nodes.frames import frame, static_transforms, transforms
 from tokyo_sim.nodes.robot_topics import camera_info, set_covariances
 from tokyo_sim.nodes.tf import TransformPublisher
@@ -64,28 +66,34 @@ class RobotAdapter:
         self.pose: Pose | None = None
         self.velocity = np.zeros(3)
         self.heard = time.monotonic()
-        self._described = self._held = False
+        self._described = False
         self._imu = publish(node, IMU, robot.name, depth=50)
         shown = robot.cameras if cameras else ()
         self._info = {c.name: publish(node, camera_info_topic(c.name), robot.name, depth=5) for c in shown}
         self._unheard = set(self._info)
         self._description = publish(node, ROBOT_DESCRIPTION, robot.name, depth=1)
-        self._command = publish(node, CMD_VEL, robot.name)
+        if robot.kind is Kind.DRONE:
+            self._wanted = Twist()
+            self._command = publish(node, raw(CMD_VEL), robot.name)
+            subscribe(node, CMD_VEL, self._on_command, robot.name)
         subscribe(node, raw(IMU), self._on_imu, robot.name, depth=50)
         for spec in shown:
             topic = raw(camera_info_topic(spec.name))
             subscribe(node, topic, lambda m, spec=spec: self._on_camera_info(m, spec), robot.name)
 
     def on_odometry(self, message: Odometry) -> None:
-        """Follow the robot; keep a drone in the air until somebody commands it."""
+        """Follow the robot; a drone is commanded anew at each pose, and hovers before anybody has commanded it."""
         self.pose = from_pose(message.pose.pose)
         self.velocity = self.pose.rotation @ vector(message.twist.twist.linear)
         self.heard = time.monotonic()
-        if self.robot.kind is Kind.DRONE and not self._held and self._command.get_subscription_count():
-            # MulticopterVelocityControl lets the rotors rest until its first command.
-            self._command.publish(Twist())
-            self._held = True
+        if self.robot.kind is Kind.DRONE:
+            body = Twist(angular=self._wanted.angular)
+            body.linear.x, body.linear.y, body.linear.z = in_body_frame(vector(self._wanted.linear), self.pose).tolist()
+            self._command.publish(body)
         self._describe()
+
+    def _on_command(self, message: Twist) -> None:
+        self._wanted = message
 
     def _describe(self) -> None:
         """The description comes last, so that who hears it has heard of all other topics."""

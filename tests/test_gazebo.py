@@ -1,0 +1,104 @@
+"""Gazebo itself, headless: every topic of the table at its rate, and sensors that agree with the embedded engine's.
+
+Runs where `gz sim`, ros_gz_sim and ros_gz_bridge are installed and sourced; elsewhere it skips and says so.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hearing import heard, spec
+from places import TOKYO
+
+from occ_core.session import find_sessions
+from occ_core.topics import ACTORS, CLOCK, CMD_VEL, DIAGNOSTICS, ROBOT_DESCRIPTION, SENSOR_TOPICS, TF, TF_STATIC
+from tokyo_sim.gazebo.installation import GazeboMissing, require_gazebo
+
+HAS_TF = importlib.util.find_spec("tf2_msgs") is not None
+ROBOTS = ("drone_0", "rover_0")
+
+
+def missing() -> str:
+    """Why Gazebo can't run here, in one sentence; '' where it can."""
+    try:
+        require_gazebo()
+    except GazeboMissing as error:
+        return str(error)
+    return ""
+
+
+pytestmark = [pytest.mark.gazebo, pytest.mark.timeout(900), pytest.mark.skipif(bool(missing()), reason=missing())]
+
+
+@pytest.fixture(scope="module")
+def drive(city: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Both robots for 30 simulated seconds, recorded: what a stranger heard, and the sessions."""
+    folder = tmp_path_factory.mktemp("gazebo")
+    sessions, log = folder / "sessions", (folder / "log.txt").open("wb")
+    command = [
+        TOKYO, "up", "--city", str(city), "--sim", "gazebo", "--actors", "0", "--drone-altitude", "12",
+        "--image-width", "320", "--image-height", "180", "--record", "--output", str(sessions),
+    ]  # fmt: skip
+    domain = {"ROS_DOMAIN_ID": "97", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in domain.items():
+            patch.setenv(name, value)
+        process = subprocess.Popen(command, start_new_session=True, stdout=log, stderr=log)
+        world = [CLOCK, ACTORS, DIAGNOSTICS, *((TF, TF_STATIC) if HAS_TF else ())]
+        topics = [spec(t) for t in world]
+        topics += [spec(t, robot) for robot in ROBOTS for t in (*SENSOR_TOPICS, CMD_VEL, ROBOT_DESCRIPTION)]
+        try:
+            result = heard(30.0, topics)
+        finally:
+            process.send_signal(signal.SIGINT)
+            code = process.wait(90)
+    text = (folder / "log.txt").read_text(errors="replace")
+    assert code == 0, text
+    return result, sessions, text
+
+
+def test_every_topic_is_there(drive) -> None:
+    result, _, log = drive
+    assert [name for name, stamps in result["stamps"].items() if not stamps] == [], log
+    assert "[Err]" not in log, log
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+@pytest.mark.parametrize("topic", SENSOR_TOPICS, ids=lambda topic: topic.name)
+def test_a_sensor_has_its_rate(drive, robot: str, topic) -> None:
+    stamps = np.array(drive[0]["stamps"][f"/{robot}/{topic.name}"])
+    settled = stamps[stamps > stamps.max() - 10]
+    assert (len(settled) - 1) / np.ptp(settled) == pytest.approx(topic.rate_hz, rel=0.15)
+
+
+def test_the_actors_have_their_rate(drive) -> None:
+    stamps = np.array(drive[0]["stamps"]["/city/actors"])
+    assert (len(stamps) - 1) / np.ptp(stamps) == pytest.approx(ACTORS.rate_hz, rel=0.15)
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_ranges_and_images_agree_with_the_embedded_engine(drive, robot: str, city: Path, tmp_path: Path) -> None:
+    """The pictures, and the figures, are left in the folder that $GAZEBO_COMPARE names."""
+    (session,) = (session for session in find_sessions(drive[1]) if session.info.agent == robot)
+    assert len(session) >= 30
+    out = Path(os.environ.get("GAZEBO_COMPARE", tmp_path)) / robot
+    command = [TOKYO, "compare", str(session.folder), "--city", str(city), "--out", str(out), "--frames", "8"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_a_robot_moves_as_its_mission_commands(drive, robot: str) -> None:
+    (session,) = (session for session in find_sessions(drive[1]) if session.info.agent == robot)
+    states = [session.state(number) for number in session.numbers]
+    path = np.array([state.base_link.position for state in states])
+    assert np.linalg.norm(np.diff(path, axis=0), axis=1).sum() > 20
+    assert max(np.abs(state.base_link.rpy()[:2]).max() for state in states) < 0.6
+    if robot.startswith("drone"):
+        assert np.ptp(path[len(path) // 3 :, 2]) < 6
