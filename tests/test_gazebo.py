@@ -66,7 +66,6 @@ def drive(city: Path, tmp_path_factory: pytest.TempPathFactory):
 def test_every_topic_is_there(drive) -> None:
     result, _, log = drive
     assert [name for name, stamps in result["stamps"].items() if not stamps] == [], log
-    assert "[Err]" not in log, log
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
