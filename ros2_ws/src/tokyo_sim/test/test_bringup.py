@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from importlib.util import find_spec
 
 import pytest
 
-from tokyo_sim.bringup import Arguments, nodes
+from tokyo_sim.bringup import Arguments, nearest, nodes, world_file
 
 
 @pytest.mark.parametrize(
@@ -41,8 +42,36 @@ def test_recorder_and_inference_start_where_asked_for():
     assert ("", "recorder") not in listed(drones=0, rovers=0, record=True)
 
 
-def test_gazebo_takes_the_simulator_s_place():
-    assert ("", "simulator") not in listed(sim="gazebo")
+def test_in_gazebo_an_adapter_and_traffic_take_the_simulator_s_place():
+    started = listed(sim="gazebo")
+    assert ("", "simulator") not in started
+    assert started[:2] == [("", "gazebo_adapter"), ("", "gazebo_traffic")]
+    assert ("", "gazebo_traffic") not in listed(sim="gazebo", actors=0)
+    adapter, traffic = nodes(Arguments(sim="gazebo", actors=7, seed=3, camera_rate=0))[:2]
+    assert adapter.parameters["traffic"] is True and adapter.parameters["cameras"] is False
+    assert traffic.parameters["actors"] == 7 and traffic.parameters["seed"] == 3
+    assert traffic.remappings == {"/city/actors": "/gazebo/actors"}
+
+
+def test_missions_and_recorder_are_the_same_in_both_simulators():
+    embedded, gazebo = (nodes(Arguments(sim=sim, record=True, predict="some.pth")) for sim in ("embedded", "gazebo"))
+    assert embedded[1:] == gazebo[2:]
+
+
+def test_gazebo_keeps_its_own_pace():
+    with pytest.raises(ValueError, match="real_time_factor is for the embedded engine"):
+        Arguments(sim="gazebo", real_time_factor=0.0)
+
+
+def test_a_misspelt_name_has_a_nearest_one():
+    names = [field.name for field in fields(Arguments)]
+    assert nearest("drone", names) == "drones" and nearest("rover_sped", names) == "rover_speed"
+    assert nearest("xyzzy", names) == ""
+
+
+def test_a_folder_that_is_no_city_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is no imported city.*tokyo city"):
+        world_file(str(tmp_path))
 
 
 def test_auto_is_gazebo_where_gz_is_on_the_path(monkeypatch, tmp_path):
@@ -54,7 +83,8 @@ def test_auto_is_gazebo_where_gz_is_on_the_path(monkeypatch, tmp_path):
 
 
 def test_every_listed_module_exists():
-    for spec in nodes(Arguments(sim="embedded", record=True, predict="checkpoint")):
+    every = Arguments(sim="embedded", record=True, predict="checkpoint"), Arguments(sim="gazebo")
+    for spec in [spec for arguments in every for spec in nodes(arguments) if spec.executable != "gazebo_traffic"]:
         assert find_spec(spec.module) is not None, spec.module
 
 
