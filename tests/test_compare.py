@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -249,6 +250,16 @@ def test_wrong_input_gets_one_sentence(
     arguments = [recording / session if session else recording, "--city", city / city_folder, "--frames", frames]
     result = subprocess.run([TOKYO, "compare", *arguments, "--out", tmp_path], capture_output=True, text=True)
     assert result.returncode == 2 and words in result.stderr and len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("recording", [Kind.ROVER], indirect=True)
+def test_without_opengl_ranges_are_compared_and_it_says_that_images_are_not(
+    recording: Path, city: Path, tmp_path: Path
+) -> None:
+    command = [TOKYO, "compare", recording, "--city", city, "--out", tmp_path / "out", "--frames", "1"]
+    environment = os.environ | {"__EGL_VENDOR_LIBRARY_FILENAMES": str(tmp_path / "none.json")}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0 and "images are left out: no OpenGL" in result.stdout, result.stderr
 
 
 def test_limits_can_be_tightened_until_noise_is_too_much(recording: Path, city: Path, tmp_path: Path) -> None:

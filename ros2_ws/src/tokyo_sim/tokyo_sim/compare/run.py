@@ -21,7 +21,7 @@ from tokyo_sim.compare.ranges import compare_ranges, range_image
 from tokyo_sim.compare.report import markdown
 from tokyo_sim.compare.verdict import Comparison, FrameDifference, Limits, judge
 from tokyo_sim.compare.views import compare_views
-from tokyo_sim.engine.cameras import CameraRenderer
+from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable
 from tokyo_sim.engine.lidar import LidarCaster, Sweep
 from tokyo_sim.engine.robot import Kind, Robot, load_robot
 
@@ -64,11 +64,15 @@ class Engine:
     """The embedded engine's sensors, noise and traffic left out."""
 
     def __init__(self, city: Path, robot: Robot, cameras: bool) -> None:
-        mesh = CityMap.load(city)
         self.robot = robot
         self._lidar_spec = replace(robot.lidar, noise_stddev=0.0)
-        self._lidar = LidarCaster(mesh)
-        self._cameras = CameraRenderer(mesh) if cameras else None
+        self._lidar = LidarCaster(CityMap.load(city))
+        self._cameras: CameraRenderer | None = None
+        self.cameras_off = ""
+        try:
+            self._cameras = CameraRenderer.load(city) if cameras else None
+        except CamerasUnavailable as error:
+            self.cameras_off = str(error)
 
     def sweep(self, base_link: Pose) -> Sweep:
         """The sweep at a pose of base_link in map."""
@@ -76,7 +80,7 @@ class Engine:
         return self._lidar.cast(spec, base_link @ spec.mount, [], np.random.default_rng(0))
 
     def images(self, base_link: Pose) -> dict[str, np.ndarray]:
-        """(h, w, 3) uint8 by camera name; CamerasUnavailable was raised before where there is no OpenGL."""
+        """(h, w, 3) uint8 by camera name; none where cameras are off."""
         if self._cameras is None:
             return {}
         return {spec.name: self._cameras.render(spec, base_link @ spec.mount, []) for spec in self.robot.cameras}
@@ -104,7 +108,7 @@ def compare_session(folder: Path, city: Path, frames: int, out: Path, limits: Li
         differences = [_compare(frame, engine, out) for frame in tqdm(recorded, unit="frame", desc="compare")]
     finally:
         engine.close()
-    comparison = judge(session.name, differences, limits or Limits())
+    comparison = judge(session.name, differences, limits or Limits(), engine.cameras_off)
     (out / "comparison.json").write_text(json.dumps(comparison.to_json(), indent=1))
     (out / "comparison.md").write_text(markdown(comparison))
     return comparison
@@ -127,7 +131,9 @@ def _compare(frame: Recorded, engine: Engine, out: Path) -> FrameDifference:
     hidden = np.isfinite(range_image(frame.points[frame.moving], spec).ranges)
     draw_ranges(out / f"{frame.number:06d}_lidar.png", measured.ranges, sweep.ranges)
     drawn = engine.images(frame.base_link) if frame.images else {}
-    views = [compare_views(name, picture, drawn[name]) for name, picture in frame.images.items()]
+    views = [
+        compare_views(name, frame.images[name], picture) for name, picture in drawn.items() if name in frame.images
+    ]
     if views:
         draw_views(out / f"{frame.number:06d}_cameras.png", frame.images, drawn)
     width = next(iter(frame.images.values())).shape[1] if views else 0

@@ -14,7 +14,7 @@ from tokyo_sim.compare.views import ViewDifference
 class Limits:
     """At least: agreeing, upright, ground, correlation, colour. At most: off_ray (degrees), bias (metres), missing,
     extra, shift (a share of the width). A view passes or fails for itself; `views` is the share of them that has to,
-    since traffic is in some.
+    since traffic is in some; colour is the median of all.
     """
 
     off_ray: float = 0.1
@@ -25,7 +25,7 @@ class Limits:
     missing: float = 0.15
     extra: float = 0.15
     correlation: float = 0.35
-    colour: float = -0.2
+    colour: float = 0.0
     shift: float = 0.02
     views: float = 0.75
 
@@ -42,12 +42,16 @@ class FrameDifference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Frames of one session with what is said of them. problems: sentences, none where the two agree."""
+    """Frames of one session with what is said of them. problems: sentences, none where the two agree.
+
+    no_images: why images were not compared; '' where they were, or the session has none.
+    """
 
     session: str
     frames: list[FrameDifference]
     problems: list[str]
     limits: Limits
+    no_images: str = ""
 
     @property
     def agrees(self) -> bool:
@@ -58,14 +62,15 @@ class Comparison:
     def sentence(self) -> str:
         """The verdict in words."""
         where = f"{self.session}: {len(self.frames)} frames"
-        return f"{where} agree with the embedded engine" if self.agrees else f"{where}; {'; '.join(self.problems)}"
+        verdict = f"{where}; {'; '.join(self.problems)}" if self.problems else f"{where} agree with the embedded engine"
+        return verdict + (f"; images are left out: {self.no_images}" if self.no_images else "")
 
     def to_json(self) -> dict:
         """Everything, for `comparison.json`."""
         return {**asdict(self), "agrees": self.agrees}
 
 
-def judge(session: str, frames: list[FrameDifference], limits: Limits) -> Comparison:
+def judge(session: str, frames: list[FrameDifference], limits: Limits, no_images: str = "") -> Comparison:
     """Medians over the frames beside their limits, and the share of views that pass."""
     ranges = [frame.ranges for frame in frames]
     problems = []
@@ -94,7 +99,9 @@ def judge(session: str, frames: list[FrameDifference], limits: Limits) -> Compar
             f"cameras: {sum(good)} of {len(good)} views agree, {limits.views:.0%} are wanted; "
             f"{worst.camera} least, its edges correlate by {worst.correlation:.2f}"
         )
-    return Comparison(session, frames, problems, limits)
+    if views and (colour := float(np.median([view.colour for view, _ in views]))) < limits.colour:
+        problems.append(f"cameras: colours correlate by {colour:.2f}: are red and blue swapped?")
+    return Comparison(session, frames, problems, limits, no_images)
 
 
 def _median(ranges: list[RangeDifference], name: str) -> float:
@@ -102,5 +109,5 @@ def _median(ranges: list[RangeDifference], name: str) -> float:
 
 
 def _passes(view: ViewDifference, width: int, limits: Limits) -> bool:
-    seen = view.correlation >= limits.correlation and view.correlation > view.mirrored and view.colour >= limits.colour
+    seen = view.correlation >= limits.correlation and view.correlation > view.mirrored
     return seen and view.shift <= limits.shift * width
