@@ -28,7 +28,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
 def test_the_guide_s_command_records_a_drone_and_a_rover(city: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/city").symlink_to(city)
-    small = ("--image-width", "64", "--image-height", "36", "--actors", "5", "--duration", "4")
+    small = ("--sim", "embedded", "--image-width", "64", "--image-height", "36", "--actors", "5", "--duration", "4")
     result = run("--drones", "1", "--rovers", "1", "--record", *small, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     sessions = find_sessions(tmp_path / "data/tokyo_gazebo")

@@ -37,7 +37,7 @@ HAS_TF = importlib.util.find_spec("tf2_msgs") is not None
 @pytest.fixture
 def system(city: Path, untrained_checkpoint: Path, tmp_path: Path):
     command = [
-        TOKYO, "up", "--city", str(city), "--drones", "1", "--rovers", "1", "--actors", "10",
+        TOKYO, "up", "--city", str(city), "--sim", "embedded", "--drones", "1", "--rovers", "1", "--actors", "10",
         "--image-width", "64", "--image-height", "36", "--predict", str(untrained_checkpoint),
         "--real-time-factor", "0.4",
 
@@ -113,7 +113,7 @@ def test_without_opengl_it_says_what_to_install_and_records_without_images(city:
     from occ_core.session import find_sessions
 
     command = [
-        TOKYO, "up", "--city", str(city), "--drones", "0", "--actors", "5", "--record",
+        TOKYO, "up", "--city", str(city), "--sim", "embedded", "--drones", "0", "--actors", "5", "--record",
         "--output", str(tmp_path / "sessions"), "--duration", "4",
     ]  # fmt: skip
     # A vendor list that names no driver: EGL finds nothing, as where Mesa is not installed.
