@@ -86,6 +86,7 @@ def _action(spec: NodeSpec) -> Node:
         namespace=spec.namespace,
         parameters=[spec.parameters],
         remappings=list(spec.remappings.items()),
+        arguments=list(spec.arguments),
         output="screen",
         on_exit=lambda event, context: _after(spec, event),
     )

@@ -20,11 +20,13 @@ from lxml import etree
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from occ_core.topics import CAMERAS, CLOCK, CMD_VEL, IMU, LIDAR, ODOM, camera_info_topic, image_topic
+from tokyo_sim.bringup import Arguments
 from tokyo_sim.engine.robot import Kind, load_robot
 from tokyo_sim.gazebo.bridge import BridgeEntry, bridge_entries, write_bridge_config
 from tokyo_sim.gazebo.commands import in_body_frame
 from tokyo_sim.gazebo.names import LABEL_SYSTEM, ROBOT_SYSTEMS, WORLD_SYSTEMS, server_arguments
 from tokyo_sim.gazebo.spawn import with_camera_rate
+from tokyo_sim.gazebo.system import gazebo_nodes
 from tokyo_sim.world.sdf import Anchor, WorldModel, write_world
 
 SDF = pytest.mark.skipif(
@@ -175,6 +177,17 @@ def test_the_bridge_reads_what_is_written(tmp_path):
     entries = bridge_entries(["rover_0"], cameras=False)
     write_bridge_config(tmp_path / "bridge.yaml", entries)
     assert [BridgeEntry(**entry) for entry in yaml.safe_load((tmp_path / "bridge.yaml").read_text())] == entries
+
+
+def test_traffic_s_services_are_bridged_where_there_is_traffic(tmp_path, monkeypatch):
+    monkeypatch.setattr("tokyo_sim.gazebo.system.spawns", lambda *_: [])
+    (tmp_path / "city.sdf").touch()
+    bridges = [gazebo_nodes(Arguments(city=str(tmp_path), sim="gazebo", actors=n), tmp_path)[0] for n in (0, 5)]
+    assert bridges[0].arguments == ()
+    assert bridges[1].arguments == (
+        "/world/tokyo/create@ros_gz_interfaces/srv/SpawnEntity",
+        "/world/tokyo/set_pose@ros_gz_interfaces/srv/SetEntityPose",
+    )
 
 
 def test_cameras_can_be_slower_or_left_out():

@@ -86,7 +86,8 @@ class Arguments:
 class NodeSpec:
     """One node. executable: its console script; module: the same thing for `python -m`, '' for another's package.
 
-    remappings: topics by other names. once: it ends when its work is done, which is no failure.
+    remappings: topics by other names. arguments: on its command line, before ROS's. once: it ends when its work is
+    done, which is no failure.
     """
 
     package: str
@@ -96,6 +97,7 @@ class NodeSpec:
     namespace: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     remappings: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
     once: bool = False
 
     @property

@@ -67,7 +67,7 @@ class NodeProcesses:
         path.write_text(yaml.safe_dump({"/**": {"ros__parameters": spec.parameters}}))
         ours = [sys.executable, "-m", spec.module]
         program = ours if spec.module else [str(installed_executable(spec.package, spec.executable))]
-        return [*program, "--ros-args", *remaps, "--params-file", str(path)]
+        return [*program, *spec.arguments, "--ros-args", *remaps, "--params-file", str(path)]
 
     def failed(self) -> str:
         """The first node that has ended and should not have, in words; '' while all is well."""

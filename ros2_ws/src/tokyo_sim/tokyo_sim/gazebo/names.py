@@ -51,6 +51,15 @@ GZ_TO_ROS, ROS_TO_GZ = "GZ_TO_ROS", "ROS_TO_GZ"
 TRAFFIC = Topic("/gazebo/actors", ACTORS.type, ACTORS.rate_hz)
 """Where `gazebo_traffic` publishes in place of /city/actors, which has robots among the actors."""
 
+TRAFFIC_SERVICES: dict[str, str] = {
+    "create": "ros_gz_interfaces/srv/SpawnEntity",
+    "set_pose": "ros_gz_interfaces/srv/SetEntityPose",
+}
+"""Services below /world/<name> that create and move the models of actors: the ROS type that the bridge gives each.
+
+Bridged by ros_gz of Jazzy since 1.0.11 and of Kilted; an older bridge says so and traffic stands still.
+"""
+
 SIM_PACKAGE, SIM_LAUNCH_FILE, SPAWN_EXECUTABLE = "ros_gz_sim", "gz_sim.launch.py", "create"
 BRIDGE_PACKAGE, BRIDGE_EXECUTABLE = "ros_gz_bridge", "parameter_bridge"
 

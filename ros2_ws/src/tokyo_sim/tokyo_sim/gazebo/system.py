@@ -7,7 +7,7 @@ from pathlib import Path
 from tokyo_sim.bringup import Arguments, NodeSpec, world_file
 from tokyo_sim.engine.simulator import Fleet
 from tokyo_sim.gazebo.bridge import bridge_entries, write_bridge_config
-from tokyo_sim.gazebo.names import BRIDGE_EXECUTABLE, BRIDGE_PACKAGE, SIM_PACKAGE, SPAWN_EXECUTABLE
+from tokyo_sim.gazebo.names import BRIDGE_EXECUTABLE, BRIDGE_PACKAGE, SIM_PACKAGE, SPAWN_EXECUTABLE, TRAFFIC_SERVICES
 from tokyo_sim.gazebo.spawn import Spawn, spawns
 from tokyo_sim.world.names import WORLD_NAME
 
@@ -18,7 +18,15 @@ def gazebo_nodes(args: Arguments, folder: Path) -> list[NodeSpec]:
     write_bridge_config(config, bridge_entries(args.robots, args.camera_rate > 0))
     size = args.image_width, args.image_height
     fleet = Fleet(args.drones, args.rovers, 0, args.drone_altitude, size, cameras=args.camera_rate > 0)
-    bridge = NodeSpec(BRIDGE_PACKAGE, BRIDGE_EXECUTABLE, "", "bridge", "", {"config_file": str(config)})
+    services = tuple(f"/world/{WORLD_NAME}/{name}@{kind}" for name, kind in TRAFFIC_SERVICES.items())
+    bridge = NodeSpec(
+        BRIDGE_PACKAGE,
+        BRIDGE_EXECUTABLE,
+        "",
+        "bridge",
+        parameters={"config_file": str(config)},
+        arguments=services if args.actors else (),
+    )
     robots = spawns(world_file(args.city).parent, fleet, args.seed, args.camera_rate)
     return [bridge, *(_creation(spawn) for spawn in robots)]
 
