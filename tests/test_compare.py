@@ -27,7 +27,6 @@ from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose, footprint
 from occ_core.session import Session, SessionInfo, SessionWriter
 from occ_core.topics import CAMERAS
-from occ_core.voxelize import voxel_numbers
 from tokyo_sim.compare.ranges import RangeImage, compare_ranges, range_image
 from tokyo_sim.compare.run import compare_session
 from tokyo_sim.compare.verdict import Limits
@@ -190,9 +189,9 @@ def test_rays_that_met_traffic_are_left_out(recording, city: Path, tmp_path: Pat
     left = (points[:, 1] > 3) & (np.abs(points[:, :2]).max(axis=1) < 39)
     points[left, :3] = origin + 0.5 * (points[left, :3] - origin)
     assert left.mean() > 0.1
-    voxels = voxel_numbers(TOKYO_GRID, points[left, :3])
+    voxels, inside = TOKYO_GRID.index(points[left, :3])
     occupancy = Occupancy(*(np.zeros(TOKYO_GRID.shape, kind) for kind in (np.uint8, bool, np.uint16)))
-    occupancy.instance.ravel()[voxels[voxels >= 0]] = instance
+    occupancy.instance[tuple(voxels[inside].T)] = instance
     SessionWriter(tmp_path / "bent", session.info).write(Frame(state, points, occupancy))
     assert compare_session(tmp_path / "bent", city, 1, tmp_path / "out").agrees == agrees
 

@@ -14,7 +14,6 @@ from occ_core.citymap import CityMap
 from occ_core.poses import Pose
 from occ_core.session import Session, SessionError
 from occ_core.topics import CAMERAS
-from occ_core.voxelize import voxel_numbers
 from tokyo_sim.bringup import world_file
 from tokyo_sim.compare.pictures import draw_ranges, draw_views
 from tokyo_sim.compare.ranges import compare_ranges, range_image
@@ -48,9 +47,9 @@ def read_frame(session: Session, number: int) -> Recorded:
         raise SessionError(f"{session.folder / 'session.json'}: no extrinsics of lidar_link")
     mount = Pose(np.array(where["position"]), np.array(where["orientation_wxyz"]))
     points = session.points(number)[:, :3]
-    occupancy = session.occupancy(number)
-    voxels = voxel_numbers(session.info.grid, points)
-    moving = (voxels >= 0) & (occupancy.instance.ravel()[np.maximum(voxels, 0)] > 0)
+    voxels, inside = session.info.grid.index(points)
+    moving = np.zeros(len(points), bool)
+    moving[inside] = session.occupancy(number).instance[tuple(voxels[inside].T)] > 0
     to_sensor = (state.base_link @ mount).inverse() @ state.footprint
     images = {}
     for name, channel in CAMERAS.items():
