@@ -68,8 +68,9 @@ class Arguments:
                 raise ValueError(f"{name.name} is '{value}', one of {', '.join(choices)} is wanted")
         if min(self.drones, self.rovers, self.actors) < 0:
             raise ValueError("drones, rovers and actors can't be negative")
-        if self.simulator == "gazebo" and self.real_time_factor != 1.0:
-            raise ValueError("real_time_factor is for the embedded engine, Gazebo keeps 1: leave it, or sim embedded")
+        for name in ("real_time_factor", "lidar_motion_distortion", "odometry_drift"):
+            if self.simulator == "gazebo" and getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                raise ValueError(f"{name} is for the embedded engine, Gazebo has its own: leave it, or sim embedded")
 
     @property
     def robots(self) -> list[str]:

@@ -60,11 +60,12 @@ def read_frame(session: Session, number: int) -> Recorded:
 
 
 class Engine:
-    """The embedded engine's sensors, noise and traffic left out."""
+    """The embedded engine's sensors; noise, lost returns and traffic left out."""
 
     def __init__(self, city: Path, robot: Robot, cameras: bool) -> None:
         self.robot = robot
-        self._lidar_spec = replace(robot.lidar, noise_stddev=0.0)
+        whole = replace(robot.lidar.returns, half_signal=0.0, random_loss=0.0)
+        self._lidar_spec = replace(robot.lidar, noise_stddev=0.0, returns=whole)
         self._lidar = LidarCaster(CityMap.load(city))
         self._cameras: CameraRenderer | None = None
         self.cameras_off = ""

@@ -11,7 +11,6 @@ import numpy as np
 from occ_core.actors import Actor
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
-from occ_core.poses import Pose
 from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movable
 from tokyo_sim.engine.imu import Imu, ImuReading
 from tokyo_sim.engine.lidar import LidarCaster, Sweep
@@ -27,8 +26,6 @@ from tokyo_sim.world.appearance import Appearance, pages
 from tokyo_sim.world.names import WORLD_FILE
 from tokyo_sim.world.obj import read_obj
 from tokyo_sim.world.sdf import read_world
-
-_SEMANTIC = {Kind.DRONE: Semantic.DRONE, Kind.ROVER: Semantic.ROVER}
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ class Simulator:
         self._renderer = self._start_renderer(city) if fleet.cameras else None
         self._actors: list[Actor] = self._traffic.actors()
         self._robot_actors: list[Actor] | None = None  # made when first asked for, until the next step
-        self._meshes = {robot.name: robot_vertices(robot.visuals, _SEMANTIC[robot.kind]) for robot in self.robots}
+        self._meshes = {robot.name: robot_vertices(robot.visuals, robot.kind.semantic) for robot in self.robots}
 
     def _start_renderer(self, city: Path) -> CameraRenderer | None:
         try:
@@ -136,10 +133,8 @@ class Simulator:
         return self._actors + self._robot_actors
 
     def _robot_actor(self, number: int) -> Actor:
-        robot, motion = self.robots[number], self.motion(number)
-        pose = motion.pose @ Pose(robot.centre, np.array([1.0, 0, 0, 0]))
-        velocity = motion.pose.rotation @ motion.linear
-        return Actor(number + 1, _SEMANTIC[robot.kind], pose, robot.size, velocity, robot.name)
+        motion = self.motion(number)
+        return self.robots[number].actor(number + 1, motion.pose, motion.pose.rotation @ motion.linear)
 
     def sweep(self, robot: int) -> Sweep:
         """A LiDAR revolution now."""

@@ -30,7 +30,7 @@ def spawns(city: Path, fleet: Fleet, seed: int, camera_rate: float) -> list[Spaw
     mesh = CityMap.load(city)
     rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(3)[0])
     robots = fleet.load()
-    poses = spawn_poses(robots, mesh, street_network(mesh), ObstacleMap(mesh), fleet.drone_altitude, rng)
+    poses = spawn_poses(robots, mesh, street_network(mesh), ObstacleMap(mesh), fleet.drone_altitude, rng, fleet.places)
     return [
         Spawn(robot.name, with_camera_rate(robot.xml, camera_rate), tuple(map(float, pose.position)), pose.yaw)
         for robot, pose in zip(robots, poses, strict=True)

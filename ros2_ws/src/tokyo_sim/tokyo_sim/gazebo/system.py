@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tokyo_sim.bringup import Arguments, NodeSpec, world_file
+from tokyo_sim.engine.places import parse_places
 from tokyo_sim.engine.simulator import Fleet
 from tokyo_sim.gazebo.bridge import bridge_entries, write_bridge_config
 from tokyo_sim.gazebo.names import BRIDGE_EXECUTABLE, BRIDGE_PACKAGE, SIM_PACKAGE, SPAWN_EXECUTABLE, TRAFFIC_SERVICES
@@ -17,7 +18,8 @@ def gazebo_nodes(args: Arguments, folder: Path) -> list[NodeSpec]:
     config = folder / "bridge.yaml"
     write_bridge_config(config, bridge_entries(args.robots, args.camera_rate > 0))
     size = args.image_width, args.image_height
-    fleet = Fleet(args.drones, args.rovers, 0, args.drone_altitude, size, cameras=args.camera_rate > 0)
+    places = parse_places(args.places)
+    fleet = Fleet(args.drones, args.rovers, 0, args.drone_altitude, size, args.camera_rate > 0, places=places)
     services = tuple(f"/world/{WORLD_NAME}/{name}@{kind}" for name, kind in TRAFFIC_SERVICES.items())
     bridge = NodeSpec(
         BRIDGE_PACKAGE,

@@ -43,7 +43,7 @@ from tokyo_sim.gazebo.bridge import raw
 from tokyo_sim.gazebo.commands import in_body_frame
 from tokyo_sim.gazebo.names import TRAFFIC
 from tokyo_sim.nodes.frames import frame, static_transforms, transforms
-from tokyo_sim.nodes.robot_topics import camera_info, set_covariances
+from tokyo_sim.nodes.robot_topics import camera_info
 from tokyo_sim.nodes.tf import TransformPublisher
 
 PARAMETERS = (
@@ -102,7 +102,10 @@ class RobotAdapter:
             self._described = True
 
     def _on_imu(self, message: Imu) -> None:
-        set_covariances(message, self.robot.imu)
+        gyro, accel = self.robot.imu.gyro, self.robot.imu.accel
+        message.orientation_covariance[0] = -1.0
+        message.angular_velocity_covariance[::4] = [gyro.stddev**2 + gyro.bias**2] * 3
+        message.linear_acceleration_covariance[::4] = [accel.stddev**2 + accel.bias**2] * 3
         message.orientation.x = message.orientation.y = message.orientation.z = 0.0
         message.orientation.w = 1.0
         self._imu.publish(message)

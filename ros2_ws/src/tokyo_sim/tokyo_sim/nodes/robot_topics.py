@@ -9,7 +9,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Imu
 from std_msgs.msg import String
 
-from occ_core.poses import Pose, footprint
+from occ_core.poses import Pose
 from occ_core.topics import (
     CMD_VEL,
     DRIFTING_ODOM,
@@ -27,6 +27,7 @@ from tokyo_sim.engine.lidar import Sweep
 from tokyo_sim.engine.odometry import DriftingOdometry
 from tokyo_sim.engine.physics import Motion
 from tokyo_sim.engine.robot import CameraSpec, Robot
+from tokyo_sim.nodes.frames import frame, static_transforms, transforms
 
 POINT = np.dtype(
     [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4"), ("ring", "<u2"), ("time", "<f4")], align=False
@@ -63,22 +64,22 @@ class RobotTopics:
 
     def frame(self, link: str) -> str:
         """A link's frame id: prefixed with the robot's name."""
-        return f"{self.robot.name}/{link}"
+        return frame(self.robot, link)
 
     def static_transforms(self) -> list[tuple[str, str, Pose]]:
         """base_link to every link, and map to odom where odometry does not drift."""
-        links = [(self.frame("base_link"), self.frame(k), p) for k, p in self.robot.links.items() if k != "base_link"]
-        return links if self._drifting else [("map", self.frame("odom"), Pose.identity()), *links]
+        map_to_odom, *links = static_transforms(self.robot)
+        return links if self._drifting else [map_to_odom, *links]
 
     def transforms(self, motion: Motion, ground: float) -> list[tuple[str, str, Pose]]:
         """odom to base_link, and base_link to the base_footprint below it; and map to odom where odometry drifts.
 
         REP 105: what odometry has got wrong is in map to odom, so that odom to base_link never jumps.
         """
-        base, odom = self.frame("base_link"), self.frame("odom")
-        below = (base, self.frame("base_footprint"), motion.pose.inverse() @ footprint(motion.pose, ground))
+        exact, below = transforms(self.robot, motion.pose, ground)
         if self._drifting is None:
-            return [(odom, base, motion.pose), below]
+            return [exact, below]
+        odom, base, _ = exact
         return [("map", odom, self._drifting.correction), (odom, base, self._drifting.estimate), below]
 
     def publish_odometry(self, motion: Motion, stamp: float) -> None:
