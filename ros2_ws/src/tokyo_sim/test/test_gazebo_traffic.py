@@ -13,7 +13,7 @@ from lxml import etree
 from occ_core.actors import Actor
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
-from tokyo_sim.traffic.gazebo_traffic import bridge_arguments, fill_create, fill_pose, model_sdf
+from tokyo_sim.traffic.gazebo_traffic import fill_create, fill_pose, model_sdf
 from tokyo_sim.traffic.kinds import VEHICLES, WALKER
 
 BUS = Actor(
@@ -52,10 +52,3 @@ def test_requests_name_the_model_and_carry_its_pose():
     assert create.entity_factory.relative_to == "world" and create.entity_factory.sdf == model_sdf(BUS)
     move = fill_pose(SimpleNamespace(entity=SimpleNamespace()), BUS, "pose")
     assert (move.entity.name, move.entity.type, move.pose) == ("actor_117", 2, "pose")
-
-
-def test_the_bridge_is_told_of_both_services():
-    assert bridge_arguments("tokyo") == [
-        "/world/tokyo/create@ros_gz_interfaces/srv/SpawnEntity",
-        "/world/tokyo/set_pose@ros_gz_interfaces/srv/SetEntityPose",
-    ]

@@ -18,15 +18,8 @@ from occ_ros.convert import from_stamp, to_actors, to_pose, vector
 from occ_ros.parameters import Parameter, ParameterError, read
 from occ_ros.qos import message_class, profile, publish, subscribe
 from occ_ros.run import run
-from tokyo_sim.traffic.gazebo_traffic import (
-    CREATE_TYPE,
-    SET_POSE_TYPE,
-    create_service,
-    fill_create,
-    fill_pose,
-    model_name,
-    set_pose_service,
-)
+from tokyo_sim.gazebo.names import TRAFFIC_SERVICES
+from tokyo_sim.traffic.gazebo_traffic import fill_create, fill_pose, model_name
 from tokyo_sim.traffic.lanes import street_network
 from tokyo_sim.traffic.traffic import Traffic
 from tokyo_sim.world.names import WORLD_NAME
@@ -51,8 +44,8 @@ class GazeboTrafficNode(Node):
         # The embedded engine draws traffic from the second of three streams of its seed.
         rng = np.random.default_rng(np.random.SeedSequence(values["seed"]).spawn(3)[1])
         self._traffic = Traffic(city, street_network(city), values["actors"], rng)
-        self._create = self._service(CREATE_TYPE, create_service(values["world"]))
-        self._set_pose = self._service(SET_POSE_TYPE, set_pose_service(values["world"]))
+        self._create = self._service(values["world"], "create")
+        self._set_pose = self._service(values["world"], "set_pose")
         self._created: set[str] = set()
         self._asked: dict[str, Future] = {}
         self._robots: dict[str, np.ndarray] = {}
@@ -60,9 +53,10 @@ class GazeboTrafficNode(Node):
         self._publisher = publish(self, ACTORS)
         subscribe(self, CLOCK, self._on_clock, depth=1)
 
-    def _service(self, kind: str, name: str) -> Client:
+    def _service(self, world: str, name: str) -> Client:
+        kind = TRAFFIC_SERVICES[name]
         try:
-            return self.create_client(message_class(kind), name)
+            return self.create_client(message_class(kind), f"/world/{world}/{name}")
         except ImportError as error:
             raise ParameterError(f"traffic in Gazebo needs the ROS package {kind.split('/')[0]}: {error}") from error
 

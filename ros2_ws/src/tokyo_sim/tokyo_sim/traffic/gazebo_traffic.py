@@ -13,27 +13,11 @@ from lxml import etree
 
 from occ_core.actors import Actor
 from occ_core.classes import CLASSES
-from tokyo_sim.world.names import LABEL_SYSTEM, SDF_VERSION
+from tokyo_sim.gazebo.names import LABEL_SYSTEM
+from tokyo_sim.world.names import SDF_VERSION
 
-CREATE_TYPE = "ros_gz_interfaces/srv/SpawnEntity"
-SET_POSE_TYPE = "ros_gz_interfaces/srv/SetEntityPose"
 _MODEL = 2  # ros_gz_interfaces/msg/Entity.MODEL
 _DENSITY = 150.0  # kg/m^3 of a car as a box
-
-
-def create_service(world: str) -> str:
-    """The service that creates a model in a world."""
-    return f"/world/{world}/create"
-
-
-def set_pose_service(world: str) -> str:
-    """The service that moves a model of a world."""
-    return f"/world/{world}/set_pose"
-
-
-def bridge_arguments(world: str) -> list[str]:
-    """Arguments of ros_gz_bridge's parameter_bridge that make both services known to ROS."""
-    return [f"{create_service(world)}@{CREATE_TYPE}", f"{set_pose_service(world)}@{SET_POSE_TYPE}"]
 
 
 def model_name(actor: Actor) -> str:
