@@ -42,7 +42,7 @@ class Traffic:
         graph = LaneGraph.of(city, streets) if actors else LaneGraph()
         walkways = Walkways.of(graph) if actors else Walkways()
         self._roads, self._ways = road_tables(graph, walkways), way_tables(walkways, graph)
-        clear = np.zeros((0, 2)) if robots is None else np.reshape(robots, (len(robots), -1))[:, :2]
+        clear = np.zeros((0, 2)) if robots is None else np.asarray(robots)[:, :2]
         wanted = kinds_of(actors, self._roads, rng)
         self._vehicles, driving = place_vehicles(self._roads, wanted, clear, rng)
         self._walkers = place_walkers(self._ways, actors - len(driving), clear, rng)
