@@ -13,7 +13,10 @@ from occ_core.sync import SyncedSweep
 
 
 class FrameTracker:
-    """Follows one robot. links: poses of its links in base_link. ground: height in map at x, y, metres."""
+    """Follows one robot.
+
+    links: poses of its links in base_link. ground: height in map at x, y, metres, for sweeps that do not bring theirs.
+    """
 
     def __init__(
         self, robot: str, builder: KeyframeBuilder, links: dict[str, Pose], ground: Callable[[float, float], float]
@@ -40,7 +43,8 @@ class FrameTracker:
         self._builder.add(sweep.stamp, sweep.points[:, :3], base @ mount, others, itself)
         if not sweep.keyframe:
             return None
-        level = footprint(base, self._ground(*base.position[:2]))
+        height = sweep.ground if sweep.ground is not None else self._ground(*base.position[:2])
+        level = footprint(base, height)
         odometry = sweep.odometry
         state = VehicleState(sweep.stamp, base, odometry.linear, odometry.angular, level)
         finite = sweep.points[np.isfinite(sweep.points).all(axis=1)]
@@ -49,7 +53,7 @@ class FrameTracker:
         return Frame(state, points, self._builder.build(level, others))
 
     def _mount(self, frame_id: str) -> Pose:
-        link = frame_id.removeprefix(f"{self.robot}/")
-        if link not in self._links:
-            raise ValueError(f"{self.robot}: cloud in frame '{frame_id}', which its robot description does not have")
-        return self._links[link]
+        for link in (frame_id, frame_id.removeprefix(f"{self.robot}/")):
+            if link in self._links:
+                return self._links[link]
+        raise ValueError(f"{self.robot}: cloud in frame '{frame_id}', which its robot description does not have")

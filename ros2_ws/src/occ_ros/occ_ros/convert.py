@@ -1,4 +1,7 @@
-"""Plain data to ROS messages and back: stamps, poses, point clouds, images, actors, diagnostics."""
+"""Plain data to ROS messages: stamps, poses, point clouds, images, actors, diagnostics.
+
+The way back is `occ_core.messages`, which needs no ROS; its functions are here too.
+"""
 
 from __future__ import annotations
 
@@ -13,32 +16,34 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from visualization_msgs.msg import Marker, MarkerArray
 
 from occ_core.actors import Actor
-from occ_core.classes import CLASSES, Semantic, class_id
+from occ_core.classes import CLASSES
+from occ_core.messages import (
+    DTYPES,
+    VELOCITY,
+    cloud_points,
+    cloud_xyz,
+    from_actors,
+    from_cloud,
+    from_image,
+    from_odometry,
+    from_pose,
+    from_stamp,
+    vector,
+)  # fmt: skip
 from occ_core.poses import Pose
 
-_DATATYPES = {
-    np.dtype("int8"): PointField.INT8,
-    np.dtype("uint8"): PointField.UINT8,
-    np.dtype("int16"): PointField.INT16,
-    np.dtype("uint16"): PointField.UINT16,
-    np.dtype("int32"): PointField.INT32,
-    np.dtype("uint32"): PointField.UINT32,
-    np.dtype("float32"): PointField.FLOAT32,
-    np.dtype("float64"): PointField.FLOAT64,
-}
-_DTYPES = {code: dtype for dtype, code in _DATATYPES.items()}
-_VELOCITY = "velocity"  # namespace of the arrows beside actors
+__all__ = [
+    "cloud_points", "cloud_xyz", "from_actors", "from_cloud", "from_image", "from_odometry", "from_pose", "from_stamp",
+    "to_actors", "to_cloud", "to_diagnostics", "to_image", "to_pose", "to_stamp", "vector",
+]  # fmt: skip
+
+_DATATYPES = {dtype: code for code, dtype in DTYPES.items()}
 
 
 def to_stamp(seconds: float) -> Time:
     """Seconds to a message stamp."""
     nanoseconds = round(seconds * 1e9)
     return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
-
-
-def from_stamp(stamp: Time) -> float:
-    """A message stamp to seconds."""
-    return stamp.sec + stamp.nanosec * 1e-9
 
 
 def to_pose(pose: Pose) -> PoseMsg:
@@ -48,17 +53,6 @@ def to_pose(pose: Pose) -> PoseMsg:
     rotation = message.orientation
     rotation.w, rotation.x, rotation.y, rotation.z = map(float, pose.orientation)
     return message
-
-
-def from_pose(message: PoseMsg) -> Pose:
-    """The inverse of `to_pose`; ValueError for a quaternion that is not of unit length."""
-    p, q = message.position, message.orientation
-    return Pose(np.array([p.x, p.y, p.z]), np.array([q.w, q.x, q.y, q.z]))
-
-
-def vector(message) -> np.ndarray:
-    """(3,) float64 of a Vector3 or Point."""
-    return np.array([message.x, message.y, message.z])
 
 
 def to_cloud(points: np.ndarray, frame: str, stamp: float, height: int = 1) -> PointCloud2:
@@ -82,35 +76,6 @@ def to_cloud(points: np.ndarray, frame: str, stamp: float, height: int = 1) -> P
     return message
 
 
-def from_cloud(message: PointCloud2) -> np.ndarray:
-    """A cloud to a structured array (n,), as sensor_msgs_py reads it. ValueError where fields and data disagree."""
-    order = ">" if message.is_bigendian else "<"
-    if unknown := [field.name for field in message.fields if field.datatype not in _DTYPES]:
-        raise ValueError(f"cloud fields of unknown datatype: {', '.join(unknown)}")
-    dtype = np.dtype(
-        {
-            "names": [field.name for field in message.fields],
-            "formats": [_DTYPES[field.datatype].newbyteorder(order) for field in message.fields],
-            "offsets": [field.offset for field in message.fields],
-            "itemsize": message.point_step,
-        }
-    )
-    count = message.width * message.height
-    if count * message.point_step > len(message.data):
-        raise ValueError(f"cloud of {count} points of {message.point_step} bytes has only {len(message.data)} bytes")
-    if message.height > 1 and message.row_step != message.width * message.point_step:
-        raise ValueError("clouds with padded rows are not supported")
-    return np.frombuffer(message.data, dtype=dtype, count=count)
-
-
-def cloud_xyz(points: np.ndarray) -> np.ndarray:
-    """(n, 3) float32 of a structured array with x, y, z; ValueError where one is missing."""
-    try:
-        return np.column_stack([points["x"], points["y"], points["z"]]).astype(np.float32, copy=False)
-    except ValueError as error:
-        raise ValueError(f"a cloud needs x, y and z, this one has {', '.join(points.dtype.names)}") from error
-
-
 def to_image(pixels: np.ndarray, frame: str, stamp: float) -> Image:
     """(height, width, 3) uint8 RGB to an rgb8 image."""
     message = Image(height=pixels.shape[0], width=pixels.shape[1], encoding="rgb8", step=pixels.shape[1] * 3)
@@ -118,15 +83,6 @@ def to_image(pixels: np.ndarray, frame: str, stamp: float) -> Image:
     message.header.stamp = to_stamp(stamp)
     message.data = array("B", pixels.tobytes())
     return message
-
-
-def from_image(message: Image) -> np.ndarray:
-    """An rgb8 or bgr8 image to (height, width, 3) uint8 RGB; ValueError for another encoding."""
-    if message.encoding not in ("rgb8", "bgr8"):
-        raise ValueError(f"image encoding {message.encoding} is not supported, rgb8 or bgr8 is")
-    rows = np.frombuffer(message.data, dtype=np.uint8).reshape(message.height, message.step)
-    pixels = rows[:, : message.width * 3].reshape(message.height, message.width, 3)
-    return pixels if message.encoding == "rgb8" else pixels[:, :, ::-1]
 
 
 def to_actors(actors: list[Actor], stamp: float) -> MarkerArray:
@@ -157,7 +113,7 @@ def _actor_marker(actor: Actor, stamp: Time) -> Marker:
 
 
 def _arrow(actor: Actor, stamp: Time) -> Marker:
-    marker = _marker(Marker.ARROW, _VELOCITY, actor, stamp)
+    marker = _marker(Marker.ARROW, VELOCITY, actor, stamp)
     marker.points = [_point(actor.pose.position), _point(actor.pose.position + actor.velocity)]
     # Of an arrow between two points, x is the width of the shaft and y that of the head, metres.
     marker.scale.x, marker.scale.y = 0.15, 0.4
@@ -167,35 +123,6 @@ def _arrow(actor: Actor, stamp: Time) -> Marker:
 def _point(xyz: np.ndarray) -> Point:
     x, y, z = map(float, xyz)
     return Point(x=x, y=y, z=z)
-
-
-def from_actors(message: MarkerArray) -> tuple[float, list[Actor]]:
-    """The inverse of `to_actors`: the stamp in seconds, and the actors. (0, []) for an empty array.
-
-    An actor without an arrow has velocity zero. ValueError for a class that is not in the table, and for an arrow that
-    does not go from one point to another.
-    """
-    arrows = {marker.id: _velocity(marker) for marker in message.markers if marker.ns == _VELOCITY}
-    actors = [
-        Actor(
-            instance=marker.id,
-            semantic=Semantic(class_id(marker.ns)),
-            pose=from_pose(marker.pose),
-            size=vector(marker.scale),
-            velocity=arrows.get(marker.id, np.zeros(3)),
-            name=marker.text,
-        )
-        for marker in message.markers
-        if marker.ns != _VELOCITY
-    ]
-    return (from_stamp(message.markers[0].header.stamp) if actors else 0.0), actors
-
-
-def _velocity(arrow: Marker) -> np.ndarray:
-    if len(arrow.points) != 2:
-        raise ValueError(f"velocity of actor {arrow.id}: an arrow has two points, this one has {len(arrow.points)}")
-    start, end = arrow.points
-    return vector(end) - vector(start)
 
 
 def to_diagnostics(name: str, problem: str, values: dict[str, object], stamp: float) -> DiagnosticArray:

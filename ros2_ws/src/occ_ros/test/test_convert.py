@@ -85,8 +85,8 @@ def test_clouds_that_contradict_themselves_are_refused():
     short.data = short.data[:-1]
     with pytest.raises(ValueError, match="bytes"):
         from_cloud(short)
-    message.row_step += 4
-    with pytest.raises(ValueError, match="padded rows"):
+    message.row_step -= 4
+    with pytest.raises(ValueError, match="rows of"):
         from_cloud(message)
     beyond = to_cloud(points(6), "f", 0.0)
     beyond.point_step = 4
@@ -144,8 +144,8 @@ def test_an_image_comes_back_and_padded_or_bgr_ones_are_read():
 
 def test_images_that_can_not_be_read_are_refused():
     message = to_image(np.zeros((5, 7, 3), np.uint8), "camera", 0.0)
-    message.encoding = "mono8"
-    with pytest.raises(ValueError, match="mono8"):
+    message.encoding = "bayer_rggb8"
+    with pytest.raises(ValueError, match="bayer_rggb8"):
         from_image(message)
     message.encoding, message.data = "rgb8", message.data[:-1]
     with pytest.raises(ValueError):

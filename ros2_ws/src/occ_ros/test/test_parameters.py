@@ -74,6 +74,6 @@ def test_markers_of_somebody_else_on_the_actors_topic_do_not_end_the_node(contex
     node = Node("intake_test", context=context)
     intake = RobotIntake(node, "rover_0", SweepSynchronizer(0.5), lambda sweep: None)
     try:
-        intake._on_actors(MarkerArray(markers=[Marker(ns="rviz_notes", type=Marker.TEXT_VIEW_FACING)]))
+        intake.messages.actors(MarkerArray(markers=[Marker(ns="rviz_notes", type=Marker.TEXT_VIEW_FACING)]))
     finally:
         node.destroy_node()

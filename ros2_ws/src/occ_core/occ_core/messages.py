@@ -1,0 +1,184 @@
+"""ROS messages to plain data, read by attribute alone: those of rclpy and those that rosbags decodes. No ROS."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image as Picture
+
+from occ_core.actors import Actor
+from occ_core.classes import Semantic, class_id
+from occ_core.poses import Pose
+from occ_core.sync import Odometry
+
+DTYPES: dict[int, np.dtype] = {
+    1: np.dtype("int8"),
+    2: np.dtype("uint8"),
+    3: np.dtype("int16"),
+    4: np.dtype("uint16"),
+    5: np.dtype("int32"),
+    6: np.dtype("uint32"),
+    7: np.dtype("float32"),
+    8: np.dtype("float64"),
+}
+"""sensor_msgs/PointField datatypes."""
+VELOCITY = "velocity"
+"""Namespace of the arrows beside actors."""
+# Channels of the image encodings that are read, and which of them are red, green and blue.
+_ENCODINGS = {
+    "rgb8": (3, (0, 1, 2)),
+    "bgr8": (3, (2, 1, 0)),
+    "8UC3": (3, (2, 1, 0)),  # OpenCV's order
+    "rgba8": (4, (0, 1, 2)),
+    "bgra8": (4, (2, 1, 0)),
+    "mono8": (1, (0, 0, 0)),
+    "8UC1": (1, (0, 0, 0)),
+}
+
+
+def from_stamp(stamp: Any) -> float:
+    """A builtin_interfaces/Time to seconds."""
+    return stamp.sec + stamp.nanosec * 1e-9
+
+
+def from_pose(message: Any) -> Pose:
+    """A geometry_msgs/Pose; ValueError for a quaternion that is not of unit length."""
+    p, q = message.position, message.orientation
+    return Pose(np.array([p.x, p.y, p.z]), np.array([q.w, q.x, q.y, q.z]))
+
+
+def from_transform(message: Any) -> Pose:
+    """A geometry_msgs/Transform: the child frame in its parent. ValueError as in `from_pose`."""
+    t, q = message.translation, message.rotation
+    return Pose(np.array([t.x, t.y, t.z]), np.array([q.w, q.x, q.y, q.z]))
+
+
+def vector(message: Any) -> np.ndarray:
+    """(3,) float64 of a Vector3 or Point."""
+    return np.array([message.x, message.y, message.z])
+
+
+def from_odometry(message: Any) -> Odometry:
+    """A nav_msgs/Odometry; ValueError for numbers that are not finite and for a quaternion not of unit length."""
+    twist = message.twist.twist
+    linear, angular = vector(twist.linear), vector(twist.angular)
+    if not np.isfinite([linear, angular]).all():
+        raise ValueError(f"odometry with velocities {linear} m/s, {angular} rad/s")
+    return Odometry(from_stamp(message.header.stamp), from_pose(message.pose.pose), linear, angular)
+
+
+def from_cloud(message: Any) -> np.ndarray:
+    """A cloud to a structured array (n,), as sensor_msgs_py reads it: organised ones row by row.
+
+    Fields that are padding (no name, or one that is there twice) are left out. ValueError where fields and data
+    disagree.
+    """
+    order: Literal[">", "<"] = ">" if message.is_bigendian else "<"
+    names = [field.name for field in message.fields]
+    fields = [f for f in message.fields if f.name and names.count(f.name) == 1]
+    if unknown := [field.name for field in fields if field.datatype not in DTYPES]:
+        raise ValueError(f"cloud fields of unknown datatype: {', '.join(unknown)}")
+    count = message.width * message.height
+    formats = [(DTYPES[f.datatype].newbyteorder(order), (f.count,) if f.count > 1 else ()) for f in fields]
+    layout: Any = {"names": [f.name for f in fields], "formats": formats, "offsets": [f.offset for f in fields]}
+    if message.point_step or count:  # An empty cloud may not say how large its points would be.
+        layout["itemsize"] = message.point_step
+    dtype = np.dtype(layout)
+    if count == 0:
+        return np.zeros(0, dtype)
+    row = message.width * message.point_step
+    # Some drivers leave row_step at zero in a cloud of one row.
+    step = row if message.height == 1 else message.row_step
+    if step < row:
+        raise ValueError(f"cloud with rows of {step} bytes for {message.width} points of {message.point_step} bytes")
+    needed = step * (message.height - 1) + row
+    if needed > len(message.data):
+        raise ValueError(f"cloud of {count} points needs {needed} bytes and has only {len(message.data)}")
+    data = np.frombuffer(message.data, np.uint8)
+    if step > row:
+        padded = np.zeros(step * message.height, np.uint8)
+        padded[:needed] = data[:needed]
+        data = padded.reshape(message.height, step)[:, :row].ravel()
+    return np.frombuffer(data, dtype=dtype, count=count)
+
+
+def cloud_xyz(points: np.ndarray) -> np.ndarray:
+    """(n, 3) float32 of a structured array with x, y, z; ValueError where one is missing."""
+    if missing := [axis for axis in "xyz" if axis not in (points.dtype.names or ())]:
+        there = ", ".join(points.dtype.names or ()) or "no fields"
+        raise ValueError(f"a cloud needs x, y and z, this one has {there}; missing: {', '.join(missing)}")
+    return np.column_stack([points["x"], points["y"], points["z"]]).astype(np.float32, copy=False)
+
+
+def cloud_points(message: Any) -> np.ndarray:
+    """(n, 4) float32 x y z intensity in the sensor's frame; intensity is zero where the cloud has none."""
+    if message.width * message.height == 0:
+        return np.zeros((0, 4), np.float32)
+    cloud = from_cloud(message)
+    xyz = cloud_xyz(cloud)
+    intensity = cloud["intensity"] if "intensity" in (cloud.dtype.names or ()) else np.zeros(len(cloud))
+    return np.column_stack([xyz, intensity]).astype(np.float32, copy=False)
+
+
+def from_image(message: Any) -> np.ndarray:
+    """A sensor_msgs/Image to (height, width, 3) uint8 RGB. ValueError for another encoding, and for missing bytes."""
+    if message.encoding not in _ENCODINGS:
+        raise ValueError(f"image encoding '{message.encoding}' is not supported, {', '.join(_ENCODINGS)} are")
+    channels, order = _ENCODINGS[message.encoding]
+    if len(message.data) != message.height * message.step or message.step < message.width * channels:
+        raise ValueError(
+            f"image of {message.width} x {message.height} with rows of {message.step} bytes has {len(message.data)}"
+        )
+    rows = np.frombuffer(message.data, dtype=np.uint8).reshape(message.height, message.step)
+    pixels = rows[:, : message.width * channels].reshape(message.height, message.width, channels)
+    return pixels if order == (0, 1, 2) and channels == 3 else pixels[:, :, list(order)]
+
+
+def from_compressed_image(message: Any) -> np.ndarray | bytes:
+    """A sensor_msgs/CompressedImage: the bytes of a JPEG in colour as they are, else (height, width, 3) uint8 RGB.
+
+    ValueError where the bytes are no picture, and for depth images, which are not pictures.
+    """
+    data = bytes(message.data)
+    try:
+        with Picture.open(io.BytesIO(data)) as picture:
+            if picture.format == "JPEG" and picture.mode == "RGB":
+                return data
+            if picture.mode.startswith(("I", "F")):
+                raise ValueError(
+                    f"compressed image of format '{message.format}' holds {picture.mode}, not 8-bit colours"
+                )
+            return np.asarray(picture.convert("RGB"))
+    except OSError as error:
+        raise ValueError(f"compressed image of format '{message.format}' can't be read: {error}") from error
+
+
+def from_actors(message: Any) -> tuple[float, list[Actor]]:
+    """A visualization_msgs/MarkerArray of actors: the stamp in seconds, and the actors. (0, []) for an empty array.
+
+    An actor without an arrow has velocity zero. ValueError for a class that is not in the table, and for an arrow that
+    does not go from one point to another.
+    """
+    arrows = {marker.id: _velocity(marker) for marker in message.markers if marker.ns == VELOCITY}
+    actors = [
+        Actor(
+            instance=marker.id,
+            semantic=Semantic(class_id(marker.ns)),
+            pose=from_pose(marker.pose),
+            size=vector(marker.scale),
+            velocity=arrows.get(marker.id, np.zeros(3)),
+            name=marker.text,
+        )
+        for marker in message.markers
+        if marker.ns != VELOCITY
+    ]
+    return (from_stamp(message.markers[0].header.stamp) if actors else 0.0), actors
+
+
+def _velocity(arrow: Any) -> np.ndarray:
+    if len(arrow.points) != 2:
+        raise ValueError(f"velocity of actor {arrow.id}: an arrow has two points, this one has {len(arrow.points)}")
+    start, end = arrow.points
+    return vector(end) - vector(start)
