@@ -13,11 +13,12 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
     ],
     python_requires=">=3.10",
-    install_requires=["occ_core", "occ_ros", "numpy", "pillow", "matplotlib", "tqdm"],
+    install_requires=["occ_core", "occ_ros", "numpy", "scipy", "pillow", "matplotlib", "pyyaml", "rosbags", "tqdm"],
     zip_safe=True,
     entry_points={
         "console_scripts": [
             "recorder = occ_recorder.nodes.recorder:main",
+            "bag_recorder = occ_recorder.nodes.bag:main",
         ]
     },
 )

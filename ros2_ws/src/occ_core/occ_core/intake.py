@@ -40,7 +40,9 @@ class MessageIntake:
         header = message.header
         self._take(
             "LiDAR",
-            lambda: self.synchronizer.add_sweep(from_stamp(header.stamp), cloud_points(message), header.frame_id),
+            lambda: self.synchronizer.add_sweep(
+                from_stamp(header.stamp), cloud_points(message), header.frame_id.lstrip("/")
+            ),
         )
 
     def imu(self, message: Any) -> None:

@@ -42,7 +42,7 @@ class SessionInfo:
     """What `session.json` says.
 
     frame_period: seconds. sensors: extrinsics by link name. occupancy: how the grids were made. seed: of the
-    simulation, None where there was none.
+    simulation, None where there was none. source: of frames that come from a bag, which one.
     """
 
     agent: str
@@ -53,6 +53,7 @@ class SessionInfo:
     seed: int | None = None
     sensors: dict = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    source: str = ""
 
     def to_json(self) -> dict:
         """The content of `session.json`."""

@@ -7,9 +7,11 @@ disk. The queues before the first and the last are bounded.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from queue import Queue
@@ -23,10 +25,11 @@ from occ_core.session_log import Event, EventKind
 from occ_core.sync import SyncedSweep
 from occ_core.topics import CAMERAS
 from occ_core.tracker import FrameTracker
-from occ_recorder.session_thread import SessionThread
+from occ_recorder.session_thread import SessionThread, wait_for_room
 from occ_recorder.status import RecordingStatus
 
 _QUEUE_SWEEPS = 100  # 10 s, 100 MB: images are compressed while their sweep waits
+_QUEUE_OF_A_BAG = 20  # its keyframes come faster than they are compressed: four of them are 100 MB
 _JPEG_THREADS = 2
 
 
@@ -42,7 +45,8 @@ class RobotRecording:
     """Writes frames as they come; what the disk or the CPU can't keep up with is dropped whole, and counted.
 
     session_seconds: a new session begins after so much recorded time, 0 for never, and when the clock goes back.
-    newest: stamp of the last sweep that came, seconds.
+    newest: stamp of the last sweep that came, seconds. lossless: wait instead of dropping, as a bag can. now: the date
+    that a session is named after.
     """
 
     def __init__(
@@ -53,25 +57,32 @@ class RobotRecording:
         session_seconds: float,
         jpeg_quality: int,
         mode: Mode = Mode.RECORDING,
+        lossless: bool = False,
+        now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self.status = RecordingStatus()
         self.mode = mode
         self._tracker, self._quality = tracker, jpeg_quality
         self.newest = 0.0
-        self._disk = SessionThread(info, root, session_seconds, self.status)
-        self._compressing = ThreadPoolExecutor(_JPEG_THREADS, f"compress {tracker.robot}")
+        self._limit = _QUEUE_OF_A_BAG if lossless else _QUEUE_SWEEPS
+        self._lossless = lossless
+        self._disk = SessionThread(info, root, session_seconds, self.status, lossless, now)
+        threads = min(len(CAMERAS), os.cpu_count() or 1) if lossless else _JPEG_THREADS
+        self._compressing = ThreadPoolExecutor(threads, f"compress {tracker.robot}")
         self._queue: Queue[Callable[[], None] | None] = Queue()
         self._thread = Thread(target=self._work, name=f"record {tracker.robot}")
         self._thread.start()
 
     def add(self, sweep: SyncedSweep) -> None:
-        """Hand a sweep over; never blocks."""
+        """Hand a sweep over; never blocks, unless lossless."""
         self.newest = sweep.stamp
         if self.mode is not Mode.RECORDING:
             sweep = replace(sweep, keyframe=False, images={}, imu=None, missed="")
         if sweep.missed:
             self._disk.drop(sweep.stamp, f"{self._tracker.robot}: {sweep.missed}")
-        if self._queue.qsize() < _QUEUE_SWEEPS:
+        if self._lossless:
+            wait_for_room(self._queue, self._limit)
+        if self._queue.qsize() < self._limit:
             images = {
                 CAMERAS[camera]: self._compressing.submit(_jpeg, pixels, self._quality)
                 for camera, pixels in sweep.images.items()
@@ -149,7 +160,9 @@ class RobotRecording:
                 self._disk.drop(sweep.stamp, str(error))
 
 
-def _jpeg(pixels: np.ndarray, quality: int) -> bytes:
+def _jpeg(image: np.ndarray | bytes, quality: int) -> bytes:
+    if isinstance(image, bytes):
+        return image  # It came as a JPEG: compressing it again would only lose.
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=quality)
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()

@@ -18,14 +18,30 @@ from occ_recorder.status import RecordingStatus
 _QUEUE_FRAMES = 40  # compressed, about 1 MB each: 20 s of a disk that stands still
 
 
+def wait_for_room(queue: Queue, limit: int) -> None:
+    """Block until a queue that others empty holds fewer than so many things."""
+    with queue.not_full:  # which `get` notifies, of queues without a bound too
+        queue.not_full.wait_for(lambda: len(queue.queue) < limit)
+
+
 class SessionThread:
     """Owns the session being written. Counts into `status`.
 
     session_seconds: a new session begins after so much recorded time, 0 for never, and when the clock goes back.
+    lossless: wait where the queue is full. now: the date that a session is named after.
     """
 
-    def __init__(self, info: SessionInfo, root: Path, session_seconds: float, status: RecordingStatus) -> None:
+    def __init__(
+        self,
+        info: SessionInfo,
+        root: Path,
+        session_seconds: float,
+        status: RecordingStatus,
+        lossless: bool = False,
+        now: Callable[[], datetime] = datetime.now,
+    ) -> None:
         self._info, self._root, self._seconds, self._status = info, Path(root), session_seconds, status
+        self._lossless, self._now = lossless, now
         self._writer: SessionWriter | None = None
         self._began = self._last = 0.0
         self._unsaid: deque[Event] = deque(maxlen=1000)
@@ -40,7 +56,9 @@ class SessionThread:
         return self._thread.is_alive()
 
     def write(self, frame: Frame) -> None:
-        """Hand a frame over; never blocks. A frame that finds the queue full is dropped, which the session will say."""
+        """Hand a frame over. One that finds the queue full is dropped, which the session will say; or waits."""
+        if self._lossless:
+            wait_for_room(self._queue, _QUEUE_FRAMES)
         if self._queue.qsize() >= _QUEUE_FRAMES:
             self.drop(frame.state.stamp, f"{self._info.agent}: the disk is too slow, frames are dropped")
         else:
@@ -117,7 +135,7 @@ class SessionThread:
 
     def _folder(self) -> Path:
         """A name that is not taken: the time of day, moved on by seconds where two sessions begin within one."""
-        when = datetime.now()
+        when = self._now()
         while (folder := self._root / session_name(self._info.agent, when)).exists():
             when += timedelta(seconds=1)
         return folder

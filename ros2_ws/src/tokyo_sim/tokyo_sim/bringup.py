@@ -56,6 +56,7 @@ class Arguments:
     output: str = _argument("data/tokyo_gazebo", "folder that recorded sessions go to")
     occupancy: str = _argument("accumulated", "how recorded grids are made", "lidar", "accumulated", "ground_truth")
     session_seconds: float = _argument(0.0, "start a new session after so many seconds; 0: never")
+    bag: str = _argument("", "bag to write all topics to, a folder that is not there yet; empty: none")
     predict: str = _argument("", "checkpoint to forecast with; empty: no forecast")
     view: bool = _argument(False, "serve a page to look at, on 127.0.0.1")
     port: int = _argument(8080, "of the page")
@@ -137,6 +138,8 @@ def nodes(args: Arguments) -> list[NodeSpec]:
             "cameras": args.camera_rate > 0,
         }
         specs.append(recorder_node(city | clock | recording))
+    if args.bag:
+        specs.append(bag_node({"bag": str(Path(args.bag).resolve())} | clock))
     if args.predict:
         predicting = {"checkpoint": str(Path(args.predict).resolve()), "device": args.device, "robots": args.robots}
         specs.append(
@@ -162,6 +165,11 @@ def viewer_node(parameters: dict[str, Any]) -> NodeSpec:
 def recorder_node(parameters: dict[str, Any]) -> NodeSpec:
     """The recorder with these parameters."""
     return NodeSpec("occ_recorder", "recorder", "occ_recorder.nodes.recorder", "recorder", "", parameters)
+
+
+def bag_node(parameters: dict[str, Any]) -> NodeSpec:
+    """The recorder of bags with these parameters."""
+    return NodeSpec("occ_recorder", "bag_recorder", "occ_recorder.nodes.bag", "bag_recorder", "", parameters)
 
 
 def _simulator(args: Arguments, city: dict[str, str]) -> NodeSpec:

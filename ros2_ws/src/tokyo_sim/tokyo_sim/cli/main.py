@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokyo_sim.bringup import Arguments, nearest
+from tokyo_sim.cli import bags
 from tokyo_sim.cli.sessions import add_verbs, with_default_verb
 
 if TYPE_CHECKING:
@@ -92,11 +93,14 @@ def _parser() -> argparse.ArgumentParser:
     up.set_defaults(handler=_up)
 
     record = verbs.add_parser("record", help="record sessions of robots that are running already")
-    record.add_argument("--robots", nargs="+", default=["rover_0"], help="namespaces (default: %(default)s)")
+    record.add_argument("--robots", nargs="+", help="namespaces (default: rover_0; of --bag: all)")
     record.add_argument("--city", default="", help="folder of the imported city, for labels")
     record.add_argument("--output", default="data/tokyo_gazebo", help="folder of sessions (default: %(default)s)")
     record.add_argument("--no-cameras", action="store_true", help="record without images")
+    bags.add_record_options(record)
     record.set_defaults(handler=_record)
+
+    bags.add_bag2sessions(verbs)
 
     view = verbs.add_parser("view", help="serve a page that shows robots that are running already")
     view.add_argument("--robots", nargs="+", default=["rover_0"], help="namespaces (default: %(default)s)")
@@ -185,7 +189,11 @@ def _record(args: argparse.Namespace) -> int:
     from tokyo_sim.bringup import recorder_node
     from tokyo_sim.cli.processes import NodeProcesses
 
-    parameters = {"robots": args.robots, "output": args.output, "cameras": not args.no_cameras}
+    if args.bag:
+        return bags.record_bag(args)
+    if args.topics:
+        raise ValueError("--topics goes with --bag: sessions are made of the topics that they need")
+    parameters = {"robots": args.robots or ["rover_0"], "output": args.output, "cameras": not args.no_cameras}
     with NodeProcesses([recorder_node(parameters | _city_parameter(args))]) as processes:
         return processes.wait()
 

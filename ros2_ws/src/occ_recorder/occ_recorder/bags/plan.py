@@ -1,0 +1,171 @@
+"""Which topics and frames of a bag belong to which robot: the config completed by what the bag has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from occ_core.messages import from_transform
+from occ_core.poses import Pose
+from occ_core.topics import CAMERAS, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
+from occ_core.urdf import link_poses
+from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, Ground, RobotConfig
+from occ_recorder.bags.reading import Bag, BagError
+from occ_recorder.bags.transforms import TransformTree
+
+CLOUD = "sensor_msgs/msg/PointCloud2"
+IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+ODOMETRY = "nav_msgs/msg/Odometry"
+POSES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped")
+HEIGHTS = ("sensor_msgs/msg/Range", "geometry_msgs/msg/PointStamped")
+_TF_TO_LOOK_AT = 300
+
+
+@dataclass
+class Known:
+    """What is read before the conversion: fixed transforms, descriptions by topic, frames of odometry by topic.
+
+    tree: fixed transforms alone. sample: those and the first of /tf. odometry: (frame, child frame).
+    """
+
+    tree: TransformTree = field(default_factory=TransformTree)
+    sample: TransformTree = field(default_factory=TransformTree)
+    descriptions: dict[str, str] = field(default_factory=dict)
+    odometry: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RobotPlan:
+    """config: with nothing left open but cameras that are not there. links: poses of frames in base_frame."""
+
+    config: RobotConfig
+    links: dict[str, Pose]
+
+
+def topics_of_robots(config: BagConfig, topics: dict[str, str]) -> list[RobotConfig]:
+    """The config's robots, or one for each namespace with a LiDAR topic as this project names them.
+
+    BagError where there is none, with the clouds that there are.
+    """
+    if config.robots:
+        return list(config.robots)
+    ending = f"/{LIDAR.name}"
+    names = sorted(topic[1 : -len(ending)] for topic in topics if topic.endswith(ending) and topic.count("/") == 3)
+    if not names:
+        raise BagError(f"no robot's {ending[1:]} in it: name its topics in a --config; {_there(topics, (CLOUD,))}")
+    return [RobotConfig(name) for name in names]
+
+
+def with_topics(robot: RobotConfig, topics: dict[str, str], tf: str) -> RobotConfig:
+    """The robot with a topic for everything that the bag has of it. BagError that names what is missing."""
+
+    def find(given: str, usual: Topic, kinds: Iterable[str], what: str) -> str:
+        name = given or f"/{robot.name}/{usual.name}"
+        if topics.get(name) in kinds:
+            return name
+        if given and name in topics:
+            raise BagError(f"{robot.name}: {what} {given} is a {topics[name]}; {_there(topics, kinds)}")
+        if given:
+            raise BagError(f"{robot.name}: {what} {given} is not in it; {_there(topics, kinds)}")
+        return ""
+
+    lidar = find(robot.lidar, LIDAR, (CLOUD,), "lidar")
+    if not lidar:
+        raise BagError(f"{robot.name}: no /{robot.name}/{LIDAR.name} in it; {_there(topics, (CLOUD,))}")
+    odometry = robot.odometry
+    if odometry != TF_ODOMETRY:
+        odometry = find(odometry, ODOM, (ODOMETRY, *POSES), "odometry") or (TF_ODOMETRY if tf in topics else "")
+    if not odometry or (odometry == TF_ODOMETRY and tf not in topics):
+        raise BagError(f"{robot.name}: neither odometry nor {tf} in it; {_there(topics, (ODOMETRY, *POSES))}")
+    if robot.cameras is None:
+        usual = {camera: f"/{robot.name}/{image_topic(camera).name}" for camera in CAMERAS}
+        found = {c: n for c, name in usual.items() for n in (f"{name}/compressed", name) if topics.get(n) in IMAGES}
+        cameras = found
+    else:
+        cameras = {c: find(name, image_topic(c), IMAGES, f"camera {c}") for c, name in robot.cameras.items()}
+    return replace(
+        robot, lidar=lidar, odometry=odometry, cameras=cameras,
+        imu=find(robot.imu, IMU, (IMU.type,), "imu"),
+        description=find(robot.description, ROBOT_DESCRIPTION, (ROBOT_DESCRIPTION.type,), "description"),
+        ground_topic=find(robot.ground_topic, _NOWHERE, HEIGHTS, "ground_topic"),
+    )  # fmt: skip
+
+
+_NOWHERE = Topic("", "", 0)
+
+
+def _there(topics: dict[str, str], kinds: Iterable[str]) -> str:
+    found = sorted(topic for topic, kind in topics.items() if kind in kinds)
+    words = " or ".join(kind.split("/")[-1] for kind in kinds)
+    return f"of {words} it has {', '.join(found)}" if found else f"it has no {words}"
+
+
+def look(bag: Bag, config: BagConfig, robots: list[RobotConfig]) -> Known:
+    """Read what the conversion needs from its beginning: latched things, the first odometry, some of /tf."""
+    known = Known()
+    for message in bag.messages({config.tf_static}):
+        _grow(message.content, (known.tree, known.sample), fixed=True)
+    for message in islice(bag.messages({config.tf}), _TF_TO_LOOK_AT):
+        _grow(message.content, (known.sample,), fixed=False)
+    for robot in robots:
+        for message in islice(bag.messages({robot.description} - {""}), 1):
+            known.descriptions[robot.description] = message.content.data
+        for message in islice(bag.messages({robot.odometry} - {TF_ODOMETRY}), 1):
+            header, child = message.content.header, getattr(message.content, "child_frame_id", "")
+            known.odometry[robot.odometry] = header.frame_id.lstrip("/"), child.lstrip("/")
+    return known
+
+
+def _grow(message, trees: Iterable[TransformTree], fixed: bool) -> None:
+    for transform in message.transforms:
+        try:
+            pose = from_transform(transform.transform)
+        except ValueError:
+            continue  # The conversion reads it again, and counts it.
+        for tree in trees:
+            tree.add(transform.header.frame_id, transform.child_frame_id, 0.0, pose, fixed)
+
+
+def planned(robot: RobotConfig, known: Known, has_city: bool) -> RobotPlan:
+    """The frames and the ground of a robot whose topics are known. BagError where they can't be told."""
+    frames = known.sample.frames
+    fixed, child = known.odometry.get(robot.odometry, ("", ""))
+    base = robot.base_frame.lstrip("/") or child or _first((f"{robot.name}/base_link", "base_link"), frames)
+    fixed = robot.fixed_frame or fixed or _first(("map", f"{robot.name}/odom", "odom"), frames)
+    if robot.odometry == TF_ODOMETRY and not (base and fixed and known.sample.connected(fixed, base)):
+        there = ", ".join(sorted(frames)[:20]) or "none"
+        raise BagError(
+            f"{robot.name}: /tf does not place '{base or 'base_link'}' in '{fixed or 'map'}': say base_frame and"
+            f" fixed_frame in a --config; frames: {there}"
+        )
+    base = base or "base_link"
+    names = (f"{robot.name}/base_footprint", "base_footprint")
+    below = robot.footprint_frame or _first(names, [f for f in frames if known.sample.connected(base, f)])
+    ground = robot.ground or (Ground.CITY if has_city else Ground.FOOTPRINT if below else Ground.TAKEOFF)
+    if ground is Ground.CITY and not has_city:
+        raise BagError(f"{robot.name}: ground 'city' needs the imported city: give --city")
+    if ground is Ground.FOOTPRINT and not below:
+        raise BagError(f"{robot.name}: no base_footprint in /tf; ground may be takeoff, topic or constant")
+    config = replace(robot, base_frame=base, fixed_frame=fixed, footprint_frame=below, ground=ground)
+    return RobotPlan(config, _links(config, known))
+
+
+def _first(names: Iterable[str], frames: Iterable[str]) -> str:
+    return next((name for name in names if name in frames), "")
+
+
+def _links(robot: RobotConfig, known: Known) -> dict[str, Pose]:
+    """Extrinsics by frame: of the config before the robot's description before /tf_static."""
+    links = {robot.base_frame: Pose.identity()}
+    described: dict[str, Pose] = {}
+    if robot.description in known.descriptions:
+        try:
+            described = link_poses(known.descriptions[robot.description])
+        except ValueError as error:
+            raise BagError(f"{robot.name}: {robot.description}: {error}") from error
+    for frame in known.tree.frames:
+        pose = known.tree.lookup(robot.base_frame, frame)
+        if pose is not None and frame.removeprefix(f"{robot.name}/") not in described:
+            links[frame] = pose
+    return links | described | robot.extrinsics
