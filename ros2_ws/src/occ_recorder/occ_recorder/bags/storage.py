@@ -14,6 +14,7 @@ import apsw
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.rosbag2.storage_mcap import ChunkInfo, McapReader, msgsrc
+from rosbags.serde import SerdeError
 
 from occ_recorder.bags.damaged import MendedMcap, MendedSqlite
 
@@ -25,7 +26,7 @@ else:
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 # What rosbags and the readers below it raise for bytes that are cut, flipped or foreign.
 DAMAGE = (
-    ReaderError, OSError, EOFError, ValueError, KeyError, TypeError, AssertionError, RuntimeError, OverflowError,
+    ReaderError, SerdeError, OSError, EOFError, ValueError, KeyError, TypeError, AssertionError, RuntimeError, OverflowError,
     MemoryError, struct.error, zstd.ZstdError, sqlite3.Error, apsw.Error,
 )  # fmt: skip
 
