@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from occ_core.session import SessionError
+from occworld.bags import add_bag_options, sessions_of_bags
 from occworld.checkpoint import Checkpoint, CheckpointError
 from occworld.config import ConfigError, read_config, with_overrides
 from occworld.dataset import GazeboOccWorldDataset
@@ -25,6 +26,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--work-dir", type=Path, required=True, help="folder for checkpoints, logs and metrics")
     parser.add_argument("--data-root", type=Path, help="folder of sessions, instead of the config's")
+    add_bag_options(parser)
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the work folder")
     start.add_argument("--resume-from", type=Path, metavar="FILE", help="go on from this checkpoint")
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     """Train or evaluate."""
     config = with_overrides(
         read_config(args.config), seed=args.seed, batch_size=args.batch_size, lr=args.lr, max_epochs=args.max_epochs,
-        data_root=args.data_root,
+        data_root=sessions_of_bags(args) or args.data_root,
     )  # fmt: skip
     path = args.resume_from or (newest(args.work_dir) if args.resume else None)
     if args.eval_only:

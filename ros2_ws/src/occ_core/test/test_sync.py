@@ -281,3 +281,50 @@ def test_odometry_more_than_a_second_apart_says_nothing_about_what_is_between():
     stamps = np.array([sweep.stamp for sweep in feed(synchronizer, by_stamp(topics))])
     assert not ((stamps > 2.0) & (stamps < 4.0)).any() and len(stamps) > 38
     assert set(synchronizer.dropped) == {"no odometry around a sweep"}
+
+
+def test_images_of_a_camera_with_a_clock_of_its_own_go_to_the_nearest_keyframe():
+    topics = recording(2.0)
+    # 20 Hz, and never at a sweep's stamp.
+    late = [round(0.017 + 0.05 * k, 3) for k in range(40)]
+    topics["front"] = [("add_image", (t, "front", np.full((1, 1, 3), k, np.uint8))) for k, t in enumerate(late)]
+    del topics["back"]
+    synchronizer = SweepSynchronizer(0.5, frozenset({"front"}), image_tolerance=0.03)
+    keyframes = [sweep for sweep in feed(synchronizer, by_stamp(topics)) if sweep.keyframe]
+    assert [late[int(sweep.images["front"][0, 0, 0])] for sweep in keyframes] == pytest.approx(
+        [0.017, 0.517, 1.017, 1.517]
+    )
+    assert not synchronizer.dropped
+
+
+def test_the_ground_is_interpolated_to_the_sweep_and_waited_for():
+    synchronizer = SweepSynchronizer(0.5, needs_ground=True)
+    topics = {name: messages for name, messages in recording(1.0).items() if name in ("sweeps", "odometry")}
+    topics["ground"] = [("add_ground", (round(-0.05 + 0.3 * k, 3), 5.0 + k)) for k in range(5)]
+    sweeps = feed(synchronizer, by_stamp(topics))
+    assert len(sweeps) == 10
+    for sweep in sweeps:
+        assert sweep.ground == pytest.approx(5.0 + (sweep.stamp + 0.05) / 0.3)
+    alone = SweepSynchronizer(0.5, needs_ground=True)
+    assert feed(alone, by_stamp({name: topics[name] for name in ("sweeps", "odometry")})) == []
+    feed(alone, [("add_odometry", (odometry(t),)) for t in (1.3, 2.0)])
+    assert alone.dropped == {"no height of the ground around a sweep": 10}
+
+
+def test_actors_that_nobody_asked_for_are_waited_for_once_they_come():
+    topics = {name: messages for name, messages in recording(0.9).items() if name not in CAMERAS}
+    for late in ("sweeps", "actors"):
+        order = by_stamp(topics)
+        delay = {id(m): 0.35 * (m in topics[late]) for ms in topics.values() for m in ms}
+        at = {id(m): k for k, m in enumerate(order)}
+        order = sorted(order, key=lambda m: at[id(m)] / len(order) + delay[id(m)])
+        first = topics["actors"][0]
+        sweeps = feed(SweepSynchronizer(0.5), [first, *(m for m in order if m is not first)])
+        assert [float(sweep.actors[0].pose.position[0]) for sweep in sweeps] == pytest.approx(np.arange(9) * 0.1)
+
+
+def test_what_waited_when_the_clock_went_back_is_counted():
+    synchronizer = full()
+    feed(synchronizer, recording(0.5, begin=50.0)["sweeps"])
+    feed(synchronizer, by_stamp(recording(1.0)))
+    assert synchronizer.dropped == {"sweep that still waited when the clock went back": 5} and synchronizer.resets == 1

@@ -26,8 +26,8 @@ else:
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 # What rosbags and the readers below it raise for bytes that are cut, flipped or foreign.
 DAMAGE = (
-    ReaderError, SerdeError, OSError, EOFError, ValueError, KeyError, TypeError, AssertionError, RuntimeError, OverflowError,
-    MemoryError, struct.error, zstd.ZstdError, sqlite3.Error, apsw.Error,
+    ReaderError, SerdeError, OSError, EOFError, ValueError, KeyError, TypeError, AssertionError, RuntimeError,
+    OverflowError, MemoryError, struct.error, zstd.ZstdError, sqlite3.Error, apsw.Error,
 )  # fmt: skip
 
 

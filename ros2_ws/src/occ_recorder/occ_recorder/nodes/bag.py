@@ -97,7 +97,7 @@ class BagNode(Node):
         new, self._said = dropped - self._said, dropped
         if self._writer.problem:
             return self._writer.problem
-        return f"{new} messages lost in the last second: the disk or the CPU is too slow" if new else ""
+        return f"{new} messages lost in the last second: disk, CPU or network are too slow" if new else ""
 
     def _report(self) -> None:
         problem = self._problem()

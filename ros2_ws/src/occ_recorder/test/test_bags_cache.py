@@ -1,0 +1,103 @@
+"""Training straight from a bag: converted once, and again when the bag or the way of converting has changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import train as training_command
+from drive import Drive, write_bag
+
+from occ_core.session import find_sessions
+from occ_recorder.bags.cache import cached_sessions
+from occ_recorder.bags.config import Ground
+from occ_recorder.bags.convert import Conversion
+from occ_recorder.bags.reading import BagError
+
+CONSTANT = Conversion(ground=Ground.CONSTANT, cameras=False)
+
+
+def made(folder: Path) -> list[int]:
+    """When each session was begun."""
+    return [(session.folder / "session.json").stat().st_mtime_ns for session in find_sessions(folder)]
+
+
+def test_a_bag_is_converted_once_whatever_its_name_and_date(tmp_path):
+    bag, cache = write_bag(tmp_path / "bag", Drive(), Drive().messages(1.0)), tmp_path / "cache"
+    folder = cached_sessions([bag], cache, CONSTANT)
+    before = made(folder)
+    assert cached_sessions([bag], cache, CONSTANT) == folder and made(folder) == before
+    os.utime(bag / "bag.mcap")
+    shutil.copytree(bag, tmp_path / "copied")
+    assert cached_sessions([bag], cache, CONSTANT) == folder
+    assert cached_sessions([tmp_path / "copied"], cache, CONSTANT) == folder and made(folder) == before
+
+
+def test_another_content_or_another_way_of_converting_is_another_folder(tmp_path):
+    bag, cache = write_bag(tmp_path / "bag", Drive(), Drive().messages(1.0)), tmp_path / "cache"
+    first = cached_sessions([bag], cache, CONSTANT)
+    second = cached_sessions([bag], cache, Conversion(ground=Ground.TAKEOFF, cameras=False))
+    shutil.rmtree(bag)
+    write_bag(bag, Drive(), Drive().messages(2.0))
+    third = cached_sessions([bag], cache, CONSTANT)
+    assert len({first, second, third}) == 3
+    assert [len(find_sessions(folder)[0]) for folder in (first, second, third)] == [3, 3, 5]
+
+
+def test_a_conversion_that_broke_off_is_not_taken_for_whole(tmp_path):
+    bag, cache = write_bag(tmp_path / "bag", Drive(), Drive().messages(1.0)), tmp_path / "cache"
+    folder = cached_sessions([bag], cache, CONSTANT)
+    folder.rename(folder.with_name(f".{folder.name}.part"))
+    (session,) = find_sessions(cached_sessions([bag], cache, CONSTANT))
+    assert len(session) == 3
+
+
+def test_several_bags_are_one_data_set(tmp_path):
+    bags = [write_bag(tmp_path / f"bag{k}", Drive(), Drive().messages(1.0 + k)) for k in range(2)]
+    folder = cached_sessions(bags, tmp_path / "cache", CONSTANT)
+    assert sorted(len(session) for session in find_sessions(folder)) == [3, 5]
+    assert cached_sessions(bags[::-1], tmp_path / "cache", CONSTANT) == folder
+
+
+def test_a_bag_without_frames_is_said_and_not_kept(tmp_path):
+    messages = [one for one in Drive().messages(1.0) if "odom" not in one.topic or one.stamp > 0.9]
+    bag = write_bag(tmp_path / "bag", Drive(), messages[:-5])
+    for _ in range(2):
+        with pytest.raises(BagError, match="no frame came of it.*no odometry"):
+            cached_sessions([bag], tmp_path / "cache", CONSTANT)
+
+
+TINY = """
+data = dict(val_fraction=0.5)
+model = dict(class_dim=4, base_channel=8, num_codes=16, code_dim=8, embed_dim=8, num_layers=1, num_heads=2,
+             temporal_attn_layers=1, pose_hidden=8, pose_layers=1, column_dim=8, voxel_hidden=8, flow_channel=4)
+training = dict(max_epochs=1, tokenizer_epochs=1, evaluation_windows=1, voxel_samples=256, column_samples=64)
+"""
+
+
+def train(folder: Path, *arguments: str) -> int:
+    (folder / "tiny.py").write_text(TINY)
+    places = ["--config", str(folder / "tiny.py"), "--work-dir", str(folder / "work")]
+    return training_command.main([*places, "--bag-cache", str(folder / "cache"), *arguments])
+
+
+def test_train_py_trains_on_a_bag(tmp_path):
+    bag = write_bag(tmp_path / "bag", Drive(), Drive().messages(10.9))
+    assert train(tmp_path, "--bag", str(bag), "--bag-session-seconds", "5.5") == 0
+    assert (tmp_path / "work/best.pth").is_file()
+
+
+def test_train_py_says_what_is_wrong_with_a_bag_in_a_sentence(tmp_path, capsys):
+    (tmp_path / "bag.mcap").write_text("no")
+    for arguments, words in (
+        (["--bag", str(tmp_path / "bag.mcap")], "bag.mcap is not a bag"),
+        (["--bag", str(tmp_path / "nowhere")], "no bag"),
+        (["--bag", "x", "--data-root", "y"], "--data-root"),
+        (["--bag", "x", "--bag-config", str(tmp_path / "none.yaml")], "none.yaml"),
+        (["--bag", "x", "--bag-city", str(tmp_path)], "no bag x"),
+    ):
+        assert train(tmp_path, *arguments) == 2
+        said = capsys.readouterr().err
+        assert len(said.splitlines()) == 1 and words in said, said

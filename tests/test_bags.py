@@ -1,0 +1,110 @@
+"""A drive of the real simulator, recorded live and as a bag: both ways give the same frames, byte for byte."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from places import TOKYO
+from rosbags.rosbag2 import Reader
+
+from occ_core.session import Session, find_sessions
+from tokyo_sim.cli.processes import node_environment
+
+PLAYER = Path(__file__).with_name("player.py")
+WINDOW_S = 3.0
+ROBOTS = ("drone_0", "rover_0")
+
+
+def by_stamp(session: Session) -> dict[float, tuple[bytes, ...]]:
+    """Occupancy, pose, points and front image of each frame, as they are on disk."""
+    frames = {}
+    for number in session.numbers:
+        names = (f"occupancy/{number:06d}_occupancy.npz", f"poses/{number:06d}.json", f"lidar/{number:06d}_LIDAR.npy")
+        files = [session.folder / name for name in names] + [session.image_path(number, "CAM_FRONT")]
+        frames[round(session.state(number).stamp, 3)] = tuple(path.read_bytes() for path in files)
+    return frames
+
+
+def sessions_of(folder: Path) -> dict[str, dict[float, tuple[bytes, ...]]]:
+    return {session.info.agent: by_stamp(session) for session in find_sessions(folder)}
+
+
+def convert(bag: Path, output: Path, city: Path, *more: str) -> str:
+    command = [TOKYO, "bag2sessions", str(bag), "--output", str(output), "--city", str(city), *more]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def drive(city: Path, tmp_path: Path) -> Path:
+    """A folder with `live`, sessions, and `drive`, a bag, of the same 9 s of simulated time."""
+    command = [
+        TOKYO, "up", "--city", str(city), "--drones", "1", "--rovers", "1", "--actors", "8", "--image-width", "64",
+        "--image-height", "36", "--camera-rate", "2", "--real-time-factor", "0.4", "--duration", "9", "--record",
+        "--output", str(tmp_path / "live"), "--bag", str(tmp_path / "drive"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return tmp_path
+
+
+def test_live_a_bag_and_a_played_bag_give_the_same_frames(drive: Path, city: Path) -> None:
+    with Reader(drive / "drive") as reader:
+        topics = {connection.topic: connection for connection in reader.connections}
+        assert {"/clock", "/city/actors", *(f"/{robot}/imu" for robot in ROBOTS)} <= topics.keys()
+        assert topics["/rover_0/robot_description"].ext.offered_qos_profiles[0].durability.name == "TRANSIENT_LOCAL"
+        assert topics["/rover_0/lidar/points"].ext.offered_qos_profiles[0].reliability.name == "BEST_EFFORT"
+        assert all(connection.msgdef.data for connection in topics.values())
+    convert(drive / "drive", drive / "from_bag", city)
+    live, from_bag = sessions_of(drive / "live"), sessions_of(drive / "from_bag")
+    for robot in ROBOTS:
+        # The two began to listen at different sweeps: a grid's window must have passed in both.
+        settled = max(min(live[robot]), min(from_bag[robot])) + WINDOW_S + 0.5
+        both = [stamp for stamp in live[robot].keys() & from_bag[robot].keys() if stamp >= settled]
+        assert len(both) >= 6
+        for stamp in both:
+            assert live[robot][stamp] == from_bag[robot][stamp], f"{robot} at {stamp} s"
+
+    played = play(drive / "drive", drive, city)
+    assert played["rover_0"] == from_bag["rover_0"]
+    # A bag of the played bag, of one robot, stopped by SIGTERM.
+    with Reader(drive / "again") as reader:
+        robots = {connection.topic.split("/")[1] for connection in reader.connections}
+        assert "rover_0" in robots and "drone_0" not in robots
+    convert(drive / "again", drive / "from_again", city)
+    assert sessions_of(drive / "from_again")["rover_0"] == from_bag["rover_0"]
+
+
+def play(bag: Path, folder: Path, city: Path) -> dict[str, dict[float, tuple[bytes, ...]]]:
+    """What the live recorder makes of a bag that is played, while another bag is recorded of it."""
+    record = [TOKYO, "record", "--robots", "rover_0"]
+    commands = [
+        [*record, "--city", str(city), "--output", str(folder / "played")], [*record, "--bag", str(folder / "again")],
+    ]  # fmt: skip
+    recorders = [subprocess.Popen(command, start_new_session=True) for command in commands]
+    try:
+        topics = ["lidar/points", "odom", "imu", "camera/front/image_raw", "camera/back_left/image_raw"]
+        heard = [f"/rover_0/{topic}" for topic in topics] + ["/city/actors"]
+        time.sleep(3.0)
+        # Shared memory as large as the simulator's, or sweeps are lost on the way.
+        subprocess.run([sys.executable, str(PLAYER), str(bag), "0.8", *heard], check=True, env=node_environment())
+    finally:
+        for recorder in recorders:
+            recorder.send_signal(signal.SIGTERM)
+        codes = [recorder.wait(60) for recorder in recorders]
+    assert codes == [0, 0]
+    return sessions_of(folder / "played")
+
+
+def test_a_bag_is_not_written_over_another_and_the_command_says_so(tmp_path: Path) -> None:
+    (tmp_path / "bag").mkdir()
+    done = subprocess.run([TOKYO, "record", "--bag", str(tmp_path / "bag")], capture_output=True, text=True)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "is there already" in done.stderr
+    done = subprocess.run([TOKYO, "record", "--topics", "/clock"], capture_output=True, text=True)
+    assert done.returncode == 2 and "--bag" in done.stderr
