@@ -7,13 +7,14 @@ import tempfile
 from pathlib import Path
 
 import bench
-from bench import importing, recording, simulating, traffic, viewing, voxelizing
+from bench import bags, importing, recording, simulating, traffic, viewing, voxelizing
 from occ_core.citymap import CityMap
 from tokyo_sim.sample_city import write_sample_city
 from tokyo_sim.world.city import import_city
 
 BENCHES = {
     "importing": importing.run,
+    "bags": bags.run,
     "voxelizing": voxelizing.run,
     "simulating": simulating.run,
     "viewing": viewing.run,
