@@ -81,7 +81,7 @@ class RobotRecording:
         if sweep.missed:
             self._disk.drop(sweep.stamp, f"{self._tracker.robot}: {sweep.missed}")
         if self._lossless:
-            wait_for_room(self._queue, self._limit)
+            wait_for_room(self._queue, self._limit, self._thread)
         if self._queue.qsize() < self._limit:
             images = {
                 CAMERAS[camera]: self._compressing.submit(_jpeg, pixels, self._quality)

@@ -18,10 +18,12 @@ from occ_recorder.status import RecordingStatus
 _QUEUE_FRAMES = 40  # compressed, about 1 MB each: 20 s of a disk that stands still
 
 
-def wait_for_room(queue: Queue, limit: int) -> None:
-    """Block until a queue that others empty holds fewer than so many things."""
+def wait_for_room(queue: Queue, limit: int, thread: Thread) -> None:
+    """Block until a queue holds fewer than so many things. RuntimeError where the thread that empties it has ended."""
     with queue.not_full:  # which `get` notifies, of queues without a bound too
-        queue.not_full.wait_for(lambda: len(queue.queue) < limit)
+        while not queue.not_full.wait_for(lambda: len(queue.queue) < limit, timeout=1.0):
+            if not thread.is_alive():
+                raise RuntimeError(f"thread '{thread.name}' has ended before its work was done")
 
 
 class SessionThread:
@@ -58,7 +60,7 @@ class SessionThread:
     def write(self, frame: Frame) -> None:
         """Hand a frame over. One that finds the queue full is dropped, which the session will say; or waits."""
         if self._lossless:
-            wait_for_room(self._queue, _QUEUE_FRAMES)
+            wait_for_room(self._queue, _QUEUE_FRAMES, self._thread)
         if self._queue.qsize() >= _QUEUE_FRAMES:
             self.drop(frame.state.stamp, f"{self._info.agent}: the disk is too slow, frames are dropped")
         else:
