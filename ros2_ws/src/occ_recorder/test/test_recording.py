@@ -278,6 +278,7 @@ def test_a_cpu_that_is_too_slow_costs_sweeps_and_frames_that_are_counted(tmp_pat
     assert made.status.dropped_sweeps == 20 and made.status.dropped_frames == 4
     assert "CPU is too slow" in made.status.problem
     hold.set()
+    wait_for(lambda: made._queue.empty())
     drive(made, 12.0, 12.0)
     made.close()
     (session,) = find_sessions(tmp_path)

@@ -119,7 +119,9 @@ class MendedSqlite:
             "SELECT id, name, type, serialization_format FROM topics ORDER BY id"
         ):
             ext = ConnectionExtRosbag2(serialization, [])
-            self.connections.append(Connection(number, name, kind, definitions.get(kind, _NONE), "", 0, ext, self))
+            self.connections.append(
+                Connection(number, name, kind, definitions.get(kind, _NONE), "", _UNKNOWN, ext, self)
+            )
 
     def _definitions(self) -> dict[str, MessageDefinition]:
         assert self._database
@@ -148,4 +150,5 @@ class MendedSqlite:
             self._database.close()
 
 
+_UNKNOWN = -1  # how many messages: counting them would run into the gap
 _NONE = MessageDefinition(MessageDefinitionFormat.NONE, "")

@@ -37,8 +37,8 @@ class BagMessage:
 class Bag:
     """A bag's folder, or one of its files.
 
-    remap: what a topic was named in the bag, and is named from here on. distro: whose message definitions to use where
-    the bag carries none. Use as a context manager.
+    remap: what a topic was named in the bag, and is named from here on. distro: whose message definitions to use,
+    instead of those that the bag carries. Use as a context manager.
     """
 
     def __init__(self, path: Path, remap: dict[str, str] | None = None, distro: str = "") -> None:
@@ -97,8 +97,8 @@ class Bag:
 
     @property
     def topics(self) -> dict[str, str]:
-        """Type of each topic, such as sensor_msgs/msg/Image, by its name after remapping."""
-        return {self._name(connection.topic): connection.msgtype for connection in self._connections()}
+        """Type of each topic that has messages, such as sensor_msgs/msg/Image, by its name after remapping."""
+        return {self._name(c.topic): c.msgtype for c in self._connections() if c.msgcount}
 
     @property
     def count(self) -> int:
@@ -144,7 +144,7 @@ class Bag:
 
 
 class _Types:
-    """Decodes by the definitions that a bag carries; types without one by those of a distro."""
+    """Decodes by the definitions that a bag carries; types without one, or all where it is named, by a distro's."""
 
     def __init__(self, connections: list[Connection], distro: str, named: bool) -> None:
         self.problems: list[str] = []

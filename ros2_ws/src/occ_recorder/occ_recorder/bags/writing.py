@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from threading import Lock, Thread
 
 from rosbags.interfaces import Connection, Qos
@@ -38,9 +38,9 @@ class BagWriter:
 
     def __init__(self, folder: Path) -> None:
         """BagError where the folder is there already, or can't be made."""
-        # Version 8 of the metadata is read from Humble on; 9 writes qualities of service as Humble can't read them.
-        self._writer = Writer(Path(folder), version=8, storage_plugin=StoragePlugin.MCAP)
         try:
+            # Version 8 of the metadata is read from Humble on; 9 writes qualities of service as Humble can't read them.
+            self._writer = Writer(Path(folder), version=8, storage_plugin=StoragePlugin.MCAP)
             self._writer.open()
         except (WriterError, OSError) as error:
             raise BagError(f"can't write a bag to {folder}: {error}") from error
@@ -89,23 +89,34 @@ class BagWriter:
     def _work(self) -> None:
         connections: dict[str, Connection] = {}
         flushed = time.monotonic()
-        while (item := self._queue.get()) is not None:
-            topic, logged, data = item
-            with self._counting:
-                self._bytes -= len(data)
-            if self.problem:
-                self.dropped[topic] += 1
-                continue
+        while True:
             try:
-                if topic not in connections:
-                    connections[topic] = self._connect(self._topics[topic])
-                self._writer.write(connections[topic], logged, data)
-                self.written[topic] += 1
-                if time.monotonic() - flushed > _FLUSH_S:
+                item = self._queue.get(timeout=_FLUSH_S)
+                if item is None:
+                    return
+                self._write(connections, *item)
+            except Empty:
+                pass  # Nothing comes: what came before is to be safe all the same.
+            try:
+                if not self.problem and time.monotonic() - flushed > _FLUSH_S:
                     self._flush()
                     flushed = time.monotonic()
             except OSError as error:
                 self.problem = _refused(error)
+
+    def _write(self, connections: dict[str, Connection], topic: str, logged: int, data: bytes) -> None:
+        with self._counting:
+            self._bytes -= len(data)
+        if self.problem:
+            self.dropped[topic] += 1
+            return
+        try:
+            if topic not in connections:
+                connections[topic] = self._connect(self._topics[topic])
+            self._writer.write(connections[topic], logged, data)
+            self.written[topic] += 1
+        except (OSError, WriterError) as error:
+            self.problem = _refused(error)
 
     def _connect(self, topic: TopicHeader) -> Connection:
         return self._writer.add_connection(
@@ -127,5 +138,5 @@ class BagWriter:
             storage.bio.flush()
 
 
-def _refused(error: OSError) -> str:
-    return f"the disk refuses ({error.strerror or error})"
+def _refused(error: Exception) -> str:
+    return f"the disk refuses ({getattr(error, 'strerror', None) or error})"
