@@ -116,7 +116,7 @@ def run(udx: Path, city: Path) -> str:
                     for _ in reader.messages():
                         pass
 
-            spent, read = paired(ours, plain, 3)
+            spent, read = paired(ours, plain, 1 if rate else 3)
             lines.append(
                 f"| {name} | {megabytes:.0f} | {megabytes / spent:.0f} MB/s | {_SECONDS / spent:.1f} |"
                 f" {megabytes / read:.0f} MB/s | {read / spent:.3f} |"
