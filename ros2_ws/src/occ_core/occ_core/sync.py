@@ -264,7 +264,8 @@ class SweepSynchronizer:
         while len(self._ground) > 2 and self._ground[1][0] < stamp - _SAME_INSTANT_S:
             self._ground.popleft()
         for images in self._images.values():
-            while images and images[0][0] <= stamp - self._period:
+            # Sweeps come in order: no later one is as near to these as the tolerance.
+            while images and images[0][0] <= stamp - self._tolerance:
                 images.popleft()
 
     def _drop(self, reason: str) -> None:

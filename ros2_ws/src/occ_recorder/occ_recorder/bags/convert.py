@@ -177,8 +177,9 @@ class _Drive:
         name, status = self.reader.config.name, self.recording.status
         said = [f"{what}: {n} messages left out ({why})" for what, (n, why) in self.reader.complaints.items()]
         said += [f"{why}: {n} times" for why, n in self.sync.dropped.items()]
-        if status.dropped_frames or status.problem:
-            said.append(f"{status.dropped_frames} frames dropped: {status.problem}")
+        missed = sum(n for why, n in self.sync.dropped.items() if why.startswith("no image"))
+        if status.dropped_frames > missed:
+            said.append(f"{status.dropped_frames - missed} frames dropped: {status.problem}")
         if self.sync.resets:
             said.append(f"the clock went back {self.sync.resets} times, a new session began with each")
         if self.sync.resets >= _RESETS_OF_ONE_ROBOT or self.sync.dropped.get("sweep out of order", 0) > status.frames:
