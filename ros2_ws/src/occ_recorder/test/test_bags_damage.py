@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +82,22 @@ def test_a_database_that_was_cut_is_read_up_to_there(tmp_path, keep):
     report, (session,) = result(bag)
     assert said(report, "bag.db3")
     assert stamps(session) == [0.5 * k for k in range(len(session))] and 7 * keep - 2 <= len(session) <= 7
+
+
+def test_what_a_killed_recorder_left_in_the_log_of_its_database_is_read(tmp_path):
+    messages = Drive().messages(3.0)
+    whole = write_bag(tmp_path / "whole", Drive(), messages, StoragePlugin.SQLITE3)
+    half = write_bag(tmp_path / "half", Drive(), messages[: len(messages) // 2], StoragePlugin.SQLITE3)
+    with closing(sqlite3.connect(half / "half.db3")) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA wal_autocheckpoint=0")
+        database.execute("ATTACH ? AS whole", (str(whole / "whole.db3"),))
+        database.execute("INSERT INTO messages SELECT * FROM whole.messages WHERE id > (SELECT max(id) FROM messages)")
+        database.commit()
+        left = tmp_path / "left"
+        shutil.copytree(half, left)  # as it lies at this moment
+    report, (session,) = result(left)
+    assert stamps(session) == [0.5 * k for k in range(7)] and said(report, "half.db3-wal")
 
 
 @pytest.mark.parametrize("compression", [CompressionMode.STORAGE, CompressionMode.NONE])

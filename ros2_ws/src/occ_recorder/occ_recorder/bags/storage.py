@@ -7,6 +7,7 @@ import sqlite3
 import struct
 import sys
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class BagFile:
         if path.suffix not in (".mcap", ".db3"):
             raise ValueError(f"{self.name} is neither .mcap nor .db3")
         try:
-            self._reader = self._open(path)
+            self._reader = self._open(self._merged(path, scratch))
         except DAMAGE as error:
             raise ValueError(f"{self.name} can't be read: {sentence(error)}") from error
 
@@ -60,11 +61,23 @@ class BagFile:
                 )
         return out
 
+    def _merged(self, path: Path, scratch: Path) -> Path:
+        """A copy of a database with the log that a killed recorder left beside it; rosbags would pass that over."""
+        log = path.with_name(f"{path.name}-wal")
+        if path.suffix != ".db3" or not log.is_file() or not log.stat().st_size:
+            return path
+        for file in (path, log):
+            shutil.copy(file, scratch / file.name)
+        with closing(sqlite3.connect(scratch / path.name)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.problems.append(f"{self.name}: the recording was not finished; what is in {log.name} is read too")
+        return scratch / path.name
+
     def _open(self, path: Path) -> McapReader | MendedSqlite:
         if path.stat().st_size == 0:
             raise ValueError("it is empty")
         try:
-            reader = Reader(_with_write_ahead_log(path))
+            reader = Reader(path)
             reader.open()
             return reader.storage
         except DAMAGE as error:
@@ -145,14 +158,6 @@ def _whole(chunk: ChunkInfo, reader: McapReader) -> bool:
     except DAMAGE:
         return False
     return True
-
-
-def _with_write_ahead_log(path: Path) -> Path:
-    """rosbags opens databases as they lie, without the log that a killed recorder leaves beside them: merge a copy."""
-    log = path.with_name(path.name + "-wal")
-    if path.suffix != ".db3" or not log.is_file() or not log.stat().st_size:
-        return path
-    raise ReaderError(f"{log.name} is beside it: run `sqlite3 {path.name} 'PRAGMA wal_checkpoint'` to merge it")
 
 
 def _unfinished(lost: int) -> str:
