@@ -16,6 +16,8 @@ from drive import MOUNT, Drive, Said, base_pose, renamed, wall, write_bag
 from PIL import Image
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
+from occ_core.citymap import CityMap
+from occ_core.classes import Semantic
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.intake import MessageIntake
 from occ_core.keyframes import KeyframeBuilder, OccupancySource
@@ -323,3 +325,42 @@ main(sys.argv[1:])
     assert result.returncode == 0, result.stderr
     assert "rover_0 3 frames" in result.stdout and len(find_sessions(tmp_path / "out")[0]) == 3
     assert find_sessions(tmp_path / "out")[0].state(1).stamp == 0.0
+
+
+def test_ground_truth_has_the_city_and_what_moves_in_it(tmp_path):
+    drive = Drive()
+    plate = np.array([[-90, -90, 0], [90, -90, 0], [0, 150, 0]], np.float32)
+    CityMap(plate, np.array([[0, 1, 2]], np.int32), np.array([Semantic.ROAD], np.uint8)).save(tmp_path)
+
+    def car(t: float) -> Said:
+        """A car 10 m ahead of where the robot began, that drives off to its left at 2 m/s."""
+        point = drive.make("geometry_msgs/msg/Point", x=0.0, y=0.0, z=0.0)
+        turn = drive.make("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)
+        centre = drive.make("geometry_msgs/msg/Point", x=10.0, y=2 * t, z=0.8)
+        marker = drive.make(
+            "visualization_msgs/msg/Marker", header=drive.header(t, "map"), ns="car", id=7, type=1, action=0,
+            pose=drive.make("geometry_msgs/msg/Pose", position=centre, orientation=turn),
+            scale=drive.vector([4.0, 2.0, 1.6]), color=drive.make("std_msgs/msg/ColorRGBA", r=1.0, g=0.0, b=0.0, a=1.0),
+            lifetime=drive.make("builtin_interfaces/msg/Duration", sec=0, nanosec=0), frame_locked=False,
+            points=[point],
+            colors=[], texture_resource="", texture=drive.make(
+                "sensor_msgs/msg/CompressedImage", header=drive.header(t, ""), format="", data=np.zeros(0, np.uint8)
+            ), uv_coordinates=[], text="", mesh_resource="",
+            mesh_file=drive.make("visualization_msgs/msg/MeshFile", filename="", data=np.zeros(0, np.uint8)),
+            mesh_use_embedded_materials=False,
+        )  # fmt: skip
+        content = drive.make("visualization_msgs/msg/MarkerArray", markers=[marker])
+        return Said("/city/actors", "visualization_msgs/msg/MarkerArray", t, content)
+
+    messages = [one for said in drive.messages(2.0) for one in ([car(said.stamp)] * ("points" in said.topic) + [said])]
+    bag = write_bag(tmp_path / "bag", drive, messages)
+    conversion = Conversion(city=str(tmp_path), occupancy=OccupancySource.GROUND_TRUTH)
+    report, (session,) = converted(bag, tmp_path / "out", conversion)
+    assert report.problems == [] and len(session) == 5
+    for number in session.numbers:
+        truth, state = session.occupancy(number), session.state(number)
+        assert (truth.classes == Semantic.ROAD).sum() > 10_000  # the plate, seen or not
+        cells = TOKYO_GRID.centers(np.argwhere(truth.instance == 7))
+        assert set(truth.classes[truth.instance == 7]) == {Semantic.CAR}
+        middle = (cells.min(axis=0) + cells.max(axis=0))[:2] / 2
+        assert middle == pytest.approx([10 - 2 * state.stamp, 2 * state.stamp], abs=0.41)
