@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,10 +31,11 @@ class Pose:
     def __post_init__(self) -> None:
         position = np.array(self.position, dtype=np.float64)
         orientation = np.array(self.orientation, dtype=np.float64)
-        if position.shape != (3,) or not np.all(np.isfinite(position)):
+        # A sum is finite where all its terms are, and cheaper than asking each.
+        if position.shape != (3,) or not math.isfinite(position.sum()):
             raise ValueError(f"a position is three finite numbers, got {self.position}")
-        norm = np.linalg.norm(orientation)
-        if orientation.shape != (4,) or not np.isfinite(norm) or abs(norm - 1) > 1e-3:
+        norm = math.sqrt(orientation @ orientation) if orientation.shape == (4,) else math.nan
+        if not abs(norm - 1) <= 1e-3:
             raise ValueError(f"an orientation is a unit quaternion w, x, y, z, got {self.orientation}")
         object.__setattr__(self, "position", position)
         object.__setattr__(self, "orientation", orientation / norm)

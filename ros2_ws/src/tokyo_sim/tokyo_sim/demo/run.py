@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from occ_core.citymap import CityMap
@@ -118,8 +119,9 @@ def drive_arguments(places: Places, seed: int, **extra: object) -> Arguments:
     return Arguments(city=str(places.city), sim="embedded", seed=seed, **(common | extra))  # type: ignore[arg-type]
 
 
+@cache
 def has_roads(city: Path) -> bool:
-    """Has a city the lanes that traffic and street missions need?"""
+    """Has a city the lanes that traffic and street missions need? Seconds of work, done once."""
     mesh = CityMap.load(city)
     return bool(LaneGraph.of(mesh, street_network(mesh)).lanes)
 

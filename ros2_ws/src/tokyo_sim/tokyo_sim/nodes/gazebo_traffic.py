@@ -72,7 +72,9 @@ class GazeboTrafficNode(Node):
             self._looked = now
             self._look_for_robots()
         self._traffic.step(steps * _PERIOD_S, np.array(list(self._robots.values())).reshape(-1, 3))
-        self._publisher.publish(to_actors(self._traffic.actors(), now))
+        # Stamped with the tenth of a second that it stands for, as sweeps are, not with the tick that came next.
+        stamp = np.floor(now / _PERIOD_S + 1e-6) * _PERIOD_S
+        self._publisher.publish(to_actors(self._traffic.actors(), stamp))
         self._move()
 
     def _look_for_robots(self) -> None:
