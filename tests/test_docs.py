@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,16 @@ def test_every_tokyo_command_in_the_readme_has_its_verb_and_options() -> None:
         help_text = subprocess.run([TOKYO, verb, "--help"], check=True, capture_output=True, text=True).stdout
         for option in re.findall(r"--[a-z-]+", rest.split("#")[0]):
             assert option in help_text, f"tokyo {verb} has no {option}"
+
+
+def test_every_script_in_the_readme_takes_its_options() -> None:
+    scripts = re.findall(r"^(?:python )?(scripts/\S+)(.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(scripts) >= 3
+    for script, rest in scripts:
+        command = [sys.executable, script] if script.endswith(".py") else [f"./{script}"]
+        shown = subprocess.run([*command, "--help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        for option in re.findall(r"--[a-z-]+", rest.split("#")[0]):
+            assert option in shown, f"{script} has no {option}"
 
 
 def test_the_rooms_of_the_map_exist() -> None:
