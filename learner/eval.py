@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from occ_core.session import SessionError
-from occworld.checkpoint import Checkpoint, CheckpointError
+from occworld.checkpoint import Checkpoint, CheckpointError, Model
 from occworld.config import ConfigError
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import evaluate
-from occworld.model.forecast import forecast
-from occworld.model.occworld import OccWorld
 from occworld.model.scene import Scene
 from occworld.report import markdown, write_report
 
@@ -32,11 +30,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def write_sample(model: OccWorld, data: GazeboOccWorldDataset, path: Path) -> None:
+def write_sample(model: Model, data: GazeboOccWorldDataset, path: Path) -> None:
     """The middle window: current uint8 (X, Y, Z); truth, forecast uint8, probability float16 (steps, X, Y, Z)."""
     window = data[len(data) // 2]
-    scene = Scene.of(model.grid, window, model.config.motion_compensation, model.config.condition == "poses")
-    result = forecast(model, scene)
+    result = model.forecast(Scene.of(model.grid, window, model.config.condition == "poses"))
     np.savez_compressed(
         path,
         session=window.session,

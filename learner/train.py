@@ -18,9 +18,21 @@ from occworld.report import markdown, write_report
 from occworld.trainer import Trainer, TrainingError
 
 
+def gpu_ids(text: str) -> list[int]:
+    """'0,1' as [0, 1]."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"GPU ids are numbers with commas between, such as 0,1; got '{text}'"
+        ) from None
+
+
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="On many GPUs or nodes: torchrun --nproc-per-node 8 train.py ..."
+    )
     parser.add_argument(
         "--config", "--py-config", type=Path, required=True, help="config file, such as config/demo_tokyo.py"
     )
@@ -30,9 +42,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the work folder")
     start.add_argument("--resume-from", type=Path, metavar="FILE", help="go on from this checkpoint")
-    start.add_argument("--from-scratch", action="store_true", help="start anew (the default)")
+    start.add_argument("--from-scratch", action="store_true", help="random weights, whatever the config's load_from")
+    parser.add_argument("--gpu-ids", type=gpu_ids, metavar="0,1", help="GPUs to train on; the first one without")
     parser.add_argument("--seed", type=int, help="of weights, order and samples")
-    parser.add_argument("--batch-size", type=int, help="windows per step")
+    parser.add_argument("--batch-size", type=int, help="windows per step and device")
     parser.add_argument("--lr", type=float, help="largest learning rate")
     parser.add_argument("--epochs", type=int, dest="max_epochs", help="epochs of the forecast stage")
     parser.add_argument("--eval-only", action="store_true", help="evaluate the checkpoint instead of training")
@@ -42,7 +55,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def newest(work_dir: Path) -> Path:
     """The checkpoint that was written last."""
-    found = [p for pattern in ("epoch_*.pth", "tokenizer_*.pth", "interrupted.pth") for p in work_dir.glob(pattern)]
+    found = [p for pattern in ("epoch_*.pth", "tokenizer_*.pth", "latest.pth") for p in work_dir.glob(pattern)]
     if not found:
         raise CheckpointError(f"nothing to resume in {work_dir}: it holds no checkpoint")
     return max(found, key=lambda path: path.stat().st_mtime_ns)
@@ -54,6 +67,8 @@ def run(args: argparse.Namespace) -> None:
         read_config(args.config), seed=args.seed, batch_size=args.batch_size, lr=args.lr, max_epochs=args.max_epochs,
         data_root=sessions_of_bags(args) or args.data_root,
     )  # fmt: skip
+    if args.from_scratch:
+        config = replace(config, load_from="")
     path = args.resume_from or (newest(args.work_dir) if args.resume else None)
     if args.eval_only:
         path = path or args.work_dir / "best.pth"
@@ -62,7 +77,10 @@ def run(args: argparse.Namespace) -> None:
         evaluation = evaluate(model, data)
         write_report(evaluation, args.work_dir)
     else:
-        evaluation = Trainer(config, args.work_dir, Checkpoint.load(path) if path else None).fit(args.max_minutes)
+        resume = Checkpoint.load(path) if path else None
+        if resume is not None and resume.config.model != config.model:
+            raise CheckpointError(f"{path}: made with another model than {args.config} describes")
+        evaluation = Trainer(config, args.work_dir, resume, args.gpu_ids).fit(args.max_minutes)
     if evaluation is not None:
         print(markdown(evaluation))
 

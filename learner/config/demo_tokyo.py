@@ -6,7 +6,7 @@ future_frames = 6
 
 data = dict(agent_type="both", val_fraction=0.2)
 model = dict(
-    motion_compensation=True,
+    architecture="fast",
     patch=4,
     base_channel=32,
     num_codes=256,
@@ -23,12 +23,11 @@ model = dict(
 )
 optimizer = dict(lr=2e-3, weight_decay=0.01)
 lr_config = dict(min_lr=1e-5, warmup_iters=20)
+evaluation = dict(interval=1, windows=8)
 training = dict(
     max_epochs=6,
     tokenizer_epochs=1,
     tokenizer_share=0.12,
     batch_size=1,
     horizons_per_step=3,
-    evaluation_interval=1,
-    evaluation_windows=8,
 )

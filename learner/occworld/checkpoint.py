@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from occ_core.classes import NAMES
-from occworld.config import Config
-from occworld.model.occworld import OccWorld
+from occworld.config import Config, ConfigError
+from occworld.faithful.model import FaithfulOccWorld
+from occworld.faithful.published import Intake, load_published, looks_published, read_published
+from occworld.model.fast import FastOccWorld
+from occworld.model_config import FaithfulConfig
 
-FORMAT = 1
+FORMAT = 2
+Model = FaithfulOccWorld | FastOccWorld
 
 
 class CheckpointError(Exception):
@@ -22,36 +28,42 @@ class CheckpointError(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands. stage1, stage2: epochs that are done. best: score of the best epoch. step: of the log."""
+    """Where a run stands. stage1, stage2: epochs that are done. batches: of the epoch after those. best: score of the
+    best epoch. step: optimizer steps, for the log."""
 
     stage1: int = 0
     stage2: int = 0
+    batches: int = 0
     best: float = -1.0
     step: int = 0
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """config and weights, and what a run needs to go on: optimizer state, random state (None in a bare checkpoint)."""
+    """config and weights, and what a run needs to go on: states of optimizer and loss scaler (None in a bare one).
+
+    No random state: a run seeds its generator anew at every batch.
+    """
 
     config: Config
     weights: dict[str, torch.Tensor]
     progress: Progress
     optimizer: dict | None = None
-    random: torch.Tensor | None = None
+    scaler: dict | None = None
 
-    def save(self, path: Path) -> None:
-        """Write beside and rename, so that a checkpoint is whole or not there."""
-        body = {
+    def header(self) -> dict:
+        """What is no tensor, JSON-able."""
+        return {
             "format": FORMAT,
             "classes": list(NAMES),
             "grid": self.config.data.grid.to_dict(),
             "config": _plain(self.config.to_json()),
-            "weights": self.weights,
             "progress": vars(self.progress),
-            "optimizer": self.optimizer,
-            "random": self.random,
         }
+
+    def save(self, path: Path) -> None:
+        """Write beside and rename, so that a checkpoint is whole or not there."""
+        body = {**self.header(), "weights": self.weights, "optimizer": self.optimizer, "scaler": self.scaler}
         beside = path.with_name(f".{path.name}.part")
         torch.save(body, beside)
         os.replace(beside, path)
@@ -60,24 +72,21 @@ class Checkpoint:
     def load(cls, path: Path) -> Checkpoint:
         """CheckpointError for a file that is missing, broken, unsafe or of another class table."""
         path = Path(path)
-        if not path.is_file():
-            raise CheckpointError(f"no checkpoint {path}")
-        try:
-            body = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            raise CheckpointError(f"{path}: refused, it holds more than tensors and plain values") from error
-        except (RuntimeError, EOFError, OSError, ValueError) as error:
-            raise CheckpointError(f"{path}: not a whole checkpoint ({str(error).splitlines()[0]})") from error
+        body = _read_safetensors(path) if path.suffix == ".safetensors" else _read(path)
         if not isinstance(body, dict) or body.get("format") != FORMAT:
-            raise CheckpointError(f"{path}: not a checkpoint of this learner")
-        if tuple(body["classes"]) != NAMES:
-            raise CheckpointError(f"{path}: made for another class table: {', '.join(body['classes'])}")
-        config = Config.from_json(body["config"], str(path))
-        if body["grid"] != config.data.grid.to_dict():
-            raise CheckpointError(f"{path}: its grid and its config disagree")
-        return cls(config, body["weights"], Progress(**body["progress"]), body["optimizer"], body["random"])
+            raise CheckpointError(f"{path}: not a checkpoint of this learner, or of another version of it")
+        try:
+            if tuple(body["classes"]) != NAMES:
+                raise CheckpointError(f"{path}: made for another class table: {', '.join(body['classes'])}")
+            config = Config.from_json(body["config"], str(path))
+            if body["grid"] != config.data.grid.to_dict():
+                raise CheckpointError(f"{path}: its grid and its config disagree")
+            progress = Progress(**body["progress"])
+            return cls(config, body["weights"], progress, body.get("optimizer"), body.get("scaler"))
+        except (KeyError, TypeError, ConfigError) as error:
+            raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from error
 
-    def model(self, where: Path) -> OccWorld:
+    def model(self, where: Path) -> Model:
         """The model with its weights; CheckpointError where a tensor is missing or of another shape."""
         model = build_model(self.config)
         try:
@@ -87,10 +96,51 @@ class Checkpoint:
         return model
 
 
-def build_model(config: Config) -> OccWorld:
+def build_model(config: Config) -> Model:
     """A fresh model for a config."""
     data = config.data
-    return OccWorld(data.grid, config.model, data.history_frames, data.future_frames, data.frame_period)
+    rest = data.history_frames, data.future_frames, data.frame_period
+    if isinstance(config.model, FaithfulConfig):
+        return FaithfulOccWorld(data.grid, config.model, *rest)
+    return FastOccWorld(data.grid, config.model, *rest)
+
+
+def load_weights(model: Model, path: Path) -> Intake:
+    """Fill a model with what fits of a file: a checkpoint of ours, or the published OccWorld's for a faithful one."""
+    if Path(path).suffix != ".safetensors" and looks_published(body := _read(Path(path))):
+        if not isinstance(model, FaithfulOccWorld):
+            raise CheckpointError(f"{path}: weights of the published OccWorld, for model.architecture 'faithful' only")
+        return load_published(model, body)
+    weights, own = Checkpoint.load(path).weights, model.state_dict()
+    fits = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
+    refused = [(k, "another shape" if k in own else "this model has no such part") for k in weights if k not in fits]
+    if not fits:
+        raise CheckpointError(f"{path}: none of its tensors fits this model")
+    model.load_state_dict(fits, strict=False)
+    return Intake(tuple(fits), tuple(refused), tuple(k for k in own if k not in fits))
+
+
+def _read(path: Path) -> object:
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint {path}")
+    try:
+        return read_published(path)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{path}: refused, it holds more than tensors and plain values") from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a whole checkpoint ({str(error).splitlines()[0]})") from error
+
+
+def _read_safetensors(path: Path) -> object:
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("occworld", "null"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from error
+    return {**header, "weights": weights} if isinstance(header, dict) else None
 
 
 def _plain(values: dict) -> dict:

@@ -53,6 +53,7 @@ class Window:
     """History and future frames of one drive, oldest first.
 
     frames: sparse occupancy, each in its own `base_footprint`. footprint: (t, 4) x y z yaw in map. pose_13d: (t, 13).
+    observed: (t, ceil(voxels / 8)) uint8, bits of what LiDAR has seen.
     """
 
     session: str
@@ -61,6 +62,7 @@ class Window:
     frames: tuple[SparseFrame, ...]
     footprint: np.ndarray
     pose_13d: np.ndarray
+    observed: np.ndarray
 
     @property
     def label(self) -> str:
@@ -119,6 +121,7 @@ class GazeboOccWorldDataset(Dataset):
             frames=tuple(session.frame(i) for i in range(span.start, span.stop)),
             footprint=np.array(session.footprint[span]),
             pose_13d=np.array(session.pose_13d[span]),
+            observed=session.observed[span],
         )
 
     def class_counts(self) -> np.ndarray:

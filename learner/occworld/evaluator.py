@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from occworld import baselines
 from occworld import motion as motions
-from occworld.dataset import GazeboOccWorldDataset
+from occworld.collisions import CollisionScores
+from occworld.dataset import GazeboOccWorldDataset, Window
+from occworld.instances import PanopticScores, followed_segments, true_segments
 from occworld.metrics import HorizonScore, OccupancyScores, PathScores
-from occworld.model.forecast import forecast
-from occworld.model.occworld import OccWorld
 from occworld.model.scene import Scene
 
+if TYPE_CHECKING:
+    from occworld.checkpoint import Model
+
 METHODS = ("forecast", "copy", "warp", "warp_oracle")
+PATHS = ("forecast", "constant_velocity", "true_path")
+AVERAGED_S = (1.0, 2.0, 3.0)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """scores: one HorizonScore per step and method. paths: errors in metres. latency_s: median of a forecast."""
+    """scores, observed: per method one HorizonScore a step, over all voxels and over those that LiDAR has seen.
+    average: per method iou and miou, the mean of those at 1, 2 and 3 s. vpq: of moving things, None where none moved.
+    paths: errors in metres and collision rates. latency_s: median of a forecast."""
 
     windows: int
     condition: str
     scores: dict[str, list[HorizonScore]]
+    observed: dict[str, list[HorizonScore]]
+    average: dict[str, dict[str, float]]
+    vpq: dict[str, float | None]
     paths: dict[str, dict[str, float]]
     latency_s: float
 
@@ -48,38 +60,74 @@ def evenly(count: int, limit: int | None) -> list[int]:
     return [int(i) for i in np.linspace(0, count - 1, limit).round()]
 
 
-def evaluate(model: OccWorld, data: GazeboOccWorldDataset, limit: int | None = None) -> Evaluation:
+class Tally:
+    """Sums of every measure over windows."""
+
+    def __init__(self, period: float, steps: int) -> None:
+        self._steps = steps
+        self.everywhere, self.observed = ({m: OccupancyScores(period, steps) for m in METHODS} for _ in range(2))
+        self.panoptic = {method: PanopticScores() for method in METHODS}
+        self.paths = {name: PathScores(period) for name in PATHS}
+        self.collisions = {name: CollisionScores(period) for name in PATHS}
+
+    def add(self, model: Model, window: Window, forecast: list[np.ndarray], path: np.ndarray) -> None:
+        """forecast: uint8 (X, Y, Z) per step. path: (steps, 4), its footprints in the current one."""
+        grid, t = model.grid, window.history
+        current, future = window.frames[t - 1].dense(grid.shape), window.motion[t:]
+        constant = motions.extrapolate(window.footprint[:t], self._steps)
+        grids = {
+            "forecast": forecast,
+            "copy": baselines.copy(current, self._steps),
+            "warp": baselines.warp(grid, current, window.footprint[:t], self._steps),
+            "warp_oracle": baselines.warp_oracle(grid, current, future),
+        }
+        truths = [frame.dense(grid.shape) for frame in window.frames[t:]]
+        for method in METHODS:
+            for step, truth in enumerate(truths):
+                self.everywhere[method].add(step, grids[method][step], truth)
+                self.observed[method].add(step, grids[method][step], truth, window.observed[t + step])
+        places = {"forecast": path, "copy": np.zeros_like(constant), "warp": constant, "warp_oracle": future}
+        instances = [true_segments(frame) for frame in window.frames[t:]]
+        for method, scores in self.panoptic.items():
+            scores.begin_window()
+            said = followed_segments(grid, grids[method], places[method])
+            for ours, theirs in zip(said, instances, strict=True):
+                scores.add(ours, theirs)
+        heights = window.pose_13d[t:, 2] - window.footprint[t:, 2]
+        for name, ours in zip(PATHS, (path, constant, future), strict=True):
+            self.paths[name].add(ours, future)
+            self.collisions[name].add(grid, truths, ours, future, heights)
+
+
+def evaluate(model: Model, data: GazeboOccWorldDataset, limit: int | None = None) -> Evaluation:
     """Leaves the model in eval mode."""
     model.eval()
-    period, steps = model.frame_period, model.steps
-    occupancy = {name: OccupancyScores(period, steps) for name in METHODS}
-    paths = {name: PathScores(period) for name in ("forecast", "constant_velocity")}
-    planned = model.config.condition == "poses"
+    tally = Tally(model.frame_period, model.steps)
     latencies = []
     for index in tqdm(evenly(len(data), limit), desc="evaluating", unit="window", leave=False):
         window = data[index]
-        t = window.history
-        scene = Scene.of(model.grid, window, model.config.motion_compensation, planned)
+        scene = Scene.of(model.grid, window, model.config.condition == "poses")
         start = time.perf_counter()
-        result = forecast(model, scene)
+        result = model.forecast(scene)
         latencies.append(time.perf_counter() - start)
-        current, future = window.frames[t - 1].dense(model.grid.shape), window.motion[t:]
-        grids = {
-            "forecast": [frame.classes for frame in result.frames],
-            "copy": baselines.copy(current, steps),
-            "warp": baselines.warp(model.grid, current, window.footprint[:t], steps),
-            "warp_oracle": baselines.warp_oracle(model.grid, current, future),
-        }
-        for step in range(steps):
-            truth = window.frames[t + step].dense(model.grid.shape)
-            for name in METHODS:
-                occupancy[name].add(step, grids[name][step], truth)
-        paths["forecast"].add(result.motion, future)
-        paths["constant_velocity"].add(motions.extrapolate(window.footprint[:t], steps), future)
+        tally.add(model, window, [frame.classes for frame in result.frames], result.motion)
+    scores = {name: sums.scores() for name, sums in tally.everywhere.items()}
     return Evaluation(
         windows=len(latencies),
         condition=model.config.condition,
-        scores={name: sums.scores() for name, sums in occupancy.items()},
-        paths={name: errors.report() for name, errors in paths.items()},
+        scores=scores,
+        observed={name: sums.scores() for name, sums in tally.observed.items()},
+        average={name: _average(rows) for name, rows in scores.items()},
+        vpq={name: sums.quality() for name, sums in tally.panoptic.items()},
+        paths={name: {**tally.paths[name].report(), **tally.collisions[name].report()} for name in PATHS},
         latency_s=float(np.median(latencies)),
     )
+
+
+def _average(rows: list[HorizonScore]) -> dict[str, float]:
+    chosen = [row for row in rows if any(abs(row.horizon_s - s) < 1e-6 for s in AVERAGED_S)] or rows
+
+    def mean(of: Callable[[HorizonScore], float]) -> float:
+        return float(np.mean([of(row) for row in chosen]))
+
+    return {"iou": mean(lambda row: row.iou), "miou": mean(lambda row: row.miou)}

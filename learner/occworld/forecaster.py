@@ -12,9 +12,7 @@ from occ_core.frame import VehicleState
 from occ_core.grid import TOKYO_GRID, VoxelGrid
 from occ_core.poses import Pose
 from occworld import motion as motions
-from occworld.checkpoint import Checkpoint, CheckpointError
-from occworld.model.forecast import forecast
-from occworld.model.occworld import OccWorld
+from occworld.checkpoint import Checkpoint, CheckpointError, Model
 from occworld.model.scene import Scene
 from occworld.packed import SparseFrame
 
@@ -36,7 +34,7 @@ class Forecast:
 class Forecaster:
     """A model ready to be called."""
 
-    model: OccWorld
+    model: Model
 
     @classmethod
     def load(cls, checkpoint: Path, device: str = "cpu", grid: VoxelGrid = TOKYO_GRID) -> Forecaster:
@@ -79,10 +77,9 @@ class Forecaster:
             frames=tuple(SparseFrame.from_dense(grid) for grid in history),
             footprint=footprint,
             pose_13d=np.array([state.pose_13d for state in states]),
-            compensate=self.model.config.motion_compensation,
             planned=plan,
         )
-        result = forecast(self.model, scene)
+        result = self.model.forecast(scene)
         return Forecast(
             horizons_s=tuple(self.model.frame_period * (i + 1) for i in range(self.model.steps)),
             classes=tuple(frame.classes for frame in result.frames),

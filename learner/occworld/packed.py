@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from occ_core.frame import VehicleState
-from occ_core.session import Session
+from occ_core.session import Session, SessionError
 from occworld.motion import from_pose
 
 PACK_VERSION = 1
@@ -106,7 +106,7 @@ def _pack(session: Session, folder: Path, fingerprint: dict) -> None:
         occupancy = session.occupancy(number)
         frames.append(SparseFrame.from_dense(occupancy.classes, occupancy.instance))
         observed.append(np.packbits(occupancy.observed))
-        states.append(session.state(number))
+        states.append(_finite(session.state(number), session.folder / f"poses/{number:06d}.json"))
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -115,6 +115,12 @@ def _pack(session: Session, folder: Path, fingerprint: dict) -> None:
     (beside / "manifest.json").write_text(json.dumps(fingerprint))
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(beside, folder)
+
+
+def _finite(state: VehicleState, path: Path) -> VehicleState:
+    if not np.isfinite([*state.pose_13d, *from_pose(state.footprint), state.stamp]).all():
+        raise SessionError(f"{path}: holds a number that is none (NaN or infinite): delete the frame or the session")
+    return state
 
 
 def _columns(frames: list[SparseFrame], observed: list, states: list[VehicleState], size: int) -> tuple:

@@ -7,45 +7,64 @@ from dataclasses import asdict
 from pathlib import Path
 
 from occworld.evaluator import METHODS, Evaluation
+from occworld.metrics import HorizonScore
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> None:
     """metrics.json and metrics.md into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(evaluation, folder / "metrics.json")
+    body = {**asdict(evaluation), "beats_warp": evaluation.beats("warp")}
+    body["beats_warp_oracle"] = evaluation.beats("warp_oracle")
+    (folder / "metrics.json").write_text(json.dumps(body, indent=1))
     (folder / "metrics.md").write_text(markdown(evaluation))
 
 
-def write_json(evaluation: Evaluation, path: Path) -> None:
-    """All numbers of an evaluation."""
-    body = {**asdict(evaluation), "beats_warp": evaluation.beats("warp")}
-    body["beats_warp_oracle"] = evaluation.beats("warp_oracle")
-    path.write_text(json.dumps(body, indent=1))
-
-
 def markdown(evaluation: Evaluation) -> str:
-    """Tables: IoU, mIoU and dynamic IoU per horizon and method, IoU per class at the last, ego path errors."""
+    """Tables: IoU, mIoU and IoU of moving things per horizon and method, of all voxels and of observed ones; IoU per
+    class at the last horizon; averages and VPQ; the ego path."""
     rows = evaluation.scores
-    horizons = [row.horizon_s for row in rows["forecast"]]
-    lines = [f"{evaluation.windows} windows, condition: {evaluation.condition}; ", ""]
-    lines[0] += f"median forecast {1000 * evaluation.latency_s:.0f} ms"
-    for title, name in (("IoU", "iou"), ("mIoU", "miou"), ("IoU of moving classes", "dynamic_iou")):
-        lines += [f"**{title}** (%)", "", "| method | " + " | ".join(f"{h:g} s" for h in horizons) + " |"]
-        lines.append("|---" * (len(horizons) + 1) + "|")
-        for method in METHODS:
-            cells = [_percent(getattr(row, name)) for row in rows[method]]
-            lines.append(f"| {method.replace('_', '-')} | " + " | ".join(cells) + " |")
-        lines.append("")
-    last = {method: rows[method][-1].per_class for method in METHODS}
-    lines += [f"**IoU per class at {horizons[-1]:g} s** (%)", ""]
-    lines += ["| class | " + " | ".join(m.replace("_", "-") for m in METHODS) + " |", "|---" * (len(METHODS) + 1) + "|"]
-    for name in last["forecast"]:
-        lines.append(f"| {name} | " + " | ".join(_percent(last[m].get(name)) for m in METHODS) + " |")
-    lines += ["", "**Ego path** (m)", "", "| method | " + " | ".join(evaluation.paths["forecast"]) + " |"]
-    lines.append("|---" * (len(evaluation.paths["forecast"]) + 1) + "|")
-    for method, errors in evaluation.paths.items():
-        lines.append(f"| {method.replace('_', ' ')} | " + " | ".join(f"{v:.2f}" for v in errors.values()) + " |")
-    return "\n".join(lines) + "\n"
+    parts = [
+        f"{evaluation.windows} windows; the model is given {_GIVEN[evaluation.condition]}; a forecast takes"
+        f" {1e3 * evaluation.latency_s:.0f} ms."
+    ]
+    for voxels, scores in (("all voxels", rows), ("voxels that LiDAR has seen", evaluation.observed)):
+        parts += [_by_horizon(f"{title}, {voxels}", scores, name) for title, name in _HORIZON_TABLES]
+    last = {method: scores[-1].per_class for method, scores in rows.items()}
+    horizon = rows["forecast"][-1].horizon_s
+    per_class = [[name, *(_percent(last[m].get(name)) for m in METHODS)] for name in last["forecast"]]
+    parts.append(_table(f"IoU per class at {horizon:g} s (%)", ["class", *map(_name, METHODS)], per_class))
+    means = [
+        [_name(m), *(_percent(evaluation.average[m][k]) for k in ("iou", "miou")), _percent(evaluation.vpq[m])]
+        for m in METHODS
+    ]
+    parts.append(_table("Means over 1, 2, 3 s, and VPQ of moving things (%)", ["method", "IoU", "mIoU", "VPQ"], means))
+    errors = evaluation.paths
+    titles = ["path", *(k for k in errors["forecast"])]
+    cells = [
+        [_name(p), *(_percent(v) if k.startswith("collision") else f"{v:.2f}" for k, v in row.items())]
+        for p, row in errors.items()
+    ]
+    parts.append(_table("Ego path: errors in m, collisions in % of windows", titles, cells))
+    return "\n\n".join(parts) + "\n"
+
+
+_GIVEN = {"none": "no plan", "poses": "the planned poses"}
+_HORIZON_TABLES = (("IoU", "iou"), ("mIoU", "miou"), ("IoU of moving things", "dynamic_iou"))
+
+
+def _by_horizon(title: str, scores: dict[str, list[HorizonScore]], name: str) -> str:
+    horizons = [f"{row.horizon_s:g} s" for row in scores["forecast"]]
+    cells = [[_name(method), *(_percent(getattr(row, name)) for row in scores[method])] for method in METHODS]
+    return _table(f"{title} (%)", ["method", *horizons], cells)
+
+
+def _table(title: str, heads: list[str], rows: list[list[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in (heads, *rows)]
+    return "\n".join([f"**{title}**", "", lines[0], "|---" * len(heads) + "|", *lines[1:]])
+
+
+def _name(method: str) -> str:
+    return method.replace("_", "-" if method.startswith("warp") else " ")
 
 
 def _percent(value: float | None) -> str:

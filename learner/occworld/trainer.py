@@ -1,69 +1,93 @@
-"""Two-stage training on Lightning Fabric: tokenizer first, then forecasts."""
+"""Two-stage training on Lightning Fabric: tokenizer first, then forecasts; on one device or many."""
 
 from __future__ import annotations
 
 import logging
-import math
+import os
+import signal
 import time
-from dataclasses import fields, replace
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
-from torch.utils.data import DataLoader
-from torch.utils.tensorboard import SummaryWriter
+from lightning.fabric.strategies import DDPStrategy
+from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from occworld.budget import Budget, learning_rate
-from occworld.checkpoint import Checkpoint, Progress, build_model
-from occworld.config import Config
+from occworld.calibration import calibrate
+from occworld.checkpoint import Checkpoint, Progress, build_model, load_weights
+from occworld.config import Config, TrainingConfig
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import Evaluation, evaluate
+from occworld.faithful.model import FaithfulOccWorld
+from occworld.faithful.objective import FaithfulObjective
+from occworld.logbook import Logbook
+from occworld.model.fast import FastOccWorld
 from occworld.model.losses import class_weights
 from occworld.model.objective import Batch, Losses, Objective
-from occworld.report import write_json
+from occworld.report import write_report
 
 log = logging.getLogger("occworld")
+_PRECISIONS = {"fp32": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}
 
 
 class TrainingError(Exception):
     """Training that can't go on: which batch, and why."""
 
 
+def processes(training: TrainingConfig, gpu_ids: list[int] | None) -> Fabric:
+    """One device, the GPUs named, or whatever torchrun started this process for."""
+    cuda = torch.cuda.is_available()
+    devices: list[int] | int = gpu_ids or int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    nodes = int(os.environ.get("GROUP_WORLD_SIZE", 1))
+    many = nodes > 1 or (len(devices) if isinstance(devices, list) else devices) > 1
+    # In each stage some weights have no part in the loss.
+    strategy = DDPStrategy(find_unused_parameters=True) if many else "auto"
+    fabric = Fabric(
+        accelerator="cuda" if cuda else "cpu", devices=devices, num_nodes=nodes, strategy=strategy,
+        precision=_PRECISIONS[training.precision] if cuda else "32-true",
+    )  # fmt: skip
+    fabric.launch()
+    return fabric
+
+
 class Trainer:
     """Owns the model, its optimizer and the work folder of one run."""
 
-    def __init__(self, config: Config, work_dir: Path, resume: Checkpoint | None = None) -> None:
+    def __init__(
+        self, config: Config, work_dir: Path, resume: Checkpoint | None = None, gpu_ids: list[int] | None = None
+    ) -> None:
         self.config, self.work_dir = config, Path(work_dir)
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        precision = "16-mixed" if config.training.fp16 and torch.cuda.is_available() else "32-true"
-        self.fabric = Fabric(accelerator="auto", devices="auto", precision=precision)
-        self.fabric.launch()
-        torch.manual_seed(config.training.seed)
         self.train_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="train"))
         self.val_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="val"))
-        self.model = build_model(config)
-        self.progress = Progress()
+        torch.manual_seed(config.training.seed)
+        self.model, self.progress = build_model(config), Progress()
+        intake = None
         if resume is not None:
             self.model.load_state_dict(resume.weights)
             self.progress = resume.progress
-        objective = Objective(self.model, config.training, class_weights(self.train_data.class_counts()))
+        elif config.load_from:
+            intake = load_weights(self.model, Path(config.load_from))
+        self.fabric = processes(config.training, gpu_ids)
+        weights = class_weights(self.train_data.class_counts())
         optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=config.optimizer.lr, weight_decay=config.optimizer.weight_decay
         )
         if resume is not None and resume.optimizer is not None:
             optimizer.load_state_dict(resume.optimizer)
-            torch.set_rng_state(resume.random)
-        self.objective, self.optimizer = self.fabric.setup(objective, optimizer)
-        self._log_to_file()
-        self.writer = SummaryWriter(str(self.work_dir / "logs"))
-
-    def _log_to_file(self) -> None:
-        handler = logging.FileHandler(self.work_dir / f"train_{datetime.now():%Y%m%d_%H%M%S}.log")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
+        if resume is not None and resume.scaler:
+            self.fabric.strategy.precision.load_state_dict(resume.scaler)
+        self.objective, self.optimizer = self.fabric.setup(_objective(self.model, config, weights), optimizer)
+        self.logbook = Logbook(self.work_dir, self.fabric.is_global_zero)
+        self._stop = False
+        self._saved = time.monotonic()
+        if intake is not None:
+            log.info("%s: %s", config.load_from, intake.report())
 
     def fit(self, max_minutes: float | None = None) -> Evaluation | None:
         """Both stages; the last evaluation, None where Ctrl-C came before one."""
@@ -72,114 +96,161 @@ class Trainer:
         log.info("%d windows to train on, %d to validate on", len(self.train_data), len(self.val_data))
         started, evaluation = time.monotonic(), None
         try:
-            share = None if seconds is None else seconds * training.tokenizer_share
-            self._stage(1, training.tokenizer_epochs, share)
-            left = None if seconds is None else seconds - (time.monotonic() - started)
-            evaluation = self._stage(2, training.max_epochs, left)
-        except KeyboardInterrupt:
-            self._save(self.work_dir / "interrupted.pth")
-            log.info("interrupted; continue with --resume")
+            with self._stopping_on_signals():
+                share = None if seconds is None else seconds * training.tokenizer_share
+                self._stage(1, training.tokenizer_epochs, share)
+                left = None if seconds is None else seconds - (time.monotonic() - started)
+                evaluation = self._stage(2, training.max_epochs, left)
         finally:
-            self.writer.close()
+            self.logbook.close()
         return evaluation
+
+    @contextmanager
+    def _stopping_on_signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM end the run after the step in hand, so that what is saved is a whole state."""
+        names = (signal.SIGINT, signal.SIGTERM)
+
+        def stop(*_: object) -> None:
+            self._stop = True
+
+        try:
+            before = [signal.signal(name, stop) for name in names]
+        except ValueError:  # not the main thread: signals are for others
+            yield
+            return
+        try:
+            yield
+        finally:
+            for name, handler in zip(names, before, strict=True):
+                signal.signal(name, handler)
 
     def _stage(self, stage: int, epochs: int, seconds: float | None) -> Evaluation | None:
         done = self.progress.stage1 if stage == 1 else self.progress.stage2
-        if stage == 1 and self.progress.stage2:
+        if self._stop or (stage == 1 and self.progress.stage2):
             return None
-        self._freeze(stage)
+        self.model.requires_grad_(True)
+        if stage == 2:
+            training = self.config.training
+            self.model.freeze(training.freeze_vae, training.freeze_transformer, training.freeze_pose)
         evaluation = None
-        steps = math.ceil(len(self.train_data) / self.config.training.batch_size)
-        budget = Budget(epochs * steps, seconds)
+        batches = len(self._order(stage, 0)) // self.config.training.batch_size
+        budget = Budget(epochs * batches, seconds)
         for epoch in range(done, epochs):
-            self._epoch(stage, epoch, steps, budget)
+            if not self._epoch(stage, epoch, batches, budget):
+                return None
             name = "stage1" if stage == 1 else "stage2"
-            self.progress = replace(self.progress, **{name: epoch + 1})
+            self.progress = replace(self.progress, batches=0, **{name: epoch + 1})
             last = epoch + 1 == epochs or budget.spent()
-            if stage == 2 and (last or (epoch + 1) % self.config.training.evaluation_interval == 0):
-                evaluation = self._evaluate(epoch)
-            if self.fabric.is_global_zero:
-                label = f"tokenizer_{epoch + 1}" if stage == 1 else f"epoch_{epoch + 1}"
-                self._save(self.work_dir / f"{label}.pth")
+            due = last or (epoch + 1) % self.config.evaluation.interval == 0
+            if stage == 2 and due:
+                evaluation = self._evaluate(epoch, last)
+            if due:
+                self._save(self.work_dir / (f"tokenizer_{epoch + 1}.pth" if stage == 1 else f"epoch_{epoch + 1}.pth"))
             if last:
                 break
         return evaluation
 
-    def _freeze(self, stage: int) -> None:
-        training, model = self.config.training, self.model
-        model.requires_grad_(True)
-        if stage == 2:
-            model.tokenizer.requires_grad_(not training.freeze_vae)
-            model.transformer.requires_grad_(not training.freeze_transformer)
-            model.pose_encoder.requires_grad_(not training.freeze_pose)
-            model.pose_decoder.requires_grad_(not training.freeze_pose)
+    def _order(self, stage: int, epoch: int) -> list[int]:
+        """This process's windows: whole batches, as many as every other process has; from the seed alone."""
+        training, fabric = self.config.training, self.fabric
+        seed = training.seed * 1_000_003 + stage * 10_007 + epoch
+        order = torch.randperm(len(self.train_data), generator=torch.Generator().manual_seed(seed)).tolist()
+        whole = training.batch_size * fabric.world_size
+        order += order[: -len(order) % whole]
+        while len(order) % whole:
+            order += order[: whole - len(order) % whole]
+        return order[fabric.global_rank :: fabric.world_size]
 
-    def _epoch(self, stage: int, epoch: int, steps: int, budget: Budget) -> None:
-        training = self.config.training
+    def _epoch(self, stage: int, epoch: int, batches: int, budget: Budget) -> bool:
+        """Returns False where a signal ended it."""
+        training, first = self.config.training, self.progress.batches
         self.objective.train()
         if stage == 2 and training.freeze_vae:
             self.model.tokenizer.eval()
-        # The order depends on seed, stage and epoch alone, so that a resumed run sees what an unbroken one would.
-        generator = torch.Generator().manual_seed(training.seed * 1_000_003 + stage * 10_007 + epoch)
-        loader = DataLoader(
-            self.train_data, batch_size=training.batch_size, shuffle=True, collate_fn=Batch, generator=generator,
-            num_workers=training.num_workers,
-        )  # fmt: skip
-        loader = self.fabric.setup_dataloaders(loader)
-        bar = tqdm(loader, desc=f"{'tokenizer' if stage == 1 else 'forecast'} {epoch + 1}", unit="step")
-        for i, batch in enumerate(bar):
-            step = epoch * steps + i
-            rate = learning_rate(self.config.optimizer, self.config.lr_config, step, budget.fraction(step))
-            losses = self._step(batch, stage, rate)
+        rest = Subset(self.train_data, self._order(stage, epoch)[first * training.batch_size :])
+        loader = DataLoader(rest, training.batch_size, collate_fn=Batch, num_workers=training.num_workers)
+        name = f"{'tokenizer' if stage == 1 else 'forecast'} {epoch + 1}"
+        bar = tqdm(loader, desc=name, unit="step", total=batches, initial=first, disable=not self.fabric.is_global_zero)
+        losses = None
+        for i, batch in enumerate(bar, first):
+            step = epoch * batches + i
+            fraction = self._agreed(budget.fraction(step))
+            rate = learning_rate(self.config.optimizer, self.config.lr_config, step, fraction)
+            began = time.perf_counter()
+            # A resumed run draws what an unbroken one would, whatever was drawn before.
+            torch.manual_seed(hash((training.seed, stage, step, self.fabric.global_rank)) % 2**63)
+            applied = (i + 1) % training.accumulate == 0 or i + 1 == batches
+            losses = self._step(batch, stage, rate, applied, min(training.accumulate, batches))
             bar.set_postfix(loss=f"{losses.total.item():.3f}", lr=f"{rate:.1e}", refresh=False)
-            self.progress = replace(self.progress, step=self.progress.step + 1)
+            if not applied:
+                continue
+            self.progress = replace(self.progress, batches=i + 1, step=self.progress.step + 1)
             if self.progress.step % 10 == 0:
-                self._log_losses(losses, stage, rate)
-            if budget.spent():
+                speed = len(batch.windows) * self.fabric.world_size / (time.perf_counter() - began)
+                self.logbook.losses(losses, stage, rate, speed, self.progress.step)
+            if self._stop:
+                self._save(self.work_dir / "latest.pth")
+                log.info("interrupted; continue with --resume")
+                return False
+            if time.monotonic() - self._saved >= 60 * training.checkpoint_minutes:
+                self._save(self.work_dir / "latest.pth")
+            if fraction >= 1:
                 break
         bar.close()
-        log.info("stage %d epoch %d: loss %.4f", stage, epoch + 1, losses.total.item())
+        if losses is not None:
+            log.info("stage %d epoch %d: loss %.4f", stage, epoch + 1, losses.total.item())
+        return True
 
-    def _step(self, batch: Batch, stage: int, rate: float) -> Losses:
+    def _agreed(self, fraction: float) -> float:
+        """The first process's clock counts for all, or they would leave an epoch at different batches."""
+        return fraction if self.fabric.world_size == 1 else float(self.fabric.broadcast(fraction))
+
+    def _step(self, batch: Batch, stage: int, rate: float, applied: bool, accumulate: int) -> Losses:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        losses = self.objective(batch, stage)
-        if not torch.isfinite(losses.total):
-            raise TrainingError(f"loss is {losses.total.item()} in stage {stage} on {batch.label}")
-        self.optimizer.zero_grad()
-        self.fabric.backward(losses.total)
-        self.fabric.clip_gradients(
-            self.objective, self.optimizer, max_norm=self.config.optimizer.grad_clip, error_if_nonfinite=False
-        )
-        self.optimizer.step()
+        with self.fabric.no_backward_sync(self.objective, enabled=not applied and self.fabric.world_size > 1):
+            losses = self.objective(batch, stage)
+            if not torch.isfinite(losses.total):
+                raise TrainingError(f"loss is {losses.total.item()} in stage {stage} on {batch.label}")
+            self.fabric.backward(losses.total / accumulate)
+        if applied:
+            norm = self.fabric.clip_gradients(
+                self.objective, self.optimizer, max_norm=self.config.optimizer.grad_clip, error_if_nonfinite=False
+            )
+            # With fp16 an infinite gradient is the loss scaler's business: it skips the step and scales less.
+            if self.config.training.precision != "fp16" and not torch.isfinite(norm):
+                raise TrainingError(f"the gradient is {norm.item()} in stage {stage} on {batch.label}")
+            self.optimizer.step()
+            self.optimizer.zero_grad()
         return losses
 
-    def _log_losses(self, losses: Losses, stage: int, rate: float) -> None:
-        for item in fields(losses):
-            self.writer.add_scalar(
-                f"stage{stage}/{item.name}",
-                float(torch.as_tensor(getattr(losses, item.name)).detach()),
-                self.progress.step,
-            )
-        self.writer.add_scalar("learning_rate", rate, self.progress.step)
-
-    def _evaluate(self, epoch: int) -> Evaluation:
-        evaluation = evaluate(self.model, self.val_data, self.config.training.evaluation_windows)
-        for row in evaluation.scores["forecast"]:
-            self.writer.add_scalar(f"val/iou_{row.horizon_s:g}s", row.iou, self.progress.step)
-            self.writer.add_scalar(f"val/miou_{row.horizon_s:g}s", row.miou, self.progress.step)
-        for name, value in evaluation.scores["forecast"][-1].per_class.items():
-            self.writer.add_scalar(f"val_class/{name}", value, self.progress.step)
-        ours, theirs = ([100 * r.iou for r in evaluation.scores[m]] for m in ("forecast", "warp"))
-        table = ", ".join(f"{a:.1f} ({b:.1f})" for a, b in zip(ours, theirs, strict=True))
-        log.info("epoch %d: IoU %% by horizon (warp): %s", epoch + 1, table)
-        write_json(evaluation, self.work_dir / "metrics.json")
-        if evaluation.quality > self.progress.best:
-            self.progress = replace(self.progress, best=evaluation.quality)
-            self._save(self.work_dir / "best.pth", bare=True)
+    def _evaluate(self, epoch: int, last: bool) -> Evaluation | None:
+        """On the first process; the others wait."""
+        evaluation = None
+        if self.fabric.is_global_zero:
+            if isinstance(self.model, FastOccWorld):
+                calibrate(self.model, self.train_data, self.config.evaluation.windows)
+            evaluation = evaluate(self.model, self.val_data, self.config.evaluation.windows)
+            self.logbook.evaluation(evaluation, epoch + 1, self.progress.step)
+            self.logbook.picture(self.model, self.val_data, self.progress.step)
+            write_report(evaluation, self.work_dir)
+            if evaluation.quality > self.progress.best:
+                self.progress = replace(self.progress, best=evaluation.quality)
+                self._save(self.work_dir / "best.pth", bare=True)
+        self.fabric.barrier()
         return evaluation
 
     def _save(self, path: Path, bare: bool = False) -> None:
+        if not self.fabric.is_global_zero:
+            return
         weights = {k: v.detach().cpu() for k, v in self.model.state_dict().items()}
         optimizer = None if bare else self.optimizer.state_dict()
-        Checkpoint(self.config, weights, self.progress, optimizer, None if bare else torch.get_rng_state()).save(path)
+        scaler = None if bare else self.fabric.strategy.precision.state_dict()
+        Checkpoint(self.config, weights, self.progress, optimizer, scaler).save(path)
+        self._saved = time.monotonic()
+
+
+def _objective(model: FaithfulOccWorld | FastOccWorld, config: Config, weights) -> FaithfulObjective | Objective:
+    if isinstance(model, FaithfulOccWorld):
+        return FaithfulObjective(model, config.training, weights)
+    return Objective(model, config.training, weights)

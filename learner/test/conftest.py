@@ -10,7 +10,7 @@ import pytest
 import torch
 from street import SMALL_GRID, write_session
 
-from occworld.config import Config, ModelConfig, TrainingConfig
+from occworld.config import Config, EvaluationConfig, FaithfulConfig, FastConfig, TrainingConfig
 from occworld.dataset import DatasetConfig, GazeboOccWorldDataset
 
 
@@ -38,16 +38,24 @@ def config(drives: Path) -> Config:
         data=DatasetConfig(
             point_cloud_range=(*SMALL_GRID.lower, *SMALL_GRID.upper), voxel_size=SMALL_GRID.voxel, val_fraction=0.5
         ),
-        model=ModelConfig(
+        model=FastConfig(
             base_channel=16, num_codes=32, code_dim=16, embed_dim=16, num_heads=2, num_layers=1,
             temporal_attn_layers=1, dropout=0.0, pose_hidden=16, column_dim=8, voxel_hidden=24,
-            motion_compensation=True,
         ),
-        training=TrainingConfig(
-            max_epochs=2, tokenizer_epochs=1, evaluation_interval=1, evaluation_windows=1, voxel_samples=1024,
-            column_samples=256,
-        ),
+        evaluation=EvaluationConfig(interval=1, windows=1),
+        training=TrainingConfig(max_epochs=2, tokenizer_epochs=1, voxel_samples=1024, column_samples=256),
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def faithful(config: Config) -> Config:
+    """The faithful architecture, narrow, on the small grid."""
+    model = FaithfulConfig(
+        class_dim=4, base_channel=8, channel_mult=(1, 2), num_res_blocks=1, num_codes=32, code_dim=16, embed_dim=16,
+        num_layers=2, temporal_attn_layers=1, pose_attn_layers=1, num_heads=2, dropout=0.0, max_frames=12,
+        pose_hidden=16,
+    )  # fmt: skip
+    return replace(config, model=model)
 
 
 @pytest.fixture(scope="session")

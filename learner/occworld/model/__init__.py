@@ -1,1 +1,1 @@
-"""OccWorld in parts: tokenizer, transformer, ego motion, flow, decoder and voxel head."""
+"""The fast model: tokens over the aligned past, flow of moving things, and a head that corrects the warp."""

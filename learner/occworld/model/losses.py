@@ -27,12 +27,7 @@ def lovasz_hinge(logits: Tensor, truth: Tensor) -> Tensor:
         return F.relu(1 + logits).mean()
     labels = truth.to(logits.dtype)
     errors, order = torch.sort(1 - logits * (2 * labels - 1), descending=True)
-    labels = labels[order]
-    missing = labels.sum() - labels.cumsum(0)
-    together = labels.sum() + (1 - labels).cumsum(0)
-    jaccard = 1 - missing / together
-    steps = torch.cat([jaccard[:1], jaccard[1:] - jaccard[:-1]])
-    return torch.dot(F.relu(errors), steps)
+    return torch.dot(F.relu(errors), _jaccard_steps(labels[order]))
 
 
 def occupancy_loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
@@ -41,11 +36,11 @@ def occupancy_loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
     return entropy + lovasz_hinge(logits, truth)
 
 
-def column_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Cross entropy per column and dice over unseen columns. logits, truth: (m, Z)."""
-    labels = truth.to(logits.dtype)
-    entropy = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum") / max(len(logits), 1)
-    probability = logits.sigmoid()
+def column_loss(logits: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """Cross entropy per column and dice. logits, truth: (m, Z). mask: (m, Z) bool, voxels that count."""
+    labels, counts = truth.to(logits.dtype) * mask, mask.to(logits.dtype)
+    entropy = F.binary_cross_entropy_with_logits(logits, labels, weight=counts, reduction="sum") / max(len(logits), 1)
+    probability = logits.sigmoid() * counts
     dice = 1 - (2 * (probability * labels).sum() + 1) / (probability.sum() + labels.sum() + 1)
     return 0.2 * entropy + dice
 
@@ -55,3 +50,24 @@ def class_loss(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
     if not len(truth):
         return logits.sum() * 0
     return F.cross_entropy(logits, truth, weight=weights)
+
+
+def lovasz_softmax(probability: Tensor, truth: Tensor) -> Tensor:
+    """Mean over the classes that occur of the Lovasz extension of 1 - IoU. probability: (n, classes). truth: (n,).
+
+    Source: Berman et al., eq. 11.
+    """
+    losses = []
+    for label in torch.unique(truth).tolist():
+        belongs = (truth == label).to(probability.dtype)
+        errors, order = torch.sort((belongs - probability[:, label]).abs(), descending=True)
+        losses.append(torch.dot(errors, _jaccard_steps(belongs[order])))
+    return torch.stack(losses).mean()
+
+
+def _jaccard_steps(labels: Tensor) -> Tensor:
+    """(n,): what each error adds to 1 - IoU, errors in falling order. labels: (n,), 1 where the truth is positive."""
+    missing = labels.sum() - labels.cumsum(0)
+    together = labels.sum() + (1 - labels).cumsum(0)
+    jaccard = 1 - missing / together
+    return torch.cat([jaccard[:1], jaccard[1:] - jaccard[:-1]])

@@ -1,4 +1,4 @@
-"""What OccWorld is trained on: reconstruction of single frames (stage 1) and forecasts of windows (stage 2)."""
+"""What the fast model is trained on: reconstruction of single frames (stage 1), forecasts of windows (stage 2)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from occworld import motion as motions
 from occworld.config import TrainingConfig
 from occworld.dataset import Window
 from occworld.evidence import features
+from occworld.model.fast import FastOccWorld, Imagined
+from occworld.model.fill import TargetView, query_of, unseen_query
 from occworld.model.flow import flow_loss, moving, true_velocity
 from occworld.model.losses import class_loss, column_loss, occupancy_loss
-from occworld.model.occworld import Imagined, OccWorld, TargetView
 from occworld.model.scene import Scene
-from occworld.model.voxel_head import VoxelQuery
 from occworld.packed import SparseFrame
 from occworld.warp import align, covered
 
@@ -55,7 +55,7 @@ class Losses:
 class Objective(nn.Module):
     """Wraps the model so that one forward call gives the losses of either stage. class_weights: (classes,) float32."""
 
-    def __init__(self, model: OccWorld, training: TrainingConfig, class_weights: np.ndarray) -> None:
+    def __init__(self, model: FastOccWorld, training: TrainingConfig, class_weights: np.ndarray) -> None:
         super().__init__()
         self.model, self.config = model, training
         self.register_buffer("class_weights", torch.from_numpy(class_weights), persistent=False)
@@ -69,7 +69,7 @@ class Objective(nn.Module):
         frames = [frame for window in windows for frame in (window.frames[0], window.frames[-1])]
         tokens = self.model.tokenizer(frames)
         columns = self.model.columns_without_past(tokens.latents)
-        parts = [self._unseen(columns[i : i + 1], frame, None) for i, frame in enumerate(frames)]
+        parts = [self._by_prior(columns[i : i + 1], frame, None) for i, frame in enumerate(frames)]
         column, classes = (torch.stack(part).mean() for part in zip(*parts, strict=True))
         zero = column.detach() * 0
         total = column + classes + tokens.loss
@@ -79,7 +79,7 @@ class Objective(nn.Module):
         """Some horizons of each window."""
         model = self.model
         planned = model.config.condition == "poses"
-        scenes = [Scene.of(model.grid, w, model.config.motion_compensation, planned) for w in windows]
+        scenes = [Scene.of(model.grid, w, planned) for w in windows]
         imagined = model.imagine(scenes)
         parts = []
         for i, (scene, window) in enumerate(zip(scenes, windows, strict=True)):
@@ -99,28 +99,21 @@ class Objective(nn.Module):
         chosen = torch.randperm(model.steps)[:count].tolist()
         latents = imagined.latents[i, chosen]
         future = model.future_motion(scene, imagined.motion[i])
+        views = model.views(scene, future, imagined.velocity[i].detach().cpu().numpy(), chosen)
+        columns = model.columns(latents, views)
         parts = []
-        if model.config.motion_compensation:
-            velocity = imagined.velocity[i].detach().cpu().numpy()
-            views = model.views(scene, future, velocity, chosen)
-            columns = model.columns(latents, views)
-        else:
-            views, columns = [None] * count, model.columns_without_past(latents)
         for n, (step, view) in enumerate(zip(chosen, views, strict=True)):
             truth = window.frames[window.history + step]
-            column, classes = self._unseen(columns[n : n + 1], truth, view)
-            if view is None:
-                parts.append((column * 0, column, classes))
-            else:
-                occupancy, seen_classes = self._seen(columns[n : n + 1], truth, view)
-                parts.append((occupancy, 0.3 * column, seen_classes + 0.3 * classes))
+            column, classes = self._by_prior(columns[n : n + 1], truth, view)
+            occupancy, seen_classes = self._by_evidence(columns[n : n + 1], truth, view)
+            parts.append((occupancy, 0.3 * column, seen_classes + 0.3 * classes))
         occupancy, column, classes = (torch.stack(part).mean() for part in zip(*parts, strict=True))
         return occupancy, column, classes, self._flow_loss(window, imagined, i)
 
     def _flow_loss(self, window: Window, imagined: Imagined, i: int) -> Tensor:
         model = self.model
         now = window.frames[window.history - 1]
-        if not model.config.motion_compensation or not moving(now).any():
+        if not moving(now).any():
             return imagined.velocity[i].sum() * 0
         later = [
             align(model.grid, window.frames[t], window.motion[t])
@@ -129,61 +122,68 @@ class Objective(nn.Module):
         voxels, truth = true_velocity(model.grid, now, later, model.frame_period)
         return flow_loss(imagined.velocity[i], model.grid, voxels, truth)
 
-    def _seen(self, columns: Tensor, truth: SparseFrame, view: TargetView) -> tuple[Tensor, Tensor]:
+    def _by_evidence(self, columns: Tensor, truth: SparseFrame, view: TargetView) -> tuple[Tensor, Tensor]:
         """Occupancy and class loss over a sample of the candidates."""
         model, aligned, device = self.model, view.aligned, columns.device
-        chosen = torch.randint(max(len(aligned.candidates), 1), (self.config.voxel_samples,)).numpy()
         if not len(aligned.candidates):
             return columns.sum() * 0, columns.sum() * 0
+        chosen = torch.randint(len(aligned.candidates), (self.config.voxel_samples,)).numpy()
         voxels = aligned.candidates[chosen]
-        query = VoxelQuery(
-            torch.from_numpy(voxels.astype(np.int64)).to(device),
-            torch.from_numpy(features(model.grid, view.frames, view.motions, aligned, voxels)).to(device),
-            torch.from_numpy(aligned.proposal[chosen].astype(np.int64)).to(device),
-            torch.from_numpy(aligned.skip[chosen]).to(device),
-            view.step,
-        )
+        evidence = features(model.grid, view.frames, view.motions, aligned, voxels)
+        query = query_of(view, evidence, chosen, device)
         logits = model.head(model.head.project(columns), query, model.tokenizer.fold.embedding())
-        labels = torch.from_numpy(_lookup(truth, voxels)).to(device)
+        there = classes_at(truth, voxels)
+        labels = torch.from_numpy(there).to(device)
         occupied = labels > 0
-        dynamic = torch.from_numpy(
-            np.isin(aligned.proposal[chosen], DYNAMIC_IDS) | np.isin(labels.cpu().numpy(), DYNAMIC_IDS)
-        ).to(device)
-        weights = 1.0 + (_DYNAMIC_WEIGHT - 1.0) * dynamic.float()
+        dynamic = np.isin(aligned.proposal[chosen], DYNAMIC_IDS) | np.isin(there, DYNAMIC_IDS)
+        weights = 1.0 + (_DYNAMIC_WEIGHT - 1.0) * torch.from_numpy(dynamic).to(device).float()
         return (
             occupancy_loss(logits.occupied, occupied, weights),
             class_loss(logits.classes[occupied], labels[occupied], self.class_weights),
         )
 
-    def _unseen(self, columns: Tensor, truth: SparseFrame, view: TargetView | None) -> tuple[Tensor, Tensor]:
-        """Column and class loss over a sample of the columns that the past does not cover, all where view is None."""
+    def _by_prior(self, columns: Tensor, truth: SparseFrame, view: TargetView | None) -> tuple[Tensor, Tensor]:
+        """Column and class loss over a sample of columns, without the candidates in them; None for a single frame."""
+        model = self.model
+        source = view.aligned.source.reshape(-1) if view else np.full(np.prod(model.grid.shape[:2]), -1, np.int8)
+        parts = []
+        for seen in (False, True):
+            free = np.flatnonzero((source >= 0) == seen)
+            if len(free):
+                parts.append(self._columns_of(free, seen, columns, truth, view))
+        column, classes = (torch.stack(part).sum() for part in zip(*parts, strict=True))
+        return column, classes
+
+    def _columns_of(
+        self, free: np.ndarray, seen: bool, columns: Tensor, truth: SparseFrame, view: TargetView | None
+    ) -> tuple[Tensor, Tensor]:
         model, device = self.model, columns.device
-        nx, ny, nz = model.grid.shape
-        free = np.arange(nx * ny) if view is None else np.flatnonzero(view.aligned.source.reshape(-1) < 0)
-        if not len(free):
-            return columns.sum() * 0, columns.sum() * 0
+        nz = model.grid.shape[2]
         pick = np.sort(free[torch.randperm(len(free))[: self.config.column_samples].numpy()])
-        voxels = (pick[:, None] * nz + np.arange(nz)).astype(np.int32)
-        labels = torch.from_numpy(_lookup(truth, voxels.reshape(-1))).to(device)
-        logits = model.head.column_prior(columns, torch.from_numpy(pick).to(device))
-        occupied = torch.nonzero(labels).flatten()
-        occupied = occupied[torch.randperm(len(occupied), device=device)[: self.config.voxel_samples // 2]]
-        query = unseen_query(torch.from_numpy(voxels.reshape(-1)).to(device)[occupied].long(), model, view)
+        voxels = (pick[:, None] * nz + np.arange(nz)).astype(np.int32).reshape(-1)
+        labels = classes_at(truth, voxels)
+        asked = np.ones(len(voxels), bool)
+        if seen and view is not None:
+            asked = ~_contains(view.aligned.candidates, voxels)
+        picked = torch.from_numpy(pick).to(device)
+        logits = model.head.column_prior(columns, picked, torch.full_like(picked, seen, dtype=torch.bool))
+        occupied = np.flatnonzero(asked & (labels > 0))
+        occupied = occupied[torch.randperm(len(occupied)).numpy()[: self.config.voxel_samples // 2]]
+        query = unseen_query(torch.from_numpy(voxels[occupied]).to(device).long(), model.head, view.step if view else 0)
         classes = model.head(model.head.project(columns), query, model.tokenizer.fold.embedding()).classes
-        return (
-            column_loss(logits, labels.reshape(len(pick), nz) > 0),
-            class_loss(classes, labels[occupied], self.class_weights),
-        )
+        named = torch.from_numpy(labels[occupied]).to(device)
+        mask = torch.from_numpy(asked.reshape(logits.shape)).to(device)
+        there = torch.from_numpy(labels.reshape(logits.shape) > 0).to(device)
+        return column_loss(logits, there, mask), class_loss(classes, named, self.class_weights)
 
     def _code_loss(self, scenes: list[Scene], windows: list[Window], imagined: Imagined) -> tuple[Tensor, float, float]:
         """Cross entropy of the codes of true frames in the current frame, where they reach."""
         model = self.model
-        compensate = model.config.motion_compensation
         frames, masks = [], []
         for scene, window in zip(scenes, windows, strict=True):
             frames += scene.aligned[1:]
             for t in range(1, len(window.frames)):
-                motion = window.motion[t] if compensate else np.zeros(4)
+                motion = window.motion[t]
                 masks.append(covered(model.grid, motions.inverse(motion)))
                 if t >= window.history:
                     frames.append(align(model.grid, window.frames[t], motion))
@@ -196,18 +196,17 @@ class Objective(nn.Module):
         return F.cross_entropy(imagined.logits.flatten(0, 1), target, ignore_index=-100), tokens.use, tokens.perplexity
 
 
-def unseen_query(voxels: Tensor, model: OccWorld, view: TargetView | None) -> VoxelQuery:
-    """A query without evidence. voxels: (n,) int64 flat. view: None where single frames are reconstructed."""
-    n, width = len(voxels), model.head.from_features.in_features
-    zeros = torch.zeros(n, dtype=torch.int64, device=voxels.device)
-    return VoxelQuery(
-        voxels, torch.zeros(n, width, device=voxels.device), zeros, zeros.bool(), view.step if view else 0
-    )
+def _contains(ascending: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """(n,) bool: which voxels (n,) are among those in ascending order (m,)."""
+    if not len(ascending):
+        return np.zeros(len(voxels), bool)
+    place = np.minimum(np.searchsorted(ascending, voxels), len(ascending) - 1)
+    return ascending[place] == voxels
 
 
-def _lookup(truth: SparseFrame, voxels: np.ndarray) -> np.ndarray:
-    """(n,) int64 classes of flat voxels in a sparse frame."""
+def classes_at(truth: SparseFrame, voxels: np.ndarray) -> np.ndarray:
+    """int64 classes of flat voxels (any shape) in a sparse frame."""
     if not len(truth.voxels):
-        return np.zeros(len(voxels), np.int64)
+        return np.zeros(voxels.shape, np.int64)
     place = np.minimum(np.searchsorted(truth.voxels, voxels), len(truth.voxels) - 1)
     return np.where(truth.voxels[place] == voxels, truth.classes[place], 0).astype(np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
@@ -65,11 +66,16 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def _revive(self, flat: Tensor, codes: Tensor) -> None:
-        used = torch.bincount(codes, minlength=len(self.codebook)) > 0
-        self.idle[used] = 0
-        self.idle[~used] += 1
+        used = torch.bincount(codes, minlength=len(self.codebook))
+        if dist.is_initialized():
+            dist.all_reduce(used)
+        self.idle[used > 0] = 0
+        self.idle[used == 0] += 1
         dead = torch.nonzero(self.idle >= self.patience).flatten()
         if len(dead):
-            pick = torch.randint(len(flat), (len(dead),), device=flat.device)
-            self.codebook[dead] = flat[pick]
+            fresh = flat[torch.randint(len(flat), (len(dead),), device=flat.device)]
+            if dist.is_initialized():
+                # Every process must revive with the same latents, or the codebooks drift apart.
+                dist.broadcast(fresh, 0)
+            self.codebook[dead] = fresh
             self.idle[dead] = 0

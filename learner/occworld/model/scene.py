@@ -1,4 +1,4 @@
-"""The history of one drive as the model takes it."""
+"""The history of one drive as a model takes it, and what a model makes of it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ from occworld.warp import align
 class Scene:
     """frames: history, each in its own frame, oldest first. footprint: (t, 4) in map. pose_13d: (t, 13) in map.
 
-    compensate: align frames by ego motion. planned: (steps, 4) future footprints in the current one, if known.
+    planned: (steps, 4) future footprints in the current one, if known.
     """
 
     grid: VoxelGrid
     frames: tuple[SparseFrame, ...]
     footprint: np.ndarray
     pose_13d: np.ndarray
-    compensate: bool
     planned: np.ndarray | None = None
 
     @classmethod
-    def of(cls, grid: VoxelGrid, window: Window, compensate: bool, planned: bool) -> Scene:
+    def of(cls, grid: VoxelGrid, window: Window, planned: bool) -> Scene:
         """The history of a window; with the true future motion as the plan where `planned`."""
         t = window.history
         future = window.motion[t:] if planned else None
-        return cls(grid, window.frames[:t], window.footprint[:t], window.pose_13d[:t], compensate, future)
+        return cls(grid, window.frames[:t], window.footprint[:t], window.pose_13d[:t], future)
 
     @cached_property
     def motion(self) -> np.ndarray:
@@ -53,12 +52,26 @@ class Scene:
 
     @cached_property
     def aligned(self) -> list[SparseFrame]:
-        """The history in the current frame; as recorded where motion is not compensated."""
-        if not self.compensate:
-            return list(self.frames)
+        """The history in the current frame."""
         return [align(self.grid, frame, motion) for frame, motion in zip(self.frames, self.motion, strict=True)]
 
     @cached_property
     def dense(self) -> np.ndarray:
         """uint8 (t, X, Y, Z), each in its own frame."""
         return np.stack([frame.dense(self.grid.shape) for frame in self.frames])
+
+
+@dataclass(frozen=True)
+class ForecastFrame:
+    """classes: uint8 (X, Y, Z), 0 empty. probability: float16 (X, Y, Z) of being occupied."""
+
+    classes: np.ndarray
+    probability: np.ndarray
+
+
+@dataclass(frozen=True)
+class SceneForecast:
+    """frames: one per step, each in its own forecast footprint. motion: (steps, 4) footprints in the current one."""
+
+    frames: tuple[ForecastFrame, ...]
+    motion: np.ndarray

@@ -1,4 +1,4 @@
-"""Scene tokenizer: folded grid, encoder and codebook (stage 1 of OccWorld)."""
+"""Scene tokenizer: folded grid, encoder and codebook of the fast model (stage 1)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from torch import nn
 
 from occ_core.classes import NUM_CLASSES
 from occ_core.grid import VoxelGrid
-from occworld.config import ModelConfig
 from occworld.model.encoder import Encoder2D
 from occworld.model.patchify import SparsePatchify
 from occworld.model.quantizer import Quantized, VectorQuantizer
+from occworld.model_config import FastConfig
 from occworld.packed import SparseFrame
 
 
 class Tokenizer(nn.Module):
     """Sparse frames -> codes on a grid of half the folded grid's size."""
 
-    def __init__(self, grid: VoxelGrid, config: ModelConfig) -> None:
+    def __init__(self, grid: VoxelGrid, config: FastConfig) -> None:
         super().__init__()
         self.fold = SparsePatchify(grid.shape, NUM_CLASSES, config.class_dim, config.patch, config.base_channel)
         self.encoder = Encoder2D(config.base_channel, config.code_dim)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 SKIP_LOGIT = 2.0
 CLASS_SKIP = 4.0
 _EMPTY_LOGIT = -3.0
+_SEEN_EMPTY_LOGIT = -6.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class VoxelLogits:
 class VoxelHead(nn.Module):
     """A perceptron over column features, height, proposal and evidence; class logits by dot product with embeddings.
 
-    Its last layer is zero at first, so that the first forecast is the warp baseline.
+    Its last layer is zero at first, so that the first forecast is the warp baseline. threshold: (steps, classes), the
+    logit above which a voxel that would be named so is occupied.
     """
 
     def __init__(self, height: int, classes: int, features: int, column_dim: int, hidden: int, class_dim: int,
@@ -56,18 +58,24 @@ class VoxelHead(nn.Module):
         # One last layer per step: doubt about the far future must not wear away what is certain in half a second.
         self.out_weight = nn.Parameter(torch.zeros(steps, 1 + class_dim, hidden))
         self.out_bias = nn.Parameter(torch.zeros(steps, 1 + class_dim))
-        self.prior = nn.Conv2d(column_dim, height, 1)
-        nn.init.zeros_(self.prior.weight)
-        nn.init.constant_(self.prior.bias, _EMPTY_LOGIT)
+        # Of columns that no past frame covers, and of those that one does: there only what stood near nothing is left.
+        self.prior, self.seen_prior = (nn.Conv2d(column_dim, height, 1) for _ in range(2))
+        for layer, empty in ((self.prior, _EMPTY_LOGIT), (self.seen_prior, _SEEN_EMPTY_LOGIT)):
+            nn.init.zeros_(layer.weight)
+            nn.init.constant_(layer.bias, empty)
+
+        self.register_buffer("threshold", torch.zeros(steps, classes))
 
     def project(self, columns: Tensor) -> Tensor:
         """Column features (1, column_dim, X, Y) -> (X * Y, hidden), once per frame."""
         return self.from_column(columns)[0].flatten(1).T.contiguous()
 
-    def column_prior(self, columns: Tensor, chosen: Tensor) -> Tensor:
-        """Occupancy logits (m, Z) of columns that no past frame covers. chosen: (m,) int64 flat columns."""
+    def column_prior(self, columns: Tensor, chosen: Tensor | slice, seen: Tensor) -> Tensor:
+        """Occupancy logits (m, Z) of columns, for voxels without evidence. chosen: (m,) flat columns. seen: (m,) bool,
+        does a past frame cover them?"""
         picked = columns[0].flatten(1)[:, chosen].T
-        return F.linear(picked, self.prior.weight[:, :, 0, 0], self.prior.bias)
+        unseen, covered = (F.linear(picked, p.weight[:, :, 0, 0], p.bias) for p in (self.prior, self.seen_prior))
+        return torch.where(seen[:, None], covered, unseen)
 
     def forward(self, projected: Tensor, query: VoxelQuery, embedding: Tensor) -> VoxelLogits:
         """projected: (X * Y, hidden). embedding: (classes, e)."""

@@ -1,4 +1,4 @@
-"""OccWorld: imagines codes and ego motion of the frames to come, then decodes them over the aligned past."""
+"""The fast model: imagines codes and ego motion of the frames to come, then decodes them over the aligned past."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from torch import Tensor, nn
 from occ_core.classes import NUM_CLASSES
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
-from occworld.config import ModelConfig
-from occworld.evidence import Aligned, align_history, feature_count
+from occworld.evidence import align_history, feature_count
 from occworld.model.decoder import Decoder2D
+from occworld.model.fill import TargetView, fill
 from occworld.model.flow import FlowHead, advance, dynamic_maps
 from occworld.model.pose import PoseDecoder, PoseEncoder, integrate
 from occworld.model.resample import resample_latents
-from occworld.model.scene import Scene
+from occworld.model.scene import Scene, SceneForecast
 from occworld.model.tokenizer import Tokenizer
 from occworld.model.transformer import OccWorldTransformer, TimeCache
 from occworld.model.voxel_head import VoxelHead
+from occworld.model_config import FastConfig
 
 
 @dataclass(frozen=True)
@@ -38,25 +39,10 @@ class Imagined:
     velocity: Tensor
 
 
-@dataclass(frozen=True)
-class TargetView:
-    """The past seen from the frame of a step (from 0).
+class FastOccWorld(nn.Module):
+    """OccWorld's tokens over a history carried into one frame by ego motion; before training it forecasts the warp."""
 
-    frames: uint8 (t, X, Y, Z), moving things carried along in the last.
-    motions: (t, 4), the target in each of them. motion: (4,), the target in the current frame.
-    """
-
-    step: int
-    frames: np.ndarray
-    motions: np.ndarray
-    motion: np.ndarray
-    aligned: Aligned
-
-
-class OccWorld(nn.Module):
-    """See Zheng et al., "OccWorld: Learning a 3D Occupancy World Model for Autonomous Driving", ECCV 2024."""
-
-    def __init__(self, grid: VoxelGrid, config: ModelConfig, history: int, steps: int, frame_period: float) -> None:
+    def __init__(self, grid: VoxelGrid, config: FastConfig, history: int, steps: int, frame_period: float) -> None:
         super().__init__()
         self.grid, self.config, self.history, self.steps, self.frame_period = grid, config, history, steps, frame_period
         c = config
@@ -77,6 +63,24 @@ class OccWorld(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.head.prior.weight.device
+
+    def freeze(self, vae: bool, transformer: bool, pose: bool) -> None:
+        """Which parts stay as they are in stage 2."""
+        self.tokenizer.requires_grad_(not vae)
+        self.transformer.requires_grad_(not transformer)
+        self.pose_encoder.requires_grad_(not pose)
+        self.pose_decoder.requires_grad_(not pose)
+
+    @torch.inference_mode()
+    def forecast(self, scene: Scene) -> SceneForecast:
+        """All steps of one scene. Model in eval mode."""
+        imagined = self.imagine([scene])
+        future = self.future_motion(scene, imagined.motion[0])
+        views = self.views(scene, future, imagined.velocity[0].cpu().numpy(), list(range(self.steps)))
+        columns = self.columns(imagined.latents[0], views)
+        embedding = self.tokenizer.fold.embedding()
+        frames = tuple(fill(self.grid, self.head, columns[i : i + 1], embedding, view) for i, view in enumerate(views))
+        return SceneForecast(frames, future)
 
     def imagine(self, scenes: list[Scene]) -> Imagined:
         """Autoregressive rollout; each step feeds back the mean code under its own prediction."""

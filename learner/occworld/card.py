@@ -1,0 +1,65 @@
+"""A checkpoint to ship: safetensors with its config inside, and a model card beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from occ_core.session import find_sessions
+from occworld.checkpoint import Checkpoint
+from occworld.config import Config
+from occworld.evaluator import Evaluation
+from occworld.report import markdown
+
+
+def export(checkpoint: Checkpoint, folder: Path, evaluation: Evaluation, command: str) -> Path:
+    """model.safetensors and README.md into a folder; returns the former. command: that reproduces the training."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.contiguous() for name, tensor in checkpoint.weights.items()}
+    path = folder / "model.safetensors"
+    save_file(weights, path, metadata={"format": "pt", "occworld": json.dumps(checkpoint.header())})
+    (folder / "README.md").write_text(card(checkpoint, evaluation, command, path.stat().st_size))
+    return path
+
+
+def card(checkpoint: Checkpoint, evaluation: Evaluation, command: str, size: int) -> str:
+    """Markdown: what the model is, what it was trained on, and how good it is."""
+    config, grid = checkpoint.config, checkpoint.config.data.grid
+    parameters = sum(tensor.numel() for tensor in checkpoint.weights.values())
+    nx, ny, nz = grid.shape
+    return "\n".join(
+        [
+            f"# {config.model.architecture} occupancy forecast",
+            "",
+            f"From {config.data.history_frames} occupancy frames, {config.data.frame_period:g} s apart, to the"
+            f" {config.data.future_frames} frames after them.",
+            "",
+            "| | |",
+            "|---|---|",
+            f"| grid | {nx} x {ny} x {nz} voxels of {' x '.join(f'{v:g}' for v in grid.voxel)} m, from"
+            f" {grid.lower} to {grid.upper} m |",
+            f"| parameters | {parameters:,}, {size / 1e6:.1f} MB |",
+            f"| architecture | `{json.dumps(asdict(config.model))}` |",
+            f"| trained on | {_data(config)} |",
+            f"| epochs | {checkpoint.progress.stage1} of the tokenizer, {checkpoint.progress.stage2} of the forecast |",
+            f"| seed | {config.training.seed} |",
+            f"| command | `{command}` |",
+            "",
+            "Frames are accumulated LiDAR from a simulator: a forecast is no basis for the safety of a real vehicle.",
+            "",
+            "## On drives that were held out",
+            "",
+            markdown(evaluation),
+        ]
+    )
+
+
+def _data(config: Config) -> str:
+    sessions = find_sessions(Path(config.data_root))
+    frames = sum(len(session) for session in sessions)
+    cities = sorted({session.info.city for session in sessions})
+    held = f"{config.data.val_fraction:.0%} of the sessions are held out"
+    return f"{len(sessions)} sessions, {frames} frames ({', '.join(cities)}); {held}"

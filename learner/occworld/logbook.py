@@ -1,0 +1,74 @@
+"""What a run writes down as it goes: a log file, and TensorBoard's curves and pictures."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from occworld.checkpoint import Model
+from occworld.dataset import GazeboOccWorldDataset
+from occworld.evaluator import Evaluation
+from occworld.model.objective import Losses
+from occworld.model.scene import Scene
+from occworld.picture import beside
+
+log = logging.getLogger("occworld")
+
+
+class Logbook:
+    """Of one run, in its work folder; silent on every process but the first."""
+
+    def __init__(self, work_dir: Path, writes: bool) -> None:
+        self.writer = SummaryWriter(str(work_dir / "logs")) if writes else None
+        self._handler: logging.Handler = logging.NullHandler()
+        if writes:
+            self._handler = logging.FileHandler(work_dir / f"train_{datetime.now():%Y%m%d_%H%M%S}.log")
+            self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(self._handler)
+        log.setLevel(logging.INFO if writes else logging.WARNING)
+
+    def close(self) -> None:
+        """Flush both."""
+        log.removeHandler(self._handler)
+        self._handler.close()
+        if self.writer is not None:
+            self.writer.close()
+
+    def losses(self, losses: Losses, stage: int, rate: float, samples_per_s: float, step: int) -> None:
+        """Every loss, the codebook's use and perplexity, learning rate and throughput."""
+        if self.writer is None:
+            return
+        for item in fields(losses):
+            value = float(torch.as_tensor(getattr(losses, item.name)).detach())
+            self.writer.add_scalar(f"stage{stage}/{item.name}", value, step)
+        self.writer.add_scalar("learning_rate", rate, step)
+        self.writer.add_scalar("samples_per_s", samples_per_s, step)
+
+    def evaluation(self, evaluation: Evaluation, epoch: int, step: int) -> None:
+        """IoU and mIoU per horizon, IoU per class, and a line in the log."""
+        rows = evaluation.scores["forecast"]
+        ours, theirs = ([100 * r.iou for r in evaluation.scores[m]] for m in ("forecast", "warp"))
+        table = ", ".join(f"{a:.1f} ({b:.1f})" for a, b in zip(ours, theirs, strict=True))
+        log.info("epoch %d: IoU %% by horizon (warp): %s", epoch, table)
+        if self.writer is None:
+            return
+        for row in rows:
+            self.writer.add_scalar(f"val/iou_{row.horizon_s:g}s", row.iou, step)
+            self.writer.add_scalar(f"val/miou_{row.horizon_s:g}s", row.miou, step)
+            for name, value in row.per_class.items():
+                self.writer.add_scalar(f"val_class_{row.horizon_s:g}s/{name}", value, step)
+
+    def picture(self, model: Model, data: GazeboOccWorldDataset, step: int) -> None:
+        """Truth beside forecast of the middle window. Model in eval mode."""
+        if self.writer is None:
+            return
+        window = data[len(data) // 2]
+        result = model.forecast(Scene.of(model.grid, window, model.config.condition == "poses"))
+        truth = [frame.dense(model.grid.shape) for frame in window.frames[window.history :]]
+        picture = beside(truth, [frame.classes for frame in result.frames])
+        self.writer.add_image("truth above, forecast below", picture, step, dataformats="HWC")

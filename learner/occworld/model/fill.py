@@ -1,0 +1,99 @@
+"""Whole forecast grids: the voxel head where the past shows something, the column prior everywhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from occ_core.grid import VoxelGrid
+from occworld.evidence import Aligned, features
+from occworld.model.scene import ForecastFrame
+from occworld.model.voxel_head import VoxelHead, VoxelQuery
+
+# Intermediate tensors of this many voxels, or columns, stay in the processor's cache.
+_CHUNK = 16384
+_COLUMN_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class TargetView:
+    """The past seen from the frame of a step (from 0).
+
+    frames: uint8 (t, X, Y, Z), moving things carried along in the last.
+    motions: (t, 4), the target in each of them. motion: (4,), the target in the current frame.
+    """
+
+    step: int
+    frames: np.ndarray
+    motions: np.ndarray
+    motion: np.ndarray
+    aligned: Aligned
+
+
+def query_of(view: TargetView, evidence: np.ndarray, part: slice | np.ndarray, device: torch.device) -> VoxelQuery:
+    """Of some candidates of a view. evidence: float32 (n, features), theirs."""
+    aligned = view.aligned
+    return VoxelQuery(
+        torch.from_numpy(aligned.candidates[part]).to(device).long(),
+        torch.from_numpy(evidence).to(device),
+        torch.from_numpy(aligned.proposal[part]).to(device).long(),
+        torch.from_numpy(aligned.skip[part]).to(device),
+        view.step,
+    )
+
+
+def fill(grid: VoxelGrid, head: VoxelHead, columns: Tensor, embedding: Tensor, view: TargetView) -> ForecastFrame:
+    """One frame. columns: (1, column_dim, X, Y) features. embedding: (classes, e)."""
+    classes, probability = np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.float16)
+    projected = head.project(columns)
+    # The prior first: where there is evidence, its judgement replaces the prior's.
+    _fill_by_prior(head, columns, projected, embedding, view, classes, probability)
+    _fill_candidates(grid, head, projected, embedding, view, classes.reshape(-1), probability.reshape(-1))
+    return ForecastFrame(classes, probability)
+
+
+def _fill_by_prior(
+    head: VoxelHead, columns: Tensor, projected: Tensor, embedding: Tensor, view: TargetView,
+    classes: np.ndarray, probability: np.ndarray,
+) -> None:  # fmt: skip
+    nz = head.height
+    flat, odds = classes.reshape(-1), probability.reshape(-1, nz)
+    seen = torch.from_numpy(view.aligned.source.reshape(-1) >= 0).to(columns.device)
+    for start in range(0, len(odds), _COLUMN_CHUNK):
+        part = slice(start, start + _COLUMN_CHUNK)
+        logits = head.column_prior(columns, part, seen[part])
+        odds[part] = logits.sigmoid().half().cpu().numpy()
+        there = torch.nonzero(logits.flatten() > head.threshold[view.step].min()).flatten()
+        query = unseen_query(there + start * nz, head, view.step)
+        named = head(projected, query, embedding).classes.argmax(dim=1)
+        sure = logits.flatten()[there] > head.threshold[view.step][named]
+        flat[query.voxels[sure].cpu().numpy()] = named[sure].to(torch.uint8).cpu().numpy()
+
+
+def _fill_candidates(
+    grid: VoxelGrid, head: VoxelHead, projected: Tensor, embedding: Tensor, view: TargetView,
+    classes: np.ndarray, probability: np.ndarray,
+) -> None:  # fmt: skip
+    aligned = view.aligned
+    evidence = features(grid, view.frames, view.motions, aligned, aligned.candidates)
+    classes[aligned.candidates] = 0
+    for start in range(0, len(aligned.candidates), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        voxels = aligned.candidates[part]
+        query = query_of(view, evidence[part], part, projected.device)
+        occupied, described = head.judge(projected, query)
+        probability[voxels] = occupied.sigmoid().half().cpu().numpy()
+        there = torch.nonzero(occupied > head.threshold[view.step].min()).flatten()
+        named = head.name(described[there], query.proposal[there], embedding).argmax(dim=1)
+        sure = occupied[there] > head.threshold[view.step][named]
+        classes[voxels[there[sure].cpu().numpy()]] = named[sure].to(torch.uint8).cpu().numpy()
+
+
+def unseen_query(voxels: Tensor, head: VoxelHead, step: int) -> VoxelQuery:
+    """A query without evidence. voxels: (n,) int64 flat."""
+    n, width = len(voxels), head.from_features.in_features
+    zeros = torch.zeros(n, dtype=torch.int64, device=voxels.device)
+    return VoxelQuery(voxels, torch.zeros(n, width, device=voxels.device), zeros, zeros.bool(), step)
