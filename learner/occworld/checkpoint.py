@@ -7,6 +7,7 @@ import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,7 +20,7 @@ from occworld.model.fast import FastOccWorld
 from occworld.model_config import FaithfulConfig
 
 FORMAT = 2
-Model = FaithfulOccWorld | FastOccWorld
+Model: TypeAlias = FaithfulOccWorld | FastOccWorld
 
 
 class CheckpointError(Exception):

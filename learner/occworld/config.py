@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from occworld.dataset import DatasetConfig
 from occworld.model_config import ConfigError, FaithfulConfig, FastConfig, ModelConfig
@@ -140,7 +141,7 @@ def read_config(path: Path) -> Config:
     return Config.from_json(values, str(path))
 
 
-def with_overrides(config: Config, **overrides: object) -> Config:
+def with_overrides(config: Config, **overrides: Any) -> Config:
     """Command-line values over a config: seed, batch_size, lr, max_epochs, data_root; None changes nothing."""
     given = {key: value for key, value in overrides.items() if value is not None}
     training = {k: v for k, v in given.items() if k in ("seed", "batch_size", "max_epochs")}

@@ -44,8 +44,9 @@ class DatasetConfig:
     @cached_property
     def grid(self) -> VoxelGrid:
         """The voxel grid that the sessions must have."""
-        bounds = tuple(self.point_cloud_range)
-        return VoxelGrid(bounds[:3], bounds[3:], tuple(self.voxel_size))
+        x0, y0, z0, x1, y1, z1 = self.point_cloud_range
+        dx, dy, dz = self.voxel_size
+        return VoxelGrid((x0, y0, z0), (x1, y1, z1), (dx, dy, dz))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 
 class ConfigError(Exception):
@@ -95,4 +96,4 @@ class FastConfig:
             raise ConfigError(f"model.embed_dim {self.embed_dim} is not a multiple of num_heads {self.num_heads}")
 
 
-ModelConfig = FaithfulConfig | FastConfig
+ModelConfig: TypeAlias = FaithfulConfig | FastConfig

@@ -51,6 +51,15 @@ def extrapolate(history: np.ndarray, steps: int) -> np.ndarray:
     return np.array(poses[:steps])
 
 
+def from_twist(velocity: np.ndarray, yaw_rate: float, seconds: float) -> np.ndarray:
+    """(4,) where a body that keeps its velocity (3,) m/s, in its own frame, and yaw rate, rad/s, will be."""
+    turn = yaw_rate * seconds
+    # Of the arc's chord: sin(turn) / turn and (1 - cos(turn)) / turn, which are 1 and 0 for a straight line.
+    along, aside = np.sinc(turn / np.pi), np.sin(turn / 2) * np.sinc(turn / 2 / np.pi)
+    x, y, z = np.asarray(velocity, float) * seconds
+    return np.array([along * x - aside * y, aside * x + along * y, z, turn])
+
+
 def apply(motion: np.ndarray, points: np.ndarray) -> np.ndarray:
     """points: (n, 3) metres in the child frame. Returns (n, 3) in the parent frame of a (4,) motion."""
     c, s = np.cos(motion[3]), np.sin(motion[3])

@@ -114,7 +114,11 @@ def _pack(session: Session, folder: Path, fingerprint: dict) -> None:
         np.save(beside / f"{name}.npy", array)
     (beside / "manifest.json").write_text(json.dumps(fingerprint))
     shutil.rmtree(folder, ignore_errors=True)
-    os.replace(beside, folder)
+    try:
+        os.replace(beside, folder)
+    except OSError:
+        # Another process has packed the session meanwhile, of torchrun's for one.
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _finite(state: VehicleState, path: Path) -> VehicleState:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -20,7 +21,7 @@ from tqdm import tqdm
 from occworld.budget import Budget, learning_rate
 from occworld.calibration import calibrate
 from occworld.checkpoint import Checkpoint, Progress, build_model, load_weights
-from occworld.config import Config, TrainingConfig
+from occworld.config import Config, ConfigError, TrainingConfig
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import Evaluation, evaluate
 from occworld.faithful.model import FaithfulOccWorld
@@ -32,7 +33,7 @@ from occworld.model.objective import Batch, Losses, Objective
 from occworld.report import write_report
 
 log = logging.getLogger("occworld")
-_PRECISIONS = {"fp32": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}
+_PRECISIONS: dict[str, Any] = {"fp32": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}
 
 
 class TrainingError(Exception):
@@ -42,6 +43,9 @@ class TrainingError(Exception):
 def processes(training: TrainingConfig, gpu_ids: list[int] | None) -> Fabric:
     """One device, the GPUs named, or whatever torchrun started this process for."""
     cuda = torch.cuda.is_available()
+    if gpu_ids and max(gpu_ids) >= (torch.cuda.device_count() if cuda else 0):
+        there = f"{torch.cuda.device_count()} CUDA devices" if cuda else "no CUDA device"
+        raise ConfigError(f"--gpu-ids {','.join(map(str, gpu_ids))}: this machine has {there}")
     devices: list[int] | int = gpu_ids or int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     nodes = int(os.environ.get("GROUP_WORLD_SIZE", 1))
     many = nodes > 1 or (len(devices) if isinstance(devices, list) else devices) > 1
@@ -218,7 +222,7 @@ class Trainer:
                 self.objective, self.optimizer, max_norm=self.config.optimizer.grad_clip, error_if_nonfinite=False
             )
             # With fp16 an infinite gradient is the loss scaler's business: it skips the step and scales less.
-            if self.config.training.precision != "fp16" and not torch.isfinite(norm):
+            if self.config.training.precision != "fp16" and norm is not None and not torch.isfinite(norm):
                 raise TrainingError(f"the gradient is {norm.item()} in stage {stage} on {batch.label}")
             self.optimizer.step()
             self.optimizer.zero_grad()

@@ -16,7 +16,8 @@ from occworld.dataset import DatasetConfig, GazeboOccWorldDataset
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """The same weights and samples in every run."""
+    """The same weights and samples in every run; one thread, which networks this small are fastest with."""
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     np.random.seed(0)
 

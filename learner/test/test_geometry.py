@@ -58,6 +58,15 @@ def test_constant_velocity_continues_a_circle() -> None:
     assert np.allclose(motions.extrapolate(np.array(poses[:4]), 6), truth)
 
 
+@settings(deadline=None, max_examples=10)
+@given(metres, metres, metres, st.floats(-2, 2))
+def test_a_twist_is_the_limit_of_many_small_steps(vx: float, vy: float, vz: float, rate: float) -> None:
+    pose, small = np.zeros(4), np.array([vx, vy, vz, rate]) * 0.5 / 2000
+    for _ in range(2000):
+        pose = motions.compose(pose, small)
+    assert np.allclose(motions.from_twist(np.array([vx, vy, vz]), rate, 0.5), pose, atol=2e-3)
+
+
 @settings(deadline=None, max_examples=20)
 @given(any_motion, st.integers(0, 100))
 def test_evidence_starts_from_the_warp(motion: np.ndarray, seed: int) -> None:

@@ -123,18 +123,17 @@ def test_a_moving_instance_has_its_velocity_and_arrives() -> None:
     )
 
 
-def test_an_untrained_model_forecasts_the_warp_baseline(config: Config, data: GazeboOccWorldDataset) -> None:
+def test_an_untrained_model_forecasts_its_past_moved_on(config: Config, data: GazeboOccWorldDataset) -> None:
     model = build_model(config).eval()
     for index in (0, len(data) // 2, len(data) - 1):
         window = data[index]
         result = model.forecast(Scene.of(model.grid, window, False))
         current = window.frames[3].dense(model.grid.shape)
-        # The model steps in float32, which may move a voxel centre over a face.
-        for ours, theirs in zip(
-            result.frames, baselines.warp(model.grid, current, window.footprint[:4], 6), strict=True
-        ):
-            assert (ours.classes != theirs).mean() < 1e-3
+        for ours, moved in zip(result.frames, baselines.warp_oracle(model.grid, current, result.motion), strict=True):
+            assert np.array_equal(ours.classes, moved)
             assert ours.probability.shape == model.grid.shape and ours.probability.dtype == np.float16
+        # The drives of the fixture turn slowly: going on as now is right to centimetres for half a second.
+        assert np.linalg.norm((result.motion - window.motion[4:])[0, :2]) < 0.05
 
 
 def test_given_poses_are_used(config: Config, data: GazeboOccWorldDataset) -> None:
@@ -164,26 +163,23 @@ def test_every_weight_learns_in_one_stage_or_the_other(config: Config, data: Gaz
         assert weight.grad is not None and torch.isfinite(weight.grad).all() and weight.grad.any(), name
 
 
-def test_two_windows_are_learned_far_beyond_the_warp(config: Config, data: GazeboOccWorldDataset) -> None:
-    model = build_model(config)
+def test_two_windows_are_learned_by_heart(config: Config, data: GazeboOccWorldDataset) -> None:
+    wide = replace(config.model, base_channel=48, column_dim=32, code_dim=32, embed_dim=32)
+    model = build_model(replace(config, model=wide))
     training = replace(config.training, voxel_samples=4096, column_samples=1024, horizons_per_step=6)
     objective = Objective(model, training, class_weights(data.class_counts()))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     windows = [data[0], data[-1]]
-    for step in range(150):
-        optimizer.param_groups[0]["lr"] = 1e-2 * min(1.0, (150 - step) / 75)
+    for step in range(160):
+        optimizer.param_groups[0]["lr"] = 1e-2 * min(1.0, (160 - step) / 80)
         loss = objective(Batch(windows), 2).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     model.eval()
-    ours, theirs = np.zeros((16, 16), np.int64), np.zeros((16, 16), np.int64)
+    ours = np.zeros((16, 16), np.int64)
     for window in windows:
         result = model.forecast(Scene.of(model.grid, window, False))
-        warp = baselines.warp(model.grid, window.frames[3].dense(model.grid.shape), window.footprint[:4], 6)
         for step in range(6):
-            truth = window.frames[4 + step].dense(model.grid.shape)
-            ours += confusion(result.frames[step].classes, truth)
-            theirs += confusion(warp[step], truth)
-    assert score(ours, 0).iou > 0.8, score(ours, 0)
-    assert score(ours, 0).iou > score(theirs, 0).iou + 0.15, score(theirs, 0)
+            ours += confusion(result.frames[step].classes, window.frames[4 + step].dense(model.grid.shape))
+    assert score(ours, 0).iou > 0.95, score(ours, 0)

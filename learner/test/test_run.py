@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import eval as evaluation_command
+import export as export_command
 import numpy as np
 import pytest
 import torch
@@ -33,12 +34,46 @@ def test_a_run_leaves_what_the_guide_says(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert {"tokenizer_1.pth", "epoch_1.pth", "epoch_2.pth", "best.pth", "metrics.json", "logs"} <= names
     assert list(finished.glob("train_*.log")) and list(finished.glob("logs/events.out.*"))
-    assert set(json.loads((finished / "metrics.json").read_text())["scores"]) == {
-        "forecast",
-        "copy",
-        "warp",
-        "warp_oracle",
+    metrics = json.loads((finished / "metrics.json").read_text())
+    methods = {"forecast", "copy", "warp", "warp_oracle"}
+    assert (
+        set(metrics["scores"]) == set(metrics["observed"]) == set(metrics["average"]) == set(metrics["vpq"]) == methods
+    )
+    assert set(metrics["paths"]["forecast"]) == {
+        "ade", "fde", "l2_1s", "l2_2s", "l2_3s", "collision_1s", "collision_2s", "collision_3s",
+    }  # fmt: skip
+
+
+def test_tensorboard_has_curves_and_pictures(finished: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(finished / "logs"))
+    events.Reload()
+    wanted = {
+        "stage1/total",
+        "stage1/perplexity",
+        "stage2/codebook_use",
+        "learning_rate",
+        "samples_per_s",
+        "val/iou_1s",
     }
+    assert wanted <= set(events.Tags()["scalars"])
+    assert any(tag.startswith("val_class_3s/") for tag in events.Tags()["scalars"])
+    picture = events.Images("truth above, forecast below")[-1]
+    assert (picture.height, picture.width) == (2 * 44, 6 * 44)
+
+
+def test_an_exported_model_is_the_same_model_with_a_card(finished: Path, drives: Path, tmp_path: Path) -> None:
+    arguments = ["--checkpoint", str(finished / "best.pth"), "--data-root", str(drives), "--out", str(tmp_path)]
+    assert export_command.main([*arguments, "--command", "python train.py --seed 42", "--max-windows", "1"]) == 0
+    there, here = Checkpoint.load(finished / "best.pth"), Checkpoint.load(tmp_path / "model.safetensors")
+    assert here.config.model == there.config.model and here.progress == there.progress
+    assert all(torch.equal(there.weights[key], here.weights[key]) for key in there.weights)
+    card = (tmp_path / "README.md").read_text()
+    assert "python train.py --seed 42" in card and "4 sessions, 56 frames" in card and "| warp-oracle |" in card
+    (tmp_path / "half.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="not a whole checkpoint"):
+        Checkpoint.load(tmp_path / "half.safetensors")
 
 
 @pytest.mark.parametrize("name", ["tokenizer_1.pth", "epoch_1.pth"])

@@ -61,13 +61,13 @@ class TwistTokens(nn.Module):
         super().__init__()
         self.encoder = _perceptron(POSE_DIM, hidden, dim, layers)
         self.decoder = _perceptron(dim, hidden, 4, layers)
-        nn.init.zeros_(self.decoder[-1].weight)
-        nn.init.zeros_(self.decoder[-1].bias)
+        for values in self.decoder[-1].parameters():
+            nn.init.zeros_(values)
 
     def embed(self, tracks: list[Track]) -> Tensor:
         """(b, n, dim)."""
         inputs = np.stack([track.twist for track in tracks]).astype(np.float32)
-        return self.encoder(torch.from_numpy(inputs).to(self.encoder[0].weight.device))
+        return self.encoder(torch.tensor(inputs).to(next(self.parameters()).device))
 
     def next_steps(self, tokens: Tensor, tracks: list[Track]) -> Tensor:
         """(b, n, 4): the step after each of the last n frames. tokens: (b, n, dim), as they leave the transformer."""
@@ -92,8 +92,8 @@ class ModeTokens(nn.Module):
             steps = track.steps
             mode = np.tile(np.eye(MODES)[self.mode(track)], (len(steps), 1))
             rows.append(np.concatenate([-steps[:, 1:2], steps[:, 0:1], mode], axis=1))
-        inputs = torch.from_numpy(np.stack(rows).astype(np.float32))
-        return self.encoder(inputs.to(self.encoder[0].weight.device))
+        inputs = torch.tensor(np.stack(rows).astype(np.float32))
+        return self.encoder(inputs.to(next(self.parameters()).device))
 
     def next_steps(self, tokens: Tensor, tracks: list[Track]) -> Tensor:
         """(b, n, 4): the step after each of the last n frames. tokens: (b, n, dim), as they leave the transformer."""

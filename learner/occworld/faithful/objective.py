@@ -24,6 +24,8 @@ _POSE = 0.1
 class FaithfulObjective(nn.Module):
     """One forward call gives the losses of either stage. class_weights: (our classes,) float32."""
 
+    class_weights: Tensor
+
     def __init__(self, model: FaithfulOccWorld, training: TrainingConfig, class_weights: np.ndarray) -> None:
         super().__init__()
         self.model, self.config = model, training
@@ -56,9 +58,9 @@ class FaithfulObjective(nn.Module):
             chosen.append(columns + i * nx * ny)
             voxels = (columns[:, None] * nz + np.arange(nz)).astype(np.int32)
             labels.append(model.tokenizer.table.into[classes_at(frame, voxels)])
-        columns = torch.from_numpy(np.concatenate(chosen)).to(model.device)
+        picked = torch.from_numpy(np.concatenate(chosen)).to(model.device)
         truth = torch.from_numpy(np.concatenate(labels).astype(np.int64)).to(model.device).flatten()
-        logits = model.tokenizer.head(features, columns, model.tokenizer.embedding).flatten(0, 1).float()
+        logits = model.tokenizer.head(features, picked, model.tokenizer.embedding).flatten(0, 1).float()
         entropy = F.cross_entropy(logits, truth, weight=self.class_weights)
         lovasz = lovasz_softmax(logits.softmax(dim=1), truth)
         zero = entropy.detach() * 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -101,7 +102,7 @@ class PlanU(nn.Module):
         widths = [dim << i for i in range(levels + 1)]
         if min(sizes[-1]) < 1:
             raise ValueError(f"a map of {size[0]} x {size[1]} codes has no room for {levels} levels")
-        common = dict(heads=heads, temporal=temporal, pose=pose, dropout=dropout)
+        common: dict[str, Any] = dict(heads=heads, temporal=temporal, pose=pose, dropout=dropout)
         self.encoders = nn.ModuleList(
             Level(a, b, (s, s), pose_first=True, **common)
             for a, b, s in zip([dim, *widths], widths[:-1], sizes, strict=False)

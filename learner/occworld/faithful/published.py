@@ -119,11 +119,10 @@ def load_published(model: FaithfulOccWorld, body: object) -> Intake:
 
 
 def numpy_scalars() -> list:
-    """Types beside tensors in the reference code's files: its best scores are numpy numbers."""
-    return [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, (np._core.multiarray.scalar, _SCALAR)]
-
-
-_SCALAR = "numpy.core.multiarray.scalar"
+    """Types beside tensors in the reference code's files: its best scores are numpy numbers, under either name."""
+    scalar = np.float64(0).__reduce__()[0]
+    named = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    return [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, *named]
 
 
 def read_published(path: Path) -> object:

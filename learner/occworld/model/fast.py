@@ -24,6 +24,10 @@ from occworld.model.transformer import OccWorldTransformer, TimeCache
 from occworld.model.voxel_head import VoxelHead
 from occworld.model_config import FastConfig
 
+_TURN_LEFT = 0.75
+# A heading that is off by a degree moves a wall at the grid's edge by two voxels: corrections are learned slowly.
+_GENTLY = 0.2
+
 
 @dataclass(frozen=True)
 class Imagined:
@@ -53,6 +57,8 @@ class FastOccWorld(nn.Module):
         )  # fmt: skip
         self.pose_encoder = PoseEncoder(c.pose_hidden, c.embed_dim, c.pose_layers)
         self.pose_decoder = PoseDecoder(c.embed_dim, c.pose_hidden, c.pose_layers)
+        # How much of the present motion is left in each step: turns end sooner than drives do.
+        self.persistence = nn.Parameter(torch.tensor([[1.0, 1.0, 1.0, _TURN_LEFT**i] for i in range(steps)]))
         self.flow = FlowHead(history, c.flow_channel)
         self.decoder = Decoder2D(c.code_dim, c.base_channel, c.column_dim, c.patch, self.tokenizer.fold.size)
         self.head = VoxelHead(
@@ -70,6 +76,7 @@ class FastOccWorld(nn.Module):
         self.transformer.requires_grad_(not transformer)
         self.pose_encoder.requires_grad_(not pose)
         self.pose_decoder.requires_grad_(not pose)
+        self.persistence.requires_grad_(not pose)
 
     @torch.inference_mode()
     def forecast(self, scene: Scene) -> SceneForecast:
@@ -87,12 +94,12 @@ class FastOccWorld(nn.Module):
         b = len(scenes)
         tokens = self.tokenizer([frame for scene in scenes for frame in scene.aligned])
         latents = rearrange(tokens.latents, "(b t) d h w -> b t d h w", b=b)
-        relative = torch.from_numpy(np.stack([scene.relative for scene in scenes])).to(self.device)
-        constant = torch.from_numpy(np.stack([scene.step for scene in scenes])).to(self.device)
+        relative = torch.tensor(np.stack([scene.relative for scene in scenes])).to(self.device)
+        constant = torch.tensor(np.stack([scene.step(self.frame_period) for scene in scenes])).to(self.device)
         cache = TimeCache()
         ahead = self.transformer(latents, self.pose_encoder(relative), cache)
         logits, imagined = [ahead.logits], []
-        steps = [constant + self.pose_decoder(ahead.pose[:, -1])]
+        steps = [constant * self.persistence[0] + _GENTLY * self.pose_decoder(ahead.pose[:, -1])]
         for _ in range(self.steps):
             imagined.append(self.tokenizer.quantizer.expected(logits[-1][:, -1]))
             if len(imagined) == self.steps:
@@ -100,7 +107,7 @@ class FastOccWorld(nn.Module):
             pose = self._as_relative(integrate(torch.stack(steps, 1))[:, -1], relative[:, -1])
             ahead = self.transformer(imagined[-1][:, None], self.pose_encoder(pose)[:, None], cache)
             logits.append(ahead.logits)
-            steps.append(constant + self.pose_decoder(ahead.pose[:, -1]))
+            steps.append(constant * self.persistence[len(steps)] + _GENTLY * self.pose_decoder(ahead.pose[:, -1]))
         return Imagined(
             logits=torch.cat(logits, dim=1),
             latents=torch.stack(imagined, dim=1),
@@ -110,7 +117,7 @@ class FastOccWorld(nn.Module):
 
     def _velocity(self, scenes: list[Scene]) -> Tensor:
         maps = np.stack([dynamic_maps(self.grid, scene.aligned) for scene in scenes])
-        return self.flow(torch.from_numpy(maps).to(self.device))
+        return self.flow(torch.tensor(maps).to(self.device))
 
     @staticmethod
     def _as_relative(motion: Tensor, last: Tensor) -> Tensor:

@@ -34,11 +34,15 @@ class TargetView:
 
 
 def query_of(view: TargetView, evidence: np.ndarray, part: slice | np.ndarray, device: torch.device) -> VoxelQuery:
-    """Of some candidates of a view. evidence: float32 (n, features), theirs."""
+    """Of some candidates of a view. evidence: float32 (n, features), theirs.
+
+    Floats are copied from numpy, here and elsewhere: BLAS rounds by how its input lies in memory, and a resumed run
+    must equal an unbroken one bit for bit.
+    """
     aligned = view.aligned
     return VoxelQuery(
         torch.from_numpy(aligned.candidates[part]).to(device).long(),
-        torch.from_numpy(evidence).to(device),
+        torch.tensor(evidence).to(device),
         torch.from_numpy(aligned.proposal[part]).to(device).long(),
         torch.from_numpy(aligned.skip[part]).to(device),
         view.step,

@@ -35,8 +35,8 @@ class FlowHead(nn.Module):
         self.stem = nn.Conv2d(history, channels, 2 * _STRIDE + 1, stride=_STRIDE, padding=_STRIDE)
         self.body = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=d, dilation=d) for d in (1, 2, 4, 8))
         self.out = nn.Conv2d(channels, 3, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for values in self.out.parameters():
+            nn.init.zeros_(values)
 
     def forward(self, maps: Tensor) -> Tensor:
         """See the class. A scene with nothing that moves is worth no convolution."""

@@ -88,7 +88,7 @@ class Objective(nn.Module):
         code, use, perplexity = self._code_loss(scenes, windows, imagined)
         truth = torch.from_numpy(np.stack([w.motion[w.history :] for w in windows])).to(imagined.motion)
         pose = F.smooth_l1_loss(imagined.motion, truth, beta=0.1)
-        total = occupancy + column + 0.5 * classes + 0.1 * code + 0.3 * pose + 0.2 * flow
+        total = occupancy + 0.5 * column + 0.5 * classes + 0.1 * code + 0.3 * pose + 0.2 * flow
         return Losses(total, occupancy, column, classes, code, pose, flow, use, perplexity)
 
     def _window(
@@ -106,7 +106,7 @@ class Objective(nn.Module):
             truth = window.frames[window.history + step]
             column, classes = self._by_prior(columns[n : n + 1], truth, view)
             occupancy, seen_classes = self._by_evidence(columns[n : n + 1], truth, view)
-            parts.append((occupancy, 0.3 * column, seen_classes + 0.3 * classes))
+            parts.append((occupancy, column, seen_classes + 0.3 * classes))
         occupancy, column, classes = (torch.stack(part).mean() for part in zip(*parts, strict=True))
         return occupancy, column, classes, self._flow_loss(window, imagined, i)
 

@@ -52,8 +52,8 @@ class PoseDecoder(nn.Module):
         widths = [width] + [hidden] * (layers - 1)
         inner = [m for a, b in pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU())]
         self.net = nn.Sequential(*inner, nn.Linear(widths[-1], STEP_DIM))
-        nn.init.zeros_(self.net[-1].weight)
-        nn.init.zeros_(self.net[-1].bias)
+        for values in self.net[-1].parameters():
+            nn.init.zeros_(values)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """See the class."""

@@ -28,6 +28,8 @@ class Quantized:
 class VectorQuantizer(nn.Module):
     """Nearest code by squared distance. A code unused for `patience` training batches takes a latent of the batch."""
 
+    idle: Tensor
+
     def __init__(self, num_codes: int, code_dim: int, commitment: float = 0.25, patience: int = 20) -> None:
         super().__init__()
         self.commitment, self.patience = commitment, patience

@@ -40,10 +40,15 @@ class Scene:
         """(t, 4): every history frame in the current one."""
         return motions.between(self.footprint[-1], self.footprint)
 
-    @cached_property
-    def step(self) -> np.ndarray:
-        """(4,) float32: the last step of the history, which constant velocity repeats."""
-        return motions.extrapolate(self.footprint, 1)[0].astype(np.float32)
+    def step(self, period: float) -> np.ndarray:
+        """(4,) float32: the motion of the next `period` seconds at the velocity and yaw rate of this instant.
+
+        Half the error of repeating the last step: that one is the mean over half a second past. Height, which
+        odometry tells of the vehicle and not of the ground below it, goes on as in the last step.
+        """
+        step = motions.from_twist(self.pose_13d[-1, 7:10], self.pose_13d[-1, 12], period)
+        step[2] = motions.extrapolate(self.footprint, 1)[0, 2]
+        return step.astype(np.float32)
 
     @cached_property
     def relative(self) -> np.ndarray:

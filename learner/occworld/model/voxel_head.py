@@ -61,8 +61,8 @@ class VoxelHead(nn.Module):
         # Of columns that no past frame covers, and of those that one does: there only what stood near nothing is left.
         self.prior, self.seen_prior = (nn.Conv2d(column_dim, height, 1) for _ in range(2))
         for layer, empty in ((self.prior, _EMPTY_LOGIT), (self.seen_prior, _SEEN_EMPTY_LOGIT)):
-            nn.init.zeros_(layer.weight)
-            nn.init.constant_(layer.bias, empty)
+            for values, start in zip(layer.parameters(), (0.0, empty), strict=True):
+                nn.init.constant_(values, start)
 
         self.register_buffer("threshold", torch.zeros(steps, classes))
 

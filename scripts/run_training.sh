@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Train or evaluate the learner from anywhere; --help says how. Thin: everything is done by learner/train.py,
+# eval.py and `tokyo up`.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+Usage: scripts/run_training.sh [options]
+
+  --config FILE        config of the run (learner/config/finetune_tokyo.py)
+  --work-dir DIR       checkpoints, logs and metrics (work_dirs/<name of the config>)
+  --data-root DIR      sessions (data/tokyo_gazebo)
+  --epochs N           epochs of the forecast stage
+  --batch-size N       windows per step and device
+  --lr X               largest learning rate
+  --quick              one epoch of the small model of config/demo_tokyo.py, five minutes at most
+  --resume             go on from the newest checkpoint in the work folder
+  --eval               evaluate best.pth of the work folder instead of training
+  --tensorboard        serve the curves on http://localhost:6006 meanwhile
+  --generate-data      record sessions into the data folder first, with a drone and a rover in the sample city
+  --data-frames N      frames of each of those sessions (100)
+  --data-sessions N    drives to record, each gives a session per robot (4)
+  --help               this text
+
+Several GPUs: torchrun --nproc-per-node N learner/train.py --help
+TEXT
+}
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=${PYTHON:-$root/.venv/bin/python}
+[[ -x $python ]] || python=python3
+config=$root/learner/config/finetune_tokyo.py
+work="" data=data/tokyo_gazebo quick=0 evaluate=0 board=0 generate=0 frames=100 sessions=4
+train=()
+
+die() {
+  echo "run_training.sh: $*" >&2
+  exit 2
+}
+
+while (($#)); do
+  case $1 in
+    --config | --work-dir | --data-root | --epochs | --batch-size | --lr | --data-frames | --data-sessions)
+      (($# > 1)) || die "$1 needs a value"
+      case $1 in
+        --config) config=$2 ;;
+        --work-dir) work=$2 ;;
+        --data-root) data=$2 ;;
+        --data-frames) frames=$2 ;;
+        --data-sessions) sessions=$2 ;;
+        *) train+=("$1" "$2") ;;
+      esac
+      shift
+      ;;
+    --quick) quick=1 ;;
+    --resume) train+=(--resume) ;;
+    --eval) evaluate=1 ;;
+    --tensorboard) board=1 ;;
+    --generate-data) generate=1 ;;
+    --help | -h)
+      usage
+      exit 0
+      ;;
+    *) die "unknown option $1; --help lists them" ;;
+  esac
+  shift
+done
+[[ $frames =~ ^[1-9][0-9]*$ ]] || die "--data-frames is a whole number, got $frames"
+[[ $sessions =~ ^[1-9][0-9]*$ ]] || die "--data-sessions is a whole number, got $sessions"
+
+if ((quick)); then
+  config=$root/learner/config/demo_tokyo.py
+  train+=(--epochs 1 --max-minutes 5)
+fi
+[[ -f $config ]] || die "no config file $config"
+work=${work:-work_dirs/$(basename "$config" .py)}
+mkdir -p "$work"
+
+if ((generate)); then
+  city=out/city
+  [[ -f $city/city.json ]] || "$(dirname "$python")/tokyo" city --out "$city"
+  for ((drive = 1; drive <= sessions; drive++)); do
+    echo "drive $drive of $sessions"
+    "$(dirname "$python")/tokyo" up --city "$city" --drones 1 --rovers 1 --seed "$drive" --record --output "$data" \
+      --duration "$((frames / 2 + 5))"
+  done
+fi
+
+if ((board)); then
+  "$python" -m tensorboard.main --logdir "$work/logs" --port 6006 &
+  trap 'kill %1 2>/dev/null || true' EXIT
+fi
+
+if ((evaluate)); then
+  "$python" "$root/learner/eval.py" --checkpoint "$work/best.pth" --data-root "$data" --out "$work"
+else
+  "$python" "$root/learner/train.py" --config "$config" --work-dir "$work" --data-root "$data" "${train[@]}"
+fi
