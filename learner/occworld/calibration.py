@@ -25,7 +25,7 @@ _SUPPORT = 200  # voxels of a class below which nothing is concluded
 def calibrate(model: FastOccWorld, data: GazeboOccWorldDataset, limit: int | None = None) -> None:
     """Set `model.head.threshold` from windows of a dataset. Leaves the model in eval mode."""
     model.eval()
-    model.head.threshold.fill_(_logit(_LEAST))
+    model.head.threshold.fill_(float(_logit(_LEAST)))
     said = np.zeros((model.steps, NUM_CLASSES, _BINS), np.int64)
     right, there = np.zeros_like(said), np.zeros((model.steps, NUM_CLASSES), np.int64)
     edges = np.linspace(_LEAST, 1.0, _BINS + 1)

@@ -94,9 +94,9 @@ class Tally:
             for ours, theirs in zip(said, instances, strict=True):
                 scores.add(ours, theirs)
         heights = window.pose_13d[t:, 2] - window.footprint[t:, 2]
-        for name, ours in zip(PATHS, (path, constant, future), strict=True):
-            self.paths[name].add(ours, future)
-            self.collisions[name].add(grid, truths, ours, future, heights)
+        for name, track in zip(PATHS, (path, constant, future), strict=True):
+            self.paths[name].add(track, future)
+            self.collisions[name].add(grid, truths, track, future, heights)
 
 
 def evaluate(model: Model, data: GazeboOccWorldDataset, limit: int | None = None) -> Evaluation:

@@ -55,6 +55,8 @@ class Losses:
 class Objective(nn.Module):
     """Wraps the model so that one forward call gives the losses of either stage. class_weights: (classes,) float32."""
 
+    class_weights: Tensor
+
     def __init__(self, model: FastOccWorld, training: TrainingConfig, class_weights: np.ndarray) -> None:
         super().__init__()
         self.model, self.config = model, training

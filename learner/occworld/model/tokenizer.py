@@ -21,7 +21,7 @@ class Tokenizer(nn.Module):
         self.fold = SparsePatchify(grid.shape, NUM_CLASSES, config.class_dim, config.patch, config.base_channel)
         self.encoder = Encoder2D(config.base_channel, config.code_dim)
         self.quantizer = VectorQuantizer(config.num_codes, config.code_dim, config.commitment)
-        self.size = tuple(-(-n // 2) for n in self.fold.size)
+        self.size = (-(-self.fold.size[0] // 2), -(-self.fold.size[1] // 2))
 
     def forward(self, frames: list[SparseFrame]) -> Quantized:
         """Tokens of each frame."""

@@ -45,6 +45,8 @@ class VoxelHead(nn.Module):
     logit above which a voxel that would be named so is occupied.
     """
 
+    threshold: Tensor
+
     def __init__(self, height: int, classes: int, features: int, column_dim: int, hidden: int, class_dim: int,
                  steps: int) -> None:  # fmt: skip
         super().__init__()
