@@ -15,7 +15,7 @@ from occ_core.classes import NUM_CLASSES
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import evenly
 from occworld.model.fast import FastOccWorld
-from occworld.model.scene import Scene
+from occworld.model.scene import ForecastFrame, Scene
 
 _BINS = 40
 _LEAST, _MOST = 0.1, 0.6
@@ -23,35 +23,44 @@ _SUPPORT = 200  # voxels of a class below which nothing is concluded
 
 
 def calibrate(model: FastOccWorld, data: GazeboOccWorldDataset, limit: int | None = None) -> None:
-    """Set `model.head.threshold` from windows of a dataset. Leaves the model in eval mode."""
+    """Set `model.head.threshold` from windows of a dataset, with and without a plan. Leaves the model in eval mode."""
     model.eval()
     model.head.threshold.fill_(float(_logit(_LEAST)))
-    said = np.zeros((model.steps, NUM_CLASSES, _BINS), np.int64)
-    right, there = np.zeros_like(said), np.zeros((model.steps, NUM_CLASSES), np.int64)
+    rows = 2 * model.steps
+    said = np.zeros((rows, NUM_CLASSES, _BINS), np.int64)
+    right, there = np.zeros_like(said), np.zeros((rows, NUM_CLASSES), np.int64)
     edges = np.linspace(_LEAST, 1.0, _BINS + 1)
     for index in tqdm(evenly(len(data), limit), desc="calibrating", unit="window", leave=False):
         window = data[index]
-        result = model.forecast(Scene.of(model.grid, window, model.config.condition == "poses"))
-        for step, frame in enumerate(result.frames):
-            truth = window.frames[window.history + step].dense(model.grid.shape).reshape(-1)
-            voxels = np.flatnonzero(frame.classes)
-            named = frame.classes.reshape(-1)[voxels].astype(int)
-            sure = frame.probability.reshape(-1)[voxels].astype(np.float32)
-            bins = np.clip(np.searchsorted(edges, sure, side="right") - 1, 0, _BINS - 1)
-            flat = named * _BINS + bins
-            size = NUM_CLASSES * _BINS
-            said[step] += np.bincount(flat, minlength=size).reshape(NUM_CLASSES, _BINS)
-            hit = truth[voxels] == named
-            right[step] += np.bincount(flat[hit], minlength=size).reshape(NUM_CLASSES, _BINS)
-            there[step] += np.bincount(truth, minlength=NUM_CLASSES)[:NUM_CLASSES]
+        for planned in (False, True):
+            result = model.forecast(Scene.of(model.grid, window, planned))
+            for step, frame in enumerate(result.frames):
+                row = step + model.steps * planned
+                truth = window.frames[window.history + step].dense(model.grid.shape)
+                counts = _count(frame, truth, edges)
+                for total, count in zip((said[row], right[row], there[row]), counts, strict=True):
+                    total += count
     model.head.threshold.copy_(torch.from_numpy(_logit(best_thresholds(said, right, there, edges)).astype(np.float32)))
 
 
-def best_thresholds(said: np.ndarray, right: np.ndarray, there: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """(steps, classes) probabilities from which IoU is largest; one half where a class is too rare to tell.
+def _count(frame: ForecastFrame, truth: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of one frame: said and right (classes, bins), there (classes,), as of `best_thresholds`."""
+    truth = truth.reshape(-1)
+    voxels = np.flatnonzero(frame.classes)
+    named = frame.classes.reshape(-1)[voxels].astype(int)
+    sure = frame.probability.reshape(-1)[voxels].astype(np.float32)
+    bins = np.clip(np.searchsorted(edges, sure, side="right") - 1, 0, _BINS - 1)
+    flat, hit = named * _BINS + bins, truth[voxels] == named
+    size = NUM_CLASSES * _BINS
+    said, right = (np.bincount(part, minlength=size).reshape(NUM_CLASSES, _BINS) for part in (flat, flat[hit]))
+    return said, right, np.bincount(truth, minlength=NUM_CLASSES)[:NUM_CLASSES]
 
-    said, right: (steps, classes, bins), voxels that were given a class, and rightly, by probability between edges
-    (bins + 1,). there: (steps, classes), voxels of it in truth.
+
+def best_thresholds(said: np.ndarray, right: np.ndarray, there: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """(rows, classes) probabilities from which IoU is largest; one half where a class is too rare to tell.
+
+    said, right: (rows, classes, bins), voxels that were given a class, and rightly, by probability between edges
+    (bins + 1,). there: (rows, classes), voxels of it in truth.
     """
     taken, hit = (counts[..., ::-1].cumsum(axis=-1)[..., ::-1] for counts in (said, right))
     iou = hit / np.maximum(taken + there[..., None] - hit, 1)

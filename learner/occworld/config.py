@@ -57,6 +57,7 @@ class TrainingConfig:
     tokenizer_epochs: epochs of stage 1, which come before max_epochs of stage 2. tokenizer_share: part of a
     wall-clock budget that stage 1 may use. accumulate: batches per step of the optimizer. horizons_per_step,
     voxel_samples, column_samples: what a step looks at. precision: 'fp16' or 'bf16' where there is a GPU, 'fp32'.
+    plan_share: part of the windows for which the fast model is given the poses to come, so that it can do either way.
     checkpoint_minutes: a resumable checkpoint is written at least this often. freeze_vae, freeze_transformer,
     freeze_pose: parts that stage 2 leaves as they are.
     """
@@ -69,6 +70,7 @@ class TrainingConfig:
     horizons_per_step: int = 2
     voxel_samples: int = 16384
     column_samples: int = 2048
+    plan_share: float = 0.5
     num_workers: int = 0
     precision: str = "fp32"
     checkpoint_minutes: float = 10.0

@@ -132,8 +132,8 @@ def test_an_untrained_model_forecasts_its_past_moved_on(config: Config, data: Ga
         for ours, moved in zip(result.frames, baselines.warp_oracle(model.grid, current, result.motion), strict=True):
             assert np.array_equal(ours.classes, moved)
             assert ours.probability.shape == model.grid.shape and ours.probability.dtype == np.float16
-        # The drives of the fixture turn slowly: going on as now is right to centimetres for half a second.
-        assert np.linalg.norm((result.motion - window.motion[4:])[0, :2]) < 0.05
+        # The drives of the fixture turn slowly: going on as now is right to a decimetre after half a second.
+        assert np.linalg.norm((result.motion - window.motion[4:])[0, :2]) < 0.1
 
 
 def test_given_poses_are_used(config: Config, data: GazeboOccWorldDataset) -> None:
@@ -166,7 +166,7 @@ def test_every_weight_learns_in_one_stage_or_the_other(config: Config, data: Gaz
 def test_two_windows_are_learned_by_heart(config: Config, data: GazeboOccWorldDataset) -> None:
     wide = replace(config.model, base_channel=48, column_dim=32, code_dim=32, embed_dim=32)
     model = build_model(replace(config, model=wide))
-    training = replace(config.training, voxel_samples=4096, column_samples=1024, horizons_per_step=6)
+    training = replace(config.training, voxel_samples=4096, column_samples=1024, horizons_per_step=6, plan_share=0.0)
     objective = Objective(model, training, class_weights(data.class_counts()))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     windows = [data[0], data[-1]]

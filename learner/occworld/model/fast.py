@@ -62,7 +62,7 @@ class FastOccWorld(nn.Module):
         self.flow = FlowHead(history, c.flow_channel)
         self.decoder = Decoder2D(c.code_dim, c.base_channel, c.column_dim, c.patch, self.tokenizer.fold.size)
         self.head = VoxelHead(
-            grid.shape[2], NUM_CLASSES, feature_count(history), c.column_dim, c.voxel_hidden, c.class_dim, steps,
+            grid.shape[2], NUM_CLASSES, feature_count(history), c.column_dim, c.voxel_hidden, c.class_dim, 2 * steps,
         )  # fmt: skip
 
     @property
@@ -142,7 +142,8 @@ class FastOccWorld(nn.Module):
                 frames = frames.copy()
                 frames[-1] = advance(self.grid, frames[-1], scene.frames[-1], velocity, (step + 1) * self.frame_period)
             relative = motions.between(scene.motion, future[step])
-            views.append(TargetView(step, frames, relative, future[step], align_history(self.grid, frames, relative)))
+            row = step if scene.planned is None else self.steps + step
+            views.append(TargetView(row, frames, relative, future[step], align_history(self.grid, frames, relative)))
         return views
 
     def columns(self, latents: Tensor, views: list[TargetView]) -> Tensor:

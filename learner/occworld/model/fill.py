@@ -20,13 +20,13 @@ _COLUMN_CHUNK = 4096
 
 @dataclass(frozen=True)
 class TargetView:
-    """The past seen from the frame of a step (from 0).
+    """The past seen from a frame to come.
 
-    frames: uint8 (t, X, Y, Z), moving things carried along in the last.
-    motions: (t, 4), the target in each of them. motion: (4,), the target in the current frame.
+    row: of the head's tables, one for each step at imagined ego motion, then one for each at planned.
+    frames: uint8 (t, X, Y, Z), moving things carried along in the last. motions: (t, 4), the target in each of them. motion: (4,), the target in the current frame.
     """
 
-    step: int
+    row: int
     frames: np.ndarray
     motions: np.ndarray
     motion: np.ndarray
@@ -45,7 +45,7 @@ def query_of(view: TargetView, evidence: np.ndarray, part: slice | np.ndarray, d
         torch.tensor(evidence).to(device),
         torch.from_numpy(aligned.proposal[part]).to(device).long(),
         torch.from_numpy(aligned.skip[part]).to(device),
-        view.step,
+        view.row,
     )
 
 
@@ -70,10 +70,10 @@ def _fill_by_prior(
         part = slice(start, start + _COLUMN_CHUNK)
         logits = head.column_prior(columns, part, seen[part])
         odds[part] = logits.sigmoid().half().cpu().numpy()
-        there = torch.nonzero(logits.flatten() > head.threshold[view.step].min()).flatten()
-        query = unseen_query(there + start * nz, head, view.step)
+        there = torch.nonzero(logits.flatten() > head.threshold[view.row].min()).flatten()
+        query = unseen_query(there + start * nz, head, view.row)
         named = head(projected, query, embedding).classes.argmax(dim=1)
-        sure = logits.flatten()[there] > head.threshold[view.step][named]
+        sure = logits.flatten()[there] > head.threshold[view.row][named]
         flat[query.voxels[sure].cpu().numpy()] = named[sure].to(torch.uint8).cpu().numpy()
 
 
@@ -90,14 +90,14 @@ def _fill_candidates(
         query = query_of(view, evidence[part], part, projected.device)
         occupied, described = head.judge(projected, query)
         probability[voxels] = occupied.sigmoid().half().cpu().numpy()
-        there = torch.nonzero(occupied > head.threshold[view.step].min()).flatten()
+        there = torch.nonzero(occupied > head.threshold[view.row].min()).flatten()
         named = head.name(described[there], query.proposal[there], embedding).argmax(dim=1)
-        sure = occupied[there] > head.threshold[view.step][named]
+        sure = occupied[there] > head.threshold[view.row][named]
         classes[voxels[there[sure].cpu().numpy()]] = named[sure].to(torch.uint8).cpu().numpy()
 
 
-def unseen_query(voxels: Tensor, head: VoxelHead, step: int) -> VoxelQuery:
+def unseen_query(voxels: Tensor, head: VoxelHead, row: int) -> VoxelQuery:
     """A query without evidence. voxels: (n,) int64 flat."""
     n, width = len(voxels), head.from_features.in_features
     zeros = torch.zeros(n, dtype=torch.int64, device=voxels.device)
-    return VoxelQuery(voxels, torch.zeros(n, width, device=voxels.device), zeros, zeros.bool(), step)
+    return VoxelQuery(voxels, torch.zeros(n, width, device=voxels.device), zeros, zeros.bool(), row)

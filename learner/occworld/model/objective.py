@@ -80,8 +80,8 @@ class Objective(nn.Module):
     def forecast(self, windows: list[Window]) -> Losses:
         """Some horizons of each window."""
         model = self.model
-        planned = model.config.condition == "poses"
-        scenes = [Scene.of(model.grid, w, planned) for w in windows]
+        share = 1.0 if model.config.condition == "poses" else self.config.plan_share
+        scenes = [Scene.of(model.grid, w, bool(torch.rand(()) < share)) for w in windows]
         imagined = model.imagine(scenes)
         parts = []
         for i, (scene, window) in enumerate(zip(scenes, windows, strict=True)):
@@ -171,7 +171,7 @@ class Objective(nn.Module):
         logits = model.head.column_prior(columns, picked, torch.full_like(picked, seen, dtype=torch.bool))
         occupied = np.flatnonzero(asked & (labels > 0))
         occupied = occupied[torch.randperm(len(occupied)).numpy()[: self.config.voxel_samples // 2]]
-        query = unseen_query(torch.from_numpy(voxels[occupied]).to(device).long(), model.head, view.step if view else 0)
+        query = unseen_query(torch.from_numpy(voxels[occupied]).to(device).long(), model.head, view.row if view else 0)
         classes = model.head(model.head.project(columns), query, model.tokenizer.fold.embedding()).classes
         named = torch.from_numpy(labels[occupied]).to(device)
         mask = torch.from_numpy(asked.reshape(logits.shape)).to(device)

@@ -20,14 +20,14 @@ class VoxelQuery:
     """Which voxels of a frame to judge, and what the past says there.
 
     voxels: (n,) int64 flat. features: (n, f) float32. proposal: (n,) int64 class nearby, 0 none. skip: (n,) bool.
-    step: of the forecast, from 0: the further ahead, the less the past is worth.
+    row: of the head's tables: the further ahead, and the less sure the ego motion, the less the past is worth.
     """
 
     voxels: Tensor
     features: Tensor
     proposal: Tensor
     skip: Tensor
-    step: int = 0
+    row: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,32 +41,32 @@ class VoxelLogits:
 class VoxelHead(nn.Module):
     """A perceptron over column features, height, proposal and evidence; class logits by dot product with embeddings.
 
-    Its last layer is zero at first, so that the first forecast is the warp baseline. threshold: (steps, classes), the
+    Its last layer is zero at first, so that the first forecast is the warp baseline. threshold: (rows, classes), the
     logit above which a voxel that would be named so is occupied.
     """
 
     threshold: Tensor
 
     def __init__(self, height: int, classes: int, features: int, column_dim: int, hidden: int, class_dim: int,
-                 steps: int) -> None:  # fmt: skip
+                 rows: int) -> None:  # fmt: skip
         super().__init__()
         self.height = height
         self.from_column = nn.Conv2d(column_dim, hidden, 1)
         self.from_features = nn.Linear(features, hidden, bias=False)
         self.from_height = nn.Parameter(torch.randn(height, hidden) * 0.1)
         self.from_proposal = nn.Parameter(torch.randn(classes, hidden) * 0.1)
-        self.from_horizon = nn.Parameter(torch.randn(steps, hidden) * 0.1)
+        self.from_horizon = nn.Parameter(torch.randn(rows, hidden) * 0.1)
         self.middle = nn.Linear(hidden, hidden)
-        # One last layer per step: doubt about the far future must not wear away what is certain in half a second.
-        self.out_weight = nn.Parameter(torch.zeros(steps, 1 + class_dim, hidden))
-        self.out_bias = nn.Parameter(torch.zeros(steps, 1 + class_dim))
+        # One last layer per row: doubt about the far future must not wear away what is certain in half a second.
+        self.out_weight = nn.Parameter(torch.zeros(rows, 1 + class_dim, hidden))
+        self.out_bias = nn.Parameter(torch.zeros(rows, 1 + class_dim))
         # Of columns that no past frame covers, and of those that one does: there only what stood near nothing is left.
         self.prior, self.seen_prior = (nn.Conv2d(column_dim, height, 1) for _ in range(2))
         for layer, empty in ((self.prior, _EMPTY_LOGIT), (self.seen_prior, _SEEN_EMPTY_LOGIT)):
             for values, start in zip(layer.parameters(), (0.0, empty), strict=True):
                 nn.init.constant_(values, start)
 
-        self.register_buffer("threshold", torch.zeros(steps, classes))
+        self.register_buffer("threshold", torch.zeros(rows, classes))
 
     def project(self, columns: Tensor) -> Tensor:
         """Column features (1, column_dim, X, Y) -> (X * Y, hidden), once per frame."""
@@ -89,10 +89,10 @@ class VoxelHead(nn.Module):
         column = torch.div(query.voxels, self.height, rounding_mode="floor")
         level = query.voxels - column * self.height
         # Height, proposal and horizon have few values: one small table of their sums is read once per voxel.
-        table = self.from_proposal[:, None] + self.from_height + self.from_horizon[query.step]
+        table = self.from_proposal[:, None] + self.from_height + self.from_horizon[query.row]
         h = F.embedding(column, projected) + F.embedding(query.proposal * self.height + level, table.flatten(0, 1))
         h = torch.addmm(h, query.features, self.from_features.weight.T)
-        out = F.linear(F.relu(self.middle(F.relu(h))), self.out_weight[query.step], self.out_bias[query.step])
+        out = F.linear(F.relu(self.middle(F.relu(h))), self.out_weight[query.row], self.out_bias[query.row])
         return out[:, 0] + SKIP_LOGIT * (2.0 * query.skip - 1.0), out[:, 1:]
 
     @staticmethod
