@@ -23,7 +23,8 @@ class TargetView:
     """The past seen from a frame to come.
 
     row: of the head's tables, one for each step at imagined ego motion, then one for each at planned.
-    frames: uint8 (t, X, Y, Z), moving things carried along in the last. motions: (t, 4), the target in each of them. motion: (4,), the target in the current frame.
+    frames: uint8 (t, X, Y, Z), moving things carried along in the last. motions: (t, 4), the target in each of them.
+    motion: (4,), the target in the current frame.
     """
 
     row: int
