@@ -66,16 +66,19 @@ def _fill_by_prior(
 ) -> None:  # fmt: skip
     nz = head.height
     flat, odds = classes.reshape(-1), probability.reshape(-1, nz)
-    seen = torch.from_numpy(view.aligned.source.reshape(-1) >= 0).to(columns.device)
-    for start in range(0, len(odds), _COLUMN_CHUNK):
-        part = slice(start, start + _COLUMN_CHUNK)
-        logits = head.column_prior(columns, part, seen[part])
-        odds[part] = logits.sigmoid().half().cpu().numpy()
-        there = torch.nonzero(logits.flatten() > head.threshold[view.row].min()).flatten()
-        query = unseen_query(there + start * nz, head, view.row)
-        named = head(projected, query, embedding).classes.argmax(dim=1)
-        sure = logits.flatten()[there] > head.threshold[view.row][named]
-        flat[query.voxels[sure].cpu().numpy()] = named[sure].to(torch.uint8).cpu().numpy()
+    source = view.aligned.source.reshape(-1)
+    for seen in (False, True):
+        chosen = np.flatnonzero((source >= 0) == seen)
+        for start in range(0, len(chosen), _COLUMN_CHUNK):
+            part = chosen[start : start + _COLUMN_CHUNK]
+            picked = torch.from_numpy(part).to(columns.device)
+            logits = head.column_prior(columns, picked, seen)
+            odds[part] = logits.sigmoid().half().cpu().numpy()
+            row, level = torch.nonzero(logits > head.threshold[view.row].min(), as_tuple=True)
+            query = unseen_query(picked[row] * nz + level, head, view.row)
+            named = head(projected, query, embedding).classes.argmax(dim=1)
+            sure = logits[row, level] > head.threshold[view.row][named]
+            flat[query.voxels[sure].cpu().numpy()] = named[sure].to(torch.uint8).cpu().numpy()
 
 
 def _fill_candidates(

@@ -168,7 +168,7 @@ class Objective(nn.Module):
         if seen and view is not None:
             asked = ~_contains(view.aligned.candidates, voxels)
         picked = torch.from_numpy(pick).to(device)
-        logits = model.head.column_prior(columns, picked, torch.full_like(picked, seen, dtype=torch.bool))
+        logits = model.head.column_prior(columns, picked, seen)
         occupied = np.flatnonzero(asked & (labels > 0))
         occupied = occupied[torch.randperm(len(occupied)).numpy()[: self.config.voxel_samples // 2]]
         query = unseen_query(torch.from_numpy(voxels[occupied]).to(device).long(), model.head, view.row if view else 0)

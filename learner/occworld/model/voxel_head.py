@@ -72,12 +72,11 @@ class VoxelHead(nn.Module):
         """Column features (1, column_dim, X, Y) -> (X * Y, hidden), once per frame."""
         return self.from_column(columns)[0].flatten(1).T.contiguous()
 
-    def column_prior(self, columns: Tensor, chosen: Tensor | slice, seen: Tensor) -> Tensor:
-        """Occupancy logits (m, Z) of columns, for voxels without evidence. chosen: (m,) flat columns. seen: (m,) bool,
-        does a past frame cover them?"""
-        picked = columns[0].flatten(1)[:, chosen].T
-        unseen, covered = (F.linear(picked, p.weight[:, :, 0, 0], p.bias) for p in (self.prior, self.seen_prior))
-        return torch.where(seen[:, None], covered, unseen)
+    def column_prior(self, columns: Tensor, chosen: Tensor, seen: bool) -> Tensor:
+        """Occupancy logits (m, Z) of columns, for voxels without evidence. chosen: (m,) flat columns. seen: does a past
+        frame cover them?"""
+        layer = self.seen_prior if seen else self.prior
+        return F.linear(columns[0].flatten(1)[:, chosen].T, layer.weight[:, :, 0, 0], layer.bias)
 
     def forward(self, projected: Tensor, query: VoxelQuery, embedding: Tensor) -> VoxelLogits:
         """projected: (X * Y, hidden). embedding: (classes, e)."""
