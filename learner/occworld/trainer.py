@@ -89,6 +89,7 @@ class Trainer:
         self.objective, self.optimizer = self.fabric.setup(_objective(self.model, config, weights), optimizer)
         self.logbook = Logbook(self.work_dir, self.fabric.is_global_zero)
         self._stop = False
+        self._threads = torch.get_num_threads()
         self._saved = time.monotonic()
         if intake is not None:
             log.info("%s: %s", config.load_from, intake.report())
@@ -181,6 +182,8 @@ class Trainer:
             fraction = self._agreed(budget.fraction(step))
             rate = learning_rate(self.config.optimizer, self.config.lr_config, step, fraction)
             began = time.perf_counter()
+            # Numba's first parallel loop changes how many threads torch has, and with them the order of its sums.
+            torch.set_num_threads(self._threads)
             # A resumed run draws what an unbroken one would, whatever was drawn before.
             torch.manual_seed(hash((training.seed, stage, step, self.fabric.global_rank)) % 2**63)
             applied = (i + 1) % training.accumulate == 0 or i + 1 == batches
