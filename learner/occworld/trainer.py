@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy
@@ -27,6 +28,7 @@ from occworld.evaluator import Evaluation, evaluate
 from occworld.faithful.model import FaithfulOccWorld
 from occworld.faithful.objective import FaithfulObjective
 from occworld.logbook import Logbook
+from occworld.metrics import confusion
 from occworld.model.fast import FastOccWorld
 from occworld.model.losses import class_weights
 from occworld.model.objective import Batch, Losses, Objective
@@ -90,6 +92,7 @@ class Trainer:
         self.logbook = Logbook(self.work_dir, self.fabric.is_global_zero)
         self._stop = False
         self._threads = torch.get_num_threads()
+        confusion(np.zeros(8, np.uint8), np.zeros(8, np.uint8))  # numba's first parallel loop, see `_epoch`
         self._saved = time.monotonic()
         if intake is not None:
             log.info("%s: %s", config.load_from, intake.report())
