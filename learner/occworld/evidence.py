@@ -78,10 +78,10 @@ def features(
     return out
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@numba.njit(cache=True, nogil=True)
 def _warp_latest(frames, motions, lower, voxel, warped, source):
     nx, ny, nz = warped.shape
-    for i in numba.prange(nx):
+    for i in range(nx):
         x = lower[0] + (i + 0.5) * voxel[0]
         for j in range(ny):
             y = lower[1] + (j + 0.5) * voxel[1]
@@ -119,10 +119,10 @@ def _near(warped, i, j, k):
     return np.uint8(0)
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@numba.njit(cache=True, nogil=True)
 def _count(warped, counts):
     nx, ny, nz = warped.shape
-    for i in numba.prange(nx):
+    for i in range(nx):
         for j in range(ny):
             west, east = warped[max(i - 1, 0), j], warped[min(i + 1, nx - 1), j]
             south, north = warped[i, max(j - 1, 0)], warped[i, min(j + 1, ny - 1)]
@@ -135,10 +135,10 @@ def _count(warped, counts):
             counts[i, j] = total
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@numba.njit(cache=True, nogil=True)
 def _collect(warped, source, latest, starts, candidates, proposal, skip):
     nx, ny, nz = warped.shape
-    for i in numba.prange(nx):
+    for i in range(nx):
         for j in range(ny):
             n = starts[i, j]
             west, east = warped[max(i - 1, 0), j], warped[min(i + 1, nx - 1), j]
@@ -154,11 +154,11 @@ def _collect(warped, source, latest, starts, candidates, proposal, skip):
                     n += 1
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@numba.njit(cache=True, nogil=True)
 def _features(frames, motions, lower, voxel, warped, voxels, static, anything, out):
     count, nx, ny, nz = frames.shape
     cosines, sines = np.cos(motions[:, 3]), np.sin(motions[:, 3])
-    for n in numba.prange(len(voxels)):
+    for n in range(len(voxels)):
         k = voxels[n] % nz
         j = (voxels[n] // nz) % ny
         i = voxels[n] // (nz * ny)

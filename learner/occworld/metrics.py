@@ -10,14 +10,11 @@ import numpy as np
 from occ_core.classes import DYNAMIC_IDS, NAMES, NUM_CLASSES
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@numba.njit(cache=True, nogil=True)
 def _tally(prediction, truth, keep, out):
-    """Flat arrays in parts, one matrix per part, so that threads never share a counter."""
-    parts, n = len(out), len(truth)
-    for part in numba.prange(parts):
-        for v in range(part * n // parts, (part + 1) * n // parts):
-            if (prediction[v] | truth[v]) and (len(keep) == 0 or (keep[v >> 3] >> (7 - (v & 7))) & 1):
-                out[part, truth[v], prediction[v]] += 1
+    for v in range(len(truth)):
+        if (prediction[v] | truth[v]) and (len(keep) == 0 or (keep[v >> 3] >> (7 - (v & 7))) & 1):
+            out[truth[v], prediction[v]] += 1
 
 
 def confusion(prediction: np.ndarray, truth: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
@@ -25,10 +22,10 @@ def confusion(prediction: np.ndarray, truth: np.ndarray, keep: np.ndarray | None
 
     prediction, truth: uint8 of one shape. keep: (ceil(size / 8),) uint8 bits of the voxels to look at, or None.
     """
-    out = np.zeros((8, NUM_CLASSES, NUM_CLASSES), np.int64)
+    out = np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64)
     bits = np.zeros(0, np.uint8) if keep is None else np.ascontiguousarray(keep)
     _tally(np.ascontiguousarray(prediction).reshape(-1), np.ascontiguousarray(truth).reshape(-1), bits, out)
-    return out.sum(axis=0)
+    return out
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy
@@ -28,7 +27,6 @@ from occworld.evaluator import Evaluation, evaluate
 from occworld.faithful.model import FaithfulOccWorld
 from occworld.faithful.objective import FaithfulObjective
 from occworld.logbook import Logbook
-from occworld.metrics import confusion
 from occworld.model.fast import FastOccWorld
 from occworld.model.losses import class_weights
 from occworld.model.objective import Batch, Losses, Objective
@@ -91,8 +89,6 @@ class Trainer:
         self.objective, self.optimizer = self.fabric.setup(_objective(self.model, config, weights), optimizer)
         self.logbook = Logbook(self.work_dir, self.fabric.is_global_zero)
         self._stop = False
-        self._threads = torch.get_num_threads()
-        confusion(np.zeros(8, np.uint8), np.zeros(8, np.uint8))  # numba's first parallel loop, see `_epoch`
         self._saved = time.monotonic()
         if intake is not None:
             log.info("%s: %s", config.load_from, intake.report())
@@ -185,8 +181,6 @@ class Trainer:
             fraction = self._agreed(budget.fraction(step))
             rate = learning_rate(self.config.optimizer, self.config.lr_config, step, fraction)
             began = time.perf_counter()
-            # Numba's first parallel loop changes how many threads torch has, and with them the order of its sums.
-            torch.set_num_threads(self._threads)
             # A resumed run draws what an unbroken one would, whatever was drawn before.
             torch.manual_seed(hash((training.seed, stage, step, self.fabric.global_rank)) % 2**63)
             applied = (i + 1) % training.accumulate == 0 or i + 1 == batches

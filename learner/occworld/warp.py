@@ -44,13 +44,13 @@ def covered(grid: VoxelGrid, motion: np.ndarray) -> np.ndarray:
     return inside.all(axis=1).reshape(grid.shape[:2])
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@numba.njit(cache=True, nogil=True)
 def _resample(source, motion, lower, voxel, out):
     nx, ny, nz = out.shape
     c, s = np.cos(motion[3]), np.sin(motion[3])
     up = int(np.floor(0.5 + motion[2] / voxel[2]))
     k_from, k_to = max(0, -up), min(nz, nz - up)
-    for i in numba.prange(nx):
+    for i in range(nx):
         x = lower[0] + (i + 0.5) * voxel[0]
         for j in range(ny):
             y = lower[1] + (j + 0.5) * voxel[1]

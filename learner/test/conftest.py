@@ -13,14 +13,12 @@ from street import SMALL_GRID, write_session
 from occworld.config import Config, EvaluationConfig, FaithfulConfig, FastConfig, TrainingConfig
 from occworld.dataset import DatasetConfig, GazeboOccWorldDataset
 
-# Networks this small are fastest with one thread; here, so that it holds for fixtures of any scope.
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # networks this small are fastest so
 
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """The same weights and samples in every run, and one thread again, which numba's loops have changed."""
-    torch.set_num_threads(1)
+    """The same weights and samples in every run."""
     torch.manual_seed(0)
     np.random.seed(0)
 
