@@ -72,7 +72,8 @@ def test_a_bag_without_frames_is_said_and_not_kept(tmp_path):
 TINY = """
 data = dict(val_fraction=0.5)
 model = dict(architecture="fast", class_dim=4, base_channel=8, num_codes=16, code_dim=8, embed_dim=8, num_layers=1,
-             num_heads=2, temporal_attn_layers=1, pose_hidden=8, pose_layers=1, column_dim=8, voxel_hidden=8, flow_channel=4)
+             num_heads=2, temporal_attn_layers=1, pose_hidden=8, pose_layers=1, column_dim=8, voxel_hidden=8,
+             flow_channel=4)
 evaluation = dict(windows=1)
 training = dict(max_epochs=1, tokenizer_epochs=1, voxel_samples=256, column_samples=64)
 """
