@@ -218,7 +218,8 @@ def test_a_range_image_comes_back_from_its_points_in_any_order(seed: int) -> Non
 def test_an_offset_and_losses_of_ranges_are_measured(offset: float, lost: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     ranges = rng.uniform(1, 100, (8, 400)).astype(np.float32)
-    sweep = Sweep(ranges, np.zeros((8, 400, 3), np.float32), ranges, np.ones((8, 400), np.uint8))
+    times, classes = np.zeros(400, np.float32), np.ones((8, 400), np.uint8)
+    sweep = Sweep(ranges, np.zeros((8, 400, 3), np.float32), ranges, times, classes)
     recorded = ranges + offset
     recorded[rng.random(ranges.shape) < lost] = np.nan
     difference = compare_ranges(RangeImage(recorded, 0.0), sweep, np.zeros(ranges.shape, bool))
