@@ -33,6 +33,7 @@ PARAMETERS = (
     Parameter("output", "data/tokyo_gazebo", "folder that sessions go to"),
     Parameter("city", "", "folder of the imported city, for labels and ground; empty: all is `other`"),
     Parameter("occupancy", "accumulated", "how grids are made", choices=tuple(s.value for s in OccupancySource)),
+    Parameter("solid", False, "ground truth fills the insides of buildings and actors"),
     Parameter("window", DEFAULT_WINDOW_S, "seconds of sweeps that an accumulated grid holds", 0.1, 10.0),
     Parameter("keyframe_period", FRAME_PERIOD_S, "seconds between frames; models are trained on one", 0.05, 60.0),
     Parameter("session_seconds", 0.0, "start a new session after so many seconds; 0: never", 0.0, 1e6),
@@ -80,13 +81,13 @@ class RecorderNode(Node):
             return
         city, values = self._city, self._values
         period = values["keyframe_period"]
-        builder = KeyframeBuilder(TOKYO_GRID, self._source, values["window"], city)
+        builder = KeyframeBuilder(TOKYO_GRID, self._source, values["window"], city, values["solid"])
         ground = city.ground_height if city else lambda x, y: values["ground_height"]
         info = SessionInfo(
             agent=robot,
             grid=TOKYO_GRID,
             frame_period=period,
-            occupancy=self._source.value,
+            occupancy=self._source.value + (", solid" if values["solid"] else ""),
             city=values["city"],
             seed=values["seed"],
             sensors={name: _extrinsics(pose) for name, pose in links.items() if _is_sensor(name)},
