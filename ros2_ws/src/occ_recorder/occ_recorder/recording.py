@@ -70,7 +70,7 @@ class RobotRecording:
         threads = min(len(CAMERAS), os.cpu_count() or 1) if lossless else _JPEG_THREADS
         self._compressing = ThreadPoolExecutor(threads, f"compress {tracker.robot}")
         self._queue: Queue[Callable[[], None] | None] = Queue()
-        self._thread = Thread(target=self._work, name=f"record {tracker.robot}")
+        self._thread = Thread(target=self._work, name=f"record {tracker.robot}", daemon=True)
         self._thread.start()
 
     def add(self, sweep: SyncedSweep) -> None:

@@ -49,7 +49,7 @@ class SessionThread:
         self._unsaid: deque[Event] = deque(maxlen=1000)
         self._counting = Lock()
         self._queue: Queue[Callable[[], None] | None] = Queue()
-        self._thread = Thread(target=self._work, name=f"write {info.agent}")
+        self._thread = Thread(target=self._work, name=f"write {info.agent}", daemon=True)
         self._thread.start()
 
     @property
