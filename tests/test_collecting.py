@@ -39,17 +39,17 @@ def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_guide_s_command_makes_sessions_from_meshes(meshes: Path, tmp_path: Path) -> None:
     output = tmp_path / "tokyo_gazebo"
-    wanted = ["--frames", "3", "--sessions", "3"]
+    wanted = ["--frames", "5", "--sessions", "3"]
     command = [sys.executable, SCRIPT, "--input", str(meshes), "--output", str(output), *wanted]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     sessions = find_sessions(output)
     assert sorted(session.info.agent for session in sessions) == ["drone_0", "drone_0", "rover_0"]
     for session in sessions:
-        assert len(session) == 3
+        assert len(session) == 5
         states = [session.state(number) for number in session.numbers]
         assert np.diff([state.stamp for state in states]) == pytest.approx(0.5)
-        assert np.linalg.norm(states[-1].base_link.position - states[0].base_link.position) > 0.3
+        assert np.linalg.norm(states[-1].base_link.position - states[0].base_link.position) > 1
         classes = session.occupancy(session.numbers[-1]).classes
         assert (classes == Semantic.TERRAIN).sum() > 500 and (classes == Semantic.BUILDING).sum() > 20
         assert len(session.points(1)) > 1000

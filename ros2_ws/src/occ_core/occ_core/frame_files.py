@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from occ_core.frame import Frame, Occupancy, VehicleState
 from occ_core.grid import VoxelGrid
@@ -22,6 +23,13 @@ _DAMAGE = (
     OSError, EOFError, KeyError, ValueError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error,
     tokenize.TokenError,
 )  # fmt: skip
+
+
+def jpeg(pixels: np.ndarray, quality: int) -> bytes:
+    """An image (height, width, 3) uint8 RGB as a JPEG. quality: 1 to 100."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
 
 
 class SessionError(Exception):

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from occ_core.frame_files import (
     read_state,
 )
 from occ_core.grid import VoxelGrid
+from occ_core.poses import Pose
 from occ_core.session_log import Event, append_checksums, append_event, read_events
 
 FORMAT_VERSION = 1
@@ -76,6 +78,22 @@ class SessionInfo:
             return cls(grid=VoxelGrid.from_dict(data["grid"]), **fields)
         except (KeyError, TypeError, ValueError) as error:
             raise SessionError(f"{where}: {error}") from error
+
+
+def extrinsics(pose: Pose) -> dict[str, list[float]]:
+    """A sensor's pose in base_link, as `SessionInfo.sensors` holds it."""
+    return {"position": pose.position.tolist(), "orientation_wxyz": pose.orientation.tolist()}
+
+
+def installed_versions(*packages: str) -> dict[str, str]:
+    """For `SessionInfo.versions`; 'source' for a package that runs without being installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "source"
+    return found
 
 
 def session_name(agent: str, when: datetime) -> str:

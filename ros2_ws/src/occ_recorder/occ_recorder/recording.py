@@ -6,7 +6,6 @@ disk. The queues before the first and the last are bounded.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,8 +17,8 @@ from queue import Queue
 from threading import Thread
 
 import numpy as np
-from PIL import Image
 
+from occ_core.frame_files import jpeg
 from occ_core.session import SessionInfo
 from occ_core.session_log import Event, EventKind
 from occ_core.sync import SyncedSweep
@@ -163,6 +162,4 @@ class RobotRecording:
 def _jpeg(image: np.ndarray | bytes, quality: int) -> bytes:
     if isinstance(image, bytes):
         return image  # It came as a JPEG: compressing it again would only lose.
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
+    return jpeg(image, quality)

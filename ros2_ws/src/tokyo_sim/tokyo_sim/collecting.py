@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from occ_core.actors import Actor
 from occ_core.citymap import CityMap
+from occ_core.frame_files import jpeg
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
-from occ_core.session import SessionInfo, SessionWriter, session_name
+from occ_core.session import SessionInfo, SessionWriter, extrinsics, session_name
 from occ_core.sync import Odometry, SyncedSweep
 from occ_core.topics import CAMERAS
 from occ_core.tracker import FrameTracker
@@ -30,6 +29,7 @@ from tokyo_sim.traffic.lanes import street_network
 _SWEEP_S, _COMMAND_S = 0.1, 0.05
 _SWEEPS_A_FRAME = round(FRAME_PERIOD_S / _SWEEP_S)
 _WARM_UP_SWEEPS = round(DEFAULT_WINDOW_S / _SWEEP_S)
+_JPEG_QUALITY = 90
 _SPEED = {Kind.DRONE: 4.0, Kind.ROVER: 3.0}
 
 
@@ -117,11 +117,7 @@ class _Recorder:
         self._simulator, self._number, self._frame_id = simulator, number, robot.lidar.frame
         self._tracker = FrameTracker(robot.name, builder, links, simulator.city.ground_height)
         self.folder = next(path for path in _folders(output, robot.name) if not path.exists())
-        sensors = {
-            name: {"position": pose.position.tolist(), "orientation_wxyz": pose.orientation.tolist()}
-            for name, pose in links.items()
-            if "optical" in name or "lidar" in name
-        }
+        sensors = {name: extrinsics(pose) for name, pose in links.items() if "optical" in name or "lidar" in name}
         info = SessionInfo(robot.name, TOKYO_GRID, FRAME_PERIOD_S, plan.occupancy.value, str(city), seed, sensors)
         self._writer = SessionWriter(self.folder, info)
 
@@ -133,7 +129,9 @@ class _Recorder:
         frame = self._tracker.add(SyncedSweep(stamp, points, self._frame_id, odometry, actors, keyframe))
         if frame is not None:
             images = self._simulator.images(self._number)
-            self._writer.write(replace(frame, images={CAMERAS[name]: _jpeg(image) for name, image in images.items()}))
+            self._writer.write(
+                replace(frame, images={CAMERAS[name]: jpeg(image, _JPEG_QUALITY) for name, image in images.items()})
+            )
 
 
 def _folders(root: Path, robot: str) -> Iterator[Path]:
@@ -142,9 +140,3 @@ def _folders(root: Path, robot: str) -> Iterator[Path]:
     while True:
         yield root / session_name(robot, when)
         when += timedelta(seconds=1)
-
-
-def _jpeg(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()

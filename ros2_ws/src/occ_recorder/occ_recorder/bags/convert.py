@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tqdm import tqdm
@@ -13,8 +12,7 @@ from tqdm import tqdm
 from occ_core.citymap import CityMap
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
-from occ_core.poses import Pose
-from occ_core.session import Session, SessionError, SessionInfo
+from occ_core.session import Session, SessionError, SessionInfo, extrinsics, installed_versions
 from occ_core.sync import SweepSynchronizer
 from occ_core.tracker import FrameTracker
 from occ_recorder.bags.config import BagConfig, Ground
@@ -152,8 +150,8 @@ class _Drive:
             occupancy=conversion.occupancy.value,
             city=conversion.city,
             seed=conversion.seed,
-            sensors={name: _extrinsics(pose) for name, pose in links.items()},
-            versions=_versions(),
+            sensors={name: extrinsics(pose) for name, pose in links.items()},
+            versions=installed_versions("occ_core", "occ_recorder", "numpy", "rosbags"),
             source=source,
         )
         self.recording = RobotRecording(
@@ -223,17 +221,3 @@ def _refuse_twice(output: Path, source: str) -> None:
 
 def _also(problems: list[str]) -> str:
     return f" ({'; '.join(problems)})" if problems else ""
-
-
-def _extrinsics(pose: Pose) -> dict[str, list[float]]:
-    return {"position": pose.position.tolist(), "orientation_wxyz": pose.orientation.tolist()}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in ("occ_core", "occ_recorder", "numpy", "rosbags"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "source"
-    return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rclpy.node import Node
@@ -15,7 +14,7 @@ from std_srvs.srv import Trigger
 from occ_core.citymap import CityMap
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
-from occ_core.session import SessionInfo
+from occ_core.session import SessionInfo, extrinsics, installed_versions
 from occ_core.sync import SweepSynchronizer
 from occ_core.topics import CAMERAS, DIAGNOSTICS, IMU, ROBOT_DESCRIPTION, image_topic
 from occ_core.tracker import FrameTracker
@@ -90,8 +89,8 @@ class RecorderNode(Node):
             occupancy=self._source.value + (", solid" if values["solid"] else ""),
             city=values["city"],
             seed=values["seed"],
-            sensors={name: _extrinsics(pose) for name, pose in links.items() if _is_sensor(name)},
-            versions=_versions(),
+            sensors={name: extrinsics(pose) for name, pose in links.items() if _is_sensor(name)},
+            versions=installed_versions("occ_core", "occ_recorder", "numpy"),
         )
         recording = RobotRecording(
             FrameTracker(robot, builder, links, ground), info, self._output, values["session_seconds"],
@@ -159,20 +158,6 @@ def _writable(folder: str) -> Path:
 
 def _is_sensor(link: str) -> bool:
     return any(part in link for part in ("optical", "lidar", "imu"))
-
-
-def _extrinsics(pose) -> dict[str, list[float]]:
-    return {"position": pose.position.tolist(), "orientation_wxyz": pose.orientation.tolist()}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in ("occ_core", "occ_recorder", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "source"
-    return found
 
 
 def main() -> None:
