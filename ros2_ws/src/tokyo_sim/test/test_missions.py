@@ -292,7 +292,8 @@ def test_a_drone_on_any_mission_touches_no_building(downtown, pattern, seed, alt
     places = np.array([pose.position for pose in poses])
     for low, high in boxes:
         assert not ((places > low - RADIUS) & (places < high + RADIUS)).all(axis=1).any()
-    assert np.ptp(places[:, :2], axis=0).min() > 60
+    # A street mission may spend 200 s to and fro on one long street.
+    assert np.ptp(places[:, :2], axis=0).max() > 80
     assert places[-1, 2] == pytest.approx(altitude, abs=2.5)
 
 

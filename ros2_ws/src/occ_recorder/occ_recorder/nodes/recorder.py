@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -16,7 +19,7 @@ from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.session import SessionInfo, extrinsics, installed_versions
 from occ_core.sync import SweepSynchronizer
-from occ_core.topics import CAMERAS, DIAGNOSTICS, IMU, ROBOT_DESCRIPTION, image_topic
+from occ_core.topics import CAMERAS, DIAGNOSTICS, IMU, ROBOT_DESCRIPTION, Topic, image_topic
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import link_poses
 from occ_recorder.recording import Mode, RobotRecording
@@ -26,6 +29,9 @@ from occ_ros.intake import RobotIntake
 from occ_ros.parameters import Parameter, ParameterError, read
 from occ_ros.qos import absolute, publish, subscribe
 from occ_ros.run import run
+
+# A description can be heard seconds before its robot's other topics are discovered.
+_DISCOVERY_S = 2.0
 
 PARAMETERS = (
     Parameter("robots", ["rover_0"], "namespaces of the robots to record"),
@@ -46,8 +52,21 @@ PARAMETERS = (
 )
 
 
+@dataclass
+class _Arriving:
+    """A robot whose description has come: the topics seen of it so far, and when (monotonic, s) the last one was."""
+
+    description: str
+    cameras: frozenset[str] = frozenset()
+    imu: bool = False
+    changed: float = field(default_factory=time.monotonic)
+
+
 class RecorderNode(Node):
-    """One recording per robot; it begins when the robot's description has come. Services: start, pause, stop, mark."""
+    """One recording per robot; it begins when the robot's description has come and its topics are discovered.
+
+    Services: start, pause, stop, mark.
+    """
 
     def __init__(self) -> None:
         super().__init__("recorder")
@@ -61,20 +80,40 @@ class RecorderNode(Node):
         self._mode = Mode.RECORDING if self._values["autostart"] else Mode.STOPPED
         self._recordings: dict[str, RobotRecording] = {}
         self._reporters: dict[str, Reporter] = {}
+        self._arriving: dict[str, _Arriving] = {}
         self._diagnostics = publish(self, DIAGNOSTICS)
         for robot in self._values["robots"]:
-            subscribe(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._begin(robot, m), robot, depth=1)
+            subscribe(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._arrived(robot, m), robot, depth=1)
         self._serve("start", RobotRecording.start, Mode.RECORDING)
         self._serve("pause", RobotRecording.pause, Mode.PAUSED)
         self._serve("stop", RobotRecording.stop, Mode.STOPPED)
         self._serve("mark", lambda recording: recording.mark(self.get_parameter("mark_label").value))
         self.create_timer(1.0, self._report)
+        wall = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
+        self.create_timer(0.1, self._look, clock=wall)
 
-    def _begin(self, robot: str, description: String) -> None:
-        if robot in self._recordings:
-            return
+    def _arrived(self, robot: str, description: String) -> None:
+        if robot not in self._recordings:
+            self._arriving.setdefault(robot, _Arriving(description.data))
+            self._look()
+
+    def _look(self) -> None:
+        """Begin with each robot whose cameras and IMU are all there, or where no more have come for a while."""
+        for robot, arriving in list(self._arriving.items()):
+            cameras = frozenset(name for name in CAMERAS if self._published(image_topic(name), robot))
+            imu = self._published(IMU, robot)
+            if (cameras, imu) != (arriving.cameras, arriving.imu):
+                arriving.cameras, arriving.imu, arriving.changed = cameras, imu, time.monotonic()
+            complete = imu and len(cameras) == len(CAMERAS)
+            if complete or time.monotonic() > arriving.changed + _DISCOVERY_S:
+                self._begin(robot, self._arriving.pop(robot))
+
+    def _published(self, topic: Topic, robot: str) -> bool:
+        return self.count_publishers(absolute(topic, robot)) > 0
+
+    def _begin(self, robot: str, arriving: _Arriving) -> None:
         try:
-            links = link_poses(description.data)
+            links = link_poses(arriving.description)
         except ValueError as error:
             self.get_logger().error(f"{robot}: {error}")
             return
@@ -96,19 +135,14 @@ class RecorderNode(Node):
             FrameTracker(robot, builder, links, ground), info, self._output, values["session_seconds"],
             values["jpeg_quality"], self._mode,
         )  # fmt: skip
-        cameras = self._cameras(robot) if values["cameras"] else frozenset()
-        imu = values["imu"] and self.count_publishers(absolute(IMU, robot)) > 0
+        cameras = arriving.cameras if values["cameras"] else frozenset()
+        if values["cameras"] and (missing := CAMERAS.keys() - cameras):
+            self.get_logger().warning(f"{robot}: nobody publishes images of {', '.join(sorted(missing))}, left out")
+        imu = values["imu"] and arriving.imu
         synchronizer = SweepSynchronizer(period, cameras, needs_actors=city is not None, with_imu=imu)
         self._recordings[robot], self._reporters[robot] = recording, Reporter(recording, synchronizer)
         RobotIntake(self, robot, synchronizer, recording.add, cameras, imu)
         self.get_logger().info(f"{robot}: {self._mode.value}, into {self._output}")
-
-    def _cameras(self, robot: str) -> frozenset[str]:
-        """The cameras that somebody publishes; a robot's description comes after its other topics."""
-        found = frozenset(name for name in CAMERAS if self.count_publishers(absolute(image_topic(name), robot)))
-        if missing := CAMERAS.keys() - found:
-            self.get_logger().warning(f"{robot}: nobody publishes images of {', '.join(sorted(missing))}, left out")
-        return found
 
     def _serve(self, name: str, act: Callable[[RobotRecording], bool], mode: Mode | None = None) -> None:
         """A service that acts on every robot's recording; robots that come later begin in its mode."""
