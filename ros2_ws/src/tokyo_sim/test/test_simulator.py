@@ -19,7 +19,7 @@ from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.plateau.model import TriangleMesh
-from tokyo_sim.traffic.lanes import street_network
+from tokyo_sim.traffic.stored import lane_graph
 from tokyo_sim.world.appearance import Appearance
 from tokyo_sim.world.names import WORLD_FILE
 from tokyo_sim.world.obj import write_obj
@@ -140,7 +140,7 @@ def test_more_robots_than_places_is_said(folder):
     rover = load_robot(Kind.ROVER, "rover_0")
     rovers = [replace(rover, name=f"rover_{number}") for number in range(300)]
     with pytest.raises(ValueError, match="no free place"):
-        spawn_poses(rovers, city, street_network(city), ObstacleMap(city), 30.0, np.random.default_rng(0))
+        spawn_poses(rovers, city, lane_graph(folder, city).sections, ObstacleMap(city), 30.0, np.random.default_rng(0))
 
 
 def test_box_faces_look_outwards(box):

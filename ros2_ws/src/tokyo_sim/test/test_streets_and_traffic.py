@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from occ_core.actors import Actor
+from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from tokyo_sim.traffic.kinds import VEHICLES, WALKER
 from tokyo_sim.traffic.lane_graph import LaneGraph
@@ -86,6 +87,10 @@ def ring_road(city, radius: float = 60.0):
     return city((Semantic.ROAD, np.array(triangles)))
 
 
+def graph_of(world: CityMap) -> LaneGraph:
+    return LaneGraph.of(world, street_network(world))
+
+
 def degrees(streets: StreetNetwork) -> list[int]:
     return sorted(degree for _, degree in streets.graph.degree())
 
@@ -113,11 +118,11 @@ def test_a_ring_road_is_a_street_round_its_centre_line(city):
 
 def test_a_city_without_roads_has_no_streets_and_refuses_traffic(city, sheet):
     meadow = city((Semantic.TERRAIN, sheet(-50, 50, -50, 50)))
-    streets = street_network(meadow)
-    assert streets.edges == []
-    Traffic(meadow, streets, 0, np.random.default_rng(0)).step(0.1, NOBODY)
+    assert street_network(meadow).edges == []
+    graph = graph_of(meadow)
+    Traffic(meadow, graph, 0, np.random.default_rng(0)).step(0.1, NOBODY)
     with pytest.raises(ValueError, match="no roads"):
-        Traffic(meadow, streets, 1, np.random.default_rng(0))
+        Traffic(meadow, graph, 1, np.random.default_rng(0))
 
 
 def footprints(actors: list[Actor]) -> np.ndarray:
@@ -135,7 +140,7 @@ def overlapping(actors: list[Actor]) -> list[tuple[Actor, Actor]]:
 
 def watched(world, actors: int, seconds: float, seed: int = 1, every: float = 0.1) -> list[list[Actor]]:
     """Where everybody is, ten times a second or less often."""
-    traffic = Traffic(world, street_network(world), actors, np.random.default_rng(seed))
+    traffic = Traffic(world, graph_of(world), actors, np.random.default_rng(seed))
     out = [traffic.actors()]
     for step in range(1, round(seconds * 10) + 1):
         traffic.step(0.1, NOBODY)
@@ -258,7 +263,7 @@ def test_traffic_yields_to_a_robot_that_stands_in_its_lane_but_not_to_one_that_f
     """A robot in each lane of the eastern arm: nobody drives through; under drones everybody does."""
     robots = np.array([[60.0, side * 1.8, 0.4] for side in (-1, 1)])
     for flying in (0.0, 30.0):
-        traffic = Traffic(plus, street_network(plus), 14, np.random.default_rng(3), robots)
+        traffic = Traffic(plus, graph_of(plus), 14, np.random.default_rng(3), robots)
         waiting, beyond = set(), set()
         for _ in range(900):
             traffic.step(0.1, robots + [0, 0, flying])
@@ -276,7 +281,7 @@ def test_traffic_yields_to_a_robot_that_stands_in_its_lane_but_not_to_one_that_f
 def test_nobody_starts_beside_a_robot(grid):
     robots = np.array([[x, y, 0.4] for x in (-100.0, 0, 100) for y in (-61.8, 58.2)])
     for seed in range(4):
-        traffic = Traffic(grid, street_network(grid), 40, np.random.default_rng(seed), robots)
+        traffic = Traffic(grid, graph_of(grid), 40, np.random.default_rng(seed), robots)
         boxes = footprints(traffic.actors())
         assert min(box.distance(shapely.Point(robot)) for box in boxes for robot in robots) > 0.6
 
@@ -284,7 +289,7 @@ def test_nobody_starts_beside_a_robot(grid):
 def test_buses_do_not_turn_where_they_do_not_fit(city, sheet):
     """A ring of streets 5.6 m wide: cars go round it, buses are not let in."""
     narrow = grid_of(city, sheet, 5.6)
-    graph = LaneGraph.of(narrow, street_network(narrow))
+    graph = graph_of(narrow)
     bus, car = (next(n for n, kind in enumerate(VEHICLES) if kind.name == name) for name in ("bus", "car"))
     assert not any(lane.kinds >> bus & 1 for lane in graph.lanes)
     assert any(lane.kinds >> car & 1 for lane in graph.lanes)
@@ -297,7 +302,7 @@ def test_lanes_of_any_crossing_lead_on_and_stay_on_the_road(city, heading, angle
     bands = [band(np.radians(heading), width), band(np.radians(heading + angle), other_width)]
     world = city((Semantic.ROAD, np.concatenate([triangles for triangles, _ in bands])))
     roads = shapely.union_all([area for _, area in bands]).buffer(1.0)
-    graph = LaneGraph.of(world, street_network(world))
+    graph = graph_of(world)
     assert graph.lanes
     for number, lane in enumerate(graph.lanes):
         assert roads.contains(shapely.LineString(lane.line).buffer(0.3))

@@ -24,7 +24,7 @@ from tokyo_sim.engine.robot import Kind
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.missions.mission import Mission, MissionPlan
 from tokyo_sim.missions.plans import Pattern
-from tokyo_sim.traffic.lanes import street_network
+from tokyo_sim.traffic.stored import lane_graph
 
 _SWEEP_S, _COMMAND_S = 0.1, 0.05
 _SWEEPS_A_FRAME = round(FRAME_PERIOD_S / _SWEEP_S)
@@ -59,7 +59,7 @@ def collect(city: Path, output: Path, plan: Collection) -> list[Path]:
     Each drive has its own seed: other places, other traffic. They follow streets; where the city has none, they roam,
     and there is no traffic.
     """
-    streets = bool(street_network(CityMap.load(city)).edges)
+    streets = bool(lane_graph(city, CityMap.load(city)).lanes)
     plan = plan if streets else replace(plan, actors=0)
     pattern = Pattern.STREET if streets else Pattern.ROAM
     folders: list[Path] = []

@@ -18,8 +18,7 @@ from tokyo_sim.demo.live import measure_live
 from tokyo_sim.demo.report import write_report
 from tokyo_sim.demo.stages import StageFailed, Stages, python
 from tokyo_sim.plateau.model import ImportProblem
-from tokyo_sim.traffic.lane_graph import LaneGraph
-from tokyo_sim.traffic.lanes import street_network
+from tokyo_sim.traffic.stored import lane_graph
 from tokyo_sim.world.city import import_or_generate
 
 _STARTUP_SECONDS = 90.0  # of wall time until the first frames must be there
@@ -121,9 +120,8 @@ def drive_arguments(places: Places, seed: int, **extra: object) -> Arguments:
 
 @cache
 def has_roads(city: Path) -> bool:
-    """Has a city the lanes that traffic and street missions need? Seconds of work, done once."""
-    mesh = CityMap.load(city)
-    return bool(LaneGraph.of(mesh, street_network(mesh)).lanes)
+    """Has a city the lanes that traffic and street missions need?"""
+    return bool(lane_graph(city, CityMap.load(city)).lanes)
 
 
 def _record(places: Places, plan: Plan) -> None:

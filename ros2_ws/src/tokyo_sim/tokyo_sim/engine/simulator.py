@@ -20,7 +20,7 @@ from tokyo_sim.engine.robot import Kind, Robot, load_robot
 from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.engine.track import Past
 from tokyo_sim.missions.obstacles import ObstacleMap
-from tokyo_sim.traffic.lanes import street_network
+from tokyo_sim.traffic.stored import lane_graph
 from tokyo_sim.traffic.traffic import Traffic
 from tokyo_sim.world.appearance import Appearance, pages
 from tokyo_sim.world.names import WORLD_FILE
@@ -68,11 +68,13 @@ class Simulator:
         spawn_rng, traffic_rng, noise_rng = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
         # One of its own for each sensor: what one robot's draws, another's does not depend on.
         self._noise = noise_rng.spawn(len(self.robots))
-        streets = street_network(self.city)
+        graph = lane_graph(city, self.city)
         obstacles = ObstacleMap(self.city)
-        poses = spawn_poses(self.robots, self.city, streets, obstacles, fleet.drone_altitude, spawn_rng, fleet.places)
+        poses = spawn_poses(
+            self.robots, self.city, graph.sections, obstacles, fleet.drone_altitude, spawn_rng, fleet.places
+        )
         starts = np.array([pose.position for pose in poses]).reshape(-1, 3)
-        self._traffic = Traffic(self.city, streets, fleet.actors, traffic_rng, starts)
+        self._traffic = Traffic(self.city, graph, fleet.actors, traffic_rng, starts)
         self._physics = Physics(self.city, _collision_prisms(city), self.robots, poses)
         self._lidar = LidarCaster(self.city)
         self._past = [Past(1 / robot.lidar.rate) for robot in self.robots] if fleet.motion_distortion else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,16 +13,19 @@ from tokyo_sim.engine.places import building_within, check_names, in_city
 from tokyo_sim.engine.robot import Kind, Robot
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.missions.plans import keep_left
-from tokyo_sim.traffic.lanes import StreetNetwork
+from tokyo_sim.traffic.curves import resample
+from tokyo_sim.traffic.junctions import Section
 
 _APART_M = 6.0
+_STEP_M = 2.0  # between places on a street
+_INSIDE_M = 60.0  # from the edge of the city: a grid reaches 40 m
 _ROVER_CLEARANCE_M = 0.05
 
 
 def spawn_poses(
     robots: list[Robot],
     city: CityMap,
-    streets: StreetNetwork,
+    sections: Sequence[Section],
     obstacles: ObstacleMap,
     altitude: float,
     rng: np.random.Generator,
@@ -42,7 +45,7 @@ def spawn_poses(
             x, y, _ = named[robot.name]
             raise ValueError(f"{robot.name} can't start at ({x:g}, {y:g}): {problem}; give it another place, or none")
         poses[robot.name] = pose
-    places = _street_places(streets, rng) if streets.edges else _open_places(city, obstacles, rng)
+    places = _street_places(sections, rng) if sections else _open_places(city, obstacles, rng)
     for robot in (robot for robot in robots if robot.name not in named):
         tries = (_pose(robot, place, city, altitude) for place in places)
         pose = next((pose for pose in tries if not _problem(pose, robot, poses, city, obstacles)), None)
@@ -52,16 +55,16 @@ def spawn_poses(
     return [poses[robot.name] for robot in robots]
 
 
-def _street_places(streets: StreetNetwork, rng: np.random.Generator) -> list[np.ndarray]:
-    """(x, y, yaw) along all streets that are wide enough, on the left, nearest to the middle of the city first."""
+def _street_places(sections: Sequence[Section], rng: np.random.Generator) -> list[np.ndarray]:
+    """(x, y, yaw) along all streets that are wide enough, on the left, in the order of `_together`."""
     places = []
-    for edge in streets.edges:
-        line = keep_left(streets.line(edge, edge[0]), streets.width(edge))
-        if streets.width(edge) < 3.0 or len(line) < 4:
+    for section in sections:
+        line = keep_left(resample(section.line, _STEP_M), section.width)
+        if section.width < 3.0 or len(line) < 4:
             continue
         steps = np.diff(line, axis=0)
         places.extend(np.column_stack([line[:-1], np.arctan2(steps[:, 1], steps[:, 0])])[1:-1:2])
-    return _central_first(places, rng)
+    return _together(places, rng)
 
 
 def _open_places(city: CityMap, obstacles: ObstacleMap, rng: np.random.Generator) -> list[np.ndarray]:
@@ -71,16 +74,22 @@ def _open_places(city: CityMap, obstacles: ObstacleMap, rng: np.random.Generator
     low, high = np.percentile(xy, [5, 95], axis=0)
     tries = rng.uniform(low - 20, high + 20, (2000, 2))
     clear = [place for place in tries if obstacles.standing_height(place) == -np.inf]
-    return _central_first([np.array([*place, rng.uniform(-np.pi, np.pi)]) for place in clear], rng)
+    return _together([np.array([*place, rng.uniform(-np.pi, np.pi)]) for place in clear], rng)
 
 
-def _central_first(places: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """Near the middle first, with a seeded jitter so that seeds start in different streets."""
+def _together(places: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    """Nearest first to one drawn from all that have city around them; jitter spreads robots over neighbouring streets.
+
+    So a fleet starts where its robots see each other, and seeds start in different parts of the city.
+    """
     if not places:
         return []
     array = np.array(places)
-    distance = np.linalg.norm(array[:, :2] - np.median(array[:, :2], axis=0), axis=1)
-    return [array[i] for i in np.argsort(distance + rng.uniform(0, 120, len(array)), kind="stable")]
+    low, high = array[:, :2].min(axis=0) + _INSIDE_M, array[:, :2].max(axis=0) - _INSIDE_M
+    inside = np.flatnonzero(((array[:, :2] >= low) & (array[:, :2] <= high)).all(axis=1))
+    first = array[rng.choice(inside if len(inside) else len(array)), :2]
+    distance = np.linalg.norm(array[:, :2] - first, axis=1)
+    return [array[i] for i in np.argsort(distance + rng.uniform(0, 60, len(array)), kind="stable")]
 
 
 def _pose(robot: Robot, place: np.ndarray, city: CityMap, altitude: float) -> Pose:

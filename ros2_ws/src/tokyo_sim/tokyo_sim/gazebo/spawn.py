@@ -12,7 +12,7 @@ from occ_core.citymap import CityMap
 from tokyo_sim.engine.simulator import Fleet
 from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.missions.obstacles import ObstacleMap
-from tokyo_sim.traffic.lanes import street_network
+from tokyo_sim.traffic.stored import lane_graph
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ def spawns(city: Path, fleet: Fleet, seed: int, camera_rate: float) -> list[Spaw
     mesh = CityMap.load(city)
     rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(3)[0])
     robots = fleet.load()
-    poses = spawn_poses(robots, mesh, street_network(mesh), ObstacleMap(mesh), fleet.drone_altitude, rng, fleet.places)
+    poses = spawn_poses(
+        robots, mesh, lane_graph(city, mesh).sections, ObstacleMap(mesh), fleet.drone_altitude, rng, fleet.places
+    )
     return [
         Spawn(robot.name, with_camera_rate(robot.xml, camera_rate), tuple(map(float, pose.position)), pose.yaw)
         for robot, pose in zip(robots, poses, strict=True)

@@ -16,8 +16,7 @@ from tokyo_sim.missions.follower import Command, PathFollower
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.missions.plans import Pattern
 from tokyo_sim.missions.waypoint_file import read_waypoints
-from tokyo_sim.traffic.lane_graph import LaneGraph
-from tokyo_sim.traffic.lanes import street_network
+from tokyo_sim.traffic.stored import lane_graph
 
 _LOOKAHEAD_M = {Kind.ROVER: 3.0, Kind.DRONE: 6.0}
 _GROUND_LEVEL = -1e6
@@ -73,7 +72,7 @@ class Mission:
     """Plans from where the robot is when it is first asked for a command."""
 
     def __init__(self, city: Path, plan: MissionPlan) -> None:
-        self._city = CityMap.load(city)
+        self._folder, self._city = city, CityMap.load(city)
         self._plan = plan
         self._waypoints = read_waypoints(plan.waypoints) if plan.waypoints else None
         self._follower: PathFollower | None = None
@@ -108,7 +107,7 @@ class Mission:
         here = start[:2]
         drive: np.ndarray | None = None
         if plan.pattern is Pattern.STREET:
-            drive = plans.street(LaneGraph.of(self._city, street_network(self._city)), start, rng)
+            drive = plans.street(lane_graph(self._folder, self._city), start, rng)
             if plan.kind is Kind.ROVER:
                 return drive, 0
         obstacles = ObstacleMap(self._city)

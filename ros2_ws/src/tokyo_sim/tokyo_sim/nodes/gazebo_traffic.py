@@ -20,7 +20,7 @@ from occ_ros.qos import message_class, profile, publish, subscribe
 from occ_ros.run import run
 from tokyo_sim.gazebo.names import TRAFFIC_SERVICES
 from tokyo_sim.traffic.gazebo_traffic import fill_create, fill_pose, model_name
-from tokyo_sim.traffic.lanes import street_network
+from tokyo_sim.traffic.stored import lane_graph
 from tokyo_sim.traffic.traffic import Traffic
 from tokyo_sim.world.names import WORLD_NAME
 
@@ -40,10 +40,11 @@ class GazeboTrafficNode(Node):
     def __init__(self) -> None:
         super().__init__("gazebo_traffic")
         values = read(self, PARAMETERS)
-        city = CityMap.load(Path(values["city"]))
+        folder = Path(values["city"])
+        city = CityMap.load(folder)
         # The embedded engine draws traffic from the second of three streams of its seed.
         rng = np.random.default_rng(np.random.SeedSequence(values["seed"]).spawn(3)[1])
-        self._traffic = Traffic(city, street_network(city), values["actors"], rng)
+        self._traffic = Traffic(city, lane_graph(folder, city), values["actors"], rng)
         self._create = self._service(values["world"], "create")
         self._set_pose = self._service(values["world"], "set_pose")
         self._created: set[str] = set()

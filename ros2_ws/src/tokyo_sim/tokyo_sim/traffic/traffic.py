@@ -10,7 +10,6 @@ from occ_core.poses import Pose
 from tokyo_sim.traffic.driving import drive
 from tokyo_sim.traffic.kinds import VEHICLES, WALKER, Kind
 from tokyo_sim.traffic.lane_graph import LaneGraph
-from tokyo_sim.traffic.lanes import StreetNetwork
 from tokyo_sim.traffic.placing import kinds_of, place_vehicles, place_walkers, sizes_of
 from tokyo_sim.traffic.tables import road_tables, way_tables
 from tokyo_sim.traffic.walking import walk
@@ -31,15 +30,15 @@ class Traffic:
     def __init__(
         self,
         city: CityMap,
-        streets: StreetNetwork,
+        graph: LaneGraph,
         actors: int,
         rng: np.random.Generator,
         robots: np.ndarray | None = None,
     ) -> None:
-        if actors and not streets.edges:
+        if actors and not graph.sections:
             raise ValueError(f"{actors} actors need streets, and this city has no roads: use 0 actors")
         self._city, self._rng = city, rng
-        graph = LaneGraph.of(city, streets) if actors else LaneGraph()
+        graph = graph if actors else LaneGraph()
         walkways = Walkways.of(graph) if actors else Walkways()
         self._roads, self._ways = road_tables(graph, walkways), way_tables(walkways, graph)
         clear = np.zeros((0, 2)) if robots is None else np.asarray(robots)[:, :2]

@@ -1,0 +1,81 @@
+"""The lane graph that a city's folder keeps."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from occ_core.citymap import CityMap
+from occ_core.classes import Semantic
+from tokyo_sim.traffic.lane_graph import LaneGraph
+from tokyo_sim.traffic.lanes import street_network
+from tokyo_sim.traffic.stored import LANES_FILE, lane_graph
+
+
+def same(a, b) -> bool:
+    if isinstance(a, np.ndarray):
+        return bool(np.array_equal(a, b))
+    return a.equals_exact(b, 0.0) if hasattr(a, "equals_exact") else a == b and type(a) is type(b)
+
+
+def assert_same_graph(a: LaneGraph, b: LaneGraph) -> None:
+    assert a.conflicts == b.conflicts
+    for rows, others in ((a.lanes, b.lanes), (a.movements, b.movements), (a.sections, b.sections)):
+        assert len(rows) == len(others)
+        for row, other in zip(rows, others, strict=True):
+            assert all(same(getattr(row, f.name), getattr(other, f.name)) for f in fields(row))
+    if a.ground is not None:
+        assert (a.ground.road == b.ground.road).all() and (a.ground.building == b.ground.building).all()
+
+
+@pytest.fixture
+def crossroads(tmp_path, city, sheet):
+    """A folder with a city of four streets, and the city."""
+    roads = [sheet(-150, 150, at - 5, at + 5) for at in (-60, 60)] + [
+        sheet(at - 5, at + 5, -150, 150) for at in (-60, 60)
+    ]
+    world = city((Semantic.ROAD, np.concatenate(roads)))
+    world.save(tmp_path)
+    return tmp_path, world
+
+
+def test_a_graph_that_was_kept_is_the_one_that_was_laid(crossroads):
+    folder, world = crossroads
+    laid = LaneGraph.of(world, street_network(world))
+    assert laid.lanes and laid.movements and any(laid.conflicts)
+    assert_same_graph(lane_graph(folder, world), laid)
+    kept = (folder / LANES_FILE).stat().st_mtime_ns
+    assert_same_graph(lane_graph(folder, CityMap.load(folder)), laid)
+    assert (folder / LANES_FILE).stat().st_mtime_ns == kept
+
+
+def test_a_city_without_roads_has_an_empty_graph_each_time(tmp_path, city, sheet):
+    meadow = city((Semantic.TERRAIN, sheet(-50, 50, -50, 50)))
+    for _ in range(2):
+        assert lane_graph(tmp_path, meadow) == LaneGraph()
+
+
+@pytest.mark.parametrize("damage", ["of another city", "cut", "empty", "no archive"])
+def test_what_does_not_fit_is_laid_anew(crossroads, tmp_path_factory, city, sheet, damage):
+    folder, world = crossroads
+    laid = lane_graph(folder, world)
+    path = folder / LANES_FILE
+    if damage == "of another city":
+        other = tmp_path_factory.mktemp("other")
+        lane_graph(other, city((Semantic.ROAD, sheet(-100, 100, -4, 4))))
+        shutil.copy(other / LANES_FILE, path)
+    else:
+        path.write_bytes({"cut": path.read_bytes()[:-400], "empty": b"", "no archive": b"lanes"}[damage])
+    bad = path.read_bytes()
+    assert_same_graph(lane_graph(folder, world), laid)
+    assert path.read_bytes() != bad
+
+
+def test_a_folder_that_takes_no_file_costs_time_only(crossroads):
+    folder, world = crossroads
+    missing = folder / "missing"
+    assert_same_graph(lane_graph(missing, world), LaneGraph.of(world, street_network(world)))
+    assert not missing.exists()
