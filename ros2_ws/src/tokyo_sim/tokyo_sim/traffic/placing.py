@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tokyo_sim.traffic.driving import Vehicles, choose_exit, pose_at
 from tokyo_sim.traffic.kinds import LARGEST, SMALLEST, VEHICLES, WALKER, Kind
 from tokyo_sim.traffic.shapes import along
 from tokyo_sim.traffic.tables import Roads, Ways
+from tokyo_sim.traffic.vehicles import Vehicles, choose_exit, pose_at
 from tokyo_sim.traffic.walking import Walkers
 
 _TRIES = 40
