@@ -57,6 +57,7 @@ CMAKE
 log="$work/build.log"
 export AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" PATH="$venv/bin:$PATH"
 export PYTHONPATH="${PYTHONPATH:-}"
+# shellcheck disable=SC2016  # $ORIGIN is for the dynamic linker
 if cmake -S "$work" -B "$work/build" -DCMAKE_INSTALL_PREFIX="$venv" -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF \
      -DPython3_EXECUTABLE="$python" -DCMAKE_INSTALL_RPATH='$ORIGIN;$ORIGIN/../../..' >"$log" 2>&1 &&
    make -C "$work/build" -j"$(nproc)" install >>"$log" 2>&1 &&

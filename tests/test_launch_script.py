@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -62,8 +61,3 @@ def test_without_a_city_it_makes_the_sample_city_and_one_that_is_named_is_not_re
 def test_a_wrong_option_is_named_with_the_nearest(city: Path, tmp_path: Path) -> None:
     result = run("--city", str(city), "--drnes", "1", cwd=tmp_path)
     assert result.returncode == 2 and "there is no option --drnes, --drones is the nearest" in result.stderr
-
-
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="no shellcheck here: apt install shellcheck")
-def test_shellcheck_has_nothing_to_say() -> None:
-    subprocess.run(["shellcheck", str(SCRIPT)], check=True)

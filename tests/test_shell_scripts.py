@@ -1,0 +1,44 @@
+"""What holds for every shell script."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from places import ROOT
+
+# The launch script makes a city before `tokyo up` reads its options: it has tests of its own.
+APART = {ROOT / "scripts" / name for name in ("build_tf2_msgs.sh", "launch_occworld_simulation.sh")}
+GUIDE = sorted({*(ROOT / "scripts").glob("*.sh")} - APART)
+ALL = sorted([*(ROOT / "scripts").rglob("*.sh"), *(ROOT / "docker").glob("*.sh"), ROOT / ".ci/run"])
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="no shellcheck here: apt install shellcheck")
+@pytest.mark.parametrize("script", ALL, ids=name)
+def test_shellcheck_has_nothing_to_say(script: Path) -> None:
+    result = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("script", ALL, ids=name)
+def test_it_can_be_run_and_stops_at_what_goes_wrong(script: Path) -> None:
+    assert os.access(script, os.X_OK)
+    # ROS's setup files read variables that may be unset: whoever sources them can't have -u.
+    wanted = "set -eo pipefail" if "source /opt/" in script.read_text() else "set -euo pipefail"
+    assert wanted in script.read_text()
+
+
+@pytest.mark.parametrize("script", GUIDE, ids=name)
+def test_a_script_of_the_guide_explains_itself_from_anywhere(script: Path, tmp_path: Path) -> None:
+    shown = subprocess.run([str(script), "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert shown.returncode == 0 and f"Usage: scripts/{script.name}" in shown.stdout
+    refused = subprocess.run([str(script), "--no-such-option"], cwd=tmp_path, capture_output=True, text=True)
+    assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 1, refused.stderr
+    assert not list(tmp_path.iterdir()), "nothing is made before the options are understood"
