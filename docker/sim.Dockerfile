@@ -11,27 +11,25 @@ RUN find /manifests -type f ! -name package.xml -delete
 
 FROM ${ROS}
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-# Every key of every package.xml. Four are left to pip: Ubuntu's PyTorch and Shapely are older than 2.4 and 2.1, which
-# learner and sample city need; numba and MuJoCo are to be the versions that we test. No pins: ROS's and Ubuntu's
-# archives keep one version of a package.
+# Every key of every package.xml, but five that are left to pip: Ubuntu's PyTorch, Shapely and Matplotlib are older than
+# what is used of them (2.4, 2.1, 3.7), and numba and MuJoCo are to be the versions that we test. No pins: ROS's and
+# Ubuntu's archives keep one version of a package.
 # hadolint ignore=DL3008
 RUN --mount=type=bind,from=manifests,source=/manifests,target=/manifests \
     echo 'APT::Install-Recommends "false";' > /etc/apt/apt.conf.d/90no-recommends \
     && apt-get update \
     && rosdep update --rosdistro jazzy \
     && rosdep install -y --rosdistro jazzy --ignore-src --from-paths /manifests \
-       --skip-keys "python3-mujoco-pip python3-numba python3-shapely python3-torch" \
+       --skip-keys "python3-matplotlib python3-mujoco-pip python3-numba python3-shapely python3-torch" \
     && apt-get install -y --no-install-recommends ros-jazzy-ros-gz python3-venv libegl1 libgl1 libgl1-mesa-dri \
     && rm -rf /var/lib/apt/lists/* /root/.ros
 
-# What rosdep does not have, in the versions of the lock; what it has stays Ubuntu's, above all numpy 1.26, which ROS's
-# messages are compiled against.
-COPY requirements.lock docker/sim-pip.txt /opt/pip/
+# What rosdep does not have, and nothing that would replace Ubuntu's numpy.
+COPY docker/sim.lock /opt/sim.lock
 ARG PIP_EXTRA_INDEX_URL
 RUN python3 -m venv --system-site-packages /opt/venv \
-    && sed -E '/^(lxml|matplotlib|networkx|numpy|pillow|pyproj|pyyaml|scikit-image|scipy|tqdm|xacro)==/d' \
-       /opt/pip/requirements.lock > /opt/pip/constraints.txt \
-    && /opt/venv/bin/pip install --no-cache-dir -c /opt/pip/constraints.txt -r /opt/pip/sim-pip.txt
+    && /opt/venv/bin/pip install --no-cache-dir -r /opt/sim.lock
+
 # ros2 and the nodes run in the system's Python: this is how it finds them. Fast DDS: sweeps and images are large.
 ENV PYTHONPATH=/opt/venv/lib/python3.12/site-packages \
     FASTDDS_DEFAULT_PROFILES_FILE=/opt/tokyo/share/tokyo_sim/config/fastdds.xml

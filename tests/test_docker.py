@@ -76,6 +76,11 @@ def listed(path: Path) -> set[str]:
     return {re.split(r"[<>=!~ ;]", line)[0].lower() for line in lines if line}
 
 
+def pinned(path: Path) -> dict[str, str]:
+    """Versions of a requirements file, of those that hold for each Python."""
+    return dict(re.findall(r"^([\w.-]+)==([\w.+-]+)$", path.read_text(), re.MULTILINE))
+
+
 @pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)
 class TestImages:
     def test_the_base_is_pinned_by_its_digest(self, image: Path) -> None:
@@ -127,7 +132,7 @@ def rosdep_gives(manifests: dict[str, set[str]]) -> set[str]:
     keys = set.union(*manifests.values()) - set(manifests)
     assert skipped <= keys, "a skipped key that no package.xml has"
     for key in skipped:
-        assert key.removeprefix("python3-").removesuffix("-pip") in listed(DOCKER / "sim-pip.txt"), key
+        assert key.removeprefix("python3-").removesuffix("-pip") in listed(DOCKER / "sim.in"), key
     return keys - skipped
 
 
@@ -136,7 +141,7 @@ def rosdep_key(name: str) -> str:
 
 
 def test_every_import_of_the_workspace_comes_from_rosdep_or_pip(manifests: dict[str, set[str]]) -> None:
-    given, pip = rosdep_gives(manifests), listed(DOCKER / "sim-pip.txt")
+    given, pip = rosdep_gives(manifests), listed(DOCKER / "sim.in")
     ours = {name.replace("_", "-") for name in manifests} | {"tokyo-occworld-learner"}
     wanted = {
         re.split(r"[<>=!~ ;\[(]", line)[0].lower()
@@ -149,14 +154,13 @@ def test_every_import_of_the_workspace_comes_from_rosdep_or_pip(manifests: dict[
         assert name.replace("_", "-") in ours or name in pip or rosdep_key(name) in given, name
 
 
-def test_pip_takes_the_lock_s_versions_but_for_what_rosdep_gives(manifests: dict[str, set[str]]) -> None:
-    lock = listed(ROOT / "requirements.lock")
-    assert listed(DOCKER / "sim-pip.txt") <= lock
-    text = (DOCKER / "sim.Dockerfile").read_text()
-    dropped = set(re.search(r"sed -E '/\^\(([^)]+)\)==/d'", text)[1].split("|"))
-    given = rosdep_gives(manifests) - {"python3-pytest"}
-    assert {rosdep_key(name) for name in dropped} == {key for key in given if key.startswith("python3-")} | {"xacro"}
-    assert dropped <= lock
+def test_the_image_s_lock_pins_what_is_asked_for_and_keeps_the_numpy_of_ros() -> None:
+    pins = pinned(DOCKER / "sim.lock")
+    assert listed(DOCKER / "sim.in") <= set(pins)
+    assert pins["numpy"] == pinned(DOCKER / "sim.in")["numpy"] and pins["numpy"].startswith("1.26.")
+    ours = pinned(ROOT / "requirements.lock")
+    for name in ("torch", "numba", "mujoco", "embreex", "rosbags"):
+        assert pins[name] == ours[name], f"{name}: make docker/sim.lock anew, as docker/sim.in says"
 
 
 @needs_compose

@@ -13,7 +13,17 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
     ],
     python_requires=">=3.10",
-    install_requires=["occ_core", "occ_ros", "numpy", "scipy", "pillow", "matplotlib", "pyyaml", "rosbags", "tqdm"],
+    install_requires=[
+        "occ_core",
+        "occ_ros",
+        "numpy",
+        "scipy",
+        "pillow",
+        "matplotlib>=3.7",
+        "pyyaml",
+        "rosbags",
+        "tqdm",
+    ],
     zip_safe=True,
     entry_points={
         "console_scripts": [

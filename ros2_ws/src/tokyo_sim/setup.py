@@ -39,7 +39,7 @@ setup(
         "embreex",
         "moderngl",
         "tqdm",
-        "matplotlib",
+        "matplotlib>=3.7",
         "pillow",
     ],
     zip_safe=True,
