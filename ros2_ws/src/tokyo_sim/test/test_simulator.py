@@ -103,7 +103,7 @@ def test_robots_are_actors_too_and_do_not_see_themselves(folder):
 
 
 def test_houses_are_the_only_collision_shapes(folder):
-    simulator = Simulator(folder, FLEET, 1)
+    simulator = Simulator(folder, replace(FLEET, places={"rover_0": (-2.0, 0.0, 0.0)}), 1)
     model = simulator._physics.model
     prisms = [model.geom(g) for g in range(model.ngeom) if model.geom(g).type[0] == 7]  # meshes
     assert len(prisms) == 4
