@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from nav_msgs.msg import Odometry
+from nav_msgs.msg import Path as PathMsg
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Float32MultiArray, String
 
 from occ_core.citymap import CityMap
-from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES
-from occ_core.poses import Pose, footprint
 from occ_core.topics import (
     ACTORS,
+    CAMERAS,
     LATENCY,
     LIDAR,
     OCCUPANCY,
     ODOM,
+    PATH,
     PREDICTION,
     ROBOT_DESCRIPTION,
     image_topic,
@@ -26,87 +30,125 @@ from occ_core.topics import (
 from occ_core.urdf import link_poses
 from occ_ros.convert import cloud_xyz, from_actors, from_cloud, from_image, from_pose, from_stamp
 from occ_ros.parameters import Parameter, read
-from occ_ros.qos import subscribe
+from occ_ros.qos import absolute, profile, subscribe
 from occ_ros.run import run
-from occworld_infer.viewer import BrowserView
+from occworld_infer.viewer.cameras import small
+from occworld_infer.viewer.film import Film
+from occworld_infer.viewer.live import LiveRobot
+from occworld_infer.viewer.page import Page
+from occworld_infer.viewer.player import Player
 
 PARAMETERS = (
     Parameter("robots", ["rover_0"], "namespaces of the robots to show"),
     Parameter("city", "", "folder of the imported city; empty: no city is shown"),
-    Parameter("port", 8080, "of the page on 127.0.0.1", 1024, 65535),
+    Parameter("port", 8080, "of the page on 127.0.0.1; 0: any that is free", 0, 65535),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
+    Parameter("keep", 120, "keyframes of each robot that one can go back to", 2, 10_000),
+    Parameter("cameras", True, "show the images of the robot that is looked at"),
 )
-_KEPT_POSES = 200
+_PICTURE_PERIOD_S = 0.5
 
 
 class ViewerNode(Node):
-    """One page for all robots."""
+    """One page for all robots. LiDAR and images are received of the robot that is looked at, and of no other."""
 
     def __init__(self) -> None:
         super().__init__("viewer")
         values = read(self, PARAMETERS)
         city = CityMap.load(Path(values["city"])) if values["city"] else None
-        horizons = tuple(FRAME_PERIOD_S * (step + 1) for step in range(FUTURE_FRAMES))
-        self._view = BrowserView(values["port"], city, values["robots"], horizons)
         ground = city.ground_height if city else lambda x, y: values["ground_height"]
-        self._shown = [RobotOnPage(self, robot, self._view, ground) for robot in values["robots"]]
-        subscribe(self, ACTORS, lambda message: self._view.show_actors(from_actors(message)[1]), depth=1)
-        self.get_logger().info(f"look at {self._view.url}")
+        names = tuple(values["robots"])
+        film = Film(values["keep"])
+        self._page = Page(values["port"], names, city, live=True)
+        self._robots = {name: LiveRobot(name, film, ground) for name in names}
+        self._topics = [RobotTopics(self, name, robot) for name, robot in self._robots.items()]
+        subscribe(self, ACTORS, self._on_actors, depth=1)
+        self._cameras = CAMERAS if values["cameras"] else {}
+        self._sensors: tuple[str, list[Subscription]] = ("", [])
+        self.create_timer(0.5, self._follow_choice)
+        self._player = Player(film, self._page, names, live=True)
+        self._player.start()
+        self.get_logger().info(f"look at {self._page.url}")
+
+    def _on_actors(self, message) -> None:
+        actors = from_actors(message)[1]
+        for robot in self._robots.values():
+            robot.actors(actors)
+
+    def _follow_choice(self) -> None:
+        chosen, (subscribed, subscriptions) = self._page.controls.choice.robot, self._sensors
+        if chosen == subscribed:
+            return
+        for subscription in subscriptions:
+            self.destroy_subscription(subscription)
+        self._sensors = (chosen, sensors(self, chosen, self._robots[chosen], self._cameras))
 
     def destroy_node(self) -> None:
         """Stop the page with the node."""
-        self._view.close()
+        self._player.close()
         super().destroy_node()
 
 
-class RobotOnPage:
-    """Feeds one robot's topics to the page; clouds are placed by the odometry of their own instant."""
+class RobotTopics:
+    """The light topics of one robot."""
 
-    def __init__(self, node: Node, robot: str, view: BrowserView, ground) -> None:
-        self._robot, self._view, self._ground = robot, view, ground
-        self._poses: dict[float, Pose] = {}
-        self._links: dict[str, Pose] = {}
-        subscribe(node, ROBOT_DESCRIPTION, self._on_description, robot, depth=1)
-        subscribe(node, ODOM, self._on_odometry, robot, depth=10)
-        subscribe(node, LIDAR, self._on_lidar, robot, depth=1)
-        subscribe(node, OCCUPANCY, self._on_grid, robot, depth=1)
-        subscribe(node, PREDICTION, self._on_grid, robot, depth=1)
-        subscribe(node, LATENCY, self._on_latency, robot, depth=1)
-        subscribe(node, image_topic("front"), self._on_image, robot, depth=1)
+    def __init__(self, node: Node, name: str, robot: LiveRobot) -> None:
+        self._node, self._robot = node, robot
+        subscribe(node, ROBOT_DESCRIPTION, self._on_description, name, depth=1)
+        subscribe(node, ODOM, self._on_odometry, name, depth=10)
+        subscribe(node, OCCUPANCY, self._on_occupancy, name, depth=2)
+        subscribe(node, PREDICTION, self._on_prediction, name, depth=2)
+        subscribe(node, PATH, self._on_path, name, depth=2)
+        subscribe(node, LATENCY, self._on_latency, name, depth=1)
 
     def _on_description(self, message: String) -> None:
-        self._links = link_poses(message.data)
+        self._robot.links = link_poses(message.data)
 
     def _on_odometry(self, message: Odometry) -> None:
-        stamp = round(from_stamp(message.header.stamp), 3)
-        self._poses[stamp] = from_pose(message.pose.pose)
-        while len(self._poses) > _KEPT_POSES:
-            del self._poses[min(self._poses)]
-        if round(stamp * 10, 6) % 1 == 0:
-            self._view.show_robot(self._robot, self._poses[stamp])
+        self._robot.odometry(from_stamp(message.header.stamp), from_pose(message.pose.pose))
 
-    def _pose_at(self, stamp: float) -> Pose | None:
-        if not self._poses:
-            return None
-        return self._poses[min(self._poses, key=lambda at: abs(at - stamp))]
+    def _on_occupancy(self, message: PointCloud2) -> None:
+        points = from_cloud(message)
+        self._robot.occupancy(from_stamp(message.header.stamp), cloud_xyz(points), points["label"])
 
-    def _on_lidar(self, message: PointCloud2) -> None:
-        pose, link = self._pose_at(from_stamp(message.header.stamp)), message.header.frame_id.split("/")[-1]
-        if pose is not None and link in self._links and self._view.shown == self._robot:
-            self._view.show_lidar(self._robot, (pose @ self._links[link]).apply(cloud_xyz(from_cloud(message))))
+    def _on_prediction(self, message: PointCloud2) -> None:
+        self._robot.prediction(from_stamp(message.header.stamp), from_cloud(message))
 
-    def _on_grid(self, message: PointCloud2) -> None:
-        pose = self._pose_at(from_stamp(message.header.stamp))
-        if pose is not None:
-            level = footprint(pose, self._ground(*pose.position[:2]))
-            self._view.show_grid(self._robot, from_cloud(message), level)
+    def _on_path(self, message: PathMsg) -> None:
+        stamp = from_stamp(message.header.stamp)
+        steps = [(round(from_stamp(p.header.stamp) - stamp, 3), from_pose(p.pose)) for p in message.poses]
+        self._robot.path(stamp, steps)
 
     def _on_latency(self, message: Float32MultiArray) -> None:
-        voxelize, model, total = (f"{1000 * value:.0f} ms" for value in message.data)
-        self._view.show_text(self._robot, f"**forecast** voxelize {voxelize}, model {model}, sweep to forecast {total}")
+        self._robot.model_seconds(message.data[1])
 
-    def _on_image(self, message: Image) -> None:
-        self._view.show_picture(self._robot, from_image(message))
+
+def sensors(node: Node, name: str, robot: LiveRobot, cameras: dict[str, str]) -> list[Subscription]:
+    """Subscriptions to a robot's LiDAR and cameras."""
+
+    def on_sweep(message: PointCloud2) -> None:
+        link = message.header.frame_id.lstrip("/").removeprefix(f"{name}/")
+        robot.sweep(from_stamp(message.header.stamp), cloud_xyz(from_cloud(message)), link)
+
+    taken: dict[str, float] = {}
+
+    def on_image(camera: str, raw: bytes) -> None:
+        # Ten a second are 26 MB of each camera: only those that are shown are decoded.
+        now = node.get_clock().now().nanoseconds * 1e-9
+        if abs(now - taken.get(camera, -1.0)) >= _PICTURE_PERIOD_S:
+            taken[camera] = now
+            robot.picture(camera, small(from_image(deserialize_message(raw, Image))))
+
+    images = {camera: image_topic(camera) for camera in cameras}
+    return [
+        subscribe(node, LIDAR, on_sweep, name, depth=1),
+        *(
+            node.create_subscription(
+                Image, absolute(topic, name), partial(on_image, camera), profile(topic, depth=1), raw=True
+            )
+            for camera, topic in images.items()
+        ),
+    ]
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tokyo_sim.bringup import Arguments, nearest
 from tokyo_sim.cli import bags
 from tokyo_sim.cli.sessions import add_verbs, with_default_verb
+from tokyo_sim.cli.view import add_view
 
 if TYPE_CHECKING:
     from tokyo_sim.plateau.meshcodes import Box
@@ -102,11 +103,7 @@ def _parser() -> argparse.ArgumentParser:
 
     bags.add_bag2sessions(verbs)
 
-    view = verbs.add_parser("view", help="serve a page that shows robots that are running already")
-    view.add_argument("--robots", nargs="+", default=["rover_0"], help="namespaces (default: %(default)s)")
-    view.add_argument("--city", default="", help="folder of the imported city, to show it")
-    view.add_argument("--port", type=int, default=8080, help="of the page on 127.0.0.1 (default: %(default)s)")
-    view.set_defaults(handler=_view)
+    add_view(verbs)
 
     add_verbs(verbs.add_parser("sessions", help="recorded sessions: info, check, view, merge, split"), _Parser)
 
@@ -195,14 +192,6 @@ def _record(args: argparse.Namespace) -> int:
         raise ValueError("--topics goes with --bag: sessions are made of the topics that they need")
     parameters = {"robots": args.robots or ["rover_0"], "output": args.output, "cameras": not args.no_cameras}
     with NodeProcesses([recorder_node(parameters | _city_parameter(args))]) as processes:
-        return processes.wait()
-
-
-def _view(args: argparse.Namespace) -> int:
-    from tokyo_sim.bringup import viewer_node
-    from tokyo_sim.cli.processes import NodeProcesses
-
-    with NodeProcesses([viewer_node({"robots": args.robots, "port": args.port} | _city_parameter(args))]) as processes:
         return processes.wait()
 
 

@@ -1,0 +1,113 @@
+"""One robot of a bag: from its messages to whole sweeps, and the tracker that makes frames of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from occ_core.citymap import CityMap
+from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
+from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
+from occ_core.sync import SweepSynchronizer, SyncedSweep
+from occ_core.tracker import FrameTracker
+from occ_recorder.bags.config import BagConfig, Ground
+from occ_recorder.bags.plan import Known, RobotPlan, look, planned, topics_of_robots, with_topics
+from occ_recorder.bags.reading import Bag, BagError
+from occ_recorder.bags.robot import RobotReader
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How bags become sessions.
+
+    config: what is where in the bag. robots: names to take, () for all. ground: over each robot's. city: folder of
+    the imported city, '' for none. seed: of the simulation. The rest as the recorder's parameters.
+    """
+
+    config: BagConfig = field(default_factory=BagConfig)
+    robots: tuple[str, ...] = ()
+    ground: Ground | None = None
+    city: str = ""
+    occupancy: OccupancySource = OccupancySource.ACCUMULATED
+    window: float = DEFAULT_WINDOW_S
+    session_seconds: float = 0.0
+    jpeg_quality: int = 90
+    cameras: bool = True
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.occupancy is OccupancySource.GROUND_TRUTH and not self.city:
+            raise ValueError("occupancy 'ground_truth' needs the imported city: give --city")
+
+
+def drives(bag: Bag, conversion: Conversion, has_city: bool) -> tuple[list[tuple[RobotPlan, Known]], list[str]]:
+    """The robots that can be converted; sentences about those that can't. BagError where none can."""
+    config, topics = conversion.config, bag.topics
+    robots = topics_of_robots(config, topics)
+    if missing := set(conversion.robots) - {robot.name for robot in robots}:
+        raise BagError(f"no robot '{missing.pop()}' in it; there are {', '.join(robot.name for robot in robots)}")
+    plans, problems = [], []
+    for robot in robots:
+        if conversion.robots and robot.name not in conversion.robots:
+            continue
+        try:
+            found = with_topics(replace(robot, ground=conversion.ground or robot.ground), topics, config.tf)
+            known = look(bag, config, [found])
+            plans.append((planned(found, known, has_city), known))
+        except BagError as error:
+            problems.append(str(error))
+    if not plans:
+        raise BagError("; ".join(problems))
+    if has_city and config.actors not in topics:
+        if conversion.occupancy is OccupancySource.GROUND_TRUTH:
+            raise BagError(f"no {config.actors} in it: ground truth would lack all that moves; take 'accumulated'")
+        problems.append(f"no {config.actors} in it: what moves is labelled as the city around it, or `other`")
+    return plans, problems
+
+
+class BagDrive:
+    """deliver: takes every sweep of the robot, whole and in order; `tracker` makes its frames."""
+
+    def __init__(
+        self,
+        plan: RobotPlan,
+        known: Known,
+        bag: Bag,
+        conversion: Conversion,
+        city: CityMap | None,
+        deliver: Callable[[SyncedSweep], None],
+    ) -> None:
+        config = plan.config
+        self.robot = config.name
+        cameras = frozenset(config.cameras or ()) if conversion.cameras else frozenset()
+        self.sync = SweepSynchronizer(
+            FRAME_PERIOD_S,
+            cameras,
+            needs_actors=city is not None and conversion.config.actors in bag.topics,
+            with_imu=bool(config.imu),
+            needs_ground=config.ground in (Ground.FOOTPRINT, Ground.TOPIC),
+            image_tolerance=conversion.config.image_tolerance,
+            patience=conversion.config.patience,
+        )
+        builder = KeyframeBuilder(TOKYO_GRID, conversion.occupancy, conversion.window, city)
+        self.tracker = FrameTracker(self.robot, builder, plan.links, self._ground(config.ground, city))
+        self.reader = RobotReader(plan, conversion.config, known, self.sync, deliver)
+        if not conversion.cameras:
+            for topic in (config.cameras or {}).values():
+                self.reader.takes.pop(topic)
+
+    def _ground(self, ground: Ground | None, city: CityMap | None) -> Callable[[float, float], float]:
+        if ground is Ground.CITY and city is not None:
+            return city.ground_height
+        if ground is Ground.TAKEOFF:
+            return lambda x, y: self.reader.takeoff
+        return lambda x, y: self.reader.config.ground_height
+
+
+def feed(bag: Bag, drives: list[BagDrive]) -> Iterator[int]:
+    """Hand every message to the robots that take it; gives the log time of each, nanoseconds since 1970."""
+    for message in bag.messages({topic for drive in drives for topic in drive.reader.takes}):
+        for drive in drives:
+            if take := drive.reader.takes.get(message.topic):
+                take(message.content)
+        yield message.logged

@@ -1,0 +1,1 @@
+"""The browser view: sources give moments, a film keeps them, one page shows them."""

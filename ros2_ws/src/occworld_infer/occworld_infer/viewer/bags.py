@@ -1,0 +1,60 @@
+"""A bag as moments, by the reader that makes sessions of bags; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from occ_core.citymap import CityMap
+from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
+from occ_core.sync import SyncedSweep
+from occ_recorder.bags.drive import BagDrive, Conversion, drives, feed
+from occ_recorder.bags.plan import Known, RobotPlan
+from occ_recorder.bags.reading import Bag, BagError
+from occworld.forecaster import Forecaster
+from occworld_infer.viewer.maker import MomentMaker
+from occworld_infer.viewer.moment import Moment
+
+
+class BagMoments:
+    """The robots of a bag, and an iterator over their moments. Use as a context manager."""
+
+    def __init__(
+        self, path: Path, conversion: Conversion, city: CityMap | None, forecaster: Forecaster | None = None
+    ) -> None:
+        """ValueError for what is no bag, and for one in which no robot can be followed."""
+        self._conversion, self._city, self._forecaster = conversion, city, forecaster
+        try:
+            self._bag = Bag(path, conversion.config.remap, conversion.config.ros_distro)
+        except BagError as error:
+            raise ValueError(str(error)) from error
+        try:
+            self._drives, self.problems = drives(self._bag, conversion, city is not None)
+        except BagError as error:
+            self._bag.__exit__(None, None, None)
+            raise ValueError(f"{path}: {error}") from error
+        self.robots = tuple(plan.config.name for plan, _ in self._drives)
+
+    def __iter__(self) -> Iterator[Moment]:
+        made: list[Moment] = []
+        robots = [self._robot(plan, known, made) for plan, known in self._drives]
+        for _ in feed(self._bag, robots):
+            yield from made
+            made.clear()
+
+    def _robot(self, plan: RobotPlan, known: Known, made: list[Moment]) -> BagDrive:
+        maker = MomentMaker(plan.config.name, TOKYO_GRID, FRAME_PERIOD_S, self._forecaster)
+
+        def take(sweep: SyncedSweep) -> None:
+            frame = drive.tracker.add(sweep)
+            if frame is not None:
+                made.append(maker.add(frame, tuple(sweep.actors), sweep.images))
+
+        drive = BagDrive(plan, known, self._bag, self._conversion, self._city, take)
+        return drive
+
+    def __enter__(self) -> BagMoments:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bag.__exit__(None, None, None)

@@ -1,0 +1,142 @@
+"""The panel beside the scene: which robot, when, how far ahead, in what colours, which layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import viser
+
+from occworld_infer.viewer.cameras import mosaic
+
+_SPEEDS = {"¼ x": 0.25, "½ x": 0.5, "1 x": 1.0, "2 x": 2.0, "4 x": 4.0}
+_CAMERAS_WIDTH, _CONTROLS_WIDTH = 520, 340
+
+
+class Colouring(str, Enum):
+    """What the colours of the voxels say."""
+
+    CLASS = "class"
+    HORIZON = "horizon"
+    TRUTH = "forecast against truth"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user has chosen to see. ahead: seconds; against truth, how long ago the forecast was made."""
+
+    robot: str
+    ahead: float
+    colouring: Colouring
+    lidar: bool
+    path: bool
+
+
+class Controls:
+    """Every widget, and what it says now. The slider of time counts seconds from the film's beginning."""
+
+    def __init__(self, server: viser.ViserServer, robots: tuple[str, ...], horizons: tuple[float, ...], live: bool):
+        gui, self._gui = server.gui, server.gui
+        gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False, brand_color=(47, 111, 222))
+        gui.main_panel.dock_right()
+        gui.main_panel.set_width(_CONTROLS_WIDTH)
+        self.playing, self._sought = True, None
+        self._robot = gui.add_dropdown("robot", robots, initial_value=robots[0])
+        marks = ((0.0, "now"), *((h, f"{h:g}") for h in horizons if h == round(h)))
+        step = round(horizons[0], 3)
+        self._ahead = gui.add_slider("s ahead", 0.0, horizons[-1], step, 0.0, marks=marks)
+        self._colouring = gui.add_dropdown("colours", tuple(c.value for c in Colouring), initial_value="class")
+        self._legend = gui.add_html("")
+        self._status = gui.add_markdown("")
+        self._grades = gui.add_html("")
+        with gui.add_folder("Time"):
+            self._play = gui.add_button("Pause", icon=viser.Icon.PLAYER_PAUSE)
+            self._time = gui.add_slider("s", 0.0, 1.0, 0.1, 0.0)
+            self._speed = gui.add_dropdown("speed", tuple(_SPEEDS), initial_value="1 x", visible=not live)
+        with gui.add_folder("Layers", expand_by_default=False):
+            self.city = gui.add_checkbox("city", True)
+            self.traffic = gui.add_checkbox("traffic", True)
+            self._lidar = gui.add_checkbox("LiDAR", True)
+            self._path = gui.add_checkbox("path", True)
+            self._follow = gui.add_checkbox("follow the robot", True)
+            self._turn = gui.add_checkbox("turn with it", True)
+        panel = gui.add_panel()
+        with panel.add_tab("Cameras", viser.Icon.CAMERA):
+            self._pictures = gui.add_image(mosaic({}), format="jpeg", jpeg_quality=75)
+        panel.float(x=12, y=-12, width=_CAMERAS_WIDTH)
+        self._panel = panel
+        self._play.on_click(lambda _: self.play(not self.playing))
+        self._time.on_update(self._seek)
+
+    @property
+    def choice(self) -> Choice:
+        """What is chosen now."""
+        return Choice(
+            self._robot.value, float(self._ahead.value), Colouring(self._colouring.value),
+            self._lidar.value, self._path.value,
+        )  # fmt: skip
+
+    def choose(self, robot: str = "", ahead: float | None = None, colouring: Colouring | None = None) -> None:
+        """Move the widgets, as a user would. ValueError for a robot that is not there."""
+        if robot and robot not in self._robot.options:
+            raise ValueError(f"no robot '{robot}' here, there are {', '.join(self._robot.options)}")
+        self._robot.value = robot or self._robot.value
+        self._ahead.value = self._ahead.value if ahead is None else ahead
+        self._colouring.value = (colouring or Colouring(self._colouring.value)).value
+
+    @property
+    def speed(self) -> float:
+        """Seconds of the recording that pass in one."""
+        return _SPEEDS[self._speed.value]
+
+    @property
+    def follows(self) -> tuple[bool, bool]:
+        """Whether the scene moves with the robot, and whether it turns with it."""
+        return self._follow.value, self._turn.value
+
+    def play(self, playing: bool) -> None:
+        """Go on, or stand still."""
+        self.playing = playing
+        self._play.label = "Pause" if playing else "Play"
+        self._play.icon = viser.Icon.PLAYER_PAUSE if playing else viser.Icon.PLAYER_PLAY
+
+    def _seek(self, event: viser.GuiEvent) -> None:
+        if event.client is not None:  # and not this program
+            self.seek(self._time.value)
+
+    def seek(self, seconds: float) -> None:
+        """Go to a time of the film, and stand still there."""
+        self._sought = seconds
+        self.play(False)
+
+    def sought(self) -> float | None:
+        """Where the user has gone since this was asked last, seconds of the film; None: nowhere."""
+        sought, self._sought = self._sought, None
+        return sought
+
+    def tell_time(self, seconds: float, of: float) -> None:
+        """Move the slider of time to where the film is."""
+        if (most := max(round(of, 1), 0.1)) != self._time.max:
+            self._time.max = most
+        if abs(self._time.value - seconds) >= 0.1:
+            self._time.value = min(round(seconds, 1), most)
+
+    def tell(self, status: str | None = None, legend: str | None = None, grades: str | None = None) -> None:
+        """Change what is written; the same again is not sent again."""
+        for handle, content in ((self._status, status), (self._legend, legend), (self._grades, grades)):
+            if content is not None and handle.content != content:
+                handle.content = content
+
+    def show_pictures(self, pictures: dict[str, np.ndarray]) -> None:
+        """The cameras by name, as `cameras.small` gives them; without any the panel goes."""
+        if self._panel.visible != bool(pictures):
+            self._panel.visible = bool(pictures)
+        if pictures:
+            self._pictures.image = mosaic(pictures)
+
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Call where a layer is switched on or off."""
+        for box in (self.city, self.traffic):
+            box.on_update(lambda _: call())

@@ -1,0 +1,132 @@
+"""One robot's live topics into moments of a film: pieces that come at their own rates, put together. No ROS."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from occ_core.actors import Actor
+from occ_core.grid import TOKYO_GRID
+from occ_core.poses import Pose, footprint
+from occworld_infer.viewer.film import Film, Newest
+from occworld_infer.viewer.moment import Foreseen, Grade, Moment, Voxels
+
+_MEMORY_S = 10.0
+_GAP_S = 0.1
+_MOST_WAITING = 8
+_NO_POINTS = np.zeros((0, 3), np.float32)
+
+
+class LiveRobot:
+    """ground: height in map at x, y, metres. All stamps are seconds; one that goes back is a clock that began anew."""
+
+    def __init__(self, robot: str, film: Film, ground: Callable[[float, float], float]) -> None:
+        self._robot, self._film, self._ground = robot, film, ground
+        self.links: dict[str, Pose] = {}
+        self._actors: tuple[Actor, ...] = ()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._stamps: list[float] = []
+        self._poses: list[Pose] = []
+        self._lidar = _NO_POINTS
+        self._pictures: dict[str, np.ndarray] = {}
+        self._grades: tuple[Grade, ...] = ()
+        self._clouds: dict[float, np.ndarray] = {}
+        self._paths: dict[float, list[tuple[float, Pose]]] = {}
+        self._seconds = 0.0
+
+    def odometry(self, stamp: float, base_link: Pose) -> None:
+        """base_link: pose in map."""
+        if self._stamps and stamp < self._stamps[-1] - _MEMORY_S / 2:
+            self._clear()
+        if self._stamps and stamp <= self._stamps[-1]:
+            return
+        self._stamps.append(stamp)
+        self._poses.append(base_link)
+        if stamp - self._stamps[0] > _MEMORY_S:
+            del self._stamps[0], self._poses[0]
+        self._film.track(self._robot, Newest(base_link, self._lidar, self._actors))
+
+    def _pose(self, stamp: float) -> Pose | None:
+        """The pose nearest to a stamp, None where none is near."""
+        after = bisect_left(self._stamps, stamp)
+        near = [i for i in (after - 1, after) if 0 <= i < len(self._stamps) and abs(self._stamps[i] - stamp) <= _GAP_S]
+        return self._poses[min(near, key=lambda i: abs(self._stamps[i] - stamp))] if near else None
+
+    def actors(self, actors: list[Actor]) -> None:
+        """Where everything that moves is now."""
+        self._actors = tuple(actors)
+
+    def sweep(self, stamp: float, points: np.ndarray, link: str) -> None:
+        """points: (n, 3) metres in a link of the robot, NaN allowed."""
+        pose = self._pose(stamp)
+        if pose is not None and link in self.links:
+            finite = points[np.isfinite(points).all(axis=1)]
+            self._lidar = (pose @ self.links[link]).apply(finite).astype(np.float32)
+
+    def picture(self, camera: str, pixels: np.ndarray) -> None:
+        """pixels: as `cameras.small` gives them."""
+        self._pictures[camera] = pixels
+
+    def grades(self, grades: tuple[Grade, ...]) -> None:
+        """How good earlier forecasts have been, as the node that makes them says."""
+        self._grades = grades
+
+    def model_seconds(self, seconds: float) -> None:
+        """How long the model takes."""
+        self._seconds = seconds
+
+    def occupancy(self, stamp: float, points: np.ndarray, labels: np.ndarray) -> None:
+        """A keyframe: voxel centres (n, 3) in `base_footprint` and their classes (n,) uint8. It makes a moment."""
+        pose = self._pose(stamp)
+        if pose is None:
+            return
+        level = footprint(pose, self._ground(*pose.position[:2]))
+        self._film.add(
+            Moment(
+                robot=self._robot,
+                stamp=stamp,
+                base_link=pose,
+                occupancy=Voxels.of_points(TOKYO_GRID, points, labels, level),
+                lidar=self._lidar,
+                pictures=dict(self._pictures),
+                actors=self._actors,
+                grades=self._grades,
+            )
+        )
+        self._foresee(stamp)
+
+    def prediction(self, stamp: float, points: np.ndarray) -> None:
+        """points: (n,) GRID_POINT of all horizons, in `base_footprint` at the stamp."""
+        self._clouds[stamp] = points
+        self._foresee(stamp)
+
+    def path(self, stamp: float, poses: list[tuple[float, Pose]]) -> None:
+        """Seconds ahead, and the footprint that is forecast for then, in `base_footprint` at the stamp."""
+        self._paths[stamp] = poses
+        self._foresee(stamp)
+
+    def _foresee(self, stamp: float) -> None:
+        """A forecast is whole when its keyframe, its grids and its path have come; what is older will not be."""
+        for waiting in (self._clouds, self._paths):
+            while len(waiting) > _MOST_WAITING:
+                del waiting[min(waiting)]
+        moment = self._film.exactly(self._robot, stamp)
+        if stamp not in self._clouds or stamp not in self._paths or moment is None:
+            return
+        points, path = self._clouds[stamp], self._paths[stamp]
+        for waiting in (self._clouds, self._paths):
+            for old in [at for at in waiting if at <= stamp]:
+                del waiting[old]
+        voxels = []
+        for horizon, pose in path:
+            chosen = points[np.abs(points["horizon"] - horizon) < 1e-3]
+            here = np.column_stack([chosen["x"], chosen["y"], chosen["z"]])
+            frame = moment.occupancy.frame @ pose
+            voxels.append(Voxels.of_points(TOKYO_GRID, pose.inverse().apply(here), chosen["label"], frame))
+        forecast = Foreseen(tuple(horizon for horizon, _ in path), tuple(voxels), self._seconds)
+        self._film.amend(replace(moment, forecast=forecast))

@@ -1,0 +1,63 @@
+"""Frames of a recording into moments: a forecast from each, graded when its time comes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+
+import numpy as np
+
+from occ_core.actors import Actor
+from occ_core.frame import Frame
+from occ_core.grid import VoxelGrid
+from occ_core.poses import Pose
+from occworld.forecaster import Forecast, Forecaster
+from occworld_infer.viewer.cameras import small
+from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
+
+
+class MomentMaker:
+    """One robot's. forecaster: None shows the recording alone. period: seconds between frames; a gap begins anew."""
+
+    def __init__(self, robot: str, grid: VoxelGrid, period: float, forecaster: Forecaster | None = None) -> None:
+        self._robot, self._grid, self._period, self._forecaster = robot, grid, period, forecaster
+        self._history: deque[Frame] = deque(maxlen=forecaster.history if forecaster else 1)
+
+    def add(
+        self, frame: Frame, actors: tuple[Actor, ...] = (), images: Mapping[str, np.ndarray | bytes] | None = None
+    ) -> Moment:
+        """Take the robot's next frame. images: by camera name, as `cameras.small` takes them."""
+        state = frame.state
+        if self._history:
+            apart = state.stamp - self._history[-1].state.stamp
+            if abs(apart - self._period) > 0.1 * self._period:
+                self._history.clear()
+        self._history.append(frame)
+        return Moment(
+            robot=self._robot,
+            stamp=state.stamp,
+            base_link=state.base_link,
+            occupancy=Voxels.of_classes(self._grid, frame.occupancy.classes, state.footprint),
+            lidar=state.footprint.apply(frame.points[:, :3]).astype(np.float32),
+            pictures={camera: small(image) for camera, image in (images or {}).items()},
+            actors=actors,
+            forecast=self._foresee(),
+        )
+
+    def _foresee(self) -> Foreseen | None:
+        if self._forecaster is None or len(self._history) < self._forecaster.history:
+            return None
+        started = time.perf_counter()
+        forecast = self._forecaster([f.occupancy.classes for f in self._history], [f.state for f in self._history])
+        return foreseen(self._grid, forecast, self._history[-1].state.footprint, time.perf_counter() - started)
+
+
+def foreseen(grid: VoxelGrid, forecast: Forecast, here: Pose, seconds: float) -> Foreseen:
+    """A forecast in map. here: the footprint that it was made at. seconds: that the model took."""
+    frames = [
+        here @ Pose.from_xyz_rpy(np.array([x, y, z]), np.array([0, 0, yaw]))
+        for (x, y, yaw), z in zip(forecast.path, forecast.path_z, strict=True)
+    ]
+    voxels = [Voxels.of_classes(grid, classes, frame) for classes, frame in zip(forecast.classes, frames, strict=True)]
+    return Foreseen(tuple(forecast.horizons_s), tuple(voxels), seconds)

@@ -1,0 +1,100 @@
+"""What the page shows of one robot at one instant, wherever it comes from: a live run, a session or a bag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from occ_core.actors import Actor
+from occ_core.grid import VoxelGrid
+from occ_core.poses import Pose
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """The occupied voxels of a grid whose frame is at a pose in `map`.
+
+    numbers: (n,) int32 flat numbers, rising. labels: (n,) uint8 class ids.
+    """
+
+    grid: VoxelGrid
+    frame: Pose
+    numbers: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def of_classes(cls, grid: VoxelGrid, classes: np.ndarray, frame: Pose) -> Voxels:
+        """classes: uint8 `grid.shape`, 0 empty."""
+        flat = classes.reshape(-1)
+        numbers = np.flatnonzero(flat).astype(np.int32)
+        return cls(grid, frame, numbers, flat[numbers])
+
+    @classmethod
+    def of_points(cls, grid: VoxelGrid, points: np.ndarray, labels: np.ndarray, frame: Pose) -> Voxels:
+        """points: (n, 3) metres in the grid's frame, near voxel centres; labels: (n,) uint8. Outside: left out."""
+        found = grid.numbers(points)
+        numbers, first = np.unique(found, return_index=True)
+        inside = numbers >= 0
+        return cls(grid, frame, numbers[inside].astype(np.int32), labels[first[inside]])
+
+    @property
+    def centres(self) -> np.ndarray:
+        """(n, 3) float32, metres, in the grid's frame."""
+        cells = np.stack(np.unravel_index(self.numbers, self.grid.shape), axis=1)
+        return self.grid.centers(cells).astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """A forecast. horizons_s: seconds ahead. voxels: one per horizon, each in the footprint that was forecast for it.
+
+    seconds: how long the model took, 0 where nobody has measured it.
+    """
+
+    horizons_s: tuple[float, ...]
+    voxels: tuple[Voxels, ...]
+    seconds: float = 0.0
+
+    def at(self, horizon: float) -> Voxels | None:
+        """The grid so many seconds ahead, None where the forecast has no such horizon."""
+        for ahead, voxels in zip(self.horizons_s, self.voxels, strict=True):
+            if abs(ahead - horizon) < 1e-3:
+                return voxels
+        return None
+
+    @property
+    def path(self) -> np.ndarray:
+        """(horizons, 3) metres, map: the footprints forecast for the robot."""
+        return np.array([voxels.frame.position for voxels in self.voxels])
+
+
+@dataclass(frozen=True)
+class Grade:
+    """IoU, 0 to 1, of the forecast and of the *warp* baseline made `horizon_s` ago, against what is observed now."""
+
+    horizon_s: float
+    forecast: float
+    warp: float
+
+
+@dataclass(frozen=True)
+class Moment:
+    """stamp: seconds. lidar: (n, 3) float32 metres, map. pictures: (h, w, 3) uint8 RGB by camera name.
+
+    forecast: made at this instant. grades: of earlier forecasts, now that this instant has been observed; a mean over
+    the last seconds.
+    """
+
+    robot: str
+    stamp: float
+    base_link: Pose
+    occupancy: Voxels
+    lidar: np.ndarray
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
+    actors: tuple[Actor, ...] = ()
+    forecast: Foreseen | None = None
+    grades: tuple[Grade, ...] = ()

@@ -1,0 +1,193 @@
+"""The page: draws a moment as it was chosen, sends what has changed and nothing else. No ROS."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+
+import numpy as np
+import viser
+
+from occ_core.actors import BOX_FACES
+from occ_core.citymap import CityMap
+from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES
+from occ_core.poses import Pose, footprint
+from occworld_infer.viewer.city import CityLayer
+from occworld_infer.viewer.controls import Choice, Colouring, Controls
+from occworld_infer.viewer.film import Newest
+from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
+from occworld_infer.viewer.panels import class_legend, grades_table, horizon_legend, no_forecast, verdict_legend
+from occworld_infer.viewer.robots import CUBE, RobotShape, TrafficLayer
+from occworld_infer.viewer.voxel_colours import Cubes, by_class, by_horizon, by_verdict, verdicts
+
+ROOT = "/world"
+HORIZONS_S = tuple(FRAME_PERIOD_S * (step + 1) for step in range(FUTURE_FRAMES))
+_MOST_LIDAR_POINTS = 15_000
+_LIDAR_COLOUR, _PATH_COLOUR = (255, 236, 140), (255, 190, 40)
+_BACKGROUND = (38, 44, 56)
+_GAP = 0.06  # metres between the cubes of two voxels, so that each can be told
+
+
+class PortInUse(ValueError):
+    """Somebody else serves on the port."""
+
+
+class Page:
+    """Serves on this machine only. The scene is in `map`, moved below the camera so that the robot stays in sight."""
+
+    def __init__(self, port: int, robots: tuple[str, ...], city: CityMap | None = None, live: bool = False) -> None:
+        """port: 0 for any that is free. PortInUse where somebody has it."""
+        self._server = viser.ViserServer(host="127.0.0.1", port=_free(port), label="Tokyo OccWorld", verbose=False)
+        scene = self._server.scene
+        scene.set_up_direction("+z")
+        scene.set_background_image(np.tile(np.array(_BACKGROUND, np.uint8), (2, 2, 1)))
+        scene.configure_fog(110.0, 420.0, color=_BACKGROUND)
+        scene.configure_default_lights(False)
+        scene.configure_environment_map(None)
+        scene.add_light_hemisphere("/sky", sky_color=(235, 240, 255), ground_color=(90, 86, 80), intensity=1.6)
+        scene.add_light_directional("/sun", color=(255, 244, 226), intensity=1.5, position=(-30.0, -50.0, 60.0))
+        self._server.initial_camera.position = (-24.0, -11.0, 17.0)
+        self._server.initial_camera.look_at = (7.0, 0.0, 0.0)
+        self.url = f"http://127.0.0.1:{self._server.get_port()}"
+        self.controls = Controls(self._server, robots, HORIZONS_S, live)
+        self._world = scene.add_frame(ROOT, show_axes=False)
+        self._city = CityLayer(self._server, ROOT, city) if city is not None else None
+        self._traffic = TrafficLayer(self._server, ROOT)
+        self._robots = {robot: RobotShape(self._server, ROOT, robot) for robot in robots}
+        self._drawn: dict[str, object] = {}
+        self.controls.on_change(self._switch_layers)
+
+    @property
+    def clients(self) -> list[viser.ClientHandle]:
+        """The browsers that look at the page."""
+        return list(self._server.get_clients().values())
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.stop()
+
+    def _switch_layers(self) -> None:
+        if self._city is not None:
+            self._city.set_visible(self.controls.city.value)
+        self._traffic.set_visible(self.controls.traffic.value)
+
+    def place(self, robot: str, base_link: Pose, ground: float | None = None) -> None:
+        """base_link: pose in map. ground: height under the robot, metres; of the one that is looked at."""
+        self._robots[robot].place(base_link)
+        if robot != self.controls.choice.robot:
+            return
+        if self._city is not None:
+            self._city.look_from(base_link)
+        follow, turn = self.controls.follows
+        if follow:
+            level = footprint(base_link, base_link.position[2] if ground is None else ground)
+            seen_from = (level if turn else replace(level, orientation=np.array([1.0, 0, 0, 0]))).inverse()
+            self._world.position, self._world.wxyz = seen_from.position, seen_from.orientation
+
+    def draw(self, moment: Moment, made: Moment | None) -> None:
+        """Show a moment. made: the one whose forecast is shown, or compared with this one; None where there is none."""
+        choice = self.controls.choice
+        forecast = made.forecast if made is not None else None
+        if self._changed("voxels", (choice, moment.robot, moment.stamp, id(forecast))):
+            self._draw_voxels(choice, moment, made)
+        if choice.lidar and self._changed("lidar", id(moment.lidar)):
+            self._show_lidar(moment.lidar)
+        if self._changed("traffic", moment.actors):
+            self._traffic.show(moment.actors)
+        if self._changed("pictures", id(moment.pictures)):
+            self.controls.show_pictures(moment.pictures)
+        if self._changed("grades", moment.grades):
+            self.controls.tell(grades=grades_table(moment.grades, _ungraded(made)))
+        self._show_if("lidar", choice.lidar)
+        self._show_if("path", choice.path)
+
+    def draw_between(self, newest: Newest) -> None:
+        """Show the sweep and the traffic that a live run has had since its last moment."""
+        if self.controls.choice.lidar and self._changed("lidar", id(newest.lidar)):
+            self._show_lidar(newest.lidar)
+        if self._changed("traffic", newest.actors):
+            self._traffic.show(newest.actors)
+
+    def _changed(self, what: str, now: object) -> bool:
+        if self._drawn.get(what) == now:
+            return False
+        self._drawn[what] = now
+        return True
+
+    def _show_if(self, name: str, visible: bool) -> None:
+        handle = self._server.scene.get_handle_by_name(f"{ROOT}/{name}")
+        if handle is not None and handle.visible != visible:
+            handle.visible = visible
+
+    def _show_lidar(self, points: np.ndarray) -> None:
+        """points: (n, 3) metres, map; evenly thinned to what a browser draws at ease."""
+        points = points[:: len(points) // _MOST_LIDAR_POINTS + 1]
+        about = points.mean(axis=0) if len(points) else np.zeros(3)
+        self._server.scene.add_point_cloud(
+            f"{ROOT}/lidar", (points - about).astype(np.float32), _LIDAR_COLOUR, point_size=0.1,
+            precision="float16", point_shape="circle", position=about,
+        )  # fmt: skip
+
+    def _draw_voxels(self, choice: Choice, moment: Moment, made: Moment | None) -> None:
+        forecast = made.forecast if made is not None else None
+        ahead = forecast.at(choice.ahead) if forecast is not None else None
+        if made is None or forecast is None or ahead is None:
+            cubes, legend = by_class(moment.occupancy), class_legend(np.unique(moment.occupancy.labels))
+            if choice.ahead > 0:
+                legend = no_forecast(choice.ahead, choice.colouring is Colouring.TRUTH) + legend
+        elif choice.colouring is Colouring.TRUTH:
+            cubes = by_verdict(ahead, moment.occupancy)
+            found = verdicts(ahead, moment.occupancy)
+            legend = verdict_legend({verdict: len(numbers) for verdict, numbers in found.items()})
+        elif choice.colouring is Colouring.HORIZON:
+            cubes = by_horizon(made.occupancy, forecast, choice.ahead)
+            legend = horizon_legend(forecast.horizons_s)
+        else:
+            cubes, legend = by_class(ahead), class_legend(np.unique(ahead.labels))
+        self._add_cubes(cubes, moment.occupancy)
+        self._add_path(made)
+        self.controls.tell(status=_status(moment, forecast, len(cubes.centres)), legend=legend)
+
+    def _add_cubes(self, cubes: Cubes, like: Voxels) -> None:
+        size = np.array(like.grid.voxel, dtype=np.float32) - _GAP
+        self._server.scene.add_batched_meshes_simple(
+            f"{ROOT}/voxels", CUBE * size, BOX_FACES,
+            batched_wxyzs=np.tile(np.array([1.0, 0, 0, 0], np.float32), (len(cubes.centres), 1)),
+            batched_positions=cubes.centres,
+            batched_colors=cubes.colours,
+            flat_shading=True, lod="off", cast_shadow=False, receive_shadow=False,
+            position=cubes.frame.position, wxyz=cubes.frame.orientation,
+        )  # fmt: skip
+
+    def _add_path(self, made: Moment | None) -> None:
+        name = f"{ROOT}/path"
+        if made is None or made.forecast is None:
+            self._server.scene.remove_by_name(name)
+            return
+        ground = made.occupancy.frame.position
+        points = np.vstack([np.zeros(3), made.forecast.path - ground]) + [0, 0, 0.3]
+        self._server.scene.add_line_segments(
+            name, np.stack([points[:-1], points[1:]], axis=1), _PATH_COLOUR, line_width=5.0, position=ground
+        )
+
+
+def _status(moment: Moment, forecast: Foreseen | None, count: int) -> str:
+    model = f", model {1000 * forecast.seconds:.0f} ms" if forecast is not None and forecast.seconds else ""
+    return f"{moment.robot} at {moment.stamp:.1f} s: {count:,} voxels{model}"
+
+
+def _ungraded(made: Moment | None) -> str:
+    if made is None or made.forecast is None:
+        return "No forecast: one needs two seconds of history, and a model."
+    return "A forecast is graded when its time has come."
+
+
+def _free(port: int) -> int:
+    """The port itself, or any where it is 0; viser would take the next one without a word."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise PortInUse(f"port {port} of 127.0.0.1 is in use ({error.strerror}): take another --port") from error
+        return int(probe.getsockname()[1])

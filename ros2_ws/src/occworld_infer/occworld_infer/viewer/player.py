@@ -1,0 +1,86 @@
+"""What moment the page shows as time goes by: the newest of a live run, or a recording at its pace."""
+
+from __future__ import annotations
+
+import time
+from threading import Event, Thread
+
+from occworld_infer.viewer.controls import Colouring
+from occworld_infer.viewer.film import Film
+from occworld_infer.viewer.moment import Moment
+from occworld_infer.viewer.page import Page
+
+_TICK_S = 0.05
+_OLDEST_FORECAST_S = 2.0  # a model slower than this has nothing to say of now
+
+
+class Player:
+    """Shows a film on a page until it is closed. live: keep to the newest moment while it plays."""
+
+    def __init__(self, film: Film, page: Page, robots: tuple[str, ...], live: bool = False) -> None:
+        self._film, self._page, self._robots, self._live = film, page, robots, live
+        self._at: float | None = None
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="page", daemon=True)
+
+    def start(self) -> None:
+        """Play on a thread of its own."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the thread and the page."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5.0)
+        self._page.close()
+
+    def _run(self) -> None:
+        last = time.monotonic()
+        while not self._stop.wait(_TICK_S):
+            now = time.monotonic()
+            self.tick(now - last)
+            last = now
+
+    def tick(self, seconds: float) -> None:
+        """Let so many seconds of wall clock pass."""
+        controls = self._page.controls
+        choice = controls.choice
+        span = self._film.span(choice.robot)
+        if span is None:
+            controls.tell(status=f"waiting for {choice.robot}")
+            return
+        at = self._next(span, seconds)
+        moment = self._film.before(choice.robot, at)
+        assert moment is not None, "there is a span"
+        self._at = at
+        controls.tell_time(at - span[0], span[1] - span[0])
+        if choice.colouring is Colouring.TRUTH:
+            made = self._film.exactly(choice.robot, moment.stamp - choice.ahead)
+        else:
+            made = self._film.foreseen(choice.robot, moment.stamp, _OLDEST_FORECAST_S)
+        self._page.draw(moment, made)
+        self._place(at, moment, newest=self._live and controls.playing)
+
+    def _place(self, at: float, moment: Moment, newest: bool) -> None:
+        """Robots where they are at that time, or now."""
+        ground = float(moment.occupancy.frame.position[2])
+        for robot in self._robots:
+            tracked = self._film.newest(robot) if newest else None
+            pose = tracked.base_link if tracked else self._film.pose(robot, at)
+            if pose is not None:
+                self._page.place(robot, pose, ground)
+            if tracked and robot == moment.robot:
+                self._page.draw_between(tracked)
+
+    def _next(self, span: tuple[float, float], seconds: float) -> float:
+        controls, (first, last) = self._page.controls, span
+        if (sought := controls.sought()) is not None:
+            return min(first + sought, last)
+        if self._live and controls.playing:
+            return last
+        if self._at is None:
+            return first
+        at = self._at + (controls.speed * seconds if controls.playing else 0.0)
+        if at > last and self._film.complete:
+            return first
+        return min(max(at, first), last)
