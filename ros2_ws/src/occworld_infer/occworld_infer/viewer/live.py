@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from occ_core.actors import Actor
-from occ_core.grid import TOKYO_GRID
+from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.poses import Pose, footprint
 from occworld_infer.viewer.film import Film, Newest
-from occworld_infer.viewer.moment import Foreseen, Grade, Moment, Voxels
+from occworld_infer.viewer.grader import Grader
+from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
 
 _MEMORY_S = 10.0
 _GAP_S = 0.1
@@ -34,7 +35,7 @@ class LiveRobot:
         self._poses: list[Pose] = []
         self._lidar = _NO_POINTS
         self._pictures: dict[str, np.ndarray] = {}
-        self._grades: tuple[Grade, ...] = ()
+        self._grader = Grader()
         self._clouds: dict[float, np.ndarray] = {}
         self._paths: dict[float, list[tuple[float, Pose]]] = {}
         self._seconds = 0.0
@@ -72,10 +73,6 @@ class LiveRobot:
         """pixels: as `cameras.small` gives them."""
         self._pictures[camera] = pixels
 
-    def grades(self, grades: tuple[Grade, ...]) -> None:
-        """How good earlier forecasts have been, as the node that makes them says."""
-        self._grades = grades
-
     def model_seconds(self, seconds: float) -> None:
         """How long the model takes."""
         self._seconds = seconds
@@ -86,18 +83,10 @@ class LiveRobot:
         if pose is None:
             return
         level = footprint(pose, self._ground(*pose.position[:2]))
-        self._film.add(
-            Moment(
-                robot=self._robot,
-                stamp=stamp,
-                base_link=pose,
-                occupancy=Voxels.of_points(TOKYO_GRID, points, labels, level),
-                lidar=self._lidar,
-                pictures=dict(self._pictures),
-                actors=self._actors,
-                grades=self._grades,
-            )
-        )
+        now = Voxels.of_points(TOKYO_GRID, points, labels, level)
+        grades = self._grader.observe(stamp, now)
+        pictures = dict(self._pictures)
+        self._film.add(Moment(self._robot, stamp, pose, now, self._lidar, pictures, self._actors, grades=grades))
         self._foresee(stamp)
 
     def prediction(self, stamp: float, points: np.ndarray) -> None:
@@ -130,3 +119,6 @@ class LiveRobot:
             voxels.append(Voxels.of_points(TOKYO_GRID, pose.inverse().apply(here), chosen["label"], frame))
         forecast = Foreseen(tuple(horizon for horizon, _ in path), tuple(voxels), self._seconds)
         self._film.amend(replace(moment, forecast=forecast))
+        before = self._film.exactly(self._robot, stamp - FRAME_PERIOD_S)
+        if before is not None:
+            self._grader.expect(stamp, forecast, moment.occupancy, before.occupancy)

@@ -14,6 +14,7 @@ from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
 from occworld.forecaster import Forecast, Forecaster
 from occworld_infer.viewer.cameras import small
+from occworld_infer.viewer.grader import Grader
 from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
 
 
@@ -23,6 +24,8 @@ class MomentMaker:
     def __init__(self, robot: str, grid: VoxelGrid, period: float, forecaster: Forecaster | None = None) -> None:
         self._robot, self._grid, self._period, self._forecaster = robot, grid, period, forecaster
         self._history: deque[Frame] = deque(maxlen=forecaster.history if forecaster else 1)
+        self._grader = Grader()
+        self._before: Voxels | None = None
 
     def add(
         self, frame: Frame, actors: tuple[Actor, ...] = (), images: Mapping[str, np.ndarray | bytes] | None = None
@@ -33,16 +36,24 @@ class MomentMaker:
             apart = state.stamp - self._history[-1].state.stamp
             if abs(apart - self._period) > 0.1 * self._period:
                 self._history.clear()
+                self._before = None
         self._history.append(frame)
+        now = Voxels.of_classes(self._grid, frame.occupancy.classes, state.footprint)
+        grades = self._grader.observe(state.stamp, now)
+        forecast = self._foresee()
+        if forecast is not None and self._before is not None:
+            self._grader.expect(state.stamp, forecast, now, self._before)
+        self._before = now
         return Moment(
             robot=self._robot,
             stamp=state.stamp,
             base_link=state.base_link,
-            occupancy=Voxels.of_classes(self._grid, frame.occupancy.classes, state.footprint),
+            occupancy=now,
             lidar=state.footprint.apply(frame.points[:, :3]).astype(np.float32),
             pictures={camera: small(image) for camera, image in (images or {}).items()},
             actors=actors,
-            forecast=self._foresee(),
+            forecast=forecast,
+            grades=grades,
         )
 
     def _foresee(self) -> Foreseen | None:

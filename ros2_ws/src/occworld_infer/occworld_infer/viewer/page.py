@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
 
 import numpy as np
 import viser
@@ -46,8 +45,6 @@ class Page:
         scene.configure_environment_map(None)
         scene.add_light_hemisphere("/sky", sky_color=(235, 240, 255), ground_color=(90, 86, 80), intensity=1.6)
         scene.add_light_directional("/sun", color=(255, 244, 226), intensity=1.5, position=(-30.0, -50.0, 60.0))
-        self._server.initial_camera.position = (-24.0, -11.0, 17.0)
-        self._server.initial_camera.look_at = (7.0, 0.0, 0.0)
         self.url = f"http://127.0.0.1:{self._server.get_port()}"
         self.controls = Controls(self._server, robots, HORIZONS_S, live)
         self._world = scene.add_frame(ROOT, show_axes=False)
@@ -71,18 +68,28 @@ class Page:
             self._city.set_visible(self.controls.city.value)
         self._traffic.set_visible(self.controls.traffic.value)
 
-    def place(self, robot: str, base_link: Pose, ground: float | None = None) -> None:
-        """base_link: pose in map. ground: height under the robot, metres; of the one that is looked at."""
+    def place(self, robot: str, base_link: Pose, ground: float) -> None:
+        """base_link: pose in map. ground: height under the robot that is looked at, metres."""
         self._robots[robot].place(base_link)
         if robot != self.controls.choice.robot:
             return
         if self._city is not None:
             self._city.look_from(base_link)
         follow, turn = self.controls.follows
-        if follow:
-            level = footprint(base_link, base_link.position[2] if ground is None else ground)
-            seen_from = (level if turn else replace(level, orientation=np.array([1.0, 0, 0, 0]))).inverse()
+        if follow or self._changed("looked at", robot):
+            level = footprint(base_link, ground)
+            seen_from = (level if turn else Pose(level.position, np.array([1.0, 0, 0, 0]))).inverse()
             self._world.position, self._world.wxyz = seen_from.position, seen_from.orientation
+        if self._changed("camera", robot):
+            self._look_from_behind(float(base_link.position[2]) - ground)
+
+    def _look_from_behind(self, height: float) -> None:
+        """height: of the robot above the ground, metres, so that robot and street are in sight."""
+        back = 18.0 + 0.8 * height
+        position, look_at = np.array([-back, -0.45 * back, 12.5 + 1.3 * height]), np.array([6.0, 0.0, 0.4 * height])
+        self._server.initial_camera.position, self._server.initial_camera.look_at = position, look_at
+        for client in self.clients:
+            client.camera.position, client.camera.look_at = position, look_at
 
     def draw(self, moment: Moment, made: Moment | None) -> None:
         """Show a moment. made: the one whose forecast is shown, or compared with this one; None where there is none."""
@@ -96,7 +103,7 @@ class Page:
             self._traffic.show(moment.actors)
         if self._changed("pictures", id(moment.pictures)):
             self.controls.show_pictures(moment.pictures)
-        if self._changed("grades", moment.grades):
+        if self._changed("grades", (moment.grades, forecast is None)):
             self.controls.tell(grades=grades_table(moment.grades, _ungraded(made)))
         self._show_if("lidar", choice.lidar)
         self._show_if("path", choice.path)
