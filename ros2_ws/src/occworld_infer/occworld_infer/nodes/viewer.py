@@ -31,7 +31,7 @@ from occ_core.urdf import link_poses
 from occ_ros.convert import cloud_xyz, from_actors, from_cloud, from_image, from_pose, from_stamp
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import absolute, profile, subscribe
-from occ_ros.run import run
+from occ_ros.run import NodeFailed, run
 from occworld_infer.viewer.cameras import small
 from occworld_infer.viewer.film import Film
 from occworld_infer.viewer.live import LiveRobot
@@ -76,6 +76,8 @@ class ViewerNode(Node):
             robot.actors(actors)
 
     def _follow_choice(self) -> None:
+        if not self._player.alive:
+            raise NodeFailed("the page can't be drawn any more, see above")
         chosen, (subscribed, subscriptions) = self._page.controls.choice.robot, self._sensors
         if chosen == subscribed:
             return

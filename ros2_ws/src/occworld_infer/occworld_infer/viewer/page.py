@@ -95,13 +95,14 @@ class Page:
         """Show a moment. made: the one whose forecast is shown, or compared with this one; None where there is none."""
         choice = self.controls.choice
         forecast = made.forecast if made is not None else None
-        if self._changed("voxels", (choice, moment.robot, moment.stamp, id(forecast))):
+        chosen = self._changed("choice", (choice, moment.robot, moment.stamp))
+        if self._replaced("forecast", forecast) or chosen:
             self._draw_voxels(choice, moment, made)
-        if choice.lidar and self._changed("lidar", id(moment.lidar)):
+        if choice.lidar and self._replaced("lidar", moment.lidar):
             self._show_lidar(moment.lidar)
-        if self._changed("traffic", moment.actors):
+        if self._replaced("traffic", moment.actors):
             self._traffic.show(moment.actors)
-        if self._changed("pictures", id(moment.pictures)):
+        if self._replaced("pictures", moment.pictures):
             self.controls.show_pictures(moment.pictures)
         if self._changed("grades", (moment.grades, forecast is None)):
             self.controls.tell(grades=grades_table(moment.grades, _ungraded(made)))
@@ -110,9 +111,9 @@ class Page:
 
     def draw_between(self, newest: Newest) -> None:
         """Show the sweep and the traffic that a live run has had since its last moment."""
-        if self.controls.choice.lidar and self._changed("lidar", id(newest.lidar)):
+        if self.controls.choice.lidar and self._replaced("lidar", newest.lidar):
             self._show_lidar(newest.lidar)
-        if self._changed("traffic", newest.actors):
+        if self._replaced("traffic", newest.actors):
             self._traffic.show(newest.actors)
 
     def _changed(self, what: str, now: object) -> bool:
@@ -120,6 +121,11 @@ class Page:
             return False
         self._drawn[what] = now
         return True
+
+    def _replaced(self, what: str, now: object) -> bool:
+        """Is it another object? Arrays are not compared number by number."""
+        before, self._drawn[what] = self._drawn.get(what), now
+        return before is not now
 
     def _show_if(self, name: str, visible: bool) -> None:
         handle = self._server.scene.get_handle_by_name(f"{ROOT}/{name}")

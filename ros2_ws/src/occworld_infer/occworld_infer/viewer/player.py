@@ -27,6 +27,11 @@ class Player:
         """Play on a thread of its own."""
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """False where its thread has ended with an error, which it has printed."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Stop the thread and the page."""
         self._stop.set()
