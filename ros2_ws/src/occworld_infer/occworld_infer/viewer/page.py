@@ -7,17 +7,19 @@ import socket
 import numpy as np
 import viser
 
-from occ_core.actors import BOX_FACES
+from occ_core.actors import Actor
 from occ_core.citymap import CityMap
+from occ_core.classes import COLOURS
 from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES
 from occ_core.poses import Pose, footprint
+from occworld_infer.viewer.boxes import LEVEL, Boxes
 from occworld_infer.viewer.city import CityLayer
 from occworld_infer.viewer.controls import Choice, Colouring, Controls
 from occworld_infer.viewer.film import Newest
-from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
+from occworld_infer.viewer.moment import Foreseen, Moment
 from occworld_infer.viewer.panels import class_legend, grades_table, horizon_legend, no_forecast, verdict_legend
-from occworld_infer.viewer.robots import CUBE, RobotShape, TrafficLayer
-from occworld_infer.viewer.voxel_colours import Cubes, by_class, by_horizon, by_verdict, verdicts
+from occworld_infer.viewer.robots import RobotShape
+from occworld_infer.viewer.voxel_colours import by_class, by_horizon, by_verdict, verdicts
 
 ROOT = "/world"
 HORIZONS_S = tuple(FRAME_PERIOD_S * (step + 1) for step in range(FUTURE_FRAMES))
@@ -49,7 +51,14 @@ class Page:
         self.controls = Controls(self._server, robots, HORIZONS_S, live)
         self._world = scene.add_frame(ROOT, show_axes=False)
         self._city = CityLayer(self._server, ROOT, city) if city is not None else None
-        self._traffic = TrafficLayer(self._server, ROOT)
+        self._voxels, self._traffic = (Boxes(self._server, f"{ROOT}/{name}") for name in ("voxels", "traffic"))
+        self._lidar = scene.add_point_cloud(
+            f"{ROOT}/lidar", np.zeros((1, 3), np.float32), _LIDAR_COLOUR, point_size=0.1, precision="float16",
+            point_shape="circle", visible=False,
+        )  # fmt: skip
+        self._path = scene.add_line_segments(
+            f"{ROOT}/path", np.zeros((1, 2, 3), np.float32), _PATH_COLOUR, line_width=5.0, visible=False
+        )
         self._robots = {robot: RobotShape(self._server, ROOT, robot) for robot in robots}
         self._drawn: dict[str, object] = {}
         self.controls.on_change(self._switch_layers)
@@ -101,20 +110,20 @@ class Page:
         if choice.lidar and self._replaced("lidar", moment.lidar):
             self._show_lidar(moment.lidar)
         if self._replaced("traffic", moment.actors):
-            self._traffic.show(moment.actors)
+            self._show_traffic(moment.actors)
         if self._replaced("pictures", moment.pictures):
             self.controls.show_pictures(moment.pictures)
         if self._changed("grades", (moment.grades, forecast is None)):
             self.controls.tell(grades=grades_table(moment.grades, _ungraded(made)))
-        self._show_if("lidar", choice.lidar)
-        self._show_if("path", choice.path)
+        self._lidar.visible = choice.lidar
+        self._path.visible = choice.path and forecast is not None
 
     def draw_between(self, newest: Newest) -> None:
         """Show the sweep and the traffic that a live run has had since its last moment."""
         if self.controls.choice.lidar and self._replaced("lidar", newest.lidar):
             self._show_lidar(newest.lidar)
         if self._replaced("traffic", newest.actors):
-            self._traffic.show(newest.actors)
+            self._show_traffic(newest.actors)
 
     def _changed(self, what: str, now: object) -> bool:
         if self._drawn.get(what) == now:
@@ -127,19 +136,23 @@ class Page:
         before, self._drawn[what] = self._drawn.get(what), now
         return before is not now
 
-    def _show_if(self, name: str, visible: bool) -> None:
-        handle = self._server.scene.get_handle_by_name(f"{ROOT}/{name}")
-        if handle is not None and handle.visible != visible:
-            handle.visible = visible
-
     def _show_lidar(self, points: np.ndarray) -> None:
         """points: (n, 3) metres, map; evenly thinned to what a browser draws at ease."""
         points = points[:: len(points) // _MOST_LIDAR_POINTS + 1]
-        about = points.mean(axis=0) if len(points) else np.zeros(3)
-        self._server.scene.add_point_cloud(
-            f"{ROOT}/lidar", (points - about).astype(np.float32), _LIDAR_COLOUR, point_size=0.1,
-            precision="float16", point_shape="circle", position=about,
-        )  # fmt: skip
+        if len(points):
+            about = points.mean(axis=0)
+            with self._server.atomic():
+                self._lidar.points, self._lidar.position = points - about, about
+
+    def _show_traffic(self, actors: tuple[Actor, ...]) -> None:
+        """Boxes of what moves; robots, which have names, are drawn by their shapes."""
+        boxes = [actor for actor in actors if not actor.name]
+        self._traffic.show(
+            centres=np.array([actor.pose.position for actor in boxes]),
+            sizes=np.array([actor.size for actor in boxes]),
+            turned=np.array([actor.pose.orientation for actor in boxes]),
+            colours=COLOURS[[int(actor.semantic) for actor in boxes]],
+        )
 
     def _draw_voxels(self, choice: Choice, moment: Moment, made: Moment | None) -> None:
         forecast = made.forecast if made is not None else None
@@ -157,31 +170,16 @@ class Page:
             legend = horizon_legend(forecast.horizons_s)
         else:
             cubes, legend = by_class(ahead), class_legend(np.unique(ahead.labels))
-        self._add_cubes(cubes, moment.occupancy)
-        self._add_path(made)
+        size = np.array([moment.occupancy.grid.voxel]) - _GAP
+        self._voxels.show(cubes.centres, size, LEVEL, cubes.colours, cubes.frame)
+        if made is not None and forecast is not None:
+            self._draw_path(made.occupancy.frame.position, forecast)
         self.controls.tell(status=_status(moment, forecast, len(cubes.centres)), legend=legend)
 
-    def _add_cubes(self, cubes: Cubes, like: Voxels) -> None:
-        size = np.array(like.grid.voxel, dtype=np.float32) - _GAP
-        self._server.scene.add_batched_meshes_simple(
-            f"{ROOT}/voxels", CUBE * size, BOX_FACES,
-            batched_wxyzs=np.tile(np.array([1.0, 0, 0, 0], np.float32), (len(cubes.centres), 1)),
-            batched_positions=cubes.centres,
-            batched_colors=cubes.colours,
-            flat_shading=True, lod="off", cast_shadow=False, receive_shadow=False,
-            position=cubes.frame.position, wxyz=cubes.frame.orientation,
-        )  # fmt: skip
-
-    def _add_path(self, made: Moment | None) -> None:
-        name = f"{ROOT}/path"
-        if made is None or made.forecast is None:
-            self._server.scene.remove_by_name(name)
-            return
-        ground = made.occupancy.frame.position
-        points = np.vstack([np.zeros(3), made.forecast.path - ground]) + [0, 0, 0.3]
-        self._server.scene.add_line_segments(
-            name, np.stack([points[:-1], points[1:]], axis=1), _PATH_COLOUR, line_width=5.0, position=ground
-        )
+    def _draw_path(self, here: np.ndarray, forecast: Foreseen) -> None:
+        points = np.vstack([np.zeros(3), forecast.path - here]) + [0, 0, 0.3]
+        with self._server.atomic():
+            self._path.points, self._path.position = np.stack([points[:-1], points[1:]], axis=1), here
 
 
 def _status(moment: Moment, forecast: Foreseen | None, count: int) -> str:

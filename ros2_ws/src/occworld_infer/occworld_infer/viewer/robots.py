@@ -1,17 +1,14 @@
-"""Robots, traffic and paths as shapes in the scene."""
+"""Robots as shapes in the scene."""
 
 from __future__ import annotations
 
 import numpy as np
 import viser
 
-from occ_core.actors import BOX_FACES, Actor
 from occ_core.classes import COLOURS, Semantic
 from occ_core.poses import Pose
 
 _UP = np.array([1.0, 0, 0, 0])
-CUBE = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)], dtype=np.float32)
-"""(8, 3): corners of a cube of side 1 about its middle, in the order that `BOX_FACES` counts."""
 
 
 class RobotShape:
@@ -36,32 +33,3 @@ class RobotShape:
     def place(self, pose: Pose) -> None:
         """pose: base_link in map."""
         self._frame.position, self._frame.wxyz, self._frame.visible = pose.position, pose.orientation, True
-
-
-class TrafficLayer:
-    """Boxes of what moves, all in one batch: a message of 59 bytes a box."""
-
-    def __init__(self, server: viser.ViserServer, root: str) -> None:
-        self._server, self._path = server, f"{root}/actors"
-        self._visible = True
-
-    def show(self, actors: list[Actor] | tuple[Actor, ...]) -> None:
-        """Robots, which have names, are drawn by their shapes."""
-        boxes = [actor for actor in actors if not actor.name]
-        if not boxes:
-            self._server.scene.remove_by_name(self._path)
-            return
-        self._server.scene.add_batched_meshes_simple(
-            self._path, CUBE, BOX_FACES,
-            batched_wxyzs=np.array([actor.pose.orientation for actor in boxes]),
-            batched_positions=np.array([actor.pose.position for actor in boxes]),
-            batched_scales=np.array([actor.size for actor in boxes], dtype=np.float32),
-            batched_colors=COLOURS[[int(actor.semantic) for actor in boxes]],
-            flat_shading=True, lod="off", cast_shadow=False, visible=self._visible,
-        )  # fmt: skip
-
-    def set_visible(self, visible: bool) -> None:
-        """Show or hide the boxes."""
-        self._visible = visible
-        if handle := self._server.scene.get_handle_by_name(self._path):
-            handle.visible = visible
