@@ -1,0 +1,119 @@
+"""A forecast that grades itself while it runs: each against what is observed when its time has come. No ROS."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from occ_core.frame import Occupancy
+from occ_core.grid import VoxelGrid
+from occworld import motion as motions
+from occworld.packed import SparseFrame
+from occworld.warp import resample
+
+DEFAULT_MEMORY_S = 30.0
+_SAME_INSTANT_S = 0.05
+
+
+@dataclass(frozen=True)
+class Grade:
+    """IoU, occupied or not, of the forecasts made `horizon_s` before now, and of the warp baseline made then.
+
+    observed: over voxels that LiDAR has seen at the later time, occupied or free; the others are over all voxels.
+    count: graded forecasts in the memory. Over all their voxels together, as the learner's evaluator counts.
+    """
+
+    horizon_s: float
+    iou: float
+    warp_iou: float
+    observed_iou: float
+    observed_warp_iou: float
+    count: int
+
+
+@dataclass(frozen=True)
+class _Expectation:
+    """One horizon of a forecast made at `due - horizon_s`: occupied voxels, and how the warp baseline moves `now`."""
+
+    due: float
+    horizon_s: float
+    forecast: np.ndarray
+    now: SparseFrame
+    motion: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Count:
+    """voxels: (4, 2) int64, rows as the IoUs of Grade, voxels in both and in either."""
+
+    stamp: float
+    horizon_s: float
+    voxels: np.ndarray
+
+
+class Grader:
+    """One robot's grades, each over the last `memory_s` seconds.
+
+    A forecast and what then happened are compared voxel by voxel, each grid in its own `base_footprint`.
+    """
+
+    def __init__(self, grid: VoxelGrid, memory_s: float = DEFAULT_MEMORY_S) -> None:
+        self._grid, self._memory = grid, memory_s
+        self._expected: deque[_Expectation] = deque()
+        self._counts: deque[_Count] = deque()
+
+    def clear(self) -> None:
+        """Forget all, as after a clock reset."""
+        self._expected.clear()
+        self._counts.clear()
+
+    def expect(
+        self, stamp: float, horizons_s: Sequence[float], forecast: Sequence[np.ndarray], now: SparseFrame,
+        history: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Keep a forecast made at a stamp, seconds.
+
+        forecast: uint8 `grid.shape` per horizon, in the footprint forecast for it; horizons a constant step apart.
+        now: the grid that it starts from. history: (t, 4) x y z yaw of the history's footprints in map, oldest first,
+        one step apart: the baseline moves on as between the last two.
+        """
+        moves = motions.extrapolate(history, len(horizons_s))
+        for horizon, classes, motion in zip(horizons_s, forecast, moves, strict=True):
+            voxels = np.flatnonzero(classes.reshape(-1) > 0).astype(np.int32)
+            self._expected.append(_Expectation(stamp + horizon, horizon, voxels, now, motion))
+
+    def observe(self, stamp: float, occupancy: Occupancy) -> tuple[Grade, ...]:
+        """What is there at a stamp. Returns the running grades, nearest horizon first; none while none came due."""
+        due = [e for e in self._expected if abs(e.due - stamp) <= _SAME_INSTANT_S]
+        self._expected = deque(e for e in self._expected if e.due > stamp + _SAME_INSTANT_S)
+        truth, seen = occupancy.classes.reshape(-1) > 0, occupancy.observed.reshape(-1)
+        sizes = np.count_nonzero(truth), np.count_nonzero(truth & seen)
+        for e in due:
+            voxels = np.concatenate([_overlaps(numbers, truth, seen, sizes) for numbers in (e.forecast, self._warp(e))])
+            self._counts.append(_Count(stamp, e.horizon_s, voxels[[0, 2, 1, 3]]))
+        while self._counts and self._counts[0].stamp < stamp - self._memory:
+            self._counts.popleft()
+        return tuple(self._grade(horizon) for horizon in sorted({c.horizon_s for c in self._counts}))
+
+    def _warp(self, e: _Expectation) -> np.ndarray:
+        """The baseline's voxels. Made when they are due, since a forecast that is not graded needs none."""
+        return np.flatnonzero(resample(self._grid, e.now.dense(self._grid.shape), e.motion))
+
+    def _grade(self, horizon: float) -> Grade:
+        counts = [c.voxels for c in self._counts if c.horizon_s == horizon]
+        ious = [float(both / either) if either else 1.0 for both, either in np.sum(counts, axis=0)]
+        return Grade(horizon, *ious, count=len(counts))
+
+
+def _overlaps(numbers: np.ndarray, truth: np.ndarray, seen: np.ndarray, sizes: tuple[int, int]) -> np.ndarray:
+    """(2, 2) int64 of all voxels and of seen ones: how many are in both, and in either. numbers: occupied voxels.
+
+    sizes: how many voxels are true, and true and seen.
+    """
+    right, known = truth[numbers], seen[numbers]
+    both, both_seen = np.count_nonzero(right), np.count_nonzero(right & known)
+    either = len(numbers) + sizes[0] - both
+    return np.array([[both, either], [both_seen, np.count_nonzero(known) + sizes[1] - both_seen]])
