@@ -9,10 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from occ_core.actors import Actor
+from occ_core.frame import Occupancy
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.poses import Pose, footprint
+from occworld.motion import from_pose
+from occworld.packed import SparseFrame
+from occworld_infer.grading import Grader
 from occworld_infer.viewer.film import Film, Newest
-from occworld_infer.viewer.grader import Grader
 from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
 
 _MEMORY_S = 10.0
@@ -35,7 +38,7 @@ class LiveRobot:
         self._poses: list[Pose] = []
         self._lidar = _NO_POINTS
         self._pictures: dict[str, np.ndarray] = {}
-        self._grader = Grader()
+        self._grader = Grader(TOKYO_GRID)
         self._clouds: dict[float, np.ndarray] = {}
         self._paths: dict[float, list[tuple[float, Pose]]] = {}
         self._seconds = 0.0
@@ -84,7 +87,7 @@ class LiveRobot:
             return
         level = footprint(pose, self._ground(*pose.position[:2]))
         now = Voxels.of_points(TOKYO_GRID, points, labels, level)
-        grades = self._grader.observe(stamp, now)
+        grades = self._grader.observe(stamp, _seen_everywhere(now))
         pictures = dict(self._pictures)
         self._film.add(Moment(self._robot, stamp, pose, now, self._lidar, pictures, self._actors, grades=grades))
         self._foresee(stamp)
@@ -121,4 +124,13 @@ class LiveRobot:
         self._film.amend(replace(moment, forecast=forecast))
         before = self._film.exactly(self._robot, stamp - FRAME_PERIOD_S)
         if before is not None:
-            self._grader.expect(stamp, forecast, moment.occupancy, before.occupancy)
+            now = moment.occupancy
+            ways = np.array([from_pose(frame) for frame in (before.occupancy.frame, now.frame)])
+            grids = [each.classes for each in voxels]
+            self._grader.expect(stamp, forecast.horizons_s, grids, SparseFrame.from_dense(now.classes), ways)
+
+
+def _seen_everywhere(now: Voxels) -> Occupancy:
+    """What has been observed free is on no topic: only IoU over all voxels can be told from this."""
+    classes = now.classes
+    return Occupancy(classes, np.ones(classes.shape, bool), np.zeros(classes.shape, np.uint16))

@@ -13,8 +13,10 @@ from occ_core.frame import Frame
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
 from occworld.forecaster import Forecast, Forecaster
+from occworld.motion import from_pose
+from occworld.packed import SparseFrame
+from occworld_infer.grading import Grader
 from occworld_infer.viewer.cameras import small
-from occworld_infer.viewer.grader import Grader
 from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
 
 
@@ -24,8 +26,8 @@ class MomentMaker:
     def __init__(self, robot: str, grid: VoxelGrid, period: float, forecaster: Forecaster | None = None) -> None:
         self._robot, self._grid, self._period, self._forecaster = robot, grid, period, forecaster
         self._history: deque[Frame] = deque(maxlen=forecaster.history if forecaster else 1)
-        self._grader = Grader()
-        self._before: Voxels | None = None
+        self._grader = Grader(grid)
+        self._last = -np.inf
 
     def add(
         self, frame: Frame, actors: tuple[Actor, ...] = (), images: Mapping[str, np.ndarray | bytes] | None = None
@@ -36,32 +38,34 @@ class MomentMaker:
             apart = state.stamp - self._history[-1].state.stamp
             if abs(apart - self._period) > 0.1 * self._period:
                 self._history.clear()
-                self._before = None
         self._history.append(frame)
-        now = Voxels.of_classes(self._grid, frame.occupancy.classes, state.footprint)
-        grades = self._grader.observe(state.stamp, now)
-        forecast = self._foresee()
-        if forecast is not None and self._before is not None:
-            self._grader.expect(state.stamp, forecast, now, self._before)
-        self._before = now
+        if state.stamp <= self._last:
+            self._grader.clear()
+        self._last = state.stamp
+        grades = self._grader.observe(state.stamp, frame.occupancy)
         return Moment(
             robot=self._robot,
             stamp=state.stamp,
             base_link=state.base_link,
-            occupancy=now,
+            occupancy=Voxels.of_classes(self._grid, frame.occupancy.classes, state.footprint),
             lidar=state.footprint.apply(frame.points[:, :3]).astype(np.float32),
             pictures={camera: small(image) for camera, image in (images or {}).items()},
             actors=actors,
-            forecast=forecast,
+            forecast=self._foresee(),
             grades=grades,
         )
 
     def _foresee(self) -> Foreseen | None:
         if self._forecaster is None or len(self._history) < self._forecaster.history:
             return None
+        grids, states = [f.occupancy.classes for f in self._history], [f.state for f in self._history]
         started = time.perf_counter()
-        forecast = self._forecaster([f.occupancy.classes for f in self._history], [f.state for f in self._history])
-        return foreseen(self._grid, forecast, self._history[-1].state.footprint, time.perf_counter() - started)
+        forecast = self._forecaster(grids, states)
+        seconds = time.perf_counter() - started
+        ways = np.array([from_pose(state.footprint) for state in states])
+        now = SparseFrame.from_dense(grids[-1])
+        self._grader.expect(states[-1].stamp, forecast.horizons_s, forecast.classes, now, ways)
+        return foreseen(self._grid, forecast, states[-1].footprint, seconds)
 
 
 def foreseen(grid: VoxelGrid, forecast: Forecast, here: Pose, seconds: float) -> Foreseen:

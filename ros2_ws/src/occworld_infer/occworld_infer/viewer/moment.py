@@ -9,6 +9,7 @@ import numpy as np
 from occ_core.actors import Actor
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
+from occworld_infer.grading import Grade
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ class Voxels:
         cells = np.stack(np.unravel_index(self.numbers, self.grid.shape), axis=1)
         return self.grid.centers(cells).astype(np.float32)
 
+    @property
+    def classes(self) -> np.ndarray:
+        """uint8 `grid.shape`, 0 empty."""
+        flat = np.zeros(self.grid.size, np.uint8)
+        flat[self.numbers] = self.labels
+        return flat.reshape(self.grid.shape)
+
     def __len__(self) -> int:
         return len(self.numbers)
 
@@ -70,15 +78,6 @@ class Foreseen:
     def path(self) -> np.ndarray:
         """(horizons, 3) metres, map: the footprints forecast for the robot."""
         return np.array([voxels.frame.position for voxels in self.voxels])
-
-
-@dataclass(frozen=True)
-class Grade:
-    """IoU, 0 to 1, of the forecast and of the *warp* baseline made `horizon_s` ago, against what is observed now."""
-
-    horizon_s: float
-    forecast: float
-    warp: float
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,12 @@ class Page:
             point_shape="circle", visible=False,
         )  # fmt: skip
         self._path = scene.add_line_segments(
-            f"{ROOT}/path", np.zeros((1, 2, 3), np.float32), _PATH_COLOUR, line_width=5.0, visible=False
+            f"{ROOT}/path",
+            np.zeros((1, 2, 3), np.float32),
+            _PATH_COLOUR,
+            thickness=5.0,
+            thickness_units="screen",
+            visible=False,
         )
         self._robots = {robot: RobotShape(self._server, ROOT, robot) for robot in robots}
         self._drawn: dict[str, object] = {}

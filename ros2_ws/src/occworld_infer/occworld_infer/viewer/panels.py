@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from occ_core.classes import CLASSES
-from occworld_infer.viewer.moment import Grade
+from occworld_infer.grading import Grade
 from occworld_infer.viewer.voxel_colours import NOW_COLOUR, Rgb, Verdict, horizon_colour
 
 _TEXT = "font:12px/1.45 system-ui,sans-serif;padding:0 .9em"
@@ -25,7 +25,7 @@ def grades_table(grades: tuple[Grade, ...], waiting: str) -> str:
         return f'<div style="{_TEXT};opacity:.7">{waiting}</div>'
     rows = "".join(
         f'<tr><td rowspan=2 style="width:4.2em;white-space:nowrap">{grade.horizon_s:.0f} s ago</td>'
-        f"{_bar(grade.forecast, _FORECAST)}</tr><tr>{_bar(grade.warp, _WARP)}</tr>"
+        f"{_bar(grade.iou, _FORECAST)}</tr><tr>{_bar(grade.warp_iou, _WARP)}</tr>"
         for grade in shown
     )
     key = _swatch("forecast", _FORECAST) + _swatch("warp: as it moved on", _WARP)
