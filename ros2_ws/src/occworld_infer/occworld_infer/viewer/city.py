@@ -39,13 +39,13 @@ class CityTiles:
         self._tiles, starts = np.unique(squares[order], axis=0, return_index=True)
         self._faces = np.split(order, starts[1:])
 
-    def near(self, position: np.ndarray) -> list[Tile]:
-        """The tiles to show about a point of map, the nearest first, until the budget is spent."""
+    def near(self, position: np.ndarray, reach: float = _REACH_M, most_triangles: int = _MOST_TRIANGLES) -> list[Tile]:
+        """The tiles to show about a point of map, the nearest first, until the triangles are spent. reach: metres."""
         apart = np.linalg.norm((self._tiles + 0.5) * TILE_M - position[:2], axis=1)
         chosen, triangles = [], 0
         for row in np.argsort(apart, kind="stable"):
             triangles += len(self._faces[row])
-            if apart[row] > _REACH_M or (triangles > _MOST_TRIANGLES and chosen):
+            if apart[row] > reach or (triangles > most_triangles and chosen):
                 break
             chosen.append((int(self._tiles[row, 0]), int(self._tiles[row, 1])))
         return chosen
