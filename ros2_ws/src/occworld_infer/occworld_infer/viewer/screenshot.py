@@ -88,12 +88,12 @@ class Browser:
     def settled(self) -> bytes:
         """The page as a PNG, when it has stopped to change: two pictures in a row are the same."""
         deadline = time.monotonic() + _PATIENCE_S
-        while not self.evaluate("document.querySelector('canvas') !== null"):
+        while " voxels" not in (self.evaluate("document.body ? document.body.innerText : ''") or ""):
             if time.monotonic() > deadline:
                 raise RuntimeError("the page has drawn nothing")
             time.sleep(0.2)
         last, same = b"", 0
-        while same < 3 and time.monotonic() < deadline:
+        while same < 1 and time.monotonic() < deadline:
             self.evaluate("document.querySelectorAll('.mantine-Notification-closeButton').forEach(b => b.click())")
             time.sleep(1.0)
             picture = self.picture()
