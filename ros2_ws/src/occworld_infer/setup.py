@@ -16,7 +16,7 @@ setup(
         (f"share/{NAME}/rviz", sorted(glob("rviz/*"))),
     ],
     python_requires=">=3.10",
-    install_requires=["occ_core", "occ_ros", "tokyo-occworld-learner", "numpy", "viser"],
+    install_requires=["occ_core", "occ_ros", "occ_recorder", "tokyo-occworld-learner", "numpy", "pillow", "viser"],
     zip_safe=True,
     entry_points={
         "console_scripts": [
