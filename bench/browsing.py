@@ -56,8 +56,8 @@ def run(udx: Path, city: Path) -> str:
     lines = [
         "| what | kB | beside | kB | ratio |",
         "|---|---|---|---|---|",
-        f"| a keyframe of {voxels} voxels and a sweep | {sent / 1e3:.0f} | now and six horizons, made anew | {sent_anew / 1e3:.0f}"
-        f" | {sent_anew / sent:.1f} |",
+        f"| a keyframe of {voxels} voxels and a sweep | {sent / 1e3:.0f} | now and six horizons, made anew"
+        f" | {sent_anew / 1e3:.0f} | {sent_anew / sent:.1f} |",
         f"| the same keyframe again | {again / 1e3:.1f} | | | |",
         f"| the page when it is opened; the city has {len(city_map.faces)} triangles | {opened / 1e3:.0f} | | | |",
     ]

@@ -69,6 +69,7 @@ class Controls:
         self._panel = panel
         self._play.on_click(lambda _: self.play(not self.playing))
         self._time.on_update(self._seek)
+        self._colouring.on_update(lambda _: self._name_slider())
 
     @property
     def choice(self) -> Choice:
@@ -85,6 +86,10 @@ class Controls:
         self._robot.value = robot or self._robot.value
         self._ahead.value = self._ahead.value if ahead is None else ahead
         self._colouring.value = (colouring or Colouring(self._colouring.value)).value
+
+    def _name_slider(self) -> None:
+        against_truth = self._colouring.value == Colouring.TRUTH.value
+        self._ahead.label = "made, s ago" if against_truth else "s ahead"
 
     @property
     def speed(self) -> float:

@@ -54,7 +54,7 @@ class RecordedView:
     def __exit__(self, *_: object) -> None:
         self._running = False
         self._player.close()
-        self._reader.join(timeout=5.0)
+        self._reader.join()  # it ends after the frame in hand; a process must not end in the middle of a forecast
 
     def read_until(self, seconds: float) -> None:
         """Block until the recording is read that far. ValueError where it ends before."""

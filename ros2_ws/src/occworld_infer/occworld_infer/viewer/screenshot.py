@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from PIL import Image
 from websockets.sync.client import connect
 
 from occworld_infer.viewer.controls import Colouring
@@ -86,7 +88,7 @@ class Browser:
         return found["result"].get("value")
 
     def settled(self) -> bytes:
-        """The page as a PNG, when it has stopped to change: two pictures in a row are the same."""
+        """The page as a PNG, when it shows voxels and two pictures in a row are the same, or after a minute as it is."""
         deadline = time.monotonic() + _PATIENCE_S
         while " voxels" not in (self.evaluate("document.body ? document.body.innerText : ''") or ""):
             if time.monotonic() > deadline:
@@ -118,5 +120,6 @@ def take_picture(view: RecordedView, path: Path, at: float, ahead: float, colour
     view.read_until(at)
     view.page.controls.choose(ahead=ahead, colouring=colouring)
     view.page.controls.seek(at)
-    with Browser(view.page.url) as browser:
-        path.write_bytes(browser.settled())
+    with Browser(view.page.url) as browser, Image.open(io.BytesIO(browser.settled())) as picture:
+        # 256 colours are enough for flat shading, and half the bytes.
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
