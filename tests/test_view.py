@@ -19,13 +19,14 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMsg
 from rclpy.executors import SingleThreadedExecutor
+from std_msgs.msg import Float32MultiArray
 from street import SMALL_GRID, write_session
 
 from occ_core.classes import Semantic
 from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose
 from occ_core.session import Session
-from occ_core.topics import OCCUPANCY, ODOM, PATH, PREDICTION
+from occ_core.topics import OCCUPANCY, ODOM, PATH, PREDICTION, SCORE
 from occ_recorder.bags.config import Ground
 from occ_recorder.bags.drive import Conversion
 from occ_ros.convert import to_cloud, to_pose, to_stamp
@@ -172,7 +173,7 @@ class Robot:
         self._node = rclpy.create_node("robot", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        self._topics = {t: publish(self._node, t, "rover_0") for t in (ODOM, OCCUPANCY, PREDICTION, PATH)}
+        self._topics = {t: publish(self._node, t, "rover_0") for t in (ODOM, OCCUPANCY, PREDICTION, PATH, SCORE)}
         self._stamp = 10.0
 
     def live(self) -> None:
@@ -197,6 +198,7 @@ class Robot:
             step.header.stamp, step.pose = to_stamp(self._stamp + horizon), to_pose(Pose.identity())
             path.poses.append(step)
         self._topics[PATH].publish(path)
+        self._topics[SCORE].publish(Float32MultiArray(data=[1.0, 0.321, 0.123, 0.5, 0.4, 9.0]))
         self._spin()
 
     def _cloud(self, topic, points: np.ndarray) -> None:
@@ -225,7 +227,7 @@ def test_a_live_run_is_shown_and_graded(tmp_path: Path) -> None:
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
         with Browser(found[1], 900, 700) as browser:
-            wanted = ("25 voxels", "1 s ago", "50.0%", "100.0%")
+            wanted = ("25 voxels", "1 s ago", "32.1%", "12.3%")
             text = ""
             while not all(part in text for part in wanted):
                 assert process.poll() is None and time.monotonic() < deadline, (text, log.read_text())

@@ -42,6 +42,7 @@ PREDICTION = Topic("occworld/prediction", "sensor_msgs/msg/PointCloud2", 2)
 MARKERS = Topic("occworld/markers", "visualization_msgs/msg/MarkerArray", 2)
 PATH = Topic("occworld/path", "nav_msgs/msg/Path", 2)
 LATENCY = Topic("occworld/latency", "std_msgs/msg/Float32MultiArray", 2)
+SCORE = Topic("occworld/score", "std_msgs/msg/Float32MultiArray", 2)
 
 
 def image_topic(camera: str) -> Topic:
@@ -61,5 +62,5 @@ SENSOR_TOPICS: tuple[Topic, ...] = (
     *(image_topic(camera) for camera in CAMERAS),
     *(camera_info_topic(camera) for camera in CAMERAS),
 )
-FORECAST_TOPICS: tuple[Topic, ...] = (PREDICTION, MARKERS, PATH, LATENCY)
+FORECAST_TOPICS: tuple[Topic, ...] = (PREDICTION, MARKERS, PATH, LATENCY, SCORE)
 WORLD_TOPICS: tuple[Topic, ...] = (CLOCK, ACTORS, DIAGNOSTICS, TF, TF_STATIC)

@@ -16,6 +16,7 @@ from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.grid import TOKYO_GRID, VoxelGrid
 from occ_core.poses import Pose
+from occworld_infer.grading import Grade
 from occworld_infer.grids import grid_points, moved
 from occworld_infer.viewer.cameras import HEIGHT, WIDTH, mosaic, small
 from occworld_infer.viewer.city import CityTiles
@@ -278,18 +279,12 @@ def test_a_forecast_that_came_by_topic_is_the_one_that_was_made(x: float, y: flo
         assert np.allclose(voxels.frame.position, (HERE @ step).position)
 
 
-def test_live_forecasts_are_graded_when_their_time_comes() -> None:
-    topics, stays = Topics(), [Pose.identity()] * 6
-    there, wrong = block((4, 0, 1), Semantic.ROAD), block((9, 9, 1), Semantic.CAR)
-    topics.odometry(*np.arange(9.0, 13.0, 0.1).round(2))
-    for stamp in (10.0, 10.5, 11.0, 11.5):
-        topics.occupancy(stamp, there)
-        if stamp == 10.5:
-            topics.forecast(stamp, together(there, wrong), stays)
-    grades = {grade.horizon_s: grade for grade in topics.film.exactly("rover_0", 11.5).grades}
-    assert list(grades) == [0.5, 1.0]
-    assert grades[1.0].iou == 0.5, "the block that is there, and one that is not"
-    assert grades[1.0].warp_iou == 1.0, "the robot stands, and so does what it sees"
+def test_live_grades_are_those_that_the_inference_node_gives() -> None:
+    topics, grade = Topics(), Grade(1.0, 0.5, 0.4, 0.6, 0.5, count=3)
+    topics.odometry(10.0, 10.5)
+    topics.robot.grades((grade,))
+    topics.occupancy(10.5, block((4, 0, 1), Semantic.ROAD))
+    assert topics.film.exactly("rover_0", 10.5).grades == (grade,)
 
 
 def test_pieces_may_come_in_any_order_and_stale_ones_are_dropped() -> None:

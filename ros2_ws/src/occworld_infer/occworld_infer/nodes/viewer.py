@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMsg
 from rclpy.node import Node
@@ -25,6 +27,7 @@ from occ_core.topics import (
     PATH,
     PREDICTION,
     ROBOT_DESCRIPTION,
+    SCORE,
     image_topic,
 )
 from occ_core.urdf import link_poses
@@ -32,6 +35,7 @@ from occ_ros.convert import cloud_xyz, from_actors, from_cloud, from_image, from
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import absolute, profile, subscribe
 from occ_ros.run import NodeFailed, run
+from occworld_infer.grading import Grade
 from occworld_infer.viewer.cameras import small
 from occworld_infer.viewer.film import Film
 from occworld_infer.viewer.live import LiveRobot
@@ -102,6 +106,7 @@ class RobotTopics:
         subscribe(node, PREDICTION, self._on_prediction, name, depth=2)
         subscribe(node, PATH, self._on_path, name, depth=2)
         subscribe(node, LATENCY, self._on_latency, name, depth=1)
+        subscribe(node, SCORE, self._on_score, name, depth=1)
 
     def _on_description(self, message: String) -> None:
         self._robot.links = link_poses(message.data)
@@ -123,6 +128,11 @@ class RobotTopics:
 
     def _on_latency(self, message: Float32MultiArray) -> None:
         self._robot.model_seconds(message.data[1])
+
+    def _on_score(self, message: Float32MultiArray) -> None:
+        """Rows as `grading.Grade` has its fields."""
+        rows = np.reshape(message.data, (-1, len(fields(Grade))))
+        self._robot.grades(tuple(Grade(round(row[0], 3), *map(float, row[1:5]), count=int(row[5])) for row in rows))
 
 
 def sensors(node: Node, name: str, robot: LiveRobot, cameras: dict[str, str]) -> list[Subscription]:

@@ -9,12 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from occ_core.actors import Actor
-from occ_core.frame import Occupancy
-from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
+from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose, footprint
-from occworld.motion import from_pose
-from occworld.packed import SparseFrame
-from occworld_infer.grading import Grader
+from occworld_infer.grading import Grade
 from occworld_infer.viewer.film import Film, Newest
 from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
 
@@ -38,7 +35,7 @@ class LiveRobot:
         self._poses: list[Pose] = []
         self._lidar = _NO_POINTS
         self._pictures: dict[str, np.ndarray] = {}
-        self._grader = Grader(TOKYO_GRID)
+        self._grades: tuple[Grade, ...] = ()
         self._clouds: dict[float, np.ndarray] = {}
         self._paths: dict[float, list[tuple[float, Pose]]] = {}
         self._seconds = 0.0
@@ -76,6 +73,10 @@ class LiveRobot:
         """pixels: as `cameras.small` gives them."""
         self._pictures[camera] = pixels
 
+    def grades(self, grades: tuple[Grade, ...]) -> None:
+        """How good earlier forecasts have turned out to be, as the node that makes them says."""
+        self._grades = grades
+
     def model_seconds(self, seconds: float) -> None:
         """How long the model takes."""
         self._seconds = seconds
@@ -87,8 +88,7 @@ class LiveRobot:
             return
         level = footprint(pose, self._ground(*pose.position[:2]))
         now = Voxels.of_points(TOKYO_GRID, points, labels, level)
-        grades = self._grader.observe(stamp, _seen_everywhere(now))
-        pictures = dict(self._pictures)
+        pictures, grades = dict(self._pictures), self._grades
         self._film.add(Moment(self._robot, stamp, pose, now, self._lidar, pictures, self._actors, grades=grades))
         self._foresee(stamp)
 
@@ -122,15 +122,3 @@ class LiveRobot:
             voxels.append(Voxels.of_points(TOKYO_GRID, pose.inverse().apply(here), chosen["label"], frame))
         forecast = Foreseen(tuple(horizon for horizon, _ in path), tuple(voxels), self._seconds)
         self._film.amend(replace(moment, forecast=forecast))
-        before = self._film.exactly(self._robot, stamp - FRAME_PERIOD_S)
-        if before is not None:
-            now = moment.occupancy
-            ways = np.array([from_pose(frame) for frame in (before.occupancy.frame, now.frame)])
-            grids = [each.classes for each in voxels]
-            self._grader.expect(stamp, forecast.horizons_s, grids, SparseFrame.from_dense(now.classes), ways)
-
-
-def _seen_everywhere(now: Voxels) -> Occupancy:
-    """What has been observed free is on no topic: only IoU over all voxels can be told from this."""
-    classes = now.classes
-    return Occupancy(classes, np.ones(classes.shape, bool), np.zeros(classes.shape, np.uint16))

@@ -62,10 +62,12 @@ class MomentMaker:
         started = time.perf_counter()
         forecast = self._forecaster(grids, states)
         seconds = time.perf_counter() - started
+        result = foreseen(self._grid, forecast, states[-1].footprint, seconds)
         ways = np.array([from_pose(state.footprint) for state in states])
+        numbers = [voxels.numbers for voxels in result.voxels]
         now = SparseFrame.from_dense(grids[-1])
-        self._grader.expect(states[-1].stamp, forecast.horizons_s, forecast.classes, now, ways)
-        return foreseen(self._grid, forecast, states[-1].footprint, seconds)
+        self._grader.expect(states[-1].stamp, result.horizons_s, numbers, now, ways)
+        return result
 
 
 def foreseen(grid: VoxelGrid, forecast: Forecast, here: Pose, seconds: float) -> Foreseen:

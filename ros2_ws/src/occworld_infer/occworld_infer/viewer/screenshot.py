@@ -88,7 +88,7 @@ class Browser:
         return found["result"].get("value")
 
     def settled(self) -> bytes:
-        """The page as a PNG, when it shows voxels and two pictures in a row are the same, or after a minute as it is."""
+        """The page as a PNG, when it shows voxels and two pictures in a row are the same; after a minute as it is."""
         deadline = time.monotonic() + _PATIENCE_S
         while " voxels" not in (self.evaluate("document.body ? document.body.innerText : ''") or ""):
             if time.monotonic() > deadline:
