@@ -41,6 +41,7 @@ setup(
         "tqdm",
         "matplotlib>=3.7",
         "pillow",
+        "requests",
     ],
     zip_safe=True,
     entry_points={

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokyo_sim.bringup import Arguments, nearest
 from tokyo_sim.cli import bags
+from tokyo_sim.cli.download import add_download
 from tokyo_sim.cli.sessions import add_verbs, with_default_verb
 from tokyo_sim.cli.view import add_view
 
@@ -56,9 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _expected_errors() -> tuple[type[Exception], ...]:
     from occ_core.session import SessionError
+    from tokyo_sim.download.web import DownloadProblem
     from tokyo_sim.plateau.model import ImportProblem
 
-    return ImportProblem, SessionError, ValueError, FileNotFoundError
+    return DownloadProblem, ImportProblem, SessionError, ValueError, FileNotFoundError
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
         "--target-faces", type=int, default=10_000, help="of a decimated collision mesh, per km2 (default: %(default)s)"
     )
     city.set_defaults(handler=_city)
+
+    add_download(verbs.add_parser("download", help="PLATEAU's city models, and OccWorld's published weights"), _Parser)
 
     up = verbs.add_parser("up", help="start the simulator, missions, and what else is asked for")
     _add_bringup_options(up)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import zipfile
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from tokyo_sim.plateau.model import ImportProblem
 
 _SUFFIXES = (".gml", ".obj")
 # CityGML deflates to about a twentieth; deflate itself ends at a thousandth, where only zip bombs are.
-_MOST_BYTES, _MOST_RATIO = 8 << 30, 300
+_MOST_BYTES, _MOST_RATIO, _SMALL_BYTES = 8 << 30, 300, 1 << 20
 _MOST_IMAGE_BYTES = 256 << 20
 
 
@@ -107,7 +108,8 @@ class TileSource:
 def find_sources(source: Path, region: Region) -> tuple[list[TileSource], list[str]]:
     """The tiles of a source within a region, by name; and what was refused, a sentence each.
 
-    ImportProblem where there is none. source: a file, a zip, or a folder with `bldg`, `tran`, ... somewhere below.
+    ImportProblem where there is none. source: a file, a zip, a folder of zips, or a folder with `bldg`, `tran`, ...
+    somewhere below.
     """
     source = Path(source)
     refused: list[str] = []
@@ -118,6 +120,10 @@ def find_sources(source: Path, region: Region) -> tuple[list[TileSource], list[s
     elif source.is_dir():
         paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in _SUFFIXES)
         found = [tile for path in paths if (tile := _on_disk(path, source)).feature]
+        archives = sorted(source.glob("*.zip"))
+        if found and archives:
+            raise ImportProblem(f"{source} has tiles and {archives[0].name}: name the folder of one or the other")
+        found += [tile for archive in archives for tile in _in_zip(archive, refused)]
     else:
         raise ImportProblem(f"{source} does not exist; give a CityGML or OBJ file, a udx folder, or a zip of one")
     if not found:
@@ -139,6 +145,17 @@ def _feature(path: PurePosixPath) -> str:
     return named[0] if named else next((part for part in reversed(path.parts[:-1]) if part in FOLDERS), "")
 
 
+def danger_of(info: zipfile.ZipInfo) -> str:
+    """Why nobody should read or unpack a zip's member, as the rest of a sentence; '' where one may."""
+    path = PurePosixPath(info.filename.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or not path.parts or ":" in path.parts[0]:
+        return "leads out of the archive"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "is a symbolic link"
+    most = max(_MOST_RATIO * info.compress_size, _SMALL_BYTES)
+    return f"would unpack to {info.file_size} bytes" if info.file_size > min(most, _MOST_BYTES) else ""
+
+
 def _in_zip(archive: Path, refused: list[str]) -> list[TileSource]:
     """Members are read where they are: nothing is unpacked, and a name that leads elsewhere is refused all the same."""
     try:
@@ -151,10 +168,8 @@ def _in_zip(archive: Path, refused: list[str]) -> list[TileSource]:
         path = PurePosixPath(info.filename.replace("\\", "/"))
         if info.is_dir() or path.suffix.lower() not in _SUFFIXES or not _feature(path):
             continue
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-            refused.append(f"{archive.name}: '{info.filename}' leads out of the archive")
-        elif info.file_size > _MOST_BYTES or info.file_size > _MOST_RATIO * max(info.compress_size, 1):
-            refused.append(f"{archive.name}: '{info.filename}' would unpack to {info.file_size} bytes")
+        if danger := danger_of(info):
+            refused.append(f"{archive.name}: '{info.filename}' {danger}")
         elif path.suffix.lower() == ".obj":
             refused.append(f"{archive.name}: '{info.filename}' is OBJ, unpack the archive and import the folder")
         else:
