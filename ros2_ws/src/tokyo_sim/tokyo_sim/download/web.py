@@ -63,7 +63,7 @@ class Web:
         self._session.headers.update({"User-Agent": _AGENT, "Accept-Encoding": "identity"})
         retry = _Retry(
             total=self.patience.attempts - 1, redirect=0, status_forcelist=_BUSY, raise_on_status=False,
-            backoff_factor=self.patience.wait_s, retry_after_max=120,
+            backoff_factor=self.patience.wait_s,
         )  # fmt: skip
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=retry))
