@@ -12,6 +12,7 @@ from occ_core.session import SessionError
 from tokyo_sim.collecting import Collection, collect
 from tokyo_sim.plateau.model import ImportProblem
 from tokyo_sim.world.city import Options, import_city
+from tokyo_sim.world.engines import Engine
 
 
 def main() -> None:
@@ -28,6 +29,12 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="record six cameras, too")
     parser.add_argument("--occupancy", choices=[s.value for s in OccupancySource], default="accumulated")
     parser.add_argument("--seed", type=int, default=1, help="of places, traffic and noise (default: %(default)s)")
+    parser.add_argument("--workers", type=int, help="drives at a time (default: 1, or what the cluster has room for)")
+    parser.add_argument(
+        "--engine", choices=[e.value for e in Engine], default="local",
+        help="where tiles are read and drives recorded: this machine, or the cluster of RAY_ADDRESS or "
+        "DASK_SCHEDULER_ADDRESS, whose machines see the same files",
+    )  # fmt: skip
     args = parser.parse_args()
     city = args.city or args.output.with_name(f"{args.output.name}_city")
     try:
@@ -35,11 +42,13 @@ def main() -> None:
             args.sessions, args.frames, args.seed, args.actors, args.altitude,
             tuple(args.image_size) if args.image_size else None, OccupancySource(args.occupancy),
         )  # fmt: skip
-        report = import_city(args.input, city, Options())
+        engine = Engine(args.engine)
+        workers = args.workers if args.workers is not None or engine is not Engine.LOCAL else 1
+        report = import_city(args.input, city, Options(engine=engine))
         print(f"{city}: {report.objects} objects, {len(report.skipped)} skipped")
         for problem in (*report.failed, *report.problems):
             print(f"  {problem}", file=sys.stderr)
-        for folder in collect(city, args.output, plan):
+        for folder in collect(city, args.output, plan, engine, workers):
             print(folder)
     except (ImportProblem, SessionError, ValueError, FileNotFoundError) as error:
         print(f"plateau_to_occworld: {error}", file=sys.stderr)

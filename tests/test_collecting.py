@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from places import ROOT
 
 from occ_core.classes import Semantic
-from occ_core.session import find_sessions
-from tokyo_sim.collecting import Collection, collect
+from occ_core.grid import TOKYO_GRID
+from occ_core.session import Session, SessionInfo, find_sessions
+from tokyo_sim.collecting import Collection, _new_session, collect
+from tokyo_sim.world.engines import Engine
 
 SCRIPT = str(ROOT / "scripts/plateau_to_occworld.py")
 
@@ -71,3 +74,43 @@ def test_bad_usage_gets_a_sentence_and_exit_code_2(meshes: Path, tmp_path: Path,
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def imported(meshes: Path) -> Path:
+    from tokyo_sim.world.city import Options, import_city
+
+    return import_city(meshes, meshes.parent / "city", Options(workers=1)).folder
+
+
+@pytest.mark.parametrize("engine", [Engine.LOCAL, Engine.RAY])
+def test_many_processes_record_what_one_does(imported: Path, tmp_path: Path, engine: Engine) -> None:
+    if engine is Engine.RAY:
+        pytest.importorskip("ray", reason="Ray is not installed here: pip install ray")
+    plan = Collection(sessions=4, frames=2, seed=5)
+    one, many = collect(imported, tmp_path / "one", plan), collect(imported, tmp_path / "many", plan, engine, 2)
+    assert len(set(many)) == len(one) == 4
+    by_drive = {(s.info.agent, s.info.seed): s for s in find_sessions(tmp_path / "many")}
+    for session in find_sessions(tmp_path / "one"):
+        other = by_drive[session.info.agent, session.info.seed]
+        assert (session.points(2) == other.points(2)).all()
+        assert (session.occupancy(2).classes == other.occupancy(2).classes).all()
+
+
+def start_session(root: Path, agent: str, seed: int) -> Path:
+    return _new_session(root, SessionInfo(agent, TOKYO_GRID, 0.5, "accumulated", "city", seed, {})).folder
+
+
+def test_sessions_that_processes_start_at_the_same_moment_have_folders_of_their_own(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(8) as pool:
+        started = [pool.submit(start_session, tmp_path, "rover_0", seed) for seed in range(24)]
+        folders = [future.result() for future in started]
+    assert len(set(folders)) == 24
+    assert [Session.open(folder).info.seed for folder in folders] == list(range(24))
+
+
+@pytest.mark.parametrize("bad", [["--workers", "0"], ["--engine", "slurm"]])
+def test_workers_and_engines_that_can_not_be_are_refused(meshes: Path, tmp_path: Path, bad: list[str]) -> None:
+    command = [sys.executable, SCRIPT, "--input", str(meshes), "--output", str(tmp_path / "out"), *bad]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr

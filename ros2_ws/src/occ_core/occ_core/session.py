@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -121,7 +122,8 @@ class SessionWriter:
         self.folder = Path(folder)
         self.info = info
         self.frames_written = 0
-        beside = _beside(self.folder)
+        # A name of its own: another process, on another machine maybe, may want this folder at the same moment.
+        beside = self.folder.with_name(f".{self.folder.name}.{uuid4().hex}.part")
         try:
             if self.folder.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from occ_core.citymap import CityMap
 from occ_core.frame_files import jpeg
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
-from occ_core.session import SessionInfo, SessionWriter, extrinsics, session_name
+from occ_core.session import SessionError, SessionInfo, SessionWriter, extrinsics, session_name
 from occ_core.sync import Odometry, SyncedSweep
 from occ_core.topics import CAMERAS
 from occ_core.tracker import FrameTracker
@@ -25,6 +25,7 @@ from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.missions.mission import Mission, MissionPlan
 from tokyo_sim.missions.plans import Pattern
 from tokyo_sim.traffic.stored import lane_graph
+from tokyo_sim.world.engines import Engine, run_tasks
 
 _SWEEP_S, _COMMAND_S = 0.1, 0.05
 _SWEEPS_A_FRAME = round(FRAME_PERIOD_S / _SWEEP_S)
@@ -53,41 +54,66 @@ class Collection:
             raise ValueError("at least one session of one frame is needed")
 
 
-def collect(city: Path, output: Path, plan: Collection) -> list[Path]:
+@dataclass(frozen=True)
+class Drive:
+    """One drive of a drone and, unless it is alone, a rover: all that a process needs to record it, on any machine."""
+
+    city: Path
+    output: Path
+    plan: Collection
+    pattern: Pattern
+    seed: int
+    alone: bool
+
+
+def collect(
+    city: Path, output: Path, plan: Collection, engine: Engine = Engine.LOCAL, workers: int | None = 1
+) -> list[Path]:
     """Record sessions in an imported city; their folders. Drones and rovers in turn, two of each drive.
 
     Each drive has its own seed: other places, other traffic. They follow streets; where the city has none, they roam,
-    and there is no traffic.
+    and there is no traffic. engine, workers: where drives are recorded, and how many at a time (one per core where
+    None); what is recorded does not depend on it. ImportProblem where an engine is missing.
     """
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers {workers}: at least one process is needed")
+    city, output = Path(city).resolve(), Path(output).resolve()
     streets = bool(lane_graph(city, CityMap.load(city)).lanes)
     plan = plan if streets else replace(plan, actors=0)
     pattern = Pattern.STREET if streets else Pattern.ROAM
+    drives = [
+        Drive(city, output, plan, pattern, plan.seed + number, plan.sessions - 2 * number == 1)
+        for number in range((plan.sessions + 1) // 2)
+    ]
     folders: list[Path] = []
-    progress = tqdm(total=plan.sessions * plan.frames, desc="record", unit="frame", disable=None)
-    with progress:
-        for drive in range((plan.sessions + 1) // 2):
-            alone = plan.sessions - 2 * drive == 1
-            folders += _drive(Path(city), Path(output), plan, pattern, plan.seed + drive, alone, progress)
+    with tqdm(total=plan.sessions * plan.frames, desc="record", unit="frame", disable=None) as progress:
+        if engine is Engine.LOCAL and workers == 1:
+            for drive in drives:
+                folders += record(drive, progress.update)
+        else:
+            for recorded in run_tasks(engine, record, drives, workers):
+                folders += recorded
+                progress.update(len(recorded) * plan.frames)
     return folders
 
 
-def _drive(
-    city: Path, output: Path, plan: Collection, pattern: Pattern, seed: int, alone: bool, progress: tqdm
-) -> list[Path]:
+def record(drive: Drive, tell: Callable[[int], object] = lambda frames: None) -> list[Path]:
+    """Record one drive; the session of each robot. tell: is called with how many frames more there are."""
+    plan = drive.plan
     fleet = Fleet(
         drones=1,
-        rovers=0 if alone else 1,
+        rovers=0 if drive.alone else 1,
         actors=plan.actors,
         drone_altitude=plan.altitude,
         image_size=plan.image_size or Fleet.image_size,
         cameras=plan.image_size is not None,
     )
-    simulator = Simulator(city, fleet, seed)
+    simulator = Simulator(drive.city, fleet, drive.seed)
     missions = [
-        Mission(city, MissionPlan(robot.kind, pattern, _SPEED[robot.kind], plan.altitude, seed=seed))
+        Mission(drive.city, MissionPlan(robot.kind, drive.pattern, _SPEED[robot.kind], plan.altitude, seed=drive.seed))
         for robot in simulator.robots
     ]
-    recorders = [_Recorder(simulator, number, city, output, plan, seed) for number in range(len(simulator.robots))]
+    recorders = [_Recorder(simulator, number, drive) for number in range(len(simulator.robots))]
     sweeps = _WARM_UP_SWEEPS + plan.frames * _SWEEPS_A_FRAME
     for number in range(1, sweeps + 1):
         for _ in range(round(_SWEEP_S / _COMMAND_S)):
@@ -101,25 +127,26 @@ def _drive(
         actors = simulator.actors()
         for recorder in recorders:
             recorder.take(number * _SWEEP_S, actors, keyframe)
-        progress.update(keyframe * len(recorders))
+        tell(keyframe * len(recorders))
     return [recorder.folder for recorder in recorders]
 
 
 class _Recorder:
     """One robot's session."""
 
-    def __init__(
-        self, simulator: Simulator, number: int, city: Path, output: Path, plan: Collection, seed: int
-    ) -> None:
+    def __init__(self, simulator: Simulator, number: int, drive: Drive) -> None:
         robot = simulator.robots[number]
         links = link_poses(robot.xml)
-        builder = KeyframeBuilder(TOKYO_GRID, plan.occupancy, DEFAULT_WINDOW_S, simulator.city)
+        occupancy = drive.plan.occupancy
+        builder = KeyframeBuilder(TOKYO_GRID, occupancy, DEFAULT_WINDOW_S, simulator.city)
         self._simulator, self._number, self._frame_id = simulator, number, robot.lidar.frame
         self._tracker = FrameTracker(robot.name, builder, links, simulator.city.ground_height)
-        self.folder = next(path for path in _folders(output, robot.name) if not path.exists())
         sensors = {name: extrinsics(pose) for name, pose in links.items() if "optical" in name or "lidar" in name}
-        info = SessionInfo(robot.name, TOKYO_GRID, FRAME_PERIOD_S, plan.occupancy.value, str(city), seed, sensors)
-        self._writer = SessionWriter(self.folder, info)
+        info = SessionInfo(
+            robot.name, TOKYO_GRID, FRAME_PERIOD_S, occupancy.value, str(drive.city), drive.seed, sensors
+        )
+        self._writer = _new_session(drive.output, info)
+        self.folder = self._writer.folder
 
     def take(self, stamp: float, actors: list[Actor], keyframe: bool) -> None:
         """A sweep of now, and at a keyframe a frame with images."""
@@ -134,9 +161,16 @@ class _Recorder:
             )
 
 
-def _folders(root: Path, robot: str) -> Iterator[Path]:
-    """Session folders by the time of day, moved on by seconds."""
+def _new_session(root: Path, info: SessionInfo) -> SessionWriter:
+    """A session named by the time of day, moved on by seconds where another process has that name or just took it."""
     when = datetime.now()
     while True:
-        yield root / session_name(robot, when)
+        folder = root / session_name(info.agent, when)
         when += timedelta(seconds=1)
+        if folder.exists():
+            continue
+        try:
+            return SessionWriter(folder, info)
+        except SessionError:
+            if not folder.exists():
+                raise
