@@ -13,11 +13,12 @@ from tokyo_sim.collecting import Collection, collect
 from tokyo_sim.plateau.model import ImportProblem
 from tokyo_sim.world.city import Options, import_city
 from tokyo_sim.world.engines import Engine
+from tokyo_sim.world.names import CITY_FILE
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--input", type=Path, required=True, help="OBJ or CityGML file, a folder of them, or a zip")
+    parser.add_argument("--input", type=Path, help="OBJ or CityGML file, folder, or zip; left out: the city of --city")
     parser.add_argument(
         "--output", type=Path, default=Path("data/tokyo_gazebo"), help="sessions (default: %(default)s)"
     )
@@ -44,10 +45,13 @@ def main() -> None:
         )  # fmt: skip
         engine = Engine(args.engine)
         workers = args.workers if args.workers is not None or engine is not Engine.LOCAL else 1
-        report = import_city(args.input, city, Options(engine=engine))
-        print(f"{city}: {report.objects} objects, {len(report.skipped)} skipped")
-        for problem in (*report.failed, *report.problems):
-            print(f"  {problem}", file=sys.stderr)
+        if args.input is not None:
+            report = import_city(args.input, city, Options(engine=engine))
+            print(f"{city}: {report.objects} objects, {len(report.skipped)} skipped")
+            for problem in (*report.failed, *report.problems):
+                print(f"  {problem}", file=sys.stderr)
+        elif not (city / CITY_FILE).is_file():
+            raise FileNotFoundError(f"no imported city in {city}: give --input, or --city")
         for folder in collect(city, args.output, plan, engine, workers):
             print(folder)
     except (ImportProblem, SessionError, ValueError, FileNotFoundError) as error:
