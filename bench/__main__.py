@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import bench
-from bench import bags, browsing, importing, learning, recording, simulating, traffic, viewing, voxelizing
+from bench import bags, browsing
 from occ_core.citymap import CityMap
 from tokyo_sim.sample_city import write_sample_city
 from tokyo_sim.world.city import import_city
@@ -22,6 +22,7 @@ BENCHES = {
     "traffic": traffic.run,
     "learning": learning.run,
     "browsing": browsing.run,
+    "scale": scale.run,
 }
 
 

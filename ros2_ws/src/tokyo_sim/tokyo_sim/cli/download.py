@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tokyo_sim.download.addresses import CATALOGUE, WEIGHTS
@@ -43,6 +45,15 @@ def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--output", type=Path, default=Path(default), metavar="DIR", help="(default: %(default)s)")
 
 
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """A disk that refuses is a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"{error.filename or folder}: {error.strerror or error}") from None
+
+
 def _plateau(args: argparse.Namespace) -> int:
     from tokyo_sim.download.catalogue import Catalogue
     from tokyo_sim.download.plateau import Wanted, archives, download_plateau
@@ -54,8 +65,9 @@ def _plateau(args: argparse.Namespace) -> int:
     for archive in found:
         print(f"{archive.dataset}: {archive.url}", file=sys.stderr)
     if not args.dry_run:
-        for path in download_plateau(web, found, wanted.codes, args.output):
-            print(path)
+        with _writing(args.output):
+            for path in download_plateau(web, found, wanted.codes, args.output):
+                print(path)
     return 0
 
 
@@ -65,7 +77,8 @@ def _models(args: argparse.Namespace) -> int:
     from tokyo_sim.download.weights import download_weights
 
     checksum = Checksum.parse(args.sha256) if args.sha256 else None
-    print(download_weights(Web(), args.models_url, args.output, checksum))
+    with _writing(args.output):
+        print(download_weights(Web(), args.models_url, args.output, checksum))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 _BUSY = (429, 500, 502, 503, 504)
@@ -89,15 +91,14 @@ class Web:
             check_status(response, url)
             try:
                 body = response.raw.read(_MOST_JSON_BYTES, decode_content=True)
-                if len(body) < _MOST_JSON_BYTES:
-                    return requests.compat.json.loads(body)
-            except (ValueError, OSError) as error:
-                raise DownloadProblem(f"{url}: the answer is no JSON ({_reason(error)})") from None
-            except Exception as error:  # urllib3 has no base class that is an OSError
-                if not type(error).__module__.startswith("urllib3"):
-                    raise
+            except (HTTPError, OSError) as error:
                 raise DownloadProblem(f"{url}: the answer broke off ({_reason(error)})") from None
-        raise DownloadProblem(f"{url}: the answer has more than {_MOST_JSON_BYTES >> 20} MB")
+        if len(body) == _MOST_JSON_BYTES:
+            raise DownloadProblem(f"{url}: the answer has more than {_MOST_JSON_BYTES >> 20} MB")
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            raise DownloadProblem(f"{url}: the answer is no JSON ({_reason(error)})") from None
 
 
 def check_status(response: requests.Response, url: str) -> None:
