@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -139,3 +140,8 @@ def test_the_help_names_every_option() -> None:
     assert shown.returncode == 0
     for option in ("--all", "--plateau", "--models", "--generate-data", "--skip-plateau", "--skip-convert", "--output"):
         assert option in shown.stdout
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="no shellcheck here: apt install shellcheck")
+def test_shellcheck_has_nothing_to_say() -> None:
+    subprocess.run(["shellcheck", SCRIPT], check=True)

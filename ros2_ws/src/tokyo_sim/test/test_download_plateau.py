@@ -111,8 +111,13 @@ def test_a_ward_is_its_newest_data_set_with_buildings_and_roads(site, web):
     for year, sentence in ((2021, "there are 2022, 2023, 2024, 2025"), (2024, "no data set of taito has buildings")):
         with pytest.raises(DownloadProblem, match=sentence):
             chosen(web, site, "taito", year=year)
-    with pytest.raises(DownloadProblem, match="has no CityGML zip"):
+    with pytest.raises(DownloadProblem, match="no data set of taito has buildings"):
         chosen(web, site, "taito", year=2025)
+    with pytest.raises(DownloadProblem, match="has no CityGML zip"):
+        chosen(web, site, dataset="plateau-13106-taito-ku-2025")
+    site.server.script["/13106_taito-ku_2024_citygml_1_op.zip"] = [odd.status(503)]
+    with pytest.raises(DownloadProblem, match="503"):  # a server that is down is no reason to take older data
+        chosen(web, site, "taito")
     with pytest.raises(DownloadProblem, match=r"no data set of kita \(13117\)"):
         chosen(web, site, "kita")
 

@@ -37,6 +37,10 @@ class Archive:
         return _file_name(self.url)
 
 
+class NoArchive(DownloadProblem):
+    """A data set without a CityGML zip: 3D Tiles only, or 7z."""
+
+
 class Catalogue:
     """root: of a CKAN site, without `/api`."""
 
@@ -59,12 +63,12 @@ class Catalogue:
         return sorted(wanted, key=lambda name: (-dated[name], name))
 
     def archive(self, dataset: str) -> Archive:
-        """A data set's CityGML zip, the newest version of it. DownloadProblem where it has none."""
+        """A data set's CityGML zip, the newest version of it. NoArchive where it has none."""
         body = self._action(f"package_show?id={quote(dataset, safe='')}")
         resources = body.get("resources", []) if isinstance(body, dict) else []
         found = [entry for entry in resources if isinstance(entry, dict) and _is_citygml(str(entry.get("url") or ""))]
         if not found:
-            raise DownloadProblem(f"data set {dataset} of {self._root} has no CityGML zip")
+            raise NoArchive(f"data set {dataset} of {self._root} has no CityGML zip")
         newest = max(found, key=lambda entry: _version(_file_name(str(entry["url"]))))
         return Archive(dataset, str(newest["url"]), _checksum(str(newest.get("hash") or "")))
 

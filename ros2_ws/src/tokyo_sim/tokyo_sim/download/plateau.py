@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tokyo_sim.download.addresses import ALL_WARDS
 from tokyo_sim.download.archive import check_zip
-from tokyo_sim.download.catalogue import Archive, Catalogue
+from tokyo_sim.download.catalogue import Archive, Catalogue, NoArchive
 from tokyo_sim.download.files import download
 from tokyo_sim.download.remote_zip import NoRanges
 from tokyo_sim.download.tiles import download_tiles, features
@@ -78,9 +78,7 @@ def _of_ward(web: Web, catalogue: Catalogue, ward: Ward, year: int | None) -> Ar
         except NoRanges as reason:
             log.warning("%s: taken unseen, with or without roads", reason)
             return archive
-        except DownloadProblem as problem:
-            if name == names[-1] and some is None:
-                raise
+        except NoArchive as problem:
             log.warning("%s: passed over", problem)
             continue
         if inside >= _A_CITY:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +59,9 @@ class RemoteFile(io.RawIOBase):
 
     def _fetch(self, start: int, count: int) -> bytes:
         problem = ""
-        for _ in range(self._web.patience.attempts):
+        for attempt in range(self._web.patience.attempts):
+            if attempt:
+                time.sleep(self._web.patience.wait_s * 2**attempt)
             with self._web.get(self._url, {"Range": f"bytes={start}-{start + count - 1}"}) as response:
                 self._check(response, start, count)
                 try:
