@@ -102,7 +102,7 @@ def scale_table(measured: Measured, plan: Plan, images: bool) -> str:
     frame_s = measured.frame_s + images * measured.image_s
     frame_mb = measured.frame_mb + images * measured.image_mb
     rows: list[list[str]] = [[""], ["million triangles"], ["import, core hours"], ["city, GB"], ["frames, million"]]
-    rows += [["recording, core hours"], ["sessions, GB"], ["wall time on 1,000 cores, hours"]]
+    rows += [["recording, core hours"], ["sessions, GB"], ["both on 64 cores, hours"]]
     rows += [["cores, $"], ["storage, $ a month"]]
     for extent in EXTENTS:
         drives = plan.drives * extent.km2
@@ -113,7 +113,7 @@ def scale_table(measured: Measured, plan: Plan, images: bool) -> str:
         hours = imported + recorded
         column: list[str | float] = [
             extent.name, extent.km2 * measured.triangles / 1e3, imported, gigabytes[0], frames / 1e6, recorded,
-            gigabytes[1], hours / 1000, hours * plan.core_hour, sum(gigabytes) * plan.gb_month,
+            gigabytes[1], hours / 64, hours * plan.core_hour, sum(gigabytes) * plan.gb_month,
         ]  # fmt: skip
         for row, value in zip(rows, column, strict=True):
             row.append(value if isinstance(value, str) else _number(value))
