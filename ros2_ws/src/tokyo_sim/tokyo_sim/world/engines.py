@@ -92,7 +92,10 @@ def _on_ray(task: Callable[[Job], Result], jobs: list[Job], workers: int | None)
     started = not ray.is_initialized()
     if started:
         own = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers or os.cpu_count(), "include_dashboard": False}
-        ray.init(log_to_driver=False, **own)
+        try:
+            ray.init(log_to_driver=False, **own)
+        except (ConnectionError, RuntimeError) as error:
+            raise ImportProblem(f"engine 'ray': no cluster can be joined or started: {error}") from None
     try:
         remote = ray.remote(task)
         waiting = [remote.remote(job) for job in jobs]
