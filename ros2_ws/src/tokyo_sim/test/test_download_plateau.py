@@ -20,6 +20,7 @@ from tokyo_sim.download.plateau import Wanted, archives, download_plateau
 from tokyo_sim.download.wards import WARDS, find_ward
 from tokyo_sim.download.web import DownloadProblem, Patience, Web
 from tokyo_sim.download.weights import download_weights
+from tokyo_sim.plateau.model import ImportProblem
 from tokyo_sim.plateau.sources import Region, find_sources
 
 PATIENCE = Patience(attempts=3, wait_s=0.001)
@@ -169,6 +170,15 @@ def test_a_mesh_code_brings_its_tiles_textures_and_code_lists_only(site, station
     assert all(site.server.seen[f"/{TOP}.zip"]), "every request asks for a range"
     tiles = find_sources(tmp_path, Region())[0]
     assert {tile.name for tile in tiles} == {"533946_tran_6697_op", "53394611_bldg_6697_op"}
+
+
+def test_tiles_beside_an_archive_with_tiles_are_not_mixed(station, web, tmp_path):
+    download_plateau(web, station, ("53394611",), tmp_path)
+    (tmp_path / "pictures.zip").write_bytes(zip_of({"roof.jpg": b"a"}))
+    assert len(find_sources(tmp_path, Region())[0]) == 2
+    download_plateau(web, station, (), tmp_path)
+    with pytest.raises(ImportProblem, match=f"has tiles, and {TOP}.zip has some, too"):
+        find_sources(tmp_path, Region())
 
 
 def test_tiles_that_are_there_are_not_downloaded_again_and_damaged_ones_are(site, station, web, tmp_path):

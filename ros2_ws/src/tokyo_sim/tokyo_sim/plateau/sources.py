@@ -120,10 +120,10 @@ def find_sources(source: Path, region: Region) -> tuple[list[TileSource], list[s
     elif source.is_dir():
         paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in _SUFFIXES)
         found = [tile for path in paths if (tile := _on_disk(path, source)).feature]
-        archives = sorted(source.glob("*.zip"))
-        if found and archives:
-            raise ImportProblem(f"{source} has tiles and {archives[0].name}: name the folder of one or the other")
-        found += [tile for archive in archives for tile in _in_zip(archive, refused)]
+        packed = [tile for archive in sorted(source.glob("*.zip")) for tile in _in_zip(archive, refused)]
+        if found and packed:
+            raise ImportProblem(f"{source} has tiles, and {packed[0].path.name} has some, too: name one or the other")
+        found += packed
     else:
         raise ImportProblem(f"{source} does not exist; give a CityGML or OBJ file, a udx folder, or a zip of one")
     if not found:
