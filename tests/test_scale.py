@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from dataclasses import fields, replace
 
 import pytest
@@ -46,7 +47,7 @@ def test_the_commands_of_the_page_have_their_options() -> None:
         for command, call in {
             "tokyo download plateau": [TOKYO, "download", "plateau"],
             "tokyo city": [TOKYO, "city"],
-            "plateau_to_occworld.py": [TOKYO.replace("tokyo", "python"), "scripts/plateau_to_occworld.py"],
+            "plateau_to_occworld.py": [sys.executable, "scripts/plateau_to_occworld.py"],
         }.items()
     }
     for command, text in shown.items():
