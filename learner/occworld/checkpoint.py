@@ -30,13 +30,14 @@ class CheckpointError(Exception):
 @dataclass(frozen=True)
 class Progress:
     """Where a run stands. stage1, stage2: epochs that are done. batches: of the epoch after those. best: score of the
-    best epoch. step: optimizer steps, for the log."""
+    best epoch. step: optimizer steps, for the log. processes: that share the batches."""
 
     stage1: int = 0
     stage2: int = 0
     batches: int = 0
     best: float = -1.0
     step: int = 0
+    processes: int = 1
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from occworld.evaluator import Evaluation
 from occworld.model.objective import Losses
 from occworld.model.scene import Scene
 from occworld.picture import beside
+from occworld.throughput import peak_memory_gb
 
 log = logging.getLogger("occworld")
 
@@ -40,7 +41,7 @@ class Logbook:
             self.writer.close()
 
     def losses(self, losses: Losses, stage: int, rate: float, samples_per_s: float, step: int) -> None:
-        """Every loss, the codebook's use and perplexity, learning rate and throughput."""
+        """Every loss, the codebook's use and perplexity, learning rate, throughput and memory."""
         if self.writer is None:
             return
         for item in fields(losses):
@@ -48,6 +49,7 @@ class Logbook:
             self.writer.add_scalar(f"stage{stage}/{item.name}", value, step)
         self.writer.add_scalar("learning_rate", rate, step)
         self.writer.add_scalar("samples_per_s", samples_per_s, step)
+        self.writer.add_scalar("peak_memory_gb", peak_memory_gb(), step)
 
     def evaluation(self, evaluation: Evaluation, epoch: int, step: int) -> None:
         """IoU and mIoU per horizon, IoU per class, and a line in the log."""

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.strategies import DDPStrategy
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
@@ -23,40 +19,23 @@ from occworld.calibration import calibrate
 from occworld.checkpoint import Checkpoint, Progress, build_model, load_weights
 from occworld.config import Config, ConfigError, TrainingConfig
 from occworld.dataset import GazeboOccWorldDataset
+from occworld.devices import precision, processes
 from occworld.evaluator import Evaluation, evaluate
 from occworld.faithful.model import FaithfulOccWorld
 from occworld.faithful.objective import FaithfulObjective
+from occworld.faithful.recompute import set_recompute
 from occworld.logbook import Logbook
 from occworld.model.fast import FastOccWorld
 from occworld.model.losses import class_weights
 from occworld.model.objective import Batch, Losses, Objective
 from occworld.report import write_report
+from occworld.throughput import Throughput
 
 log = logging.getLogger("occworld")
-_PRECISIONS: dict[str, Any] = {"fp32": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}
 
 
 class TrainingError(Exception):
     """Training that can't go on: which batch, and why."""
-
-
-def processes(training: TrainingConfig, gpu_ids: list[int] | None) -> Fabric:
-    """One device, the GPUs named, or whatever torchrun started this process for."""
-    cuda = torch.cuda.is_available()
-    if gpu_ids and max(gpu_ids) >= (torch.cuda.device_count() if cuda else 0):
-        there = f"{torch.cuda.device_count()} CUDA devices" if cuda else "no CUDA device"
-        raise ConfigError(f"--gpu-ids {','.join(map(str, gpu_ids))}: this machine has {there}")
-    devices: list[int] | int = gpu_ids or int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    nodes = int(os.environ.get("GROUP_WORLD_SIZE", 1))
-    many = nodes > 1 or (len(devices) if isinstance(devices, list) else devices) > 1
-    # In each stage some weights have no part in the loss.
-    strategy = DDPStrategy(find_unused_parameters=True) if many else "auto"
-    fabric = Fabric(
-        accelerator="cuda" if cuda else "cpu", devices=devices, num_nodes=nodes, strategy=strategy,
-        precision=_PRECISIONS[training.precision] if cuda else "32-true",
-    )  # fmt: skip
-    fabric.launch()
-    return fabric
 
 
 class Trainer:
@@ -67,29 +46,35 @@ class Trainer:
     ) -> None:
         self.config, self.work_dir = config, Path(work_dir)
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        self.train_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="train"))
-        self.val_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="val"))
+        self.fabric = processes(config.training, gpu_ids)
+        with self.fabric.rank_zero_first():  # it packs the sessions for all
+            self.train_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="train"))
+            self.val_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="val"))
         torch.manual_seed(config.training.seed)
-        self.model, self.progress = build_model(config), Progress()
+        self.model, self.progress = build_model(config), Progress(processes=self.fabric.world_size)
         intake = None
         if resume is not None:
             self.model.load_state_dict(resume.weights)
-            self.progress = resume.progress
+            self.progress = _continued(resume, config, self.fabric.world_size)
         elif config.load_from:
             intake = load_weights(self.model, Path(config.load_from))
-        self.fabric = processes(config.training, gpu_ids)
+        _prepare(self.model, config.training)
         weights = class_weights(self.train_data.class_counts())
         optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=config.optimizer.lr, weight_decay=config.optimizer.weight_decay
         )
+        self.objective, self.optimizer = self.fabric.setup(_objective(self.model, config, weights), optimizer)
+        # After `setup`, which has moved the weights: the optimizer's state goes where they are.
         if resume is not None and resume.optimizer is not None:
-            optimizer.load_state_dict(resume.optimizer)
+            self.optimizer.load_state_dict(resume.optimizer)
         if resume is not None and resume.scaler:
             self.fabric.strategy.precision.load_state_dict(resume.scaler)
-        self.objective, self.optimizer = self.fabric.setup(_objective(self.model, config, weights), optimizer)
+        self._scales_loss = bool(self.fabric.strategy.precision.state_dict())
         self.logbook = Logbook(self.work_dir, self.fabric.is_global_zero)
         self._stop = False
         self._saved = time.monotonic()
+        used, device = precision(config.training, self.fabric.device.type), self.fabric.device
+        log.info("%s on %s%s", used, device, "" if used == config.training.precision else ": fp16 is for a GPU")
         if intake is not None:
             log.info("%s: %s", config.load_from, intake.report())
 
@@ -138,7 +123,7 @@ class Trainer:
             self.model.freeze(training.freeze_vae, training.freeze_transformer, training.freeze_pose)
         evaluation = None
         batches = len(self._order(stage, 0)) // self.config.training.batch_size
-        budget = Budget(epochs * batches, seconds)
+        budget = Budget(epochs * batches // self.config.training.accumulate, seconds)
         for epoch in range(done, epochs):
             if not self._epoch(stage, epoch, batches, budget):
                 return None
@@ -155,11 +140,14 @@ class Trainer:
         return evaluation
 
     def _order(self, stage: int, epoch: int) -> list[int]:
-        """This process's windows: whole batches, as many as every other process has; from the seed alone."""
+        """This process's windows: whole steps of the optimizer, as many as every other's; from the seed alone.
+
+        Batches of all processes and those that are accumulated are parts of one larger batch: it has the same windows.
+        """
         training, fabric = self.config.training, self.fabric
         seed = training.seed * 1_000_003 + stage * 10_007 + epoch
         order = torch.randperm(len(self.train_data), generator=torch.Generator().manual_seed(seed)).tolist()
-        whole = training.batch_size * fabric.world_size
+        whole = training.batch_size * training.accumulate * fabric.world_size
         order += order[: -len(order) % whole]
         while len(order) % whole:
             order += order[: whole - len(order) % whole]
@@ -175,23 +163,23 @@ class Trainer:
         loader = DataLoader(rest, training.batch_size, collate_fn=Batch, num_workers=training.num_workers)
         name = f"{'tokenizer' if stage == 1 else 'forecast'} {epoch + 1}"
         bar = tqdm(loader, desc=name, unit="step", total=batches, initial=first, disable=not self.fabric.is_global_zero)
-        losses = None
+        losses, speed = None, Throughput()
         for i, batch in enumerate(bar, first):
-            step = epoch * batches + i
-            fraction = self._agreed(budget.fraction(step))
-            rate = learning_rate(self.config.optimizer, self.config.lr_config, step, fraction)
-            began = time.perf_counter()
+            number = epoch * batches + i
+            update = number // training.accumulate
+            fraction = self._agreed(budget.fraction(update))
+            rate = learning_rate(self.config.optimizer, self.config.lr_config, update, fraction)
             # A resumed run draws what an unbroken one would, whatever was drawn before.
-            torch.manual_seed(hash((training.seed, stage, step, self.fabric.global_rank)) % 2**63)
-            applied = (i + 1) % training.accumulate == 0 or i + 1 == batches
-            losses = self._step(batch, stage, rate, applied, min(training.accumulate, batches))
+            torch.manual_seed(hash((training.seed, stage, number, self.fabric.global_rank)) % 2**63)
+            applied = (i + 1) % training.accumulate == 0
+            losses = self._step(batch, stage, rate, applied)
+            speed.add(len(batch.windows) * self.fabric.world_size)
             bar.set_postfix(loss=f"{losses.total.item():.3f}", lr=f"{rate:.1e}", refresh=False)
             if not applied:
                 continue
             self.progress = replace(self.progress, batches=i + 1, step=self.progress.step + 1)
             if self.progress.step % 10 == 0:
-                speed = len(batch.windows) * self.fabric.world_size / (time.perf_counter() - began)
-                self.logbook.losses(losses, stage, rate, speed, self.progress.step)
+                self.logbook.losses(losses, stage, rate, speed.per_second(), self.progress.step)
             if self._stop:
                 self._save(self.work_dir / "latest.pth")
                 log.info("interrupted; continue with --resume")
@@ -209,20 +197,20 @@ class Trainer:
         """The first process's clock counts for all, or they would leave an epoch at different batches."""
         return fraction if self.fabric.world_size == 1 else float(self.fabric.broadcast(fraction))
 
-    def _step(self, batch: Batch, stage: int, rate: float, applied: bool, accumulate: int) -> Losses:
+    def _step(self, batch: Batch, stage: int, rate: float, applied: bool) -> Losses:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with self.fabric.no_backward_sync(self.objective, enabled=not applied and self.fabric.world_size > 1):
             losses = self.objective(batch, stage)
             if not torch.isfinite(losses.total):
                 raise TrainingError(f"loss is {losses.total.item()} in stage {stage} on {batch.label}")
-            self.fabric.backward(losses.total / accumulate)
+            self.fabric.backward(losses.total / self.config.training.accumulate)
         if applied:
             norm = self.fabric.clip_gradients(
                 self.objective, self.optimizer, max_norm=self.config.optimizer.grad_clip, error_if_nonfinite=False
             )
-            # With fp16 an infinite gradient is the loss scaler's business: it skips the step and scales less.
-            if self.config.training.precision != "fp16" and norm is not None and not torch.isfinite(norm):
+            # An infinite gradient is for the loss scaler, where there is one: it skips the step and scales less.
+            if not self._scales_loss and norm is not None and not torch.isfinite(norm):
                 raise TrainingError(f"the gradient is {norm.item()} in stage {stage} on {batch.label}")
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -252,6 +240,34 @@ class Trainer:
         scaler = None if bare else self.fabric.strategy.precision.state_dict()
         Checkpoint(self.config, weights, self.progress, optimizer, scaler).save(path)
         self._saved = time.monotonic()
+
+
+def _continued(resume: Checkpoint, config: Config, processes: int) -> Progress:
+    """The progress of a checkpoint; ConfigError where the rest of its epoch would be other windows than those left."""
+
+    def shape(training: TrainingConfig, processes: int) -> str:
+        return (
+            f"seed {training.seed}, batches of {training.batch_size} x {training.accumulate} on {processes} processes"
+        )
+
+    before, now = shape(resume.config.training, resume.progress.processes), shape(config.training, processes)
+    if resume.progress.batches and before != now:
+        raise ConfigError(
+            f"the checkpoint is from the middle of an epoch with {before}, this run has {now}: go on with the same, or"
+            " from the end of an epoch (epoch_N.pth)"
+        )
+    return replace(resume.progress, processes=processes)
+
+
+def _prepare(model: FaithfulOccWorld | FastOccWorld, training: TrainingConfig) -> None:
+    """Recompute activations and compile, where the config says so."""
+    if not (training.recompute or training.compile):
+        return
+    if not isinstance(model, FaithfulOccWorld):
+        raise ConfigError("training.recompute and training.compile are for model.architecture 'faithful'")
+    set_recompute(model, training.recompute)
+    if training.compile:
+        model.compile_parts()
 
 
 def _objective(model: FaithfulOccWorld | FastOccWorld, config: Config, weights) -> FaithfulObjective | Objective:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import train as training_command
+from runs import LEARNER, start, write_config
 from street import SMALL_GRID, write_session
 
 from occ_core.session import SessionError
@@ -22,22 +23,6 @@ from occworld.checkpoint import Checkpoint
 from occworld.config import Config
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.trainer import Trainer, TrainingError
-
-LEARNER = Path(training_command.__file__).parent
-
-
-def write_config(path: Path, config: Config, **training: object) -> Path:
-    """A config file that says what `config` does, and something else of its training section."""
-    values = config.to_json()
-    values["training"] |= training
-    path.write_text("\n".join(f"{key} = {value!r}" for key, value in values.items()))
-    return path
-
-
-def start(config: Path, work: Path, *extra: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen:
-    command = [sys.executable, *launcher, str(LEARNER / "train.py"), "--config", str(config), "--work-dir", str(work)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    return subprocess.Popen([*command, *extra], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def same_weights(one: Path, other: Path) -> bool:

@@ -12,13 +12,20 @@ from torch import Tensor, nn
 
 @dataclass
 class TimeCache:
-    """Keys and values of the frames seen so far, per attention: a rollout computes each frame once."""
+    """Keys and values of the frames seen so far, per attention: a rollout computes each frame once.
+
+    keeps: False where no frames will follow, as in training: nothing is held back, and a layer may be computed again.
+    """
+
+    keeps: bool = True
 
     pairs: dict[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
     frames: int = 0
 
     def extend(self, owner: nn.Module, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Append new frames, (n, heads, t, d), and return all of them."""
+        if not self.keeps:
+            return key, value
         if owner in self.pairs:
             old_key, old_value = self.pairs[owner]
             key, value = torch.cat([old_key, key], dim=2), torch.cat([old_value, value], dim=2)

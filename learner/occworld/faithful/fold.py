@@ -32,7 +32,11 @@ class SparseFold(nn.Module):
         self.conv = nn.Conv2d(shape[2] * class_dim, channels, 3, padding=1)
 
     def forward(self, frames: list[SparseFrame]) -> Tensor:
-        """(b, channels, X, Y) float32."""
+        """(b, channels, X, Y) float32, under any autocast: a column is the sum of up to Z differences."""
+        with torch.autocast(self.conv.weight.device.type, enabled=False):
+            return self._folded(frames)
+
+    def _folded(self, frames: list[SparseFrame]) -> Tensor:
         nx, ny, nz = self.shape
         device, weight = self.conv.weight.device, self.conv.weight
         kernel = weight.reshape(len(weight), nz, -1, 3, 3)

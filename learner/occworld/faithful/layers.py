@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from occworld.faithful.recompute import Recomputing
+
 
 def group_norm(channels: int) -> nn.GroupNorm:
     """32 groups, or groups of four channels where there are no more than 32 of them."""
@@ -58,7 +60,7 @@ class Middle(nn.Module):
         return self.after(self.attention(self.before(x)))
 
 
-class Level(nn.Module):
+class Level(Recomputing):
     """Residual blocks at one resolution, each followed by attention where `attend`."""
 
     def __init__(self, channels: int, out: int, blocks: int, attend: bool) -> None:
@@ -69,7 +71,7 @@ class Level(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(b, channels, h, w) -> (b, out, h, w)."""
         for i, block in enumerate(self.blocks):
-            x = block(x)
+            x = self.apart(block, x)
             if len(self.attention):
-                x = self.attention[i](x)
+                x = self.apart(self.attention[i], x)
         return x

@@ -77,7 +77,7 @@ class FaithfulObjective(nn.Module):
         # With a plan a token tells of the frame after its own.
         shift = 1 if model.config.condition == "poses" else 0
         n = latents.shape[1] - 1
-        out = model.transformer(latents[:, :-1], model.ego.embed(tracks)[:, shift : n + shift], TimeCache())
+        out = model.transformer(latents[:, :-1], model.ego.embed(tracks)[:, shift : n + shift], TimeCache(keeps=False))
         code = F.cross_entropy(out.logits.flatten(0, 1).float(), codes[:, 1:].flatten(0, 1))
         pose = self._pose_loss(out.pose, tracks)
         zero = code.detach() * 0

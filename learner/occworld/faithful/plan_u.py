@@ -18,6 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from occworld.faithful.attention import PoseBlock, TimeBlock, TimeCache
+from occworld.faithful.recompute import Recomputing
 
 
 class ConvBlock(nn.Module):
@@ -47,7 +48,7 @@ def _perceptron(channels: int, out: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(channels, out), nn.ReLU(), nn.Linear(out, out), nn.ReLU())
 
 
-class Level(nn.Module):
+class Level(Recomputing):
     """Pose blocks, attention over time and convolutions at one resolution. norms: of the two convolution blocks."""
 
     def __init__(self, channels: int, out: int, norms: tuple[tuple[int, ...], tuple[int, ...]], heads: int,
@@ -65,11 +66,13 @@ class Level(nn.Module):
         pose = self._pose(query, token, cache) if self.pose_first else None
         places, context = (rearrange(s.scene, "b t c h w -> (b h w) t c") for s in (query, token))
         for block in self.time:
-            places = block(places, context, cache)
+            places = self.apart(block, places, context, cache)
         scene = rearrange(places, "(b h w) t c -> b t c h w", b=b, h=h, w=w)
         if pose is None:
             pose = self._pose(Stream(scene, query.pose), token, cache)
-        both = self.convs(torch.cat([scene.flatten(0, 1), token.scene.flatten(0, 1)]))
+        both = torch.cat([scene.flatten(0, 1), token.scene.flatten(0, 1)])
+        for block in self.convs:
+            both = self.apart(block, both)
         ours, theirs = (x.unflatten(0, (b, t)) for x in both.chunk(2))
         return Stream(ours, self.pose_out(pose)), Stream(theirs, self.pose_out(token.pose))
 

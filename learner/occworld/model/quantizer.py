@@ -37,7 +37,11 @@ class VectorQuantizer(nn.Module):
         self.register_buffer("idle", torch.zeros(num_codes, dtype=torch.int64))
 
     def forward(self, z: Tensor) -> Quantized:
-        """z: (b, d, h, w) float."""
+        """z: (b, d, h, w) float. Computes in float32 under any autocast: half precision confuses neighbouring codes."""
+        with torch.autocast(z.device.type, enabled=False):
+            return self._quantized(z.float())
+
+    def _quantized(self, z: Tensor) -> Quantized:
         flat = rearrange(z, "b d h w -> (b h w) d")
         codes = self.nearest(flat)
         # Never between a forward pass and its backward pass: labels are made without gradient.

@@ -1,0 +1,41 @@
+"""Where a run computes and in what precision: one device, the GPUs named, or what torchrun has started."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
+
+from occworld.config import ConfigError, TrainingConfig
+
+_PRECISIONS: dict[str, Any] = {"fp32": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}
+# The first process evaluates while the others wait: longer than the ten minutes that NCCL would give it.
+_PATIENCE = timedelta(hours=6)
+
+
+def processes(training: TrainingConfig, gpu_ids: list[int] | None) -> Fabric:
+    """The launched Fabric; ConfigError for GPUs that are not there."""
+    cuda = torch.cuda.is_available()
+    if gpu_ids and max(gpu_ids) >= (torch.cuda.device_count() if cuda else 0):
+        there = f"{torch.cuda.device_count()} CUDA devices" if cuda else "no CUDA device"
+        raise ConfigError(f"--gpu-ids {','.join(map(str, gpu_ids))}: this machine has {there}")
+    devices: list[int] | int = gpu_ids or int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    nodes = int(os.environ.get("GROUP_WORLD_SIZE", 1))
+    many = nodes > 1 or (len(devices) if isinstance(devices, list) else devices) > 1
+    # In each stage some weights have no part in the loss.
+    strategy = DDPStrategy(find_unused_parameters=True, timeout=_PATIENCE) if many else "auto"
+    fabric = Fabric(
+        accelerator="cuda" if cuda else "cpu", devices=devices, num_nodes=nodes, strategy=strategy,
+        precision=_PRECISIONS[precision(training, "cuda" if cuda else "cpu")],
+    )  # fmt: skip
+    fabric.launch()
+    return fabric
+
+
+def precision(training: TrainingConfig, device: str) -> str:
+    """'fp32', 'fp16' or 'bf16': as asked for, but fp16 on a CPU, which has no arithmetic for it, is fp32."""
+    return "fp32" if (training.precision, device) == ("fp16", "cpu") else training.precision
