@@ -57,8 +57,8 @@ class TrainingConfig:
     tokenizer_epochs: epochs of stage 1, which come before max_epochs of stage 2. tokenizer_share: part of a
     wall-clock budget that stage 1 may use. accumulate: batches per step of the optimizer. horizons_per_step,
     voxel_samples, column_samples: what a step looks at. precision: 'fp32', 'bf16', or 'fp16', which on a CPU is fp32.
-    recompute: compute activations again in the backward pass instead of keeping them (less memory, more time).
-    compile: networks through torch.compile, which needs a C++ compiler; both are for the faithful model.
+    recompute: the faithful model computes activations again in the backward pass instead of keeping them (less memory,
+    more time).
     plan_share: part of the windows for which the fast model is given the poses to come, so that it can do either way.
     checkpoint_minutes: a resumable checkpoint is written at least this often. freeze_vae, freeze_transformer,
     freeze_pose: parts that stage 2 leaves as they are.
@@ -76,7 +76,6 @@ class TrainingConfig:
     num_workers: int = 0
     precision: str = "fp32"
     recompute: bool = False
-    compile: bool = False
     checkpoint_minutes: float = 10.0
     seed: int = 42
     freeze_vae: bool = True

@@ -58,7 +58,10 @@ class Trainer:
             self.progress = _continued(resume, config, self.fabric.world_size)
         elif config.load_from:
             intake = load_weights(self.model, Path(config.load_from))
-        _prepare(self.model, config.training)
+        if config.training.recompute:
+            if not isinstance(self.model, FaithfulOccWorld):
+                raise ConfigError("training.recompute is for model.architecture 'faithful'")
+            set_recompute(self.model, True)
         weights = class_weights(self.train_data.class_counts())
         optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=config.optimizer.lr, weight_decay=config.optimizer.weight_decay
@@ -257,17 +260,6 @@ def _continued(resume: Checkpoint, config: Config, processes: int) -> Progress:
             " from the end of an epoch (epoch_N.pth)"
         )
     return replace(resume.progress, processes=processes)
-
-
-def _prepare(model: FaithfulOccWorld | FastOccWorld, training: TrainingConfig) -> None:
-    """Recompute activations and compile, where the config says so."""
-    if not (training.recompute or training.compile):
-        return
-    if not isinstance(model, FaithfulOccWorld):
-        raise ConfigError("training.recompute and training.compile are for model.architecture 'faithful'")
-    set_recompute(model, training.recompute)
-    if training.compile:
-        model.compile_parts()
 
 
 def _objective(model: FaithfulOccWorld | FastOccWorld, config: Config, weights) -> FaithfulObjective | Objective:

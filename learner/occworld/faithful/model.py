@@ -47,11 +47,6 @@ class FaithfulOccWorld(nn.Module):
         self.transformer.requires_grad_(not transformer)
         self.ego.requires_grad_(not pose)
 
-    def compile_parts(self) -> None:
-        """Encoder, decoder and transformer through torch.compile, in place: names of weights stay."""
-        for part in (self.tokenizer.encoder, self.tokenizer.decoder, self.transformer):
-            part.compile()
-
     @torch.inference_mode()
     def forecast(self, scene: Scene) -> SceneForecast:
         """Autoregressive: the likeliest code of each cell is fed back. Model in eval mode."""
