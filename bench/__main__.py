@@ -23,6 +23,7 @@ BENCHES = {
     "learning": learning.run,
     "browsing": browsing.run,
     "scale": scale.run,
+    "training": training.run,
 }
 
 

@@ -14,6 +14,7 @@ from occworld.checkpoint import Checkpoint, CheckpointError, Model
 from occworld.config import ConfigError
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import evaluate
+from occworld.faithful.model import FaithfulOccWorld
 from occworld.model.scene import Scene
 from occworld.report import markdown, write_report
 
@@ -23,8 +24,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="such as work_dir/best.pth")
     parser.add_argument("--data-root", type=Path, required=True, help="folder of sessions")
-    parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json, metrics.md and samples.npz")
-    parser.add_argument("--split", choices=("val", "train", "all"), default="val", help="sessions to look at")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for metrics.json, metrics.md, metrics.png and samples.npz"
+    )
+    parser.add_argument("--split", choices=("val", "test", "train", "all"), default="val", help="sessions to look at")
     parser.add_argument("--condition", choices=("none", "poses"), help="give the model the true future poses or not")
     parser.add_argument("--max-windows", type=int, help="at most this many windows, evenly spread")
     return parser.parse_args(argv)
@@ -51,7 +54,12 @@ def run(args: argparse.Namespace) -> None:
     """Evaluate and write."""
     model = Checkpoint.load(args.checkpoint)
     config, model = model.config, model.model(args.checkpoint)
-    if args.condition:
+    if args.condition and args.condition != model.config.condition:
+        if isinstance(model, FaithfulOccWorld):
+            raise ConfigError(
+                f"{args.checkpoint}: a faithful model forecasts as it was trained, with condition"
+                f" '{model.config.condition}'"
+            )
         model.config = replace(model.config, condition=args.condition)
     data = GazeboOccWorldDataset(args.data_root, replace(config.data, split=args.split))
     evaluation = evaluate(model, data, args.max_windows)

@@ -89,13 +89,17 @@ class Checkpoint:
             raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from error
 
     def model(self, where: Path) -> Model:
-        """The model with its weights; CheckpointError where a tensor is missing or of another shape."""
+        """The model with its weights; CheckpointError as of `fill`."""
         model = build_model(self.config)
+        self.fill(model, str(where))
+        return model
+
+    def fill(self, model: Model, where: str) -> None:
+        """Weights into a model; CheckpointError where a tensor is missing or of another shape."""
         try:
             model.load_state_dict(self.weights)
         except RuntimeError as error:
             raise CheckpointError(f"{where}: {' '.join(str(error).split())}") from error
-        return model
 
 
 def build_model(config: Config) -> Model:

@@ -19,7 +19,8 @@ from occworld.split import agent_type, split_sessions
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """Which windows of which sessions. agent_type: 'both', 'drone' or 'rover'. split: 'train', 'val' or 'all'."""
+    """Which windows of which sessions. agent_type: 'both', 'drone' or 'rover'. split: 'train', 'val', 'test' (as
+    `split.json` says) or 'all'."""
 
     history_frames: int = HISTORY_FRAMES
     future_frames: int = FUTURE_FRAMES
@@ -34,8 +35,8 @@ class DatasetConfig:
     def __post_init__(self) -> None:
         if self.agent_type not in ("both", "drone", "rover"):
             raise ValueError(f"agent_type is 'both', 'drone' or 'rover', got '{self.agent_type}'")
-        if self.split not in ("train", "val", "all"):
-            raise ValueError(f"split is 'train', 'val' or 'all', got '{self.split}'")
+        if self.split not in ("train", "val", "test", "all"):
+            raise ValueError(f"split is 'train', 'val', 'test' or 'all', got '{self.split}'")
         if self.history_frames < 2 or self.future_frames < 1:
             raise ValueError("a window needs at least two history frames and one future frame")
         if len(self.point_cloud_range) != 6 or len(self.voxel_size) != 3:
@@ -101,7 +102,12 @@ class GazeboOccWorldDataset(Dataset):
         if self.config.split == "all":
             return sessions
         split = split_sessions(sessions, self.config.val_fraction, self.config.split_seed)
-        return list(split.train if self.config.split == "train" else split.val)
+        chosen = {"train": split.train, "val": split.val, "test": split.test}[self.config.split]
+        if not chosen:
+            raise SessionError(
+                f"no drive of {root} is set apart for test: write a split.json with `tokyo sessions split`"
+            )
+        return list(chosen)
 
     def _starts(self, session: PackedSession) -> list[int]:
         length = self.config.history_frames + self.config.future_frames

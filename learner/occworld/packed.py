@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +18,9 @@ from occ_core.frame import VehicleState
 from occ_core.session import Session, SessionError
 from occworld.motion import from_pose
 
-PACK_VERSION = 1
+PACK_VERSION = 2
 PACK_FOLDER = ".packed"
+log = logging.getLogger("occworld")
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,39 @@ _ARRAYS = ("offsets", "voxels", "classes", "instances", "observed", "footprint",
 
 
 def open_packed(session: Session) -> PackedSession:
-    """The packed arrays of a session, packing it first where they are missing or older than its files."""
+    """The packed arrays of a session, packing it first where they are missing, damaged or older than its files."""
     folder = session.folder.parent / PACK_FOLDER / session.name
-    manifest = folder / "manifest.json"
     current = _fingerprint(session)
-    if not manifest.is_file() or json.loads(manifest.read_text()) != current:
+    written = _manifest(folder)
+    if written.get("source") != current:
+        _pack(session, folder, current)
+    elif damaged := [
+        name for name in _ARRAYS if _checksum(folder / f"{name}.npy") != written.get("crc32", {}).get(name)
+    ]:
+        log.warning("%s: %s damaged, packed again", folder, ", ".join(damaged))
         _pack(session, folder, current)
     arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
     return PackedSession(session.name, session.info.agent, *arrays)
+
+
+def _manifest(folder: Path) -> dict:
+    try:
+        written = json.loads((folder / "manifest.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return written if isinstance(written, dict) else {}
+
+
+def _checksum(path: Path) -> int | None:
+    """CRC-32 of a file, a few MB at a time; None where there is none."""
+    total = 0
+    try:
+        with open(path, "rb") as file:
+            while part := file.read(1 << 22):
+                total = zlib.crc32(part, total)
+    except OSError:
+        return None
+    return total
 
 
 def _fingerprint(session: Session) -> dict:
@@ -112,7 +140,8 @@ def _pack(session: Session, folder: Path, fingerprint: dict) -> None:
     beside.mkdir(parents=True)
     for name, array in zip(_ARRAYS, _columns(frames, observed, states, session.info.grid.size), strict=True):
         np.save(beside / f"{name}.npy", array)
-    (beside / "manifest.json").write_text(json.dumps(fingerprint))
+    sums = {name: _checksum(beside / f"{name}.npy") for name in _ARRAYS}
+    (beside / "manifest.json").write_text(json.dumps({"source": fingerprint, "crc32": sums}))
     shutil.rmtree(folder, ignore_errors=True)
     try:
         os.replace(beside, folder)

@@ -1,4 +1,4 @@
-"""An evaluation as JSON and as Markdown."""
+"""An evaluation as JSON, as Markdown and as a picture."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from pathlib import Path
 
 from occworld.evaluator import METHODS, Evaluation
 from occworld.metrics import HorizonScore
+from occworld.plot import plot
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> None:
-    """metrics.json and metrics.md into a folder."""
+    """metrics.json, metrics.md and metrics.png into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     body = {**asdict(evaluation), "beats_warp": evaluation.beats("warp")}
     body["beats_warp_oracle"] = evaluation.beats("warp_oracle")
     (folder / "metrics.json").write_text(json.dumps(body, indent=1))
     (folder / "metrics.md").write_text(markdown(evaluation))
+    plot(evaluation, folder / "metrics.png")
 
 
 def markdown(evaluation: Evaluation) -> str:

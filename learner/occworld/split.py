@@ -15,10 +15,11 @@ from occ_core.split_file import SPLIT_FILE, SessionSplit, read_split
 
 @dataclass(frozen=True)
 class Split:
-    """Sessions of each side."""
+    """Sessions of each side. test: of a written split only."""
 
     train: tuple[Session, ...]
     val: tuple[Session, ...]
+    test: tuple[Session, ...] = ()
 
 
 def agent_type(agent: str) -> str:
@@ -57,7 +58,8 @@ def _as_written(sessions: list[Session], written: SessionSplit) -> Split:
         raise SessionError(
             f"{unnamed[0]} ({len(unnamed)} in all) is not in {SPLIT_FILE}: run `tokyo sessions split` again"
         )
-    split = Split(*(tuple(s for s in sessions if s.name in side) for side in (written.train, written.val)))
+    sides = (written.train, written.val, written.test)
+    split = Split(*(tuple(s for s in sessions if s.name in side) for side in sides))
     if not split.train or not split.val:
         raise SessionError(f"{SPLIT_FILE} has no session of this type for {'val' if split.train else 'train'}")
     return split

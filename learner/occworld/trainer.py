@@ -54,7 +54,7 @@ class Trainer:
         self.model, self.progress = build_model(config), Progress(processes=self.fabric.world_size)
         intake = None
         if resume is not None:
-            self.model.load_state_dict(resume.weights)
+            resume.fill(self.model, "the checkpoint to go on from")
             self.progress = _continued(resume, config, self.fabric.world_size)
         elif config.load_from:
             intake = load_weights(self.model, Path(config.load_from))

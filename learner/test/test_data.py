@@ -39,7 +39,22 @@ def test_a_changed_session_is_packed_again(tmp_path: Path) -> None:
     (folder / "occupancy/000003_occupancy.npz").unlink()
     assert len(open_packed(Session.open(folder))) == 2
     manifest = json.loads((tmp_path / PACK_FOLDER / folder.name / "manifest.json").read_text())
-    assert len(manifest["files"]) == 4
+    assert len(manifest["source"]["files"]) == 4
+
+
+@pytest.mark.parametrize("damage", ["a bit", "half", "gone", "manifest"])
+def test_a_damaged_pack_is_made_again(tmp_path: Path, damage: str) -> None:
+    session = Session.open(write_session(tmp_path, "rover_0", 1, frames=3, grid=SMALL_GRID))
+    whole = [frame.copy() for frame in (open_packed(session).frame(i).classes for i in range(3))]
+    folder = tmp_path / PACK_FOLDER / session.name
+    path = folder / ("manifest.json" if damage == "manifest" else "classes.npy")
+    payload = bytearray(path.read_bytes())
+    payload[-1] ^= 1
+    path.write_bytes(payload[: len(payload) // 2] if damage in ("half", "manifest") else payload)
+    if damage == "gone":
+        path.unlink()
+    again = open_packed(session)
+    assert all(np.array_equal(again.frame(i).classes, whole[i]) for i in range(3))
 
 
 def test_a_window_never_spans_a_gap(tmp_path: Path, config: Config) -> None:
@@ -77,9 +92,14 @@ def test_a_written_split_is_followed_and_leaves_test_drives_alone(drives: Path, 
     write_split(root, SessionSplit("session", train=(d, b), val=(a,), test=(c,)))
     names = {
         side: {session.name for session in GazeboOccWorldDataset(root, replace(config.data, split=side)).sessions}
-        for side in ("train", "val", "all")
+        for side in ("train", "val", "test", "all")
     }
-    assert names == {"train": {b, d}, "val": {a}, "all": {a, b, c, d}}
+    assert names == {"train": {b, d}, "val": {a}, "test": {c}, "all": {a, b, c, d}}
+
+
+def test_without_a_written_split_there_is_no_test_drive(drives: Path, config: Config) -> None:
+    with pytest.raises(SessionError, match="no drive of .* is set apart for test"):
+        GazeboOccWorldDataset(drives, replace(config.data, split="test"))
 
 
 def test_a_written_split_that_does_not_fit_the_sessions_is_an_error_that_helps(drives: Path, tmp_path: Path) -> None:

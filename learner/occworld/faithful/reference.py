@@ -73,8 +73,8 @@ def _settings(size: int, height: int, c: FaithfulConfig, frames: int) -> dict:
 
 
 def reference_codes(model: Any, grids: Tensor) -> tuple[Tensor, Tensor]:
-    """Latents (b, t, d, h, w) and codes (b, t, h, w), as their training step computes them. grids: int64 (b, t, X, Y, Z)
-    of Occ3D classes."""
+    """Latents (b, t, d, h, w) and codes (b, t, h, w), as their training step has them. grids: int64 (b, t, X, Y, Z) of
+    Occ3D classes."""
     latents, _ = model.vae.forward_encoder(grids)
     chosen, _, (_, _, codes) = model.vae.vqvae.forward_quantizer(model.vae.vqvae.quant_conv(latents), is_voxel=False)
     batch = grids.shape[:2]
