@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Train or evaluate the learner from anywhere; --help says how. Thin: everything is done by learner/train.py,
-# eval.py and `tokyo up`.
+# Train or evaluate the learner from anywhere; --help says how. Thin: everything is done by learner/train.py, eval.py,
+# `tokyo city` and tokyo_sim.collecting.
 set -euo pipefail
 
 usage() {
@@ -17,9 +17,9 @@ Usage: scripts/run_training.sh [options]
   --resume             go on from the newest checkpoint in the work folder
   --eval               evaluate best.pth of the work folder instead of training
   --tensorboard        serve the curves on http://localhost:6006 meanwhile
-  --generate-data      record sessions into the data folder first, with a drone and a rover in the sample city
-  --data-frames N      frames of each of those sessions (100)
-  --data-sessions N    drives to record, each gives a session per robot (4)
+  --generate-data      record sessions into the data folder first, in out/city (the sample city, if there is none yet)
+  --data-frames N      frames of each of those sessions, two a second (100)
+  --data-sessions N    how many, of drones and rovers in turn; training needs two of each (4)
   --help               this text
 
 Several GPUs: torchrun --nproc-per-node N learner/train.py --help
@@ -79,11 +79,16 @@ mkdir -p "$work"
 if ((generate)); then
   city=out/city
   [[ -f $city/city.json ]] || "$(dirname "$python")/tokyo" city --out "$city"
-  for ((drive = 1; drive <= sessions; drive++)); do
-    echo "drive $drive of $sessions"
-    "$(dirname "$python")/tokyo" up --city "$city" --drones 1 --rovers 1 --seed "$drive" --record --output "$data" \
-      --duration "$((frames / 2 + 5))"
-  done
+  "$python" - "$city" "$data" "$sessions" "$frames" <<'PYTHON'
+import sys
+from pathlib import Path
+
+from tokyo_sim.collecting import Collection, collect
+
+city, data, sessions, frames = sys.argv[1:]
+for folder in collect(Path(city), Path(data), Collection(int(sessions), int(frames))):
+    print(folder)
+PYTHON
 fi
 
 if ((board)); then

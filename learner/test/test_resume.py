@@ -18,10 +18,10 @@ import train as training_command
 from runs import LEARNER, start, write_config
 from street import SMALL_GRID, write_session
 
-from occ_core.session import SessionError
+from occ_core.session import SessionError, find_sessions
 from occworld.checkpoint import Checkpoint
 from occworld.config import Config
-from occworld.dataset import GazeboOccWorldDataset
+from occworld.dataset import DatasetConfig, GazeboOccWorldDataset
 from occworld.trainer import Trainer, TrainingError
 
 
@@ -158,3 +158,19 @@ def test_the_shell_script_trains_from_anywhere(config: Config, tmp_path: Path) -
         done = subprocess.run([*command, *wrong], cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 2 and sentence in done.stderr
     assert np.isfinite(json.loads((tmp_path / "work/metrics.json").read_text())["average"]["forecast"]["iou"])
+
+
+def test_the_shell_script_records_its_own_data(config: Config, tmp_path: Path) -> None:
+    pytest.importorskip("tokyo_sim.collecting", reason="needs the simulator")
+    tokyo = replace(config, data=DatasetConfig(val_fraction=0.5))
+    file = write_config(tmp_path / "config.py", tokyo, tokenizer_epochs=0, max_epochs=1)
+    script = LEARNER.parent / "scripts/run_training.sh"
+    command = ["bash", str(script), "--config", str(file), "--work-dir", "work", "--data-root", "data"]
+    options = ["--generate-data", "--data-frames", "11", "--data-sessions", "4"]
+    environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, *options], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    sessions = find_sessions(tmp_path / "data")
+    assert sorted(s.info.agent for s in sessions) == ["drone_0", "drone_0", "rover_0", "rover_0"]
+    assert all(len(session) == 11 for session in sessions)
+    assert (tmp_path / "work/best.pth").exists() and (tmp_path / "out/city/city.json").exists()
