@@ -18,7 +18,6 @@ class TimeCache:
     """
 
     keeps: bool = True
-
     pairs: dict[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
     frames: int = 0
 
