@@ -160,6 +160,7 @@ def test_the_shell_script_trains_from_anywhere(config: Config, tmp_path: Path) -
     assert np.isfinite(json.loads((tmp_path / "work/metrics.json").read_text())["average"]["forecast"]["iou"])
 
 
+@pytest.mark.timeout(1500)
 def test_the_shell_script_records_its_own_data(config: Config, tmp_path: Path) -> None:
     pytest.importorskip("tokyo_sim.collecting", reason="needs the simulator")
     tokyo = replace(config, data=DatasetConfig(val_fraction=0.5))

@@ -1,0 +1,69 @@
+"""The faithful model, both stages, learns two windows by heart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from street import write_session
+
+from occ_core.grid import VoxelGrid
+from occworld.checkpoint import build_model
+from occworld.config import Config, FaithfulConfig, TrainingConfig
+from occworld.dataset import DatasetConfig, GazeboOccWorldDataset
+from occworld.faithful.objective import FaithfulObjective
+from occworld.metrics import confusion, score
+from occworld.model.losses import class_weights
+from occworld.model.objective import Batch
+from occworld.model.scene import Scene
+
+GRID = VoxelGrid((-6.4, -6.4, -2.0), (6.4, 6.4, 8.0), (0.8, 0.8, 1.25))
+
+
+def learn(objective: FaithfulObjective, batch: Batch, stage: int, steps: int, rate: float) -> None:
+    weights = [weight for weight in objective.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=0.0)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = rate * min(1.0, (step + 1) / 10, 2 * (steps - step) / steps)
+        loss = objective(batch, stage).total
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+
+
+@pytest.mark.timeout(1500)
+def test_two_windows_are_learned_by_heart(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_session(tmp_path, "rover_0", seed, frames=4, grid=GRID)
+    config = Config(
+        data=DatasetConfig(
+            history_frames=2, future_frames=2, point_cloud_range=(*GRID.lower, *GRID.upper), voxel_size=GRID.voxel
+        ),
+        model=FaithfulConfig(
+            base_channel=32, channel_mult=(1, 2), num_res_blocks=1, num_codes=256, code_dim=32, embed_dim=32,
+            num_layers=1, temporal_attn_layers=1, pose_attn_layers=1, num_heads=4, dropout=0.0, pose_hidden=32,
+        ),
+        training=TrainingConfig(column_samples=8 * 16 * 16),
+    )  # fmt: skip
+    data = GazeboOccWorldDataset(tmp_path, config.data)
+    windows = [data[0], data[1]]
+    model = build_model(config)
+    objective = FaithfulObjective(model, config.training, class_weights(data.class_counts()))
+    # Stage 1 looks at the first and the last frame of a window: two halves, so that it sees all.
+    halves = [replace(w, frames=w.frames[i : i + 2]) for w in windows for i in (0, 2)]
+    learn(objective, Batch(halves), 1, 300, 3e-3)
+    model.freeze(True, False, False)
+    model.tokenizer.eval()
+    learn(objective, Batch(windows), 2, 120, 3e-3)
+    model.eval()
+    matrix = np.zeros((16, 16), np.int64)
+    for window in windows:
+        for frame, truth in zip(
+            model.forecast(Scene.of(model.grid, window, False)).frames, window.frames[2:], strict=True
+        ):
+            matrix += confusion(frame.classes, truth.dense(GRID.shape))
+    assert score(matrix, 0).iou > 0.95, score(matrix, 0)
