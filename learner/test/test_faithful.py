@@ -234,3 +234,12 @@ def test_the_tokenizer_learns_to_rebuild_a_frame(faithful: Config, data: GazeboO
         said = model._dense(model.tokenizer.encode([frame]).latents).classes > 0
     truth = frame.dense(model.grid.shape) > 0
     assert (said & truth).sum() / (said | truth).sum() > 0.4
+
+
+@pytest.mark.parametrize("table", ["tokyo", "occ3d"])
+def test_empty_weighs_no_more_than_any_class(faithful: Config, data: GazeboOccWorldDataset, table: str) -> None:
+    model = build_model(replace(faithful, model=replace(faithful.model, class_table=table)))
+    weights = FaithfulObjective(model, faithful.training, class_weights(data.class_counts())).class_weights
+    assert weights[model.tokenizer.table.free] == weights.min() > 0
+    # The commonest class of the street, and the only car in it.
+    assert weights[model.tokenizer.table.into[9]] > weights[model.tokenizer.table.into[1]]

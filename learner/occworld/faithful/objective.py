@@ -31,7 +31,8 @@ class FaithfulObjective(nn.Module):
         self.model, self.config = model, training
         table = model.tokenizer.table
         weights = class_weights[table.out_of]
-        weights[table.free] = 1.0
+        # The commonest class of all: no heavier than any that is occupied, or the model is best off with empty streets.
+        weights[table.free] = weights.min()
         self.register_buffer("class_weights", torch.from_numpy(weights), persistent=False)
 
     def forward(self, batch: Batch, stage: int) -> Losses:
