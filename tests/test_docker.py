@@ -13,7 +13,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as xml
 from dataclasses import fields
-from importlib.metadata import entry_points, requires
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,7 @@ PROFILES = {
     "sim": {"city", "sim"},
     "record": {"city", "sim", "record"},
     "train": {"train"},
-    "live": {"city", "sim", "forecast", "view"},
+    "live": {"city", "live"},
 }
 PIP_TO_ROSDEP = {"pillow": "pil", "pyyaml": "yaml", "scikit-image": "skimage"}
 SEARCH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -172,7 +172,7 @@ def test_a_profile_starts_its_services_with_and_without_a_gpu(profile: str) -> N
         configured = json.loads(shown.stdout)["services"]
         assert set(configured) == PROFILES[profile]
         reserved = {name for name, service in configured.items() if "deploy" in service}
-        assert reserved == ({"sim", "forecast", "train"} & PROFILES[profile] if more else set())
+        assert reserved == ({"sim", "live", "train"} & PROFILES[profile] if more else set())
 
 
 @needs_compose
@@ -182,7 +182,7 @@ def test_a_display_adds_rviz_and_none_gets_one_sentence() -> None:
     assert shown.returncode == 0, shown.stderr
     configured = json.loads(shown.stdout)["services"]
     assert set(configured) == PROFILES["live"] | {"rviz"}
-    for name in ("sim", "rviz"):
+    for name in ("live", "rviz"):
         targets = {volume["target"] for volume in configured[name]["volumes"]}
         assert {"/tokyo/out", "/tmp/.X11-unix", "/tmp/.xauthority"} <= targets
     refused = compose(*files, "config", "-q")
@@ -199,41 +199,45 @@ def test_no_service_is_privileged_or_makes_folders_of_root_s(services: dict) -> 
 def test_tokyo_has_the_verbs_and_options_of_the_services(services: dict) -> None:
     commands = {name: s["command"] for name, s in services.items() if "tokyo" in s["command"][0]}
     commands["city"] = services["city"]["command"][-1].split("exec ")[1].split()
-    assert set(commands) == {"city", "record", "view"}
+    assert set(commands) == {"city", "record"}
     for command in commands.values():
         text = subprocess.run([TOKYO, command[1], "--help"], check=True, capture_output=True, text=True).stdout
-        options = [word for word in command if word.startswith("--")]
-        assert options and all(option in text for option in options), command
+        options = {word for word in command if word.startswith("--")}
+        assert options and options <= set(re.findall(r"--[a-z-]+", text)), command
 
 
-def test_the_launch_file_has_the_arguments_that_it_is_given(services: dict) -> None:
-    ros2, launch, package, file, *given = services["sim"]["command"]
-    assert (ros2, launch) == ("ros2", "launch")
-    assert (ROOT / "ros2_ws/src" / package / "launch" / file).is_file()
-    defaults = {name: re.sub(r"\$\{\w+:-(\w+)\}", r"\1", value) for name, value in (a.split(":=") for a in given)}
+@pytest.mark.parametrize("name", ["sim", "live"])
+def test_the_launch_files_have_the_arguments_that_they_are_given(services: dict, name: str) -> None:
+    words = services[name]["command"]
+    assert words[:2] == ["ros2", "launch"]
+    file = {"city.launch.py": "ros2_ws/src/tokyo_sim/launch/city.launch.py"}
+    launch_file = next(word for word in words if word.endswith(".launch.py"))
+    own = re.findall(r'DeclareLaunchArgument\(\s*"(\w+)"', (ROOT / file.get(launch_file, launch_file)).read_text())
+    given = dict(word.split(":=") for word in words if ":=" in word)
+    defaults = {name: re.sub(r"\$\{\w+:-(\w+)\}", r"\1", value) for name, value in given.items() if name not in own}
     types = {spec.name: type(spec.default) for spec in fields(Arguments)}
     converted = {n: v == "true" if types[n] is bool else types[n](v) for n, v in defaults.items()}
     assert Arguments(**converted).robots == ["drone_0", "rover_0"]
-    for name in ("record", "forecast", "view"):
-        assert all(robot in " ".join(services[name]["command"]) for robot in ("drone_0", "rover_0")), name
+    assert converted.get("view", False) == (name == "live")
 
 
-def test_the_forecast_is_a_node_with_these_parameters(services: dict) -> None:
-    from occworld_infer.nodes.inference import PARAMETERS
+def test_what_is_mounted_is_where_the_commands_look(services: dict) -> None:
+    assert last(DOCKER / "sim.Dockerfile", "WORKDIR") == "/tokyo"
+    for name in ("city", "sim", "record", "live"):
+        mounted = {volume["target"] for volume in services[name]["volumes"]}
+        words = " ".join(services[name]["command"])
+        for place in re.findall(r"\b(?:out|data)/|\bcheckpoint\.pth", words):
+            assert f"/tokyo/{place.rstrip('/')}" in mounted, (name, place)
 
-    ros2, run, package, executable, *rest = services["forecast"]["command"]
-    assert (ros2, run) == ("ros2", "run")
-    scripts = {e.name for e in entry_points(group="console_scripts") if e.value.startswith(f"{package}.")}
-    assert executable in scripts
-    given = {word.split(":=")[0] for word in rest if ":=" in word}
-    assert given - {"use_sim_time"} <= {parameter.name for parameter in PARAMETERS}
-    mounted = {volume["target"] for volume in services["forecast"]["volumes"]}
-    assert "checkpoint:=checkpoint.pth" in rest and "/tokyo/checkpoint.pth" in mounted
+
+def test_the_robots_that_are_recorded_are_those_of_the_simulation(services: dict) -> None:
+    command = services["record"]["command"]
+    assert {"drone_0", "rover_0"} <= set(command[command.index("--robots") :])
 
 
 def test_health_checks_listen_to_topics_that_there_are(services: dict) -> None:
     assert f'"{CLOCK.name}", "{CLOCK.type}"' in last(DOCKER / "sim.Dockerfile", "HEALTHCHECK")
-    assert services["forecast"]["healthcheck"]["test"][-2:] == [f"/rover_0/{PREDICTION.name}", PREDICTION.type]
+    assert services["live"]["healthcheck"]["test"][-2:] == [f"/rover_0/{PREDICTION.name}", PREDICTION.type]
 
 
 def test_training_takes_its_arguments_and_has_its_config(services: dict, monkeypatch: pytest.MonkeyPatch) -> None:
