@@ -11,8 +11,8 @@ Copies this project to a Lambda Cloud instance, or to another machine that ssh l
 has changed; an upload that broke off goes on where it stopped.
 
   --key PATH         private key for ssh (without: the keys that ssh knows)
-  --upload-data      copy data/ too: recorded sessions
-  --upload-models    copy pretrained/ and work_dirs/ too: weights to begin with, checkpoints to go on from
+  --upload-data      copy data/ too: recorded sessions (not data/plateau, the archives that cities are made of)
+  --upload-models    copy pretrained/ (or data/pretrained/) and work_dirs/ too: weights to begin with, checkpoints
   --start-train      set the machine up (scripts/lambda_setup.sh --minimal), then train in tmux with
                      scripts/run_training.sh, which gets what follows --
   --user NAME        who to be over there (ubuntu)
@@ -80,11 +80,11 @@ if ((data)); then
   uploads+=(data)
 fi
 if ((models)); then
-  [[ -d $root/pretrained || -d $root/work_dirs ]] ||
-    die "there are no models to upload, neither $root/pretrained nor $root/work_dirs"
-  for models_in in pretrained work_dirs; do
+  known=${#uploads[@]}
+  for models_in in pretrained data/pretrained work_dirs; do
     [[ ! -d $root/$models_in ]] || uploads+=("$models_in")
   done
+  ((${#uploads[@]} > known)) || die "there are no models to upload, neither $root/pretrained nor $root/work_dirs"
 fi
 
 ssh=(ssh -o BatchMode=yes -o ConnectTimeout=10 -o StrictHostKeyChecking=accept-new -o ServerAliveInterval=15)
@@ -139,7 +139,7 @@ echo "copying the project to $host:$there"
 copy -z --exclude=/.git --exclude=/pretrained --filter=':- .gitignore' "$root/" "$address:$there/"
 for upload in "${uploads[@]}"; do
   echo "copying $upload"
-  copy "$root/$upload/" "$address:$there/$upload/"
+  copy -R --exclude=/data/plateau "$root/./$upload/" "$address:$there/"
 done
 
 if ((train)); then

@@ -115,13 +115,18 @@ def test_this_repository_itself_goes_over_whole(far: FarMachine, there: Path) ->
 
 def test_data_and_models_go_over_when_asked(far: FarMachine, project: Path, there: Path) -> None:
     write(project / "data/tokyo_gazebo/drone 0/session.json", "{}")
-    write(project / "pretrained/occworld/latest.pth", b"weights")
-    write(project / "work_dirs/tokyo/best.pth", b"ours")
-    result = deploy(project, far.address, *far.options, "--dir", there, "--upload-data", "--upload-models")
-    assert result.returncode == 0, result.stderr
+    models = {"pretrained/a.pth", "data/pretrained/occworld/latest.pth", "work_dirs/tokyo/best.pth"}
+    for model in models:
+        write(project / model, model)
+    first = deploy(project, far.address, *far.options, "--dir", there, "--upload-models")
+    assert first.returncode == 0, first.stderr
+    assert {name for name in files(there) if name.endswith(".pth")} == models
+    assert not (there / "data/tokyo_gazebo").exists()
+    write(project / "data/plateau/13101.zip", "gigabytes")
+    second = deploy(project, far.address, *far.options, "--dir", there, "--upload-data")
+    assert second.returncode == 0, second.stderr
+    assert not (there / "data/plateau").exists()
     assert (there / "data/tokyo_gazebo/drone 0/session.json").read_text() == "{}"
-    assert (there / "pretrained/occworld/latest.pth").read_bytes() == b"weights"
-    assert (there / "work_dirs/tokyo/best.pth").read_bytes() == b"ours"
 
 
 def test_an_upload_that_was_killed_goes_on_where_it_stopped(

@@ -21,7 +21,7 @@ def name(path: Path) -> str:
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="no shellcheck here: apt install shellcheck")
-@pytest.mark.parametrize("script", ALL, ids=name)
+@pytest.mark.parametrize("script", [*ALL, *(ROOT / "scripts").rglob("*.sbatch")], ids=name)
 def test_shellcheck_has_nothing_to_say(script: Path) -> None:
     result = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
