@@ -105,7 +105,8 @@ if ! remote true > /dev/null 2> "$problems"; then
       die "$host has another host key than last time; where it is a new instance: ssh-keygen -R $host"
       ;;
     *"Permission denied"*)
-      die "$host does not let $user in with ${key:-the keys that ssh knows}; a key with a passphrase goes into ssh-agent first"
+      with=${key:-the keys that ssh knows}
+      die "$host does not let $user in with $with; a key with a passphrase goes into ssh-agent first"
       ;;
     *) die "$host can't be reached by ssh: $(last_problem)" ;;
   esac
