@@ -149,7 +149,7 @@ def test_what_can_not_be_shown_is_one_sentence_and_exit_code_2(
             (session, "--checkpoint", tmp_path / "away.pth"): "no checkpoint",
             (session, "--checkpoint", tmp_path / "bad.pth"): "bad.pth",
             (other, "--checkpoint", untrained_checkpoint): "made for another grid",
-            (session, "--port", taken.getsockname()[1]): "is in use",
+            (session, "--port", taken.getsockname()[1]): "Address already in use",
             (session, "--port", 70_000): "--port 70000",
             (session, "--port", 0, "--screenshot", tmp_path / "a.png", "--at", 99): "there is no time 99.0 s in it",
             ("--checkpoint", untrained_checkpoint): "--checkpoint goes with a recording",

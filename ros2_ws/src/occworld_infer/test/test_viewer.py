@@ -21,7 +21,7 @@ from occworld_infer.grids import grid_points, moved
 from occworld_infer.viewer.cameras import HEIGHT, WIDTH, mosaic, small
 from occworld_infer.viewer.city import CityTiles
 from occworld_infer.viewer.controls import Colouring
-from occworld_infer.viewer.film import Film
+from occworld_infer.viewer.film import Film, Newest
 from occworld_infer.viewer.live import LiveRobot
 from occworld_infer.viewer.moment import Foreseen, Voxels
 from occworld_infer.viewer.page import Page, PortInUse
@@ -173,11 +173,18 @@ def test_what_is_as_it_was_is_not_sent_again(watched: Watched, monkeypatch: pyte
     controls, sent = watched.page.controls, []
     controls.choose(ahead=1.0, colouring=Colouring.TRUTH)
     controls.seek(1.0)
+    controls.play(watched.player._live)
+    lidar, car = np.ones((5, 3), np.float32), Actor(3, Semantic.CAR, HERE, np.array([4, 2, 1.5]), np.zeros(3))
+    watched.film.track("rover_0", Newest(HERE, lidar, (car,)))
     watched.player.tick(0.05)
+    watched.player.tick(0.0)
     interface = watched.page._server._websock_server
     monkeypatch.setattr(interface, "queue_message", sent.append)
-    watched.player.tick(0.05)
+    watched.player.tick(0.0)
     assert sent == []
+    watched.film.track("rover_0", Newest(HERE, lidar + 1, (car,)))
+    watched.player.tick(0.0)
+    assert bool(sent) == watched.player._live, "a new sweep is sent while one looks at what is live"
 
 
 def test_a_port_in_use_is_said() -> None:
@@ -185,7 +192,7 @@ def test_a_port_in_use_is_said() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(PortInUse, match=f"port {port} of 127.0.0.1 is in use.*--port"):
+        with pytest.raises(PortInUse, match=f"port {port} of 127.0.0.1 can.t be had .Address already in use"):
             Page(port, ("rover_0",))
 
 

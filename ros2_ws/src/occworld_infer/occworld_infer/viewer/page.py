@@ -30,7 +30,7 @@ _GAP = 0.06  # metres between the cubes of two voxels, so that each can be told
 
 
 class PortInUse(ValueError):
-    """Somebody else serves on the port."""
+    """The port can't be had: somebody else serves on it, or it is not for users."""
 
 
 class Page:
@@ -105,30 +105,26 @@ class Page:
         for client in self.clients:
             client.camera.position, client.camera.look_at = position, look_at
 
-    def draw(self, moment: Moment, made: Moment | None) -> None:
-        """Show a moment. made: the one whose forecast is shown, or compared with this one; None where there is none."""
-        choice = self.controls.choice
+    def draw(self, moment: Moment, made: Moment | None, newest: Newest | None = None) -> None:
+        """Show a moment. made: the one whose forecast is shown, or compared with this one; None where there is none.
+
+        newest: the sweep and the traffic that a live run has had since the moment, to be shown instead of its own.
+        """
+        choice, sensed = self.controls.choice, newest or moment
         forecast = made.forecast if made is not None else None
         chosen = self._changed("choice", (choice, moment.robot, moment.stamp))
         if self._replaced("forecast", forecast) or chosen:
             self._draw_voxels(choice, moment, made)
-        if choice.lidar and self._replaced("lidar", moment.lidar):
-            self._show_lidar(moment.lidar)
-        if self._replaced("traffic", moment.actors):
-            self._show_traffic(moment.actors)
+        if choice.lidar and self._replaced("lidar", sensed.lidar):
+            self._show_lidar(sensed.lidar)
+        if self._replaced("traffic", sensed.actors):
+            self._show_traffic(sensed.actors)
         if self._replaced("pictures", moment.pictures):
             self.controls.show_pictures(moment.pictures)
         if self._changed("grades", (moment.grades, forecast is None)):
             self.controls.tell(grades=grades_table(moment.grades, _ungraded(made)))
         self._lidar.visible = choice.lidar
         self._path.visible = choice.path and forecast is not None
-
-    def draw_between(self, newest: Newest) -> None:
-        """Show the sweep and the traffic that a live run has had since its last moment."""
-        if self.controls.choice.lidar and self._replaced("lidar", newest.lidar):
-            self._show_lidar(newest.lidar)
-        if self._replaced("traffic", newest.actors):
-            self._show_traffic(newest.actors)
 
     def _changed(self, what: str, now: object) -> bool:
         if self._drawn.get(what) == now:
@@ -205,5 +201,5 @@ def _free(port: int) -> int:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise PortInUse(f"port {port} of 127.0.0.1 is in use ({error.strerror}): take another --port") from error
+            raise PortInUse(f"port {port} of 127.0.0.1 can't be had ({error.strerror}): take another") from error
         return int(probe.getsockname()[1])

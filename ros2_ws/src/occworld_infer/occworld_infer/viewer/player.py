@@ -7,7 +7,6 @@ from threading import Event, Thread
 
 from occworld_infer.viewer.controls import Colouring
 from occworld_infer.viewer.film import Film
-from occworld_infer.viewer.moment import Moment
 from occworld_infer.viewer.page import Page
 
 _TICK_S = 0.05
@@ -63,19 +62,17 @@ class Player:
             made = self._film.exactly(choice.robot, moment.stamp - choice.ahead)
         else:
             made = self._film.foreseen(choice.robot, moment.stamp, _OLDEST_FORECAST_S)
-        self._page.draw(moment, made)
-        self._place(at, moment, newest=self._live and controls.playing)
+        live_now = self._live and controls.playing
+        self._page.draw(moment, made, self._film.newest(choice.robot) if live_now else None)
+        self._place(at, float(moment.occupancy.frame.position[2]), live_now)
 
-    def _place(self, at: float, moment: Moment, newest: bool) -> None:
-        """Robots where they are at that time, or now."""
-        ground = float(moment.occupancy.frame.position[2])
+    def _place(self, at: float, ground: float, live_now: bool) -> None:
+        """Robots where they are at that time, or now. ground: height under the one that is looked at, metres."""
         for robot in self._robots:
-            tracked = self._film.newest(robot) if newest else None
+            tracked = self._film.newest(robot) if live_now else None
             pose = tracked.base_link if tracked else self._film.pose(robot, at)
             if pose is not None:
                 self._page.place(robot, pose, ground)
-            if tracked and robot == moment.robot:
-                self._page.draw_between(tracked)
 
     def _next(self, span: tuple[float, float], seconds: float) -> float:
         controls, (first, last) = self._page.controls, span

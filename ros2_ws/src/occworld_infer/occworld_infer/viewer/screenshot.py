@@ -33,13 +33,17 @@ def find_chromium() -> str | None:
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
+class BrowserError(ValueError):
+    """No Chromium, or one that does not do what it is told."""
+
+
 class Browser:
-    """One page of a headless browser. Use as a context manager. RuntimeError where no Chromium is there."""
+    """One page of a headless browser. Use as a context manager. BrowserError where no Chromium is there."""
 
     def __init__(self, url: str, width: int = 1440, height: int = 810) -> None:
         program = find_chromium()
         if program is None:
-            raise RuntimeError("no Chromium on the PATH: install one (Debian, Ubuntu: apt install chromium)")
+            raise BrowserError("no Chromium on the PATH: install one (Debian, Ubuntu: apt install chromium)")
         self._profile = tempfile.TemporaryDirectory(prefix="tokyo_browser_", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
             [program, f"--user-data-dir={self._profile.name}", f"--window-size={width},{height}", *_FLAGS],
@@ -63,7 +67,7 @@ class Browser:
             if len(lines) == 2:
                 return f"ws://127.0.0.1:{lines[0]}{lines[1]}"
             time.sleep(0.1)
-        raise RuntimeError("Chromium did not start")
+        raise BrowserError("Chromium did not start")
 
     def _call(self, method: str, session: str | None = None, **parameters: Any) -> dict:
         self._count += 1
@@ -75,7 +79,7 @@ class Browser:
             answer = json.loads(self._socket.recv(timeout=_PATIENCE_S))
             if answer.get("id") == self._count:
                 if "error" in answer:
-                    raise RuntimeError(f"Chromium refused {method}: {answer['error']['message']}")
+                    raise BrowserError(f"Chromium refused {method}: {answer['error']['message']}")
                 return answer["result"]
 
     def picture(self) -> bytes:
@@ -92,7 +96,7 @@ class Browser:
         deadline = time.monotonic() + _PATIENCE_S
         while " voxels" not in (self.evaluate("document.body ? document.body.innerText : ''") or ""):
             if time.monotonic() > deadline:
-                raise RuntimeError("the page has drawn nothing")
+                raise BrowserError("the page has drawn nothing")
             time.sleep(0.2)
         last, same = b"", 0
         while same < 1 and time.monotonic() < deadline:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from occ_core.citymap import CityMap
@@ -157,7 +157,7 @@ def _holds_sessions(folder: Path) -> bool:
     return any(folder.glob("*/session.json"))
 
 
-def _refuse(paths: list[Path]) -> None:
+def _refuse(paths: list[Path]) -> NoReturn:
     for path in paths:
         if _holds_sessions(path):
             names = sorted(found.parent.name for found in path.glob("*/session.json"))
