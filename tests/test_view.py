@@ -113,8 +113,8 @@ def run(*arguments: object) -> int:
 
 
 @needs_chromium
-def test_a_screenshot_is_written(session: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    picture = tmp_path / "page.png"
+def test_a_screenshot_is_written(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    session, picture = write_session(tmp_path, "rover_0", 1, 4, SMALL_GRID), tmp_path / "page.png"
     assert run(session, "--port", 0, "--screenshot", picture, "--at", 1, "--ahead", 0, "--colours", "class") == 0
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 30_000
     assert str(picture) in capsys.readouterr().out
