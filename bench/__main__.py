@@ -7,7 +7,19 @@ import tempfile
 from pathlib import Path
 
 import bench
-from bench import bags, browsing
+from bench import (
+    bags,
+    browsing,
+    importing,
+    learning,
+    recording,
+    scale,
+    simulating,
+    traffic,
+    training,
+    viewing,
+    voxelizing,
+)
 from occ_core.citymap import CityMap
 from tokyo_sim.sample_city import write_sample_city
 from tokyo_sim.world.city import import_city
