@@ -31,24 +31,47 @@ class Forecast:
 
 
 @dataclass(frozen=True)
+class Past:
+    """What a forecast starts from, oldest first. frames: voxels, each in its own footprint. states: at the same times.
+
+    planned: footprints to come in map, for a forecast that is given the plan; as many as there are steps.
+    """
+
+    frames: tuple[SparseFrame, ...]
+    states: tuple[VehicleState, ...]
+    planned: tuple[Pose, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Forecaster:
-    """A model ready to be called."""
+    """A model ready to be called. precision: of its matrix products; other than float32 on CUDA only."""
 
     model: Model
+    precision: torch.dtype = torch.float32
 
     @classmethod
-    def load(cls, checkpoint: Path, device: str = "cpu", grid: VoxelGrid = TOKYO_GRID) -> Forecaster:
+    def load(
+        cls, checkpoint: Path, device: str = "cpu", grid: VoxelGrid = TOKYO_GRID, precision: str = "float32"
+    ) -> Forecaster:
         """CheckpointError with a sentence for a file that can't be used or was made for another grid or class table.
 
-        device: as torch names it, or `auto`: CUDA where there is one.
+        device: as torch names it, or `auto`: CUDA where there is one. precision: float32, bfloat16, float16, or `auto`:
+        bfloat16 on CUDA, float32 elsewhere. ValueError for a device that is not there and for a precision that it is
+        not made for.
         """
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise ValueError(f"device '{device}': PyTorch finds no CUDA device here, 'auto' or 'cpu' is wanted")
+        if precision == "auto":
+            precision = "bfloat16" if device.startswith("cuda") else "float32"
+        if precision != "float32" and device == "cpu":
+            raise ValueError(f"precision '{precision}' is for CUDA, on a CPU 'auto' or 'float32' is wanted")
         loaded = Checkpoint.load(checkpoint)
         if loaded.config.data.grid != grid:
             made = loaded.config.data.grid.to_dict()
             raise CheckpointError(f"{checkpoint}: made for another grid ({made}), this one is {grid.to_dict()}")
-        return cls(loaded.model(checkpoint).to(device).eval())
+        return cls(loaded.model(checkpoint).to(device).eval(), getattr(torch, precision))
 
     @property
     def device(self) -> str:
@@ -60,6 +83,11 @@ class Forecaster:
         """Frames that a call needs."""
         return self.model.history
 
+    @property
+    def horizons_s(self) -> tuple[float, ...]:
+        """Seconds ahead of the grids that a call returns."""
+        return tuple(self.model.frame_period * (i + 1) for i in range(self.model.steps))
+
     def __call__(
         self, history: list[np.ndarray], states: list[VehicleState], planned: list[Pose] | None = None
     ) -> Forecast:
@@ -67,32 +95,50 @@ class Forecaster:
 
         planned: footprints to come in map, for a forecast that is given the plan; as many as there are steps.
         """
-        self._check(history, states, planned)
-        footprint = np.array([motions.from_pose(state.footprint) for state in states])
-        plan = None
-        if planned is not None:
-            plan = motions.between(footprint[-1], np.array([motions.from_pose(pose) for pose in planned]))
-        scene = Scene(
-            grid=self.model.grid,
-            frames=tuple(SparseFrame.from_dense(grid) for grid in history),
-            footprint=footprint,
-            pose_13d=np.array([state.pose_13d for state in states]),
-            planned=plan,
-        )
-        result = self.model.forecast(scene)
-        return Forecast(
-            horizons_s=tuple(self.model.frame_period * (i + 1) for i in range(self.model.steps)),
-            classes=tuple(frame.classes for frame in result.frames),
-            probability=tuple(frame.probability for frame in result.frames),
-            path=result.motion[:, [0, 1, 3]],
-            path_z=result.motion[:, 2],
-        )
-
-    def _check(self, history: list[np.ndarray], states: list[VehicleState], planned: list[Pose] | None) -> None:
-        if len(history) != self.history or len(states) != self.history:
-            raise ValueError(f"a forecast needs {self.history} grids and states, got {len(history)} and {len(states)}")
         for grid in history:
             if grid.shape != self.model.grid.shape or grid.dtype != np.uint8:
                 raise ValueError(f"a grid is uint8 {self.model.grid.shape}, got {grid.dtype} {grid.shape}")
-        if planned is not None and len(planned) != self.model.steps:
-            raise ValueError(f"a plan has {self.model.steps} poses, got {len(planned)}")
+        frames = tuple(SparseFrame.from_dense(grid) for grid in history)
+        return self.batch([Past(frames, tuple(states), None if planned is None else tuple(planned))])[0]
+
+    def batch(self, pasts: list[Past]) -> list[Forecast]:
+        """One forecast for each, in one pass. ValueError for a past of another length or grid."""
+        scenes = [self._scene(past) for past in pasts]
+        device = next(self.model.parameters()).device.type
+        with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
+            results = self.model.forecasts(scenes)
+        return [
+            Forecast(
+                horizons_s=self.horizons_s,
+                classes=tuple(frame.classes for frame in result.frames),
+                probability=tuple(frame.probability for frame in result.frames),
+                path=result.motion[:, [0, 1, 3]],
+                path_z=result.motion[:, 2],
+            )
+            for result in results
+        ]
+
+    def warm_up(self, robots: int = 1) -> None:
+        """Forecast from next to nothing: kernels are compiled and memory is taken before anyone waits."""
+        here = VehicleState(0.0, Pose.identity(), np.zeros(3), np.zeros(3), Pose.identity())
+        voxels = np.arange(0, self.model.grid.size, 997, dtype=np.int32)
+        frame = SparseFrame(voxels, np.ones(len(voxels), np.uint8), np.zeros(len(voxels), np.uint16))
+        self.batch([Past((frame,) * self.history, (here,) * self.history)] * robots)
+
+    def _scene(self, past: Past) -> Scene:
+        if len(past.frames) != self.history or len(past.states) != self.history:
+            got = f"{len(past.frames)} and {len(past.states)}"
+            raise ValueError(f"a forecast needs {self.history} grids and states, got {got}")
+        if past.planned is not None and len(past.planned) != self.model.steps:
+            raise ValueError(f"a plan has {self.model.steps} poses, got {len(past.planned)}")
+        footprint = np.array([motions.from_pose(state.footprint) for state in past.states])
+        plan = None
+        if past.planned is not None:
+            plan = motions.between(footprint[-1], np.array([motions.from_pose(pose) for pose in past.planned]))
+        return Scene(
+            grid=self.model.grid,
+            frames=past.frames,
+            footprint=footprint,
+            pose_13d=np.array([state.pose_13d for state in past.states]),
+            planned=plan,
+        )

@@ -74,6 +74,10 @@ class FaithfulOccWorld(nn.Module):
             first, last = last, last + 1
         return SceneForecast(tuple(self._dense(latents) for latents in frames), ahead.footprint[self.history :])
 
+    def forecasts(self, scenes: list[Scene]) -> list[SceneForecast]:
+        """All steps of some scenes, one scene after the other: the autoencoder alone fills a machine."""
+        return [self.forecast(scene) for scene in scenes]
+
     def _dense(self, latents: torch.Tensor) -> ForecastFrame:
         nx, ny, nz = self.grid.shape
         classes, probability = np.empty((nx * ny, nz), np.uint8), np.empty((nx * ny, nz), np.float16)

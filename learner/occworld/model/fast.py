@@ -81,10 +81,19 @@ class FastOccWorld(nn.Module):
     @torch.inference_mode()
     def forecast(self, scene: Scene) -> SceneForecast:
         """All steps of one scene. Model in eval mode."""
-        imagined = self.imagine([scene])
-        future = self.future_motion(scene, imagined.motion[0])
-        views = self.views(scene, future, imagined.velocity[0].cpu().numpy(), list(range(self.steps)))
-        columns = self.columns(imagined.latents[0], views)
+        return self.forecasts([scene])[0]
+
+    @torch.inference_mode()
+    def forecasts(self, scenes: list[Scene]) -> list[SceneForecast]:
+        """All steps of some scenes, imagined in one pass. Model in eval mode."""
+        imagined = self.imagine(scenes)
+        return [self._seen(scene, imagined, i) for i, scene in enumerate(scenes)]
+
+    def _seen(self, scene: Scene, imagined: Imagined, i: int) -> SceneForecast:
+        """The frames that were imagined for the i-th scene."""
+        future = self.future_motion(scene, imagined.motion[i])
+        views = self.views(scene, future, imagined.velocity[i].cpu().numpy(), list(range(self.steps)))
+        columns = self.columns(imagined.latents[i], views)
         embedding = self.tokenizer.fold.embedding()
         frames = tuple(fill(self.grid, self.head, columns[i : i + 1], embedding, view) for i, view in enumerate(views))
         return SceneForecast(frames, future)

@@ -1,104 +1,115 @@
-"""One robot's live forecast: frames in, forecasts out, on a thread that always takes the newest. No ROS."""
+"""One robot's sweeps to moments, on a thread of its own: grids at the pace that forecasts can follow. No ROS."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Condition, Thread
 
 from occ_core.frame import Frame
 from occ_core.sync import SyncedSweep
 from occ_core.tracker import FrameTracker
-from occworld.forecaster import Forecast, Forecaster
+from occworld_infer.history import History, Moment
+from occworld_infer.pace import Pace
 
 _QUEUE_SWEEPS = 20
 
 
 @dataclass(frozen=True)
-class LiveForecast:
-    """frame: the keyframe that the forecast starts from.
+class Ready:
+    """A history that can be forecast from: moments, oldest first.
 
-    Seconds of wall clock, whatever the simulation's pace: to voxelize, in the model, and since the sweep arrived.
+    keyframe: the newest is at a whole frame period. arrived: of its sweep, on `time.perf_counter`. voxelize_s: seconds.
     """
 
-    frame: Frame
-    forecast: Forecast
+    robot: str
+    history: tuple[Moment, ...]
+    keyframe: bool
+    arrived: float
     voxelize_s: float
-    model_s: float
-    total_s: float
+
+    @property
+    def stamp(self) -> float:
+        """Of the newest moment, seconds."""
+        return self.history[-1].state.stamp
 
 
-class LiveForecaster:
-    """Voxelizes every keyframe; forecasts from the newest when the model is free, and never queues frames for it.
+@dataclass(frozen=True)
+class Seen:
+    """A frame, and the history that ends with it: None while that is not whole."""
 
-    frame_period: seconds; a history with a gap in it is not forecast from. skipped: keyframes without a forecast.
+    frame: Frame
+    keyframe: bool
+    ready: Ready | None
+
+
+class LiveTrack:
+    """Takes one robot's sweeps as they come and never blocks who hands them over.
+
+    All sweeps are accumulated; grids are made at keyframes and, where no newer sweep waits, in between. deliver: called
+    on the track's thread. problem: what is wrong with the newest sweep, '' for nothing. late: sweeps that were dropped
+    since the queue was full.
     """
 
     def __init__(
-        self,
-        tracker: FrameTracker,
-        forecaster: Forecaster,
-        frame_period: float,
-        deliver: Callable[[LiveForecast], None],
-        on_frame: Callable[[Frame], None],
+        self, robot: str, tracker: FrameTracker, history: History, pace: Pace, deliver: Callable[[Seen], None]
     ) -> None:
-        self._tracker, self._forecaster, self._period = tracker, forecaster, frame_period
-        self._deliver, self._on_frame = deliver, on_frame
+        self._robot, self._tracker, self._history, self._pace, self._deliver = robot, tracker, history, pace, deliver
         self._sweeps: deque[tuple[float, SyncedSweep]] = deque(maxlen=_QUEUE_SWEEPS)
-        self._history: deque[Frame] = deque(maxlen=forecaster.history)
         self._wake = Condition()
         self._running = True
-        self.skipped = 0
+        self._last: float | None = None
         self.problem = ""
-        self._thread = Thread(target=self._work, name=f"forecast {tracker.robot}", daemon=True)
+        self.late = 0
+        self.failure: BaseException | None = None
+        """What ended the thread, if anything did."""
+        self._thread = Thread(target=self._work, name=f"voxelize {robot}", daemon=True)
         self._thread.start()
 
     def add(self, sweep: SyncedSweep) -> None:
-        """Hand a sweep over; never blocks. The oldest waiting sweep goes when the queue is full."""
+        """Hand a sweep over. The oldest waiting one goes when the queue is full."""
         with self._wake:
+            self.late += len(self._sweeps) == _QUEUE_SWEEPS
             self._sweeps.append((time.perf_counter(), sweep))
             self._wake.notify()
 
     def close(self) -> None:
-        """Stop after the forecast in hand."""
+        """Stop after the sweep in hand."""
         with self._wake:
             self._running = False
             self._wake.notify()
         self._thread.join(timeout=10.0)
 
     def _work(self) -> None:
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._sweeps or not self._running)
-                if not self._running:
-                    return
-                arrived, sweep = self._sweeps.popleft()
-                behind = any(waiting.keyframe for _, waiting in self._sweeps)
-            try:
-                self._step(arrived, sweep, behind)
-            except ValueError as error:
-                self.problem = str(error)
+        try:
+            while (taken := self._next()) is not None:
+                try:
+                    self._step(*taken)
+                    self.problem = ""
+                except ValueError as error:
+                    self.problem = str(error)
+        except Exception as error:  # the node ends with it; a thread alone would end unheard
+            self.failure = error
+
+    def _next(self) -> tuple[float, SyncedSweep, bool] | None:
+        """The oldest sweep that waits, and whether a newer one does; None at the end."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._sweeps or not self._running)
+            if not self._running:
+                return None
+            arrived, sweep = self._sweeps.popleft()
+            return arrived, sweep, bool(self._sweeps)
 
     def _step(self, arrived: float, sweep: SyncedSweep, behind: bool) -> None:
-        if self._history and sweep.stamp < self._history[-1].state.stamp:
-            self._history.clear()
+        between = not sweep.keyframe and not behind and self._pace.grid_due(self._last, sweep.stamp)
+        self._last = sweep.stamp
         started = time.perf_counter()
-        frame = self._tracker.add(sweep)
+        frame = self._tracker.add(replace(sweep, keyframe=sweep.keyframe or between))
         if frame is None:
             return
-        if self._history and abs(frame.state.stamp - self._history[-1].state.stamp - self._period) > 0.1 * self._period:
-            self._history.clear()
-        self._history.append(frame)
-        voxelized = time.perf_counter()
-        self._on_frame(frame)
-        if len(self._history) < self._forecaster.history:
-            return
-        if behind:
-            self.skipped += 1
-            return
-        grids, states = [f.occupancy.classes for f in self._history], [f.state for f in self._history]
-        forecast = self._forecaster(grids, states)
-        finished = time.perf_counter()
-        self._deliver(LiveForecast(frame, forecast, voxelized - started, finished - voxelized, finished - arrived))
+        history = self._history.add(Moment.of(frame))
+        spent = time.perf_counter() - started
+        ready = Ready(self._robot, history, sweep.keyframe, arrived, spent) if history else None
+        self._deliver(Seen(frame, sweep.keyframe, ready))

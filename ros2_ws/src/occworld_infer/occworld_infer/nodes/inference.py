@@ -1,155 +1,170 @@
-"""The forecast as a node: LiDAR and odometry in; occupancy, predicted grids, path, markers and latency out."""
+"""The forecast as a managed node: LiDAR and odometry in; occupancy, predicted grids, path, latency and score out."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-import numpy as np
-from geometry_msgs.msg import Point, PoseStamped
-from nav_msgs.msg import Path as PathMsg
-from rclpy.node import Node
-from std_msgs.msg import ColorRGBA, Float32MultiArray, MultiArrayDimension, String
-from visualization_msgs.msg import Marker, MarkerArray
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_msgs.msg import String
 
 from occ_core.citymap import CityMap
-from occ_core.classes import DYNAMIC_IDS
-from occ_core.frame import Frame
-from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
+from occ_core.classes import NAMES
+from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
-from occ_core.poses import Pose
-from occ_core.sync import SweepSynchronizer
-from occ_core.topics import DIAGNOSTICS, LATENCY, MARKERS, OCCUPANCY, PATH, PREDICTION, ROBOT_DESCRIPTION
+from occ_core.topics import DIAGNOSTICS, ROBOT_DESCRIPTION
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import link_poses
-from occ_ros.convert import to_cloud, to_diagnostics, to_pose, to_stamp
-from occ_ros.intake import RobotIntake
+from occ_ros.convert import to_diagnostics
 from occ_ros.parameters import Parameter, ParameterError, read
 from occ_ros.qos import publish, subscribe
-from occ_ros.run import run
+from occ_ros.run import NodeFailed, run
 from occworld.checkpoint import CheckpointError
 from occworld.forecaster import Forecaster
-from occworld_infer.grids import colours, grid_points, moved
-from occworld_infer.live import LiveForecast, LiveForecaster
+from occworld_infer.forecasts import ForecastLoop, LiveForecast
+from occworld_infer.history import History
+from occworld_infer.pace import Pace
+from occworld_infer.prediction import Wanted
+from occworld_infer.robot_topics import RobotTopics
+from occworld_infer.shipped import shipped_checkpoint
 
 PARAMETERS = (
-    Parameter("checkpoint", "", "checkpoint that `train.py` wrote"),
-    Parameter("robots", ["rover_0"], "namespaces of the robots to forecast for"),
+    Parameter("checkpoint", "", "checkpoint that `train.py` wrote; empty: the one that comes with the package"),
+    Parameter("robots", ["rover_0"], "namespaces of the robots to forecast for, all in one pass of the model"),
     Parameter("city", "", "folder of the imported city, for labels and ground; empty: all is `other`"),
-    Parameter("device", "auto", "where the model runs", choices=("auto", "cpu", "cuda")),
+    Parameter("device", "auto", "where the model runs; auto: CUDA where there is one", choices=("auto", "cpu", "cuda")),
+    Parameter(
+        "precision", "auto", "of the model's matrix products; auto: bfloat16 on CUDA, float32 on a CPU",
+        choices=("auto", "float32", "bfloat16", "float16"),
+    ),
+    Parameter("max_rate", 10.0, "forecasts a second at most, of each robot; by stamps", 0.1, 100.0),
+    Parameter(
+        "horizons", [FRAME_PERIOD_S * (i + 1) for i in range(FUTURE_FRAMES)], "seconds ahead that are published"
+    ),
+    Parameter("min_probability", 0.0, "of being occupied, of voxels that are published", 0.0, 1.0),
+    Parameter("classes", list(NAMES[1:]), "names of the classes that are published"),
     Parameter(
         "window", DEFAULT_WINDOW_S, "seconds of sweeps in a grid; as in the recordings it learnt from", 0.1, 10.0
     ),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
-)
-LATENCY_STAGES = ("voxelize_s", "model_s", "total_s")
+    Parameter("autostart", True, "configure and activate at the start, without a lifecycle manager"),
+)  # fmt: skip
 
 
-class InferenceNode(Node):
-    """One live forecaster per robot, all with the same model."""
+class InferenceNode(LifecycleNode):
+    """Configured, it has a warm model; active, it forecasts for every robot whose description it has heard."""
 
     def __init__(self) -> None:
         super().__init__("inference")
         self._values = read(self, PARAMETERS)
-        try:
-            self._forecaster = Forecaster.load(Path(self._values["checkpoint"]), self._values["device"])
-        except CheckpointError as error:
-            raise ParameterError(f"parameter 'checkpoint': {error}") from error
-        city = self._values["city"]
-        self._city = CityMap.load(Path(city)) if city else None
-        self._robots: dict[str, RobotForecast] = {}
+        self._forecaster: Forecaster | None = None
+        self._loop: ForecastLoop | None = None
+        self._robots: dict[str, RobotTopics] = {}
+        self._passive: set = set()
+        self._refusal = ""
         self._diagnostics = publish(self, DIAGNOSTICS)
+        self.create_timer(1.0, self._report)
+        if self._values["autostart"]:
+            if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
+                raise ParameterError(self._refusal)
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load checkpoint and city, and forecast once for nothing. Fails with a sentence in the log."""
+        values = self._values
+        try:
+            self._wanted = Wanted(tuple(values["horizons"]), values["min_probability"], tuple(values["classes"]))
+            self._forecaster = self._load()
+            self._city = CityMap.load(Path(values["city"])) if values["city"] else None
+            self._forecaster.warm_up(len(values["robots"]))
+        except (ParameterError, ValueError, FileNotFoundError) as error:
+            self._forecaster, self._refusal = None, str(error)
+            if not values["autostart"]:
+                self.get_logger().error(self._refusal)
+            return TransitionCallbackReturn.FAILURE
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to listen."""
+        assert self._forecaster is not None
+        self._passive = set(self.subscriptions)
+        self._pace = Pace(FRAME_PERIOD_S, self._values["max_rate"])
+        self._loop = ForecastLoop(self._forecaster, self._pace, self._publish)
         for robot in self._values["robots"]:
             subscribe(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._begin(robot, m), robot, depth=1)
-        self.create_timer(1.0, self._report)
         self.get_logger().info(f"forecasting on {self._forecaster.device} for {', '.join(self._values['robots'])}")
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen no more and forget what was heard; the model stays."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let the model go."""
+        self._forecaster = None
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """From any state."""
+        self._stop()
+        return super().on_shutdown(state)
+
+    def destroy_node(self) -> None:
+        """Stop the threads before the node goes."""
+        self._stop()
+        super().destroy_node()
+
+    def _load(self) -> Forecaster:
+        values = self._values
+        path = Path(values["checkpoint"]) if values["checkpoint"] else shipped_checkpoint()
+        try:
+            forecaster = Forecaster.load(path, values["device"], TOKYO_GRID, values["precision"])
+        except CheckpointError as error:
+            raise ParameterError(f"parameter 'checkpoint': {error}") from error
+        if (period := forecaster.model.frame_period) != FRAME_PERIOD_S:
+            raise ParameterError(f"parameter 'checkpoint': {path} has {period} s frames, {FRAME_PERIOD_S} s are wanted")
+        self._wanted.check(forecaster.horizons_s)
+        return forecaster
 
     def _begin(self, robot: str, description: String) -> None:
-        if robot in self._robots:
+        if robot in self._robots or self._loop is None or self._forecaster is None:
             return
         builder = KeyframeBuilder(TOKYO_GRID, OccupancySource.ACCUMULATED, self._values["window"], self._city)
         ground = self._city.ground_height if self._city else lambda x, y: self._values["ground_height"]
         tracker = FrameTracker(robot, builder, link_poses(description.data), ground)
-        self._robots[robot] = RobotForecast(self, robot, tracker, self._forecaster, needs_actors=self._city is not None)
-
-    def _report(self) -> None:
-        stamp = self.get_clock().now().nanoseconds * 1e-9
-        for robot, forecast in self._robots.items():
-            values = {"forecasts": forecast.count, "skipped": forecast.live.skipped}
-            self._diagnostics.publish(to_diagnostics(f"forecast {robot}", forecast.live.problem, values, stamp))
-
-    def destroy_node(self) -> None:
-        """Stop the threads before the node goes."""
-        for forecast in self._robots.values():
-            forecast.live.close()
-        super().destroy_node()
-
-
-class RobotForecast:
-    """Topics of one robot's forecast."""
-
-    def __init__(
-        self, node: Node, robot: str, tracker: FrameTracker, forecaster: Forecaster, needs_actors: bool
-    ) -> None:
-        self._frame_id = f"{robot}/base_footprint"
-        self._occupancy = publish(node, OCCUPANCY, robot)
-        self._prediction = publish(node, PREDICTION, robot)
-        self._markers = publish(node, MARKERS, robot)
-        self._path = publish(node, PATH, robot)
-        self._latency = publish(node, LATENCY, robot)
-        self.count = 0
-        self.live = LiveForecaster(tracker, forecaster, FRAME_PERIOD_S, self._publish, self._publish_occupancy)
-        RobotIntake(node, robot, SweepSynchronizer(FRAME_PERIOD_S, needs_actors=needs_actors), self.live.add)
-
-    def _publish_occupancy(self, frame: Frame) -> None:
-        points = grid_points(TOKYO_GRID, frame.occupancy.classes, 0.0)
-        self._occupancy.publish(to_cloud(points, self._frame_id, frame.state.stamp))
+        history = History(self._forecaster.history, FRAME_PERIOD_S)
+        self._robots[robot] = RobotTopics(
+            self, robot, TOKYO_GRID, tracker, self._loop, history, self._pace, self._wanted, self._city is not None
+        )
 
     def _publish(self, result: LiveForecast) -> None:
-        """All horizons in one cloud, each carried from its own footprint into the current one."""
-        forecast, stamp = result.forecast, result.frame.state.stamp
-        clouds = []
-        for step, horizon in enumerate(forecast.horizons_s):
-            local = grid_points(TOKYO_GRID, forecast.classes[step], horizon, forecast.probability[step])
-            x, y, yaw = forecast.path[step]
-            clouds.append(moved(local, x, y, forecast.path_z[step], yaw))
-        self._prediction.publish(to_cloud(np.concatenate(clouds), self._frame_id, stamp))
-        self._path.publish(self._path_message(result, stamp))
-        self._markers.publish(self._marker_message(clouds, forecast.horizons_s, stamp))
-        values = (result.voxelize_s, result.model_s, result.total_s)
-        message = Float32MultiArray(data=[float(value) for value in values])
-        message.layout.dim = [MultiArrayDimension(label=",".join(LATENCY_STAGES), size=len(values), stride=len(values))]
-        self._latency.publish(message)
-        self.count += 1
+        self._robots[result.ready.robot].publish(result)
 
-    def _path_message(self, result: LiveForecast, stamp: float) -> PathMsg:
-        message = PathMsg()
-        message.header.frame_id = self._frame_id
-        message.header.stamp = to_stamp(stamp)
-        for step, horizon in enumerate(result.forecast.horizons_s):
-            x, y, yaw = result.forecast.path[step]
-            pose = PoseStamped()
-            pose.header.frame_id = self._frame_id
-            pose.header.stamp = to_stamp(stamp + horizon)
-            pose.pose = to_pose(Pose.from_xyz_rpy([x, y, result.forecast.path_z[step]], [0, 0, yaw]))
-            message.poses.append(pose)
-        return message
+    def _stop(self) -> None:
+        for robot in self._robots.values():
+            robot.close()
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
+            for subscription in set(self.subscriptions) - self._passive:
+                self.destroy_subscription(subscription)
+        for robot in self._robots.values():
+            robot.withdraw(self)
+        self._robots.clear()
 
-    def _marker_message(self, clouds: list[np.ndarray], horizons: tuple[float, ...], stamp: float) -> MarkerArray:
-        """Moving things at every horizon, as cubes; the static city stays in the cloud: as markers it is megabytes."""
-        markers = []
-        for number, (cloud, horizon) in enumerate(zip(clouds, horizons, strict=True)):
-            chosen = cloud[np.isin(cloud["label"], DYNAMIC_IDS)]
-            marker = Marker(ns="forecast", id=number, type=Marker.CUBE_LIST)
-            marker.header.frame_id = self._frame_id
-            marker.header.stamp = to_stamp(stamp)
-            marker.pose.orientation.w = 1.0
-            marker.scale.x, marker.scale.y, marker.scale.z = TOKYO_GRID.voxel
-            marker.points = [Point(x=float(p["x"]), y=float(p["y"]), z=float(p["z"])) for p in chosen]
-            rgba = colours(chosen["label"], horizon, horizons[-1])
-            marker.colors = [ColorRGBA(r=float(r), g=float(g), b=float(b), a=float(a)) for r, g, b, a in rgba]
-            markers.append(marker)
-        return MarkerArray(markers=markers)
+    def _report(self) -> None:
+        if self._loop is None:
+            return
+        stamp = self.get_clock().now().nanoseconds * 1e-9
+        for robot in self._values["robots"]:
+            problem, values = f"waits for /{robot}/robot_description", {}
+            if robot in self._robots:
+                problem, values = self._robots[robot].status()
+            self._diagnostics.publish(to_diagnostics(f"forecast {robot}", problem, values, stamp))
+        for failure in (self._loop.failure, *(robot.failure for robot in self._robots.values())):
+            if failure is not None:
+                raise NodeFailed(f"the forecast stopped: {failure!r}") from failure
 
 
 def main() -> None:

@@ -1,0 +1,79 @@
+"""A forecast as one cloud: which of its voxels are wanted, and where they are in the current footprint. No ROS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from occ_core.classes import NAMES
+from occ_core.grid import VoxelGrid
+from occworld.forecaster import Forecast
+from occworld_infer.grids import GRID_POINT
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which part of forecasts is published.
+
+    horizons_s: seconds ahead. min_probability: of being occupied, 0-1. classes: names.
+    """
+
+    horizons_s: tuple[float, ...]
+    min_probability: float
+    classes: tuple[str, ...]
+
+    def check(self, horizons_s: tuple[float, ...]) -> None:
+        """ValueError for a class that is none and for a horizon that a model does not forecast."""
+        if unknown := sorted(set(self.classes) - set(NAMES[1:])):
+            raise ValueError(f"parameter 'classes': no class {', '.join(unknown)}; there are {', '.join(NAMES[1:])}")
+        if unknown := [h for h in self.horizons_s if not np.isclose(h, horizons_s).any()]:
+            there = ", ".join(f"{h:g}" for h in horizons_s)
+            raise ValueError(f"parameter 'horizons': the checkpoint has none of {unknown} s; it has {there} s")
+
+
+def occupied(forecast: Forecast) -> tuple[np.ndarray, ...]:
+    """(n,) int32 flat numbers of the occupied voxels, ascending, for each horizon."""
+    return tuple(_occupied(classes.reshape(-1)) for classes in forecast.classes)
+
+
+def prediction_points(
+    grid: VoxelGrid, forecast: Forecast, voxels: tuple[np.ndarray, ...], wanted: Wanted
+) -> np.ndarray:
+    """(n,) GRID_POINT of all wanted horizons, each carried from its own footprint into the current one.
+
+    voxels: `occupied(forecast)`.
+    """
+    names = np.isin(NAMES, wanted.classes)
+    clouds = [np.zeros(0, GRID_POINT)]
+    for step, horizon in enumerate(forecast.horizons_s):
+        if not np.isclose(horizon, wanted.horizons_s).any():
+            continue
+        numbers = voxels[step]
+        labels = forecast.classes[step].reshape(-1)[numbers]
+        odds = forecast.probability[step].reshape(-1)[numbers].astype(np.float32)
+        chosen = names[labels] & (odds >= wanted.min_probability)
+        points = np.zeros(np.count_nonzero(chosen), GRID_POINT)
+        points["label"], points["probability"], points["horizon"] = labels[chosen], odds[chosen], horizon
+        x, y, z = grid.centers(np.stack(np.unravel_index(numbers[chosen], grid.shape), axis=1)).T
+        ahead, aside, yaw = forecast.path[step]
+        cos, sin = np.cos(yaw), np.sin(yaw)
+        points["x"], points["y"] = cos * x - sin * y + ahead, sin * x + cos * y + aside
+        points["z"] = z + forecast.path_z[step]
+        clouds.append(points)
+    return np.concatenate(clouds)
+
+
+@numba.njit(cache=True, nogil=True)
+def _occupied(flat):
+    count = 0
+    for value in flat:
+        count += value != 0
+    out = np.empty(count, np.int32)
+    at = 0
+    for i in range(len(flat)):
+        if flat[i] != 0:
+            out[at] = i
+            at += 1
+    return out
