@@ -12,6 +12,7 @@ from bench import (
     browsing,
     importing,
     learning,
+    live,
     recording,
     scale,
     simulating,
@@ -36,6 +37,7 @@ BENCHES = {
     "browsing": browsing.run,
     "scale": scale.run,
     "training": training.run,
+    "live": live.run,
 }
 
 

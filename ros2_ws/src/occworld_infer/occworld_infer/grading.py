@@ -89,6 +89,7 @@ class Grader:
         """Forget all, as after a clock reset."""
         with self._lock:
             self._expected.clear()
+        self._facts.clear()
         self._counts.clear()
 
     def expect(
@@ -118,13 +119,14 @@ class Grader:
             self.clear()
         self._last = stamp
         with self._lock:
-            due = [e for e in self._expected if abs(e.due - stamp) <= _SAME_INSTANT_S]
+            due = [e for e in self._expected if e.due <= stamp + _SAME_INSTANT_S]
             self._expected = deque(e for e in self._expected if e.due > stamp + _SAME_INSTANT_S)
-        truth, seen = occupancy.classes.reshape(-1) > 0, occupancy.observed.reshape(-1)
-        sizes = np.count_nonzero(truth), np.count_nonzero(truth & seen)
-        for e in due:
-            voxels = np.concatenate([_overlaps(numbers, truth, seen, sizes) for numbers in (e.forecast, self._warp(e))])
-            self._counts.append(_Count(stamp, e.horizon_s, voxels[[0, 2, 1, 3]]))
+        self._facts.append(_Fact.of(stamp, occupancy))
+        while self._facts[0].stamp < stamp - _PATIENCE_S:
+            self._facts.popleft()
+        for fact in self._facts:
+            if now_due := [e for e in due if abs(e.due - fact.stamp) <= _SAME_INSTANT_S]:
+                self._grade_all(stamp, fact, now_due)
         while self._counts and self._counts[0].stamp < stamp - self._memory:
             self._counts.popleft()
         return tuple(self._grade(horizon) for horizon in sorted({c.horizon_s for c in self._counts}))

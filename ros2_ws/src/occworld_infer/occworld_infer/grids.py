@@ -20,7 +20,7 @@ def grid_points(
 
     classes: uint8 `grid.shape`. probability: float `grid.shape`, 1 where it is not given.
     """
-    where = np.unravel_index(np.flatnonzero(classes), grid.shape)
+    where = np.unravel_index(occupied_numbers(classes), grid.shape)
     cells = np.stack(where, axis=1)
     points = np.zeros(len(cells), GRID_POINT)
     points["x"], points["y"], points["z"] = grid.centers(cells).T

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from occ_core.classes import NAMES
 from occ_core.grid import VoxelGrid
 from occworld.forecaster import Forecast
-from occworld_infer.grids import GRID_POINT
+from occworld_infer.grids import GRID_POINT, occupied_numbers
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Wanted:
 
 def occupied(forecast: Forecast) -> tuple[np.ndarray, ...]:
     """(n,) int32 flat numbers of the occupied voxels, ascending, for each horizon."""
-    return tuple(_occupied(classes.reshape(-1)) for classes in forecast.classes)
+    return tuple(occupied_numbers(classes) for classes in forecast.classes)
 
 
 def prediction_points(
@@ -63,17 +62,3 @@ def prediction_points(
         points["z"] = z + forecast.path_z[step]
         clouds.append(points)
     return np.concatenate(clouds)
-
-
-@numba.njit(cache=True, nogil=True)
-def _occupied(flat):
-    count = 0
-    for value in flat:
-        count += value != 0
-    out = np.empty(count, np.int32)
-    at = 0
-    for i in range(len(flat)):
-        if flat[i] != 0:
-            out[at] = i
-            at += 1
-    return out
