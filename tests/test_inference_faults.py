@@ -23,7 +23,6 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import String
 
-from occ_core.grid import VoxelGrid
 from occ_core.messages import from_cloud, from_stamp
 from occ_core.topics import DIAGNOSTICS, LATENCY, LIDAR, ODOM, PATH, PREDICTION, ROBOT_DESCRIPTION, SCORE, Topic
 from occ_ros.convert import to_cloud, to_stamp
@@ -231,17 +230,16 @@ def test_it_waits_for_what_is_missing_says_so_and_outlives_every_fault_of_a_stre
     stage.says("frame 'rover_0/nowhere'")
 
     # A gap: no forecast from a history with a hole in it.
-    robot.heard[PREDICTION].clear()
     stage.drive(last + 10, last + 13)
     stage.forecast(last + 11.4)
-    assert min(robot.stamps) >= last + 10 + 1.3
+    assert min(stamp for stamp in robot.stamps if stamp > last + 5) >= last + 10 + 1.3
 
     # The clock begins anew.
-    robot.heard[PREDICTION].clear()
     robot.heard[SCORE].clear()
+    before = len(robot.stamps)
     stage.drive(0.5, 4.0)
-    stage.forecast(2.0)
-    assert 1.8 <= min(stamp for stamp in robot.stamps if stamp < last)
+    stage.until(lambda: any(stamp < 5 for stamp in robot.stamps[before:]))
+    assert min(robot.stamps[before:]) >= 1.8
 
     # Everything that comes of a forecast, and grades of what has come true.
     stage.drive(4.1, 5.0)
@@ -306,7 +304,7 @@ def test_a_manager_takes_it_through_its_states(staged) -> None:
 
 
 class Malicious:
-    """As a pickle, it writes a file when it is loaded."""
+    """As a pickle, it makes a file when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -316,9 +314,9 @@ class Malicious:
 
 
 def another_grid(folder: Path) -> Path:
-    grid = VoxelGrid((-20, -20, -2), (20, 20, 30), (0.4, 0.4, 1.0))
     made = config()
-    return save(replace(made, data=replace(made.data, grid=grid)), folder / "grid.pt")
+    smaller = replace(made.data, point_cloud_range=(-20.0, -20.0, -2.0, 20.0, 20.0, 30.0))
+    return save(replace(made, data=smaller), folder / "grid.pt")
 
 
 def another_table(folder: Path) -> Path:

@@ -55,13 +55,14 @@ class InferenceNode(LifecycleNode):
     """Configured, it has a warm model; active, it forecasts for every robot whose description it has heard."""
 
     def __init__(self) -> None:
-        super().__init__("inference")
-        self._values = read(self, PARAMETERS)
         self._forecaster: Forecaster | None = None
         self._loop: ForecastLoop | None = None
         self._robots: dict[str, RobotTopics] = {}
         self._passive: set = set()
         self._refusal = ""
+        # Last, since a node that refuses its parameters is destroyed as it is.
+        super().__init__("inference")
+        self._values = read(self, PARAMETERS)
         self._diagnostics = publish(self, DIAGNOSTICS)
         self.create_timer(1.0, self._report)
         if self._values["autostart"]:
