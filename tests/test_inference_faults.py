@@ -196,7 +196,7 @@ def staged(checkpoint: Path) -> Iterator[Callable[..., Stage]]:
 
 
 def test_it_waits_for_what_is_missing_says_so_and_outlives_every_fault_of_a_stream(staged) -> None:
-    stage = staged()
+    stage = staged(max_rate=10.0)
     robot = stage.robot
     stage.says("waits for /rover_0/robot_description")
     stage.listening(robot)
@@ -260,7 +260,7 @@ def test_it_waits_for_what_is_missing_says_so_and_outlives_every_fault_of_a_stre
 
 
 def test_robots_share_one_node_and_one_that_is_silent_holds_nobody_up(staged) -> None:
-    stage = staged("rover_0", "drone_0", "rover_1", horizons="[1.0, 3.0]", max_rate=2.0)
+    stage = staged("rover_0", "drone_0", "rover_1", horizons="[1.0, 3.0]")
     for robot in stage.robots:
         stage.listening(robot)
     first, second, _ = stage.robots

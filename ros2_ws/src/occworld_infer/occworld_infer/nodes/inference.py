@@ -37,7 +37,9 @@ PARAMETERS = (
         "precision", "auto", "of the model's matrix products; auto: bfloat16 on CUDA, float32 on a CPU",
         choices=("auto", "float32", "bfloat16", "float16"),
     ),
-    Parameter("max_rate", 10.0, "forecasts a second at most, of each robot; by stamps", 0.1, 100.0),
+    Parameter(
+        "max_rate", 2.0, "forecasts a second at most, of each robot; from 10 on, one with each sweep", 0.1, 100.0
+    ),
     Parameter(
         "horizons", [FRAME_PERIOD_S * (i + 1) for i in range(FUTURE_FRAMES)], "seconds ahead that are published"
     ),
