@@ -67,7 +67,7 @@ class FaithfulOccWorld(nn.Module):
             if scene.planned is None:
                 so_far = Track(ahead.footprint[:last], ahead.twist[:last])
                 follow = self.ego.next_steps(out.pose[:, -1:], [so_far])[0, -1]
-                ahead = ahead.extended(follow.cpu().numpy().astype(float), self.frame_period)
+                ahead = ahead.extended(follow.double().cpu().numpy(), self.frame_period)
             codes = out.logits[:, -1].argmax(dim=1)
             tokens = self.tokenizer.quantizer.codebook[codes].permute(0, 3, 1, 2)[:, None]
             frames.append(tokens[0])

@@ -92,7 +92,7 @@ class FastOccWorld(nn.Module):
     def _seen(self, scene: Scene, imagined: Imagined, i: int) -> SceneForecast:
         """The frames that were imagined for the i-th scene."""
         future = self.future_motion(scene, imagined.motion[i])
-        views = self.views(scene, future, imagined.velocity[i].cpu().numpy(), list(range(self.steps)))
+        views = self.views(scene, future, imagined.velocity[i].float().cpu().numpy(), list(range(self.steps)))
         columns = self.columns(imagined.latents[i], views)
         embedding = self.tokenizer.fold.embedding()
         frames = tuple(fill(self.grid, self.head, columns[i : i + 1], embedding, view) for i, view in enumerate(views))
@@ -140,7 +140,7 @@ class FastOccWorld(nn.Module):
         """(steps, 4) float64: the plan where it is given, else what was imagined, (steps, 4)."""
         if scene.planned is not None:
             return np.asarray(scene.planned, float)
-        return imagined.detach().cpu().numpy().astype(float)
+        return imagined.detach().double().cpu().numpy()
 
     def views(self, scene: Scene, future: np.ndarray, velocity: np.ndarray, chosen: list[int]) -> list[TargetView]:
         """The past seen from chosen steps (from 0). future: (steps, 4). velocity: (3, X, Y) m/s."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import KeyframeBuilder
@@ -171,6 +173,18 @@ def test_robots_that_wait_are_forecast_in_one_pass_as_if_each_were_alone(
         assert np.allclose(alone.path, forecast.path, atol=1e-4)
         for a, b in zip(alone.classes, forecast.classes, strict=True):
             assert np.count_nonzero(a != b) <= 1e-4 * np.count_nonzero(a)
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_half_precision_forecasts_the_same_but_for_rounding(
+    forecaster: Forecaster, drives: list[Drive], precision: torch.dtype
+) -> None:
+    ready = drives[0].seen[3].ready
+    past = Past(tuple(m.voxels for m in ready.history), tuple(m.state for m in ready.history))
+    (exact,), (rounded,) = forecaster.batch([past]), replace(forecaster, precision=precision).batch([past])
+    assert np.allclose(exact.path, rounded.path, atol=0.1)
+    for a, b in zip(exact.classes, rounded.classes, strict=True):
+        assert np.count_nonzero(a != b) <= 0.05 * np.count_nonzero(a)
 
 
 def test_a_grid_of_another_size_is_refused_with_both_sizes(forecaster: Forecaster, drives: list[Drive]) -> None:
