@@ -16,11 +16,22 @@ setup(
         (f"share/{NAME}/rviz", sorted(glob("rviz/*"))),
     ],
     python_requires=">=3.10",
-    install_requires=["occ_core", "occ_ros", "occ_recorder", "tokyo-occworld-learner", "numpy", "pillow", "viser"],
+    install_requires=[
+        "occ_core",
+        "occ_ros",
+        "occ_recorder",
+        "tokyo_sim",
+        "tokyo-occworld-learner",
+        "numpy",
+        "pillow",
+        "pyyaml",
+        "viser",
+    ],
     zip_safe=True,
     entry_points={
         "console_scripts": [
             "inference = occworld_infer.nodes.inference:main",
+            "overlay = occworld_infer.nodes.overlay:main",
             "viewer = occworld_infer.nodes.viewer:main",
         ]
     },

@@ -29,6 +29,7 @@ class Topic:
 CLOCK = Topic("/clock", "rosgraph_msgs/msg/Clock", 100, reliable=False)
 ROBOT_DESCRIPTION = Topic("robot_description", "std_msgs/msg/String", 0, latched=True)
 ACTORS = Topic("/city/actors", "visualization_msgs/msg/MarkerArray", 10)
+CITY_MARKERS = Topic("/city/markers", "visualization_msgs/msg/MarkerArray", 0, latched=True)
 DIAGNOSTICS = Topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", 1)
 TF = Topic("/tf", "tf2_msgs/msg/TFMessage", 50)
 TF_STATIC = Topic("/tf_static", "tf2_msgs/msg/TFMessage", 0, latched=True)

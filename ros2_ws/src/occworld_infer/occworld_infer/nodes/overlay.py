@@ -1,0 +1,139 @@
+"""The overlay as a node: what is now, what is forecast and what came of it, as markers for RViz."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Float32MultiArray
+
+from occ_core.citymap import CityMap
+from occ_core.poses import Pose, footprint
+from occ_core.topics import CITY_MARKERS, LATENCY, MARKERS, OCCUPANCY, ODOM, PREDICTION, SCORE
+from occ_ros.convert import from_cloud, from_pose, from_stamp
+from occ_ros.parameters import Parameter, read
+from occ_ros.qos import publish, subscribe
+from occ_ros.run import run
+from occworld_infer.city_mesh import class_meshes
+from occworld_infer.headline import Headline
+from occworld_infer.layers import RobotLayers
+from occworld_infer.marker_messages import to_city, to_text, to_update
+from occworld_infer.markers import SentMarkers, cube_lists
+
+PARAMETERS = (
+    Parameter("robots", ["rover_0"], "namespaces of the robots to show"),
+    Parameter("city", "", "folder of the imported city; empty: no city is shown"),
+    Parameter("city_triangles", 100_000, "of the city that is shown; a larger one is made coarser", 100, 2_000_000),
+    Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
+    Parameter("colour_by", "horizon", "what the forecast's colours say", choices=("horizon", "class")),
+    Parameter("check", 1.0, "seconds ahead at which an earlier forecast is laid over what is now", 0.5, 3.0),
+)
+_KEPT_POSES = 400
+_LONGEST_GAP_S = 0.1
+
+
+class OverlayNode(Node):
+    """Markers for all robots, and for the city once."""
+
+    def __init__(self) -> None:
+        super().__init__("overlay")
+        values = read(self, PARAMETERS)
+        city = CityMap.load(Path(values["city"])) if values["city"] else None
+        ground = city.ground_height if city else lambda x, y: values["ground_height"]
+        by_class = values["colour_by"] == "class"
+        self._robots = [
+            RobotOverlay(self, robot, RobotLayers(by_class, values["check"]), ground) for robot in values["robots"]
+        ]
+        if city:
+            self._city = publish(self, CITY_MARKERS, depth=1)
+            self._city.publish(to_city(class_meshes(city, values["city_triangles"])))
+        self.get_logger().info(f"markers of {', '.join(values['robots'])}")
+
+
+class RobotOverlay:
+    """One robot's topics: an update for each observation, when its forecast is there or the next observation is."""
+
+    def __init__(self, node: Node, robot: str, layers: RobotLayers, ground: Callable[[float, float], float]) -> None:
+        self._node, self._robot, self._layers, self._ground = node, robot, layers, ground
+        self._poses: deque[tuple[float, Pose]] = deque(maxlen=_KEPT_POSES)
+        self._observed: PointCloud2 | None = None
+        self._predicted: PointCloud2 | None = None
+        self._headline, self._sent, self._listeners = Headline(), SentMarkers(), 0
+        self._markers = publish(node, MARKERS, robot)
+        subscribe(node, ODOM, self._on_odometry, robot, depth=50)
+        subscribe(node, OCCUPANCY, self._on_occupancy, robot, depth=2)
+        subscribe(node, PREDICTION, self._on_prediction, robot, depth=1)
+        subscribe(node, LATENCY, self._on_latency, robot, depth=1)
+        subscribe(node, SCORE, self._on_score, robot, depth=1)
+
+    def _on_odometry(self, message: Odometry) -> None:
+        self._poses.append((from_stamp(message.header.stamp), from_pose(message.pose.pose)))
+
+    def _on_latency(self, message: Float32MultiArray) -> None:
+        self._headline.latency(message.layout.dim[0].label.split(","), list(message.data))
+
+    def _on_score(self, message: Float32MultiArray) -> None:
+        rows, columns = message.layout.dim
+        self._headline.score(columns.label.split(","), np.array(message.data).reshape(rows.size, columns.size))
+
+    def _on_occupancy(self, message: PointCloud2) -> None:
+        if self._observed is not None:
+            self._show()
+        self._observed = message
+        self._show_if_complete()
+
+    def _on_prediction(self, message: PointCloud2) -> None:
+        self._headline.forecast(from_stamp(message.header.stamp))
+        self._predicted = message
+        self._show_if_complete()
+
+    def _show_if_complete(self) -> None:
+        if self._observed is not None and self._predicted is not None:
+            if from_stamp(self._predicted.header.stamp) >= from_stamp(self._observed.header.stamp):
+                self._show()
+
+    def _show(self) -> None:
+        """Publish what has changed with the newest clouds; each cloud is taken once."""
+        clouds = (self._observed, self._layers.observe), (self._predicted, self._layers.expect)
+        self._observed = self._predicted = None
+        listeners = self._markers.get_subscription_count()
+        if listeners > self._listeners:
+            self._sent.start_anew()
+        self._listeners = listeners
+        if not listeners:
+            return
+        for cloud, take in clouds:
+            if cloud is not None:
+                stamp = from_stamp(cloud.header.stamp)
+                frame = self._footprint(stamp)
+                if frame is None:
+                    return
+                take(stamp, from_cloud(cloud), frame)
+        lists = [cubes for layer in self._layers.layers() for cubes in cube_lists(self._robot, layer)]
+        self._markers.publish(to_update(self._sent.update(lists), to_text(self._robot, self._headline.text)))
+
+    def _footprint(self, stamp: float) -> Pose | None:
+        """The robot's `base_footprint` in map; None, and a warning, without odometry of that time."""
+        at, pose = min(self._poses, key=lambda entry: abs(entry[0] - stamp), default=(-np.inf, None))
+        if pose is None or abs(at - stamp) > _LONGEST_GAP_S:
+            self._node.get_logger().warning(
+                f"{self._robot}: no odometry within {_LONGEST_GAP_S} s of a grid, it is not shown",
+                throttle_duration_sec=5.0,
+            )
+            return None
+        return footprint(pose, self._ground(*pose.position[:2]))
+
+
+def main() -> None:
+    """Entry point."""
+    sys.exit(run(OverlayNode))
+
+
+if __name__ == "__main__":
+    main()
