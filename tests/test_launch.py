@@ -13,12 +13,13 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 from hearing import heard, spec
 from places import ROOT
 from processes import command_line, descendants
 
 from occ_core.session import find_sessions
-from occ_core.topics import CLOCK, IMU, LIDAR, ODOM
+from occ_core.topics import CITY_MARKERS, CLOCK, IMU, LIDAR, MARKERS, ODOM, PATH, PREDICTION
 from tokyo_sim.bringup import Arguments, nodes
 
 pytestmark = pytest.mark.skipif(
@@ -191,10 +192,42 @@ def test_gazebo_comes_with_its_launch_file_bridge_robots_adapter_and_traffic(
     ]
 
 
-def test_the_live_launch_file_adds_the_forecast_and_rviz_to_the_same_arguments(prefix: Path) -> None:
+@pytest.fixture
+def rviz(prefix: Path, tmp_path: Path) -> Path:
+    """RViz stood in for: the file that its `-d` names is copied here, then it sleeps until it is stopped."""
+    opened = tmp_path / "opened.rviz"
+    install(prefix, "rviz2", rviz2=f'cp "$2" {opened}.part && mv {opened}.part {opened} && sleep 600')
+    (prefix / "share/occworld_infer").mkdir(parents=True)
+    (prefix / "share/occworld_infer/rviz").symlink_to(ROOT / "ros2_ws/src/occworld_infer/rviz")
+    return opened
+
+
+def test_the_live_launch_file_adds_the_forecast_and_rviz_to_the_same_arguments(prefix: Path, rviz: Path) -> None:
     from launch.launch_description_sources import get_launch_description_from_python_launch_file
 
-    (prefix / "share/occworld_infer").mkdir(parents=True)
     description = get_launch_description_from_python_launch_file(str(LIVE_LAUNCH))
     shown = {argument.name for argument in description.get_launch_arguments()}
     assert shown >= {"checkpoint", "rviz", *(f.name for f in fields(Arguments))} - {"predict"}
+
+
+def test_the_whole_system_forecasts_and_rviz_shows_its_robots(
+    launch: Callable[..., subprocess.Popen], city: Path, rviz: Path, untrained_checkpoint: Path, tmp_path: Path
+) -> None:
+    process = launch(
+        LIVE_LAUNCH, f"checkpoint:={untrained_checkpoint}", f"city:={city}", "sim:=embedded", "drones:=0", "actors:=0",
+        "camera_rate:=0", "real_time_factor:=0.5",
+    )  # fmt: skip
+    topics, missing, clock = {spec(CITY_MARKERS), *(spec(t, "rover_0") for t in (PREDICTION, PATH, MARKERS))}, True, 0.0
+    deadline = time.monotonic() + 400
+    while missing and time.monotonic() < deadline:
+        result = heard(clock + 3.0, [spec(CLOCK), *topics])
+        clock, missing = result["clock"], not all(result["stamps"].values())
+    assert not missing, f"{result['stamps']}\n{(tmp_path / 'launch.txt').read_text()}"
+    shown = yaml.safe_load(rviz.read_text())["Visualization Manager"]["Displays"]
+    assert [display["Name"] for display in shown if "Displays" in display] == ["rover_0"]
+    children = descendants(process.pid)
+    (file,) = {part.decode() for pid in children for part in command_line(pid).split(b"\0") if part.endswith(b".rviz")}
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert process.wait(120) == 0, (tmp_path / "launch.txt").read_text()
+    assert gone(children)
+    assert not Path(file).exists(), "a file made for other robots than the installed one's is taken away"

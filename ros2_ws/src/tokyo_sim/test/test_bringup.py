@@ -7,7 +7,9 @@ from importlib.util import find_spec
 
 import pytest
 
-from tokyo_sim.bringup import Arguments, nearest, nodes, world_file
+from tokyo_sim.bringup import SHIPPED, Arguments, nearest, nodes, world_file
+from tokyo_sim.cli import processes
+from tokyo_sim.cli.main import main
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,30 @@ def test_recorder_and_inference_start_where_asked_for():
     assert {executable for _, executable in listed()} == {"simulator", "mission"}
     assert listed(missions=False) == [("", "simulator")]
     assert ("", "recorder") not in listed(drones=0, rovers=0, record=True)
+
+
+def test_a_forecast_comes_with_its_markers_and_the_shipped_checkpoint_is_the_node_s_own_default(tmp_path):
+    def forecast(**arguments):
+        return [s for s in nodes(Arguments(sim="embedded", **arguments)) if s.package == "occworld_infer"]
+
+    inference, overlay = forecast(predict=SHIPPED, colour_by="class")
+    assert (inference.executable, overlay.executable) == ("inference", "overlay")
+    assert inference.parameters["checkpoint"] == "" and overlay.parameters["colour_by"] == "class"
+    assert inference.parameters["robots"] == overlay.parameters["robots"] == ["drone_0", "rover_0"]
+    assert forecast(predict=str(tmp_path / "own.pth"))[0].parameters["checkpoint"] == str(tmp_path / "own.pth")
+    assert forecast() == forecast(predict=SHIPPED, drones=0, rovers=0) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "predict"),
+    [([], ""), (["--predict"], SHIPPED), (["--predict", "a.pth"], "a.pth"), (["--predict", "--view"], SHIPPED)],
+)
+def test_predict_takes_the_shipped_checkpoint_where_it_names_none(monkeypatch, line, predict):
+    started = []
+    monkeypatch.setattr(processes, "run_until_stopped", lambda arguments, duration: started.append(arguments) or 0)
+    with pytest.raises(SystemExit) as end:
+        main(["up", *line])
+    assert end.value.code == 0 and started[0].predict == predict
 
 
 def test_in_gazebo_an_adapter_and_traffic_take_the_simulator_s_place():

@@ -13,17 +13,24 @@ from occ_core.topics import ACTORS
 from tokyo_sim.gazebo.names import TRAFFIC
 from tokyo_sim.world.names import WORLD_FILE
 
+SHIPPED = "shipped"
+"""As a checkpoint: the one that comes with occworld_infer."""
+
 
 @dataclass(frozen=True)
 class Argument:
-    """help: what a launch argument or an option of `tokyo up` means. choices: the words allowed."""
+    """help: what a launch argument or an option of `tokyo up` means. choices: the words allowed.
+
+    bare: what the option says when it stands without a value; '' where it needs one.
+    """
 
     help: str
     choices: tuple[str, ...] = ()
+    bare: str = ""
 
 
-def _argument(default: Any, text: str, *choices: str) -> Any:
-    return field(default=default, metadata={"argument": Argument(text, choices)})
+def _argument(default: Any, text: str, *choices: str, bare: str = "") -> Any:
+    return field(default=default, metadata={"argument": Argument(text, choices, bare)})
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,10 @@ class Arguments:
     occupancy: str = _argument("accumulated", "how recorded grids are made", "lidar", "accumulated", "ground_truth")
     session_seconds: float = _argument(0.0, "start a new session after so many seconds; 0: never")
     bag: str = _argument("", "bag to write all topics to, a folder that is not there yet; empty: none")
-    predict: str = _argument("", "checkpoint to forecast with; empty: no forecast")
+    predict: str = _argument(
+        "", f"checkpoint to forecast with; {SHIPPED}: the one that comes with it; empty: no forecast", bare=SHIPPED
+    )
+    colour_by: str = _argument("horizon", "what the colours of the forecast in RViz say", "horizon", "class")
     view: bool = _argument(False, "serve a page to look at, on 127.0.0.1")
     port: int = _argument(8080, "of the page")
     device: str = _argument("auto", "where the forecast is computed", "auto", "cpu", "cuda")
@@ -140,18 +150,8 @@ def nodes(args: Arguments) -> list[NodeSpec]:
         specs.append(recorder_node(city | clock | recording))
     if args.bag:
         specs.append(bag_node({"bag": str(Path(args.bag).resolve())} | clock))
-    if args.predict:
-        predicting = {"checkpoint": str(Path(args.predict).resolve()), "device": args.device, "robots": args.robots}
-        specs.append(
-            NodeSpec(
-                "occworld_infer",
-                "inference",
-                "occworld_infer.nodes.inference",
-                "inference",
-                "",
-                city | clock | predicting,
-            )
-        )
+    if args.predict and args.robots:
+        specs += _forecast(args, city | clock | {"robots": args.robots})
     if args.view and args.robots:
         specs.append(viewer_node(city | clock | {"robots": args.robots, "port": args.port}))
     return specs
@@ -170,6 +170,17 @@ def recorder_node(parameters: dict[str, Any]) -> NodeSpec:
 def bag_node(parameters: dict[str, Any]) -> NodeSpec:
     """The recorder of bags with these parameters."""
     return NodeSpec("occ_recorder", "bag_recorder", "occ_recorder.nodes.bag", "bag_recorder", "", parameters)
+
+
+def _forecast(args: Arguments, common: dict[str, Any]) -> list[NodeSpec]:
+    """The forecast, and its markers for RViz. The node's own default checkpoint is the shipped one."""
+    checkpoint = "" if args.predict == SHIPPED else str(Path(args.predict).resolve())
+    predicting, colouring = {"checkpoint": checkpoint, "device": args.device}, {"colour_by": args.colour_by}
+    package, module = "occworld_infer", "occworld_infer.nodes"
+    return [
+        NodeSpec(package, "inference", f"{module}.inference", "inference", "", common | predicting),
+        NodeSpec(package, "overlay", f"{module}.overlay", "overlay", "", common | colouring),
+    ]
 
 
 def _simulator(args: Arguments, city: dict[str, str]) -> NodeSpec:

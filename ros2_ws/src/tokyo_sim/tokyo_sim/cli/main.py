@@ -137,8 +137,14 @@ def _add_bringup_options(parser: argparse.ArgumentParser) -> None:
         if isinstance(spec.default, bool):
             parser.add_argument(name, action=argparse.BooleanOptionalAction, default=spec.default, help=text)
         else:
+            alone = {"nargs": "?", "const": argument.bare} if argument.bare else {}
             parser.add_argument(
-                name, type=type(spec.default), default=spec.default, choices=argument.choices or None, help=text
+                name,
+                type=type(spec.default),
+                default=spec.default,
+                choices=argument.choices or None,
+                help=text,
+                **alone,
             )
 
 
