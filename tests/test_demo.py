@@ -15,6 +15,8 @@ from PIL import Image
 from places import TOKYO
 from processes import command_line, descendants
 
+from tokyo_sim.demo.tour import LARGEST, draw_tour
+
 HORIZONS = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
 
 
@@ -57,6 +59,17 @@ def test_its_report_has_pictures_that_show_something(out: Path) -> None:
         assert f"pictures/{picture.name}" in page
         pixels = np.asarray(Image.open(picture).convert("RGB").resize((64, 64))).reshape(-1, 3)
         assert len(np.unique(pixels, axis=0)) > 30, picture.name
+
+
+def test_the_tour_s_pictures_are_drawn_from_its_folder(out: Path, tmp_path: Path) -> None:
+    drawn = draw_tour(out, tmp_path)
+    assert {path.name for path in drawn} >= {"tour_grid.png", "tour_forecast.png", "tour_scores.png"}
+    assert sorted(tmp_path.iterdir()) == sorted(drawn)
+    for path in drawn:
+        pixels = np.asarray(Image.open(path).convert("RGB").resize((64, 64))).reshape(-1, 3)
+        assert path.stat().st_size <= LARGEST and len(np.unique(pixels, axis=0)) > 30, path.name
+    with pytest.raises(FileNotFoundError, match="make demo"):
+        draw_tour(tmp_path, tmp_path)
 
 
 def test_ctrl_c_stops_every_process_that_it_started(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ class Config:
 
 _PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
 # Names that the training guide puts at the top level of a config file, and the section that they belong to.
-_TOP_LEVEL = {
+TOP_LEVEL = {
     "point_cloud_range": "data",
     "voxel_size": "data",
     "history_frames": "data",
@@ -133,14 +133,14 @@ def read_config(path: Path) -> Config:
         names = runpy.run_path(str(path))
     except Exception as error:
         raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
-    known = {f.name for f in fields(Config)} | {*_TOP_LEVEL, "fp16"}
+    known = {f.name for f in fields(Config)} | {*TOP_LEVEL, "fp16"}
     # What a config file imports is no setting; plain values are, and so is whatever bears a setting's name.
     values = {k: v for k, v in names.items() if k in known or (not k.startswith("_") and isinstance(v, _PLAIN))}
     if "fp16" in values:
         if not isinstance(values["fp16"], bool):
             raise ConfigError(f"{path}: 'fp16' is True or False, got {values['fp16']!r}")
         values["training"] = {**values.get("training", {}), "precision": "fp16" if values.pop("fp16") else "fp32"}
-    for name, section in _TOP_LEVEL.items():
+    for name, section in TOP_LEVEL.items():
         if name in values:
             values[section] = {**values.get(section, {}), name: values.pop(name)}
     return Config.from_json(values, str(path))

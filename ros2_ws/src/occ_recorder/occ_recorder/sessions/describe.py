@@ -52,7 +52,7 @@ def histogram(counts: np.ndarray) -> str:
     if not total:
         return "all empty"
     order = [int(i) for i in np.argsort(-occupied, kind="stable") if occupied[i]]
-    return ", ".join(f"{NAMES[i]} {100 * occupied[i] / total:.2g}%" for i in order)
+    return ", ".join(f"{NAMES[i]} {100 * occupied[i] / total:.3g}%" for i in order)
 
 
 def describe(folder: Path) -> Description:

@@ -44,9 +44,12 @@ def city_from_above(city: Path, path: Path) -> bool:
     return True
 
 
-def six_views(session: Session, path: Path) -> bool:
-    """The six images of the middle frame, as they stand around the vehicle. False where a session has no images."""
-    number = session.numbers[len(session) // 2]
+def six_views(session: Session, path: Path, number: int | None = None) -> bool:
+    """The six images of a frame, as they stand around the vehicle. False where a session has no images.
+
+    number: of the frame, the middle one without.
+    """
+    number = session.numbers[len(session) // 2] if number is None else number
     files = [session.image_path(number, CAMERAS[name]) for name in _VIEW_ORDER]
     if not all(file.exists() for file in files):
         return False

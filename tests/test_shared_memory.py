@@ -1,0 +1,51 @@
+"""What troubleshooting.md says of Fast DDS's shared memory, seen in the memory maps of a process with a node."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pages import blocks
+from places import ROOT
+
+PAGE = ROOT / "docs/troubleshooting.md"
+OURS = ROOT / "ros2_ws/src/tokyo_sim/config/fastdds.xml"
+NODE = """
+import rclpy
+rclpy.init()
+node = rclpy.create_node("mapped")
+print(open("/proc/self/maps").read())
+node.destroy_node()
+rclpy.shutdown()
+"""
+
+
+def mapped(profile: Path, discovery: str) -> list[int]:
+    """Sizes in bytes of Fast DDS's segments in a node's process; those of its ports left out."""
+    settings = {"FASTDDS_DEFAULT_PROFILES_FILE": str(profile), "ROS_AUTOMATIC_DISCOVERY_RANGE": discovery}
+    command = [sys.executable, "-c", NODE]
+    done = subprocess.run(command, env=os.environ | settings, check=True, capture_output=True, text=True)
+    found = re.findall(r"^(\w+)-(\w+) .* /dev/shm/fastdds_(?!port)", done.stdout, re.MULTILINE)
+    return [int(end, 16) - int(begin, 16) for begin, end in found]
+
+
+@pytest.fixture
+def udp(tmp_path: Path) -> Path:
+    """The profile that the page gives."""
+    (block,) = (block for block in blocks(PAGE) if block.language == "xml")
+    path = tmp_path / "udp.xml"
+    path.write_text(block.body)
+    return path
+
+
+def test_our_profile_has_room_for_two_seconds_of_sweeps_and_images() -> None:
+    assert max(mapped(OURS, "LOCALHOST")) > 128e6 and max(mapped(OURS, "SUBNET")) > 128e6
+
+
+def test_the_profile_of_the_page_goes_without_shared_memory_unless_discovery_is_local(udp: Path) -> None:
+    assert mapped(udp, "SUBNET") == []
+    assert mapped(udp, "LOCALHOST") != []
