@@ -13,6 +13,7 @@ from occworld.checkpoint import Checkpoint, CheckpointError
 from occworld.config import ConfigError
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import evaluate
+from occworld.faithful.model import FaithfulOccWorld
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -22,17 +23,26 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data-root", type=Path, required=True, help="the sessions that it was trained on")
     parser.add_argument("--out", type=Path, required=True, help="folder for model.safetensors and README.md")
     parser.add_argument("--command", required=True, help="what trained it, for the card")
-    parser.add_argument("--max-windows", type=int, help="evaluate on at most this many held-out windows")
+    parser.add_argument("--unseen", type=Path, help="evaluate on all sessions of this folder, not on held-out ones")
+    parser.add_argument("--max-windows", type=int, help="evaluate on at most this many windows")
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Evaluate on held-out sessions and write both files."""
+    """Evaluate without and with the planned poses, and write both files."""
     checkpoint = Checkpoint.load(args.checkpoint)
     config = replace(checkpoint.config, data_root=str(args.data_root))
-    data = GazeboOccWorldDataset(args.data_root, replace(config.data, split="val"))
-    evaluation = evaluate(checkpoint.model(args.checkpoint), data, args.max_windows)
-    path = export(replace(checkpoint, config=config), args.out, evaluation, args.command)
+    data = GazeboOccWorldDataset(
+        args.unseen or args.data_root, replace(config.data, split="all" if args.unseen else "val")
+    )
+    model = checkpoint.model(args.checkpoint)
+    # The faithful model is trained for one condition, the fast one for both.
+    conditions = [model.config.condition] if isinstance(model, FaithfulOccWorld) else ["none", "poses"]
+    evaluations = []
+    for condition in conditions:
+        model.config = replace(model.config, condition=condition)
+        evaluations.append(evaluate(model, data, args.max_windows))
+    path = export(replace(checkpoint, config=config), args.out, evaluations, args.command, str(args.unseen or ""))
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 

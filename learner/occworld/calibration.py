@@ -7,6 +7,8 @@ one half says less than it knows.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -18,55 +20,79 @@ from occworld.model.fast import FastOccWorld
 from occworld.model.scene import ForecastFrame, Scene
 
 _BINS = 40
-_LEAST, _MOST = 0.1, 0.6
+_LEAST, _MOST = 0.1, 0.8
+_SWEEPS = 4
 _SUPPORT = 200  # voxels of a class below which nothing is concluded
+EDGES = np.linspace(_LEAST, 1.0, _BINS + 1)  # of the bins of probability
 
 
 def calibrate(model: FastOccWorld, data: GazeboOccWorldDataset, limit: int | None = None) -> None:
     """Set `model.head.threshold` from windows of a dataset, with and without a plan. Leaves the model in eval mode."""
     model.eval()
     model.head.threshold.fill_(float(_logit(_LEAST)))
-    rows = 2 * model.steps
-    said = np.zeros((rows, NUM_CLASSES, _BINS), np.int64)
-    right, there = np.zeros_like(said), np.zeros((rows, NUM_CLASSES), np.int64)
-    edges = np.linspace(_LEAST, 1.0, _BINS + 1)
+    rows = [Counts.none() for _ in range(2 * model.steps)]
     for index in tqdm(evenly(len(data), limit), desc="calibrating", unit="window", leave=False):
         window = data[index]
         for planned in (False, True):
             result = model.forecast(Scene.of(model.grid, window, planned))
             for step, frame in enumerate(result.frames):
-                row = step + model.steps * planned
                 truth = window.frames[window.history + step].dense(model.grid.shape)
-                counts = _count(frame, truth, edges)
-                for total, count in zip((said[row], right[row], there[row]), counts, strict=True):
-                    total += count
-    model.head.threshold.copy_(torch.from_numpy(_logit(best_thresholds(said, right, there, edges)).astype(np.float32)))
+                rows[step + model.steps * planned].add(frame, truth)
+    best = np.stack([best_thresholds(counts) for counts in rows])
+    model.head.threshold.copy_(torch.from_numpy(_logit(best).astype(np.float32)))
 
 
-def _count(frame: ForecastFrame, truth: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of one frame: said and right (classes, bins), there (classes,), as of `best_thresholds`."""
-    truth = truth.reshape(-1)
-    voxels = np.flatnonzero(frame.classes)
-    named = frame.classes.reshape(-1)[voxels].astype(int)
-    sure = frame.probability.reshape(-1)[voxels].astype(np.float32)
-    bins = np.clip(np.searchsorted(edges, sure, side="right") - 1, 0, _BINS - 1)
-    flat, hit = named * _BINS + bins, truth[voxels] == named
-    size = NUM_CLASSES * _BINS
-    said, right = (np.bincount(part, minlength=size).reshape(NUM_CLASSES, _BINS) for part in (flat, flat[hit]))
-    return said, right, np.bincount(truth, minlength=NUM_CLASSES)[:NUM_CLASSES]
-
-
-def best_thresholds(said: np.ndarray, right: np.ndarray, there: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """(rows, classes) probabilities from which IoU is largest; one half where a class is too rare to tell.
-
-    said, right: (rows, classes, bins), voxels that were given a class, and rightly, by probability between edges
-    (bins + 1,). there: (rows, classes), voxels of it in truth.
+@dataclass
+class Counts:
+    """Voxels of some frames at one horizon. said, right, hit: (classes, bins), those that were given a class, those of
+    them that are of it, and those that are occupied by anything, by the probability given. there: (classes,), in truth.
     """
-    taken, hit = (counts[..., ::-1].cumsum(axis=-1)[..., ::-1] for counts in (said, right))
-    iou = hit / np.maximum(taken + there[..., None] - hit, 1)
-    allowed = edges[:-1] <= _MOST
-    best = edges[:-1][np.where(allowed, iou, -1).argmax(axis=-1)]
-    return np.where(there >= _SUPPORT, best, 0.5)
+
+    said: np.ndarray
+    right: np.ndarray
+    hit: np.ndarray
+    there: np.ndarray
+
+    @classmethod
+    def none(cls) -> Counts:
+        """Of no frame."""
+        said, right, hit = (np.zeros((NUM_CLASSES, _BINS), np.int64) for _ in range(3))
+        return cls(said, right, hit, np.zeros(NUM_CLASSES, np.int64))
+
+    def add(self, frame: ForecastFrame, truth: np.ndarray) -> None:
+        """Count a frame. truth: uint8 (X, Y, Z)."""
+        truth = truth.reshape(-1)
+        voxels = np.flatnonzero(frame.classes)
+        named, real = frame.classes.reshape(-1)[voxels].astype(int), truth[voxels]
+        sure = frame.probability.reshape(-1)[voxels].astype(np.float32)
+        bins = np.clip(np.searchsorted(EDGES, sure, side="right") - 1, 0, _BINS - 1)
+        flat = named * _BINS + bins
+        for counts, chosen in ((self.said, flat), (self.right, flat[real == named]), (self.hit, flat[real > 0])):
+            counts += np.bincount(chosen, minlength=counts.size).reshape(counts.shape)
+        self.there += np.bincount(truth, minlength=NUM_CLASSES)[:NUM_CLASSES]
+
+
+def best_thresholds(counts: Counts) -> np.ndarray:
+    """(classes,) probabilities from which IoU of occupied voxels and mIoU together are largest.
+
+    Found class by class, again and again. A class that is too rare to tell keeps one half; that of 'empty', which is
+    never said, is the highest.
+    """
+    said, right, hit = (c[:, ::-1].cumsum(axis=1)[:, ::-1] for c in (counts.said, counts.right, counts.hit))
+    common = [c for c in range(1, NUM_CLASSES) if counts.there[c] >= _SUPPORT]
+    occupied = counts.there[1:].sum()
+    class_iou = right / np.maximum(said + counts.there[:, None] - right, 1)
+    allowed = int(np.searchsorted(EDGES, _MOST))
+    chosen = np.full(NUM_CLASSES, int(np.searchsorted(EDGES, 0.5)))
+    for _ in range(_SWEEPS):
+        for c in common:
+            rest = [other for other in range(1, NUM_CLASSES) if other != c]
+            others_said, others_hit = said[rest, chosen[rest]].sum(), hit[rest, chosen[rest]].sum()
+            both, either = others_hit + hit[c], occupied + others_said + said[c]
+            quality = both / np.maximum(either - both, 1) + class_iou[c] / len(common)
+            chosen[c] = int(quality[:allowed].argmax())
+    chosen[0] = chosen[1:].max()
+    return EDGES[chosen]
 
 
 def _logit(probability: float | np.ndarray) -> np.ndarray:

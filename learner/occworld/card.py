@@ -10,26 +10,30 @@ from safetensors.torch import save_file
 
 from occ_core.session import find_sessions
 from occworld.checkpoint import Checkpoint
-from occworld.config import Config
 from occworld.evaluator import Evaluation
 from occworld.report import markdown
 
 
-def export(checkpoint: Checkpoint, folder: Path, evaluation: Evaluation, command: str) -> Path:
-    """model.safetensors and README.md into a folder; returns the former. command: that reproduces the training."""
+def export(checkpoint: Checkpoint, folder: Path, evaluations: list[Evaluation], command: str, unseen: str = "") -> Path:
+    """model.safetensors and README.md into a folder; returns the former. command: that reproduces the training.
+
+    evaluations: for the card, one per condition. unseen: folder of the sessions that they are of, where these are not
+    the held-out part of the training data.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous() for name, tensor in checkpoint.weights.items()}
     path = folder / "model.safetensors"
     save_file(weights, path, metadata={"format": "pt", "occworld": json.dumps(checkpoint.header())})
-    (folder / "README.md").write_text(card(checkpoint, evaluation, command, path.stat().st_size))
+    (folder / "README.md").write_text(card(checkpoint, evaluations, command, unseen, path.stat().st_size))
     return path
 
 
-def card(checkpoint: Checkpoint, evaluation: Evaluation, command: str, size: int) -> str:
+def card(checkpoint: Checkpoint, evaluations: list[Evaluation], command: str, unseen: str, size: int) -> str:
     """Markdown: what the model is, what it was trained on, and how good it is."""
     config, grid = checkpoint.config, checkpoint.config.data.grid
     parameters = sum(tensor.numel() for tensor in checkpoint.weights.values())
     nx, ny, nz = grid.shape
+    held_out = f"{config.data.val_fraction:.0%} of the sessions held out"
     return "\n".join(
         [
             f"# {config.model.architecture} occupancy forecast",
@@ -43,23 +47,23 @@ def card(checkpoint: Checkpoint, evaluation: Evaluation, command: str, size: int
             f" {grid.lower} to {grid.upper} m |",
             f"| parameters | {parameters:,}, {size / 1e6:.1f} MB |",
             f"| architecture | `{json.dumps(asdict(config.model))}` |",
-            f"| trained on | {_data(config)} |",
+            f"| trained on | {_data(Path(config.data_root))}; {held_out} |",
             f"| epochs | {checkpoint.progress.stage1} of the tokenizer, {checkpoint.progress.stage2} of the forecast |",
             f"| seed | {config.training.seed} |",
             f"| command | `{command}` |",
             "",
             "Frames are accumulated LiDAR from a simulator: a forecast is no basis for the safety of a real vehicle.",
             "",
-            "## On drives that were held out",
+            f"## On {f'a city that it has not seen: {_data(Path(unseen))}' if unseen else 'drives that were held out'}",
             "",
-            markdown(evaluation),
+            *(markdown(evaluation) for evaluation in evaluations),
         ]
     )
 
 
-def _data(config: Config) -> str:
-    sessions = find_sessions(Path(config.data_root))
+def _data(root: Path) -> str:
+    sessions = find_sessions(root)
     frames = sum(len(session) for session in sessions)
-    cities = sorted({session.info.city for session in sessions})
-    held = f"{config.data.val_fraction:.0%} of the sessions are held out"
-    return f"{len(sessions)} sessions, {frames} frames ({', '.join(cities)}); {held}"
+    cities = sorted({Path(session.info.city).name or "no city" for session in sessions})
+    seeds = sorted({session.info.seed for session in sessions})
+    return f"{len(sessions)} sessions, {frames} frames ({', '.join(cities)}; seeds {', '.join(map(str, seeds))})"

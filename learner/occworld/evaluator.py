@@ -17,6 +17,7 @@ from occworld.dataset import GazeboOccWorldDataset, Window
 from occworld.instances import PanopticScores, followed_segments, true_segments
 from occworld.metrics import HorizonScore, OccupancyScores, PathScores
 from occworld.model.scene import Scene
+from occworld.packed import SparseFrame
 
 if TYPE_CHECKING:
     from occworld.checkpoint import Model
@@ -90,7 +91,8 @@ class Tally:
         instances = [true_segments(frame) for frame in window.frames[t:]]
         for method, scores in self.panoptic.items():
             scores.begin_window()
-            said = followed_segments(grid, grids[method], places[method])
+            frames = [SparseFrame.from_dense(classes) for classes in grids[method]]
+            said = followed_segments(grid, frames, places[method])
             for ours, theirs in zip(said, instances, strict=True):
                 scores.add(ours, theirs)
         heights = window.pose_13d[t:, 2] - window.footprint[t:, 2]

@@ -21,8 +21,8 @@ _ANY[0] = 0
 
 
 def feature_count(history: int) -> int:
-    """Features of a candidate: an interpolated occupancy and a coverage flag per frame, neighbours, phases."""
-    return 2 * history + NEIGHBOURS + PHASES
+    """Features of a candidate: an interpolated occupancy and a coverage flag per frame, neighbours, phases, copy."""
+    return 2 * history + NEIGHBOURS + PHASES + 1
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ class Aligned:
     """The history seen from a target frame.
 
     warped: uint8 (X, Y, Z), the nearest voxel of the latest frame that covers the column. source: (X, Y) int8, that
-    frame's number, -1 where no frame covers it. candidates: (n,) int32 flat, ascending: warped voxels and those that
-    share a face with one. proposal: (n,) uint8, the class nearby. skip: (n,) bool, occupied in the warp baseline.
+    frame's number, -1 where no frame covers it. candidates: (n,) int32 flat, ascending: warped voxels, those that share
+    a face with one, and those that are occupied in the current frame as it is, since the pattern of a LiDAR's beams
+    comes along with it. proposal: (n,) uint8, the class nearby. skip: (n,) bool, occupied in the warp baseline.
     """
 
     warped: np.ndarray
@@ -51,16 +52,18 @@ def align_history(grid: VoxelGrid, frames: np.ndarray, motions: np.ndarray) -> A
     """frames: uint8 (t, X, Y, Z), oldest first, each in its own frame. motions: (t, 4) the target in each of them."""
     warped = np.zeros(grid.shape, np.uint8)
     source = np.empty(grid.shape[:2], np.int8)
-    counts = np.zeros(grid.shape[:2], np.int64)
+    counts, tops, still = (np.zeros(grid.shape[:2], np.int64) for _ in range(3))
     lower, voxel = np.array(grid.lower), np.array(grid.voxel)
     _warp_latest(frames, np.asarray(motions, float), lower, voxel, warped, source)
-    _count(warped, counts)
+    _tops(warped, tops)
+    _tops(frames[-1], still)
+    _count(warped, frames[-1], tops, still, counts)
     ends = np.cumsum(counts.reshape(-1))
     starts = (ends - counts.reshape(-1)).reshape(counts.shape)
     candidates = np.empty(int(ends[-1]), np.int32)
     proposal = np.empty(len(candidates), np.uint8)
     skip = np.empty(len(candidates), np.bool_)
-    _collect(warped, source, len(frames) - 1, starts, candidates, proposal, skip)
+    _collect(warped, frames[-1], tops, still, source, len(frames) - 1, starts, candidates, proposal, skip)
     return Aligned(warped, source, candidates, proposal, skip)
 
 
@@ -69,7 +72,7 @@ def features(
 ) -> np.ndarray:
     """(n, feature_count) float32 of flat voxels (n,): per frame the trilinear occupancy at the voxel's centre (static
     things only in older frames) and whether the frame covers it; the 27 warped voxels about it; where the centre
-    falls within the latest frame's voxel, in voxels."""
+    falls within the latest frame's voxel, in voxels; is the voxel of this number occupied in the current frame?"""
     out = np.empty((len(voxels), feature_count(len(frames))), np.float32)
     _features(
         frames, np.asarray(motions, float), np.array(grid.lower), np.array(grid.voxel), aligned.warped, voxels,
@@ -120,37 +123,56 @@ def _near(warped, i, j, k):
 
 
 @numba.njit(cache=True, nogil=True)
-def _count(warped, counts):
+def _tops(grid, tops):
+    """One above the highest occupied level of each column: nearly all of a grid is sky."""
+    nx, ny, nz = grid.shape
+    for i in range(nx):
+        for j in range(ny):
+            top = nz
+            while top > 0 and grid[i, j, top - 1] == 0:
+                top -= 1
+            tops[i, j] = top
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _reach(tops, still, i, j, nz):
+    """Below which level a column's candidates lie."""
+    nx, ny = tops.shape
+    top = max(tops[i, j] + 1, still[i, j])
+    top = max(top, tops[max(i - 1, 0), j], tops[min(i + 1, nx - 1), j])
+    top = max(top, tops[i, max(j - 1, 0)], tops[i, min(j + 1, ny - 1)])
+    return min(top, nz)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _touched(warped, current, i, j, k):
+    """Is a voxel occupied, or one that shares a face with it, or the voxel of this number in the current frame?"""
+    return _near(warped, i, j, k) | current[i, j, k]
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(warped, current, tops, still, counts):
     nx, ny, nz = warped.shape
     for i in range(nx):
         for j in range(ny):
-            west, east = warped[max(i - 1, 0), j], warped[min(i + 1, nx - 1), j]
-            south, north = warped[i, max(j - 1, 0)], warped[i, min(j + 1, ny - 1)]
-            here = warped[i, j]
             total = 0
-            for k in range(nz):
-                level = here[k] | west[k] | east[k] | south[k] | north[k]
-                level |= here[max(k - 1, 0)] | here[min(k + 1, nz - 1)]
-                total += level > 0
+            for k in range(_reach(tops, still, i, j, nz)):
+                total += _touched(warped, current, i, j, k) > 0
             counts[i, j] = total
 
 
 @numba.njit(cache=True, nogil=True)
-def _collect(warped, source, latest, starts, candidates, proposal, skip):
+def _collect(warped, current, tops, still, source, latest, starts, candidates, proposal, skip):
     nx, ny, nz = warped.shape
     for i in range(nx):
         for j in range(ny):
             n = starts[i, j]
-            west, east = warped[max(i - 1, 0), j], warped[min(i + 1, nx - 1), j]
-            south, north = warped[i, max(j - 1, 0)], warped[i, min(j + 1, ny - 1)]
-            here = warped[i, j]
-            for k in range(nz):
-                level = here[k] | west[k] | east[k] | south[k] | north[k]
-                level |= here[max(k - 1, 0)] | here[min(k + 1, nz - 1)]
-                if level > 0:
+            for k in range(_reach(tops, still, i, j, nz)):
+                if _touched(warped, current, i, j, k) > 0:
+                    near = _near(warped, i, j, k)
                     candidates[n] = (i * ny + j) * nz + k
-                    proposal[n] = _near(warped, i, j, k)
-                    skip[n] = here[k] > 0 and source[i, j] == latest
+                    proposal[n] = near if near > 0 else current[i, j, k]
+                    skip[n] = warped[i, j, k] > 0 and source[i, j] == latest
                     n += 1
 
 
@@ -190,6 +212,7 @@ def _features(frames, motions, lower, voxel, warped, voxels, static, anything, o
                 out[n, 2 * count + 27] = u - np.floor(u + 0.5)
                 out[n, 2 * count + 28] = v - np.floor(v + 0.5)
                 out[n, 2 * count + 29] = w - np.floor(w + 0.5)
+                out[n, 2 * count + 30] = 1.0 if frames[t, i, j, k] else 0.0
         m = 2 * count
         for di in range(-1, 2):
             for dj in range(-1, 2):

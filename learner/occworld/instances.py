@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,18 +35,18 @@ def true_segments(frame: SparseFrame) -> list[Segment]:
     ]
 
 
-def followed_segments(grid: VoxelGrid, grids: list[np.ndarray], path: np.ndarray) -> list[list[Segment]]:
-    """Of grids without instances: connected columns of one class, numbered alike in consecutive frames.
+def followed_segments(grid: VoxelGrid, frames: Sequence[SparseFrame], path: np.ndarray) -> list[list[Segment]]:
+    """Of frames without instances: connected columns of one class, numbered alike in consecutive frames.
 
-    grids: uint8 (X, Y, Z) per step, each in its own footprint. path: (steps, 4) those footprints in one frame. A
-    thing keeps the number of the nearest of its class in the frame before, within reach.
+    frames: each in its own footprint. path: (steps, 4) those footprints in one frame. A thing keeps the number of the
+    nearest of its class in the frame before, within reach.
     """
     before: dict[int, tuple[int, np.ndarray]] = {}
-    count, frames = 0, []
-    for classes, place in zip(grids, path, strict=True):
+    count, followed = 0, []
+    for frame, place in zip(frames, path, strict=True):
         now: dict[int, tuple[int, np.ndarray]] = {}
         segments = []
-        for semantic, voxels in _components(classes):
+        for semantic, voxels in _components(grid, frame):
             index = np.stack(np.unravel_index(voxels, grid.shape), axis=1)
             centre = motions.apply(place, grid.centers(index).mean(axis=0)[None])[0]
             near = [
@@ -60,20 +61,19 @@ def followed_segments(grid: VoxelGrid, grids: list[np.ndarray], path: np.ndarray
             now[number] = (semantic, centre)
             segments.append(Segment(number, semantic, voxels))
         before = now
-        frames.append(segments)
-    return frames
+        followed.append(segments)
+    return followed
 
 
-def _components(classes: np.ndarray) -> list[tuple[int, np.ndarray]]:
+def _components(grid: VoxelGrid, frame: SparseFrame) -> list[tuple[int, np.ndarray]]:
     """(class, flat voxels) of each blob of columns, large ones first."""
     found = []
-    flat = classes.reshape(-1)
-    for semantic in DYNAMIC_IDS:
-        voxels = np.flatnonzero(flat == semantic)
-        if not len(voxels):
-            continue
-        columns = voxels // classes.shape[2]
-        held = np.zeros(classes.shape[:2], bool)
+    moving = np.isin(frame.classes, DYNAMIC_IDS)
+    all_voxels, classes = frame.voxels[moving], frame.classes[moving]
+    for semantic in np.unique(classes).tolist():
+        voxels = all_voxels[classes == semantic]
+        columns = voxels // grid.shape[2]
+        held = np.zeros(grid.shape[:2], bool)
         held.reshape(-1)[columns] = True
         labels = ndimage.label(held, structure=np.ones((3, 3)))[0].reshape(-1)[columns]
         found += [(semantic, voxels[labels == i]) for i in range(1, labels.max() + 1)]

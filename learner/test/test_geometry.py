@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import binary_dilation, generate_binary_structure
 
+from occ_core.classes import Semantic
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.evidence import align_history, features
 from occworld.metrics import confusion, score
+from occworld.model.surroundings import CHANNELS, surroundings
+from occworld.model.tracks import track
 from occworld.packed import SparseFrame
 from occworld.warp import align, resample
 
@@ -80,7 +84,42 @@ def test_evidence_starts_from_the_warp(motion: np.ndarray, seed: int) -> None:
     found = features(GRID, frames, relative, aligned, aligned.candidates)
     centre = found[:, 2 * 2 + 13]
     assert np.array_equal(centre > 0, aligned.warped.reshape(-1)[aligned.candidates] > 0)
-    assert np.abs(found[:, -3:]).max() <= 0.5 + 1e-6
+    assert np.abs(found[:, -4:-1]).max() <= 0.5 + 1e-6
+    assert np.array_equal(found[:, -1] > 0, frames[1].reshape(-1)[aligned.candidates] > 0)
+    near = binary_dilation(aligned.warped > 0, generate_binary_structure(3, 1)) | (frames[1] > 0)
+    assert np.array_equal(np.flatnonzero(near), aligned.candidates)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(-2, 2), st.floats(-2, 2), st.floats(-1, 1), st.floats(-0.4, 0.4))
+def test_a_thing_is_tracked_from_a_vehicle_that_turns(vx: float, vy: float, forward: float, turn: float) -> None:
+    # A box of 2 m x 2 m that moves by (vx, vy) a frame; the vehicle's own motion must not count.
+    grid = VoxelGrid((-20.0, -20.0, -2.0), (20.0, 20.0, 4.0), (0.25, 0.25, 1.0))
+    corner = np.stack(np.meshgrid(*[np.arange(-1, 1, 0.1)] * 2, [0.5], indexing="ij"), axis=-1).reshape(-1, 3)
+    ego, frames = np.zeros(4), []
+    for step in range(4):
+        ego = motions.compose(ego, np.array([forward, 0, 0, turn])) if step else ego
+        seen = motions.apply(motions.inverse(ego), corner + [5 + vx * step, 3 + vy * step, 0])
+        classes = np.zeros(grid.shape, np.uint8)
+        classes[tuple(grid.index(seen)[0].T)] = Semantic.CAR
+        frames.append((SparseFrame.from_dense(classes), ego))
+    tracks = track(grid, [frame for frame, _ in frames], motions.between(ego, np.array([at for _, at in frames])))
+    expected = motions.apply(motions.inverse([0, 0, 0, ego[3]]), np.array([[vx, vy, 0.0]]))[0]
+    assert len(tracks.things) == 1 and np.abs(tracks.step[0] - expected).max() < 0.125
+    moved = tracks.map(grid)
+    held = np.zeros(grid.shape[:2], bool)
+    held.reshape(-1)[tracks.things[0].voxels // grid.shape[2]] = True
+    assert np.allclose(moved[:, held].T, tracks.step[0]) and not moved[:, ~held].any()
+
+
+def test_surroundings_know_what_came_nearer() -> None:
+    way = np.stack([np.linspace(-3, 0, 4), np.zeros(4)], axis=1)  # along x, to where the target frame is
+    maps = surroundings(GRID, (4, 4), way, 2, 10.0)
+    assert maps.shape == (CHANNELS, 4, 4) and maps[6, 0, 0] == 0.5
+    assert np.allclose(maps[0, :, 0], [-0.75, -0.25, 0.25, 0.75]) and np.allclose(maps[0], maps[1].T)
+    assert np.allclose(maps[2], np.hypot(maps[0], maps[1]))
+    assert (maps[5, 2:] > 0).all(), "what is ahead is nearer than it was"
+    assert np.isclose(maps[4, 3, 2] * 4, np.hypot(3.0 + 2.0, 1.0)), "the history ended at x = -2"
 
 
 def test_scores_of_a_known_case() -> None:

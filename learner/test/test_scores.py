@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from occ_core.classes import NUM_CLASSES, Semantic
+from occ_core.classes import Semantic
 from occ_core.grid import VoxelGrid
-from occworld.calibration import best_thresholds
+from occworld.calibration import EDGES, Counts, best_thresholds
 from occworld.collisions import CollisionScores, hits
 from occworld.instances import PanopticScores, Segment, followed_segments, true_segments
+from occworld.model.scene import ForecastFrame
 from occworld.packed import SparseFrame
 from occworld.picture import beside, from_above
 
@@ -24,11 +25,12 @@ def with_car(x: int, semantic: Semantic = Semantic.CAR) -> np.ndarray:
 
 def test_a_thing_keeps_its_number_while_the_ego_drives() -> None:
     # It stands still in the world, and comes 1 m nearer in each frame as the ego drives.
-    grids = [with_car(20 - 2 * step) for step in range(3)]
+    frames = [SparseFrame.from_dense(with_car(20 - 2 * step)) for step in range(3)]
     path = np.array([[1.0 * step, 0, 0, 0] for step in range(3)])
-    frames = followed_segments(GRID, grids, path)
-    assert [[s.instance for s in frame] for frame in frames] == [[1], [1], [1]]
-    jump = followed_segments(GRID, [with_car(0), with_car(26)], np.zeros((2, 4)))
+    followed = followed_segments(GRID, frames, path)
+    assert [[s.instance for s in frame] for frame in followed] == [[1], [1], [1]]
+    far = [SparseFrame.from_dense(with_car(0)), SparseFrame.from_dense(with_car(26))]
+    jump = followed_segments(GRID, far, np.zeros((2, 4)))
     assert [frame[0].instance for frame in jump] == [1, 2]
 
 
@@ -77,18 +79,42 @@ def test_collisions_are_counted_from_the_first_on() -> None:
     assert scores.report() == {"collision_1s": 0.0, "collision_2s": 0.5, "collision_3s": 0.5}
 
 
+def counted(pairs: dict[float, list[tuple[int, int, int]]]) -> Counts:
+    """Voxels by probability: (class said, class in truth, how many)."""
+    counts = Counts.none()
+    for probability, cases in pairs.items():
+        for named, real, number in cases:
+            frame = ForecastFrame(
+                np.full((number, 1, 1), named, np.uint8), np.full((number, 1, 1), probability, np.float16)
+            )
+            counts.add(frame, np.full((number, 1, 1), real, np.uint8))
+    return counts
+
+
 def test_the_threshold_is_where_iou_is_largest() -> None:
-    edges = np.linspace(0.0, 1.0, 5)
-    said, right = np.zeros((1, NUM_CLASSES, 4), int), np.zeros((1, NUM_CLASSES, 4), int)
-    there = np.zeros((1, NUM_CLASSES), int)
-    # Of building: 300 sure voxels all right, 400 at a half of which half are right, 1000 doubtful, a tenth right.
-    said[0, 1], right[0, 1], there[0, 1] = [5000, 1000, 400, 300], [0, 100, 200, 300], 1000
-    said[0, 9], right[0, 9], there[0, 9] = [5, 5, 5, 5], [5, 5, 5, 5], 20
-    found = best_thresholds(said, right, there, edges)[0]
-    # IoU: 0.30 from the sure ones, 500 / 1200 with those at a half, 600 / 2100 with the next.
-    assert found[1] == 0.5 and found[9] == 0.5 and found[2] == 0.5
-    right[0, 1, 1] = 900
-    assert best_thresholds(said, right, there + 900, edges)[0, 1] == 0.25
+    # IoU of buildings: 0.30 from the sure ones, 500 / 1200 with those at a half, 600 / 2100 with the next.
+    pairs = {0.9: [(1, 1, 300)], 0.5: [(1, 1, 200), (1, 0, 200)], 0.25: [(1, 1, 100), (1, 0, 900)]}
+    unsaid = Counts.none()
+    unsaid.add(
+        ForecastFrame(np.zeros((400, 1, 1), np.uint8), np.zeros((400, 1, 1), np.float16)),
+        np.ones((400, 1, 1), np.uint8),
+    )
+    found = counted(pairs)
+    found.there += unsaid.there
+    threshold = best_thresholds(found)
+    assert 0.25 < threshold[1] <= 0.5 and np.isclose(threshold[9], EDGES[np.searchsorted(EDGES, 0.5)])
+    assert threshold[0] == threshold[1:].max(), "'empty' is never said and must not lower what is looked at"
+    # Nearly all at a quarter right: then they belong in.
+    likely = counted({**pairs, 0.25: [(1, 1, 900), (1, 0, 100)]})
+    assert best_thresholds(likely)[1] <= 0.25
+
+
+def test_a_wrong_class_on_what_is_occupied_still_counts_for_occupancy() -> None:
+    # Of what is said to be road at 0.3 none is. Where all of it is occupied it is worth saying, where none is it is not.
+    hits = counted({0.9: [(2, 2, 300)], 0.3: [(2, 1, 600)]})
+    misses = counted({0.9: [(2, 2, 300)], 0.3: [(2, 0, 600)]})
+    misses.there[1] += 600
+    assert best_thresholds(hits)[2] <= 0.3 < best_thresholds(misses)[2]
 
 
 def test_pictures_show_what_is_on_top() -> None:

@@ -12,21 +12,24 @@ from occworld.model.blocks import ResidualBlock
 class Decoder2D(nn.Module):
     """(b, d, h, w) latents -> (b, column_dim, X, Y). Dilated blocks reach into what the past does not cover."""
 
-    def __init__(self, latent_dim: int, channels: int, column_dim: int, patch: int, size: tuple[int, int]) -> None:
+    def __init__(
+        self, latent_dim: int, channels: int, context: int, column_dim: int, patch: int, size: tuple[int, int]
+    ) -> None:
         super().__init__()
         self.patch, self.size = patch, size
-        self.inward = nn.Conv2d(latent_dim + 1, channels, 1)
+        self.inward = nn.Conv2d(latent_dim, channels, 1)
         self.wide = nn.Sequential(*(ResidualBlock(channels, dilation) for dilation in (1, 2, 4)))
-        self.evidence = nn.Conv2d(channels + 1, channels, 1)
+        self.evidence = nn.Conv2d(2 * channels + context, channels, 1)
         self.fine = ResidualBlock(channels)
         self.norm = nn.GroupNorm(max(1, channels // 8), channels)
         self.out = nn.Conv2d(channels, column_dim * patch * patch, 1)
 
-    def forward(self, latents: Tensor, past: Tensor, cover: Tensor) -> Tensor:
-        """past: (b, c, H, W), the folded warped history, zero where there is none. cover: (b, 1, H, W), part of each
-        patch that the history covers; H, W are the folded grid's size, twice that of the latents."""
-        coarse = F.interpolate(torch.cat([past, cover], dim=1), size=latents.shape[2:], mode="area")
-        h = self.inward(torch.cat([latents, coarse[:, -1:]], dim=1)) + self.evidence(coarse)
+    def forward(self, latents: Tensor, past: Tensor, still: Tensor, context: Tensor) -> Tensor:
+        """past, still: (b, c, H, W), the folded history, moved to the target frame and the last of it as it is.
+        context: (b, context, H, W), what else is known of each patch. H, W: of the folded grid, twice that of the
+        latents."""
+        known = torch.cat([past, still, context], dim=1)
+        h = self.inward(latents) + self.evidence(F.interpolate(known, size=latents.shape[2:], mode="area"))
         h = F.interpolate(self.wide(h), size=self.size, mode="nearest")
-        h = self.fine(h + self.evidence(torch.cat([past, cover], dim=1)))
+        h = self.fine(h + self.evidence(known))
         return F.pixel_shuffle(self.out(F.silu(self.norm(h))), self.patch)

@@ -15,11 +15,13 @@ from occworld import motion as motions
 from occworld.evidence import align_history, feature_count
 from occworld.model.decoder import Decoder2D
 from occworld.model.fill import TargetView, fill
-from occworld.model.flow import FlowHead, advance, dynamic_maps
+from occworld.model.flow import FlowHead, dynamic_maps
 from occworld.model.pose import PoseDecoder, PoseEncoder, integrate
 from occworld.model.resample import resample_latents
 from occworld.model.scene import Scene, SceneForecast
+from occworld.model.surroundings import CHANNELS, surroundings
 from occworld.model.tokenizer import Tokenizer
+from occworld.model.tracks import advance
 from occworld.model.transformer import OccWorldTransformer, TimeCache
 from occworld.model.voxel_head import VoxelHead
 from occworld.model_config import FastConfig
@@ -60,7 +62,9 @@ class FastOccWorld(nn.Module):
         # How much of the present motion is left in each step: turns end sooner than drives do.
         self.persistence = nn.Parameter(torch.tensor([[1.0, 1.0, 1.0, _TURN_LEFT**i] for i in range(steps)]))
         self.flow = FlowHead(history, c.flow_channel)
-        self.decoder = Decoder2D(c.code_dim, c.base_channel, c.column_dim, c.patch, self.tokenizer.fold.size)
+        self.decoder = Decoder2D(
+            c.code_dim, c.base_channel, 1 + CHANNELS, c.column_dim, c.patch, self.tokenizer.fold.size
+        )
         self.head = VoxelHead(
             grid.shape[2], NUM_CLASSES, feature_count(history), c.column_dim, c.voxel_hidden, c.class_dim, 2 * steps,
         )  # fmt: skip
@@ -93,7 +97,7 @@ class FastOccWorld(nn.Module):
         """The frames that were imagined for the i-th scene."""
         future = self.future_motion(scene, imagined.motion[i])
         views = self.views(scene, future, imagined.velocity[i].float().cpu().numpy(), list(range(self.steps)))
-        columns = self.columns(imagined.latents[i], views)
+        columns = self.columns(scene, imagined.latents[i], views)
         embedding = self.tokenizer.fold.embedding()
         frames = tuple(fill(self.grid, self.head, columns[i : i + 1], embedding, view) for i, view in enumerate(views))
         return SceneForecast(frames, future)
@@ -126,7 +130,8 @@ class FastOccWorld(nn.Module):
 
     def _velocity(self, scenes: list[Scene]) -> Tensor:
         maps = np.stack([dynamic_maps(self.grid, scene.aligned) for scene in scenes])
-        return self.flow(torch.tensor(maps).to(self.device))
+        tracked = np.stack([scene.tracks.map(self.grid) / self.frame_period for scene in scenes])
+        return self.flow(torch.tensor(maps).to(self.device), torch.tensor(tracked).to(self.device))
 
     @staticmethod
     def _as_relative(motion: Tensor, last: Tensor) -> Tensor:
@@ -149,22 +154,27 @@ class FastOccWorld(nn.Module):
             frames = scene.dense
             if velocity.any():
                 frames = frames.copy()
-                frames[-1] = advance(self.grid, frames[-1], scene.frames[-1], velocity, (step + 1) * self.frame_period)
+                frames[-1] = advance(self.grid, frames[-1], scene.tracks, velocity, (step + 1) * self.frame_period)
             relative = motions.between(scene.motion, future[step])
             row = step if scene.planned is None else self.steps + step
-            views.append(TargetView(row, frames, relative, future[step], align_history(self.grid, frames, relative)))
+            way = motions.between(future[step], np.concatenate([scene.motion, future[: step + 1]]))[:, :2]
+            aligned = align_history(self.grid, frames, relative)
+            views.append(TargetView(row, frames, relative, future[step], way, aligned))
         return views
 
-    def columns(self, latents: Tensor, views: list[TargetView]) -> Tensor:
+    def columns(self, scene: Scene, latents: Tensor, views: list[TargetView]) -> Tensor:
         """Features (n, column_dim, X, Y) of target frames. latents: (n, d, h, w) in the current frame."""
+        size = self.tokenizer.fold.size
         moved = resample_latents(latents, np.stack([view.motion for view in views]), self.grid)
-        past = self.tokenizer.fold([view.aligned.occupied() for view in views])
+        folded = self.tokenizer.fold([view.aligned.occupied() for view in views] + [scene.frames[-1]])
+        past, still = folded[:-1], folded[-1:].expand(len(views), -1, -1, -1)
         seen = torch.from_numpy(np.stack([view.aligned.source >= 0 for view in views])).to(self.device)
         cover = nn.functional.avg_pool2d(seen[:, None].float(), self.config.patch)
-        return self.decoder(moved, past, cover)
+        around = [surroundings(self.grid, size, view.way, self.history, scene.height) for view in views]
+        return self.decoder(moved, past, still, torch.cat([cover, torch.tensor(np.stack(around)).to(cover)], dim=1))
 
     def columns_without_past(self, latents: Tensor) -> Tensor:
         """Column features from codes alone, as the original decodes. latents: (n, d, h, w)."""
         n, (h, w) = len(latents), self.tokenizer.fold.size
         past = latents.new_zeros(n, self.config.base_channel, h, w)
-        return self.decoder(latents, past, latents.new_zeros(n, 1, h, w))
+        return self.decoder(latents, past, past, latents.new_zeros(n, 1 + CHANNELS, h, w))

@@ -24,13 +24,15 @@ class TargetView:
 
     row: of the head's tables, one for each step at imagined ego motion, then one for each at planned.
     frames: uint8 (t, X, Y, Z), moving things carried along in the last. motions: (t, 4), the target in each of them.
-    motion: (4,), the target in the current frame.
+    motion: (4,), the target in the current frame. way: (t + step + 1, 2) metres, where the vehicle is in each frame up
+    to the target, in the target frame.
     """
 
     row: int
     frames: np.ndarray
     motions: np.ndarray
     motion: np.ndarray
+    way: np.ndarray
     aligned: Aligned
 
 
@@ -65,7 +67,7 @@ def _fill_by_prior(
     classes: np.ndarray, probability: np.ndarray,
 ) -> None:  # fmt: skip
     nz = head.height
-    flat, odds = classes.reshape(-1), probability.reshape(-1, nz)
+    flat, odds = classes.reshape(-1), probability.reshape(-1)
     source = view.aligned.source.reshape(-1)
     for seen in (False, True):
         chosen = np.flatnonzero((source >= 0) == seen)
@@ -73,11 +75,12 @@ def _fill_by_prior(
             part = chosen[start : start + _COLUMN_CHUNK]
             picked = torch.from_numpy(part).to(columns.device)
             logits = head.column_prior(columns, picked, seen)
-            odds[part] = logits.sigmoid().half().cpu().numpy()
             row, level = torch.nonzero(logits > head.threshold[view.row].min(), as_tuple=True)
             query = unseen_query(picked[row] * nz + level, head, view.row)
             named = head(projected, query, embedding).classes.argmax(dim=1)
-            sure = logits[row, level] > head.threshold[view.row][named]
+            likely = logits[row, level]
+            odds[query.voxels.cpu().numpy()] = likely.sigmoid().half().cpu().numpy()
+            sure = likely > head.threshold[view.row][named]
             flat[query.voxels[sure].cpu().numpy()] = named[sure].to(torch.uint8).cpu().numpy()
 
 

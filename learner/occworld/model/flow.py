@@ -1,4 +1,4 @@
-"""Where moving things go: a velocity per cell from the bird's-eye view of the aligned history."""
+"""Where moving things go: tracked velocities, corrected per cell from the bird's-eye view of the aligned history."""
 
 from __future__ import annotations
 
@@ -28,43 +28,25 @@ def dynamic_maps(grid: VoxelGrid, frames: list[SparseFrame]) -> np.ndarray:
 
 
 class FlowHead(nn.Module):
-    """(b, t, X, Y) maps -> (b, 3, X, Y) velocities, m/s in the current frame; zero at first."""
+    """(b, t, X, Y) maps and tracked velocities (b, 3, X, Y), m/s in the current frame -> corrected ones; at first the
+    same."""
 
     def __init__(self, history: int, channels: int) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(history, channels, 2 * _STRIDE + 1, stride=_STRIDE, padding=_STRIDE)
+        self.stem = nn.Conv2d(history + 2, channels, 2 * _STRIDE + 1, stride=_STRIDE, padding=_STRIDE)
         self.body = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=d, dilation=d) for d in (1, 2, 4, 8))
         self.out = nn.Conv2d(channels, 3, 1)
         for values in self.out.parameters():
             nn.init.zeros_(values)
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, tracked: Tensor) -> Tensor:
         """See the class. A scene with nothing that moves is worth no convolution."""
         if not bool(maps.any()):
-            return maps.new_zeros(maps.shape[0], 3, *maps.shape[2:])
-        x = F.relu(self.stem(maps))
+            return tracked
+        x = F.relu(self.stem(torch.cat([maps, tracked[:, :2] / 10], dim=1)))
         for conv in self.body:
             x = x + F.relu(conv(x))
-        return 10 * F.interpolate(self.out(x), size=maps.shape[2:], mode="nearest")
-
-
-def advance(
-    grid: VoxelGrid, classes: np.ndarray, frame: SparseFrame, velocity: np.ndarray, seconds: float
-) -> np.ndarray:
-    """The current frame with its moving voxels carried along.
-
-    classes: uint8 (X, Y, Z), frame dense. velocity: (3, X, Y) m/s in the same frame. What a thing leaves behind
-    becomes empty; where it arrives it replaces what stood there.
-    """
-    dynamic = moving(frame)
-    voxels = frame.voxels[dynamic]
-    index = np.stack(np.unravel_index(voxels, grid.shape), axis=1)
-    shift = velocity[:, index[:, 0], index[:, 1]].T * seconds
-    target, inside = grid.index(grid.centers(index) + shift)
-    out = classes.copy()
-    out.reshape(-1)[voxels] = 0
-    out[tuple(target[inside].T)] = frame.classes[dynamic][inside]
-    return out
+        return tracked + 10 * F.interpolate(self.out(x), size=maps.shape[2:], mode="nearest")
 
 
 def true_velocity(

@@ -71,7 +71,10 @@ class Objective(nn.Module):
         frames = [frame for window in windows for frame in (window.frames[0], window.frames[-1])]
         tokens = self.model.tokenizer(frames)
         columns = self.model.columns_without_past(tokens.latents)
-        parts = [self._by_prior(columns[i : i + 1], frame, None) for i, frame in enumerate(frames)]
+        parts = [
+            self._by_prior(part, self.model.head.project(part), frame, None)
+            for part, frame in zip(columns.split(1), frames, strict=True)
+        ]
         column, classes = (torch.stack(part).mean() for part in zip(*parts, strict=True))
         zero = column.detach() * 0
         total = column + classes + tokens.loss
@@ -102,12 +105,13 @@ class Objective(nn.Module):
         latents = imagined.latents[i, chosen]
         future = model.future_motion(scene, imagined.motion[i])
         views = model.views(scene, future, imagined.velocity[i].detach().cpu().numpy(), chosen)
-        columns = model.columns(latents, views)
+        columns = model.columns(scene, latents, views)
         parts = []
-        for n, (step, view) in enumerate(zip(chosen, views, strict=True)):
+        for step, view, part in zip(chosen, views, columns.split(1), strict=True):
             truth = window.frames[window.history + step]
-            column, classes = self._by_prior(columns[n : n + 1], truth, view)
-            occupancy, seen_classes = self._by_evidence(columns[n : n + 1], truth, view)
+            projected = model.head.project(part)
+            column, classes = self._by_prior(part, projected, truth, view)
+            occupancy, seen_classes = self._by_evidence(projected, truth, view)
             parts.append((occupancy, column, seen_classes + 0.3 * classes))
         occupancy, column, classes = (torch.stack(part).mean() for part in zip(*parts, strict=True))
         return occupancy, column, classes, self._flow_loss(window, imagined, i)
@@ -124,16 +128,16 @@ class Objective(nn.Module):
         voxels, truth = true_velocity(model.grid, now, later, model.frame_period)
         return flow_loss(imagined.velocity[i], model.grid, voxels, truth)
 
-    def _by_evidence(self, columns: Tensor, truth: SparseFrame, view: TargetView) -> tuple[Tensor, Tensor]:
+    def _by_evidence(self, projected: Tensor, truth: SparseFrame, view: TargetView) -> tuple[Tensor, Tensor]:
         """Occupancy and class loss over a sample of the candidates."""
-        model, aligned, device = self.model, view.aligned, columns.device
+        model, aligned, device = self.model, view.aligned, projected.device
         if not len(aligned.candidates):
-            return columns.sum() * 0, columns.sum() * 0
+            return projected.sum() * 0, projected.sum() * 0
         chosen = torch.randint(len(aligned.candidates), (self.config.voxel_samples,)).numpy()
         voxels = aligned.candidates[chosen]
         evidence = features(model.grid, view.frames, view.motions, aligned, voxels)
         query = query_of(view, evidence, chosen, device)
-        logits = model.head(model.head.project(columns), query, model.tokenizer.fold.embedding())
+        logits = model.head(projected, query, model.tokenizer.fold.embedding())
         there = classes_at(truth, voxels)
         labels = torch.from_numpy(there).to(device)
         occupied = labels > 0
@@ -144,7 +148,9 @@ class Objective(nn.Module):
             class_loss(logits.classes[occupied], labels[occupied], self.class_weights),
         )
 
-    def _by_prior(self, columns: Tensor, truth: SparseFrame, view: TargetView | None) -> tuple[Tensor, Tensor]:
+    def _by_prior(
+        self, columns: Tensor, projected: Tensor, truth: SparseFrame, view: TargetView | None
+    ) -> tuple[Tensor, Tensor]:
         """Column and class loss over a sample of columns, without the candidates in them; None for a single frame."""
         model = self.model
         source = view.aligned.source.reshape(-1) if view else np.full(np.prod(model.grid.shape[:2]), -1, np.int8)
@@ -152,12 +158,18 @@ class Objective(nn.Module):
         for seen in (False, True):
             free = np.flatnonzero((source >= 0) == seen)
             if len(free):
-                parts.append(self._columns_of(free, seen, columns, truth, view))
+                parts.append(self._columns_of(free, seen, columns, projected, truth, view))
         column, classes = (torch.stack(part).sum() for part in zip(*parts, strict=True))
         return column, classes
 
     def _columns_of(
-        self, free: np.ndarray, seen: bool, columns: Tensor, truth: SparseFrame, view: TargetView | None
+        self,
+        free: np.ndarray,
+        seen: bool,
+        columns: Tensor,
+        projected: Tensor,
+        truth: SparseFrame,
+        view: TargetView | None,
     ) -> tuple[Tensor, Tensor]:
         model, device = self.model, columns.device
         nz = model.grid.shape[2]
@@ -172,7 +184,7 @@ class Objective(nn.Module):
         occupied = np.flatnonzero(asked & (labels > 0))
         occupied = occupied[torch.randperm(len(occupied)).numpy()[: self.config.voxel_samples // 2]]
         query = unseen_query(torch.from_numpy(voxels[occupied]).to(device).long(), model.head, view.row if view else 0)
-        classes = model.head(model.head.project(columns), query, model.tokenizer.fold.embedding()).classes
+        classes = model.head(projected, query, model.tokenizer.fold.embedding()).classes
         named = torch.from_numpy(labels[occupied]).to(device)
         mask = torch.from_numpy(asked.reshape(logits.shape)).to(device)
         there = torch.from_numpy(labels.reshape(logits.shape) > 0).to(device)

@@ -11,6 +11,7 @@ from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.dataset import Window
 from occworld.model.pose import relative_poses
+from occworld.model.tracks import Tracks, track
 from occworld.packed import SparseFrame
 from occworld.warp import align
 
@@ -60,6 +61,16 @@ class Scene:
         """The history in the current frame."""
         return [align(self.grid, frame, motion) for frame, motion in zip(self.frames, self.motion, strict=True)]
 
+    @property
+    def height(self) -> float:
+        """Of the vehicle above the ground, metres."""
+        return float(self.pose_13d[-1, 2] - self.footprint[-1, 2])
+
+    @cached_property
+    def tracks(self) -> Tracks:
+        """What moves, and how fast."""
+        return track(self.grid, self.frames, self.motion)
+
     @cached_property
     def dense(self) -> np.ndarray:
         """uint8 (t, X, Y, Z), each in its own frame."""
@@ -68,7 +79,8 @@ class Scene:
 
 @dataclass(frozen=True)
 class ForecastFrame:
-    """classes: uint8 (X, Y, Z), 0 empty. probability: float16 (X, Y, Z) of being occupied."""
+    """classes: uint8 (X, Y, Z), 0 empty. probability: float16 (X, Y, Z) of being occupied, 0 where it is
+    below every threshold of the model."""
 
     classes: np.ndarray
     probability: np.ndarray

@@ -15,6 +15,7 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/rviz", sorted(glob("rviz/*"))),
     ],
+    package_data={NAME: ["checkpoints/*"]},
     python_requires=">=3.10",
     install_requires=[
         "occ_core",
