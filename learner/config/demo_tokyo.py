@@ -12,7 +12,7 @@ model = dict(
     num_codes=256,
     code_dim=32,
     embed_dim=32,
-    num_layers=2,
+    num_layers=1,
     temporal_attn_layers=1,
     num_heads=4,
     dropout=0.0,
@@ -21,7 +21,7 @@ model = dict(
     voxel_hidden=32,
     flow_channel=16,
 )
-optimizer = dict(lr=2e-3, weight_decay=0.01)
+optimizer = dict(lr=4e-3, weight_decay=0.01)
 lr_config = dict(min_lr=1e-5, warmup_iters=20)
 evaluation = dict(interval=1, windows=8)
 training = dict(
@@ -29,5 +29,7 @@ training = dict(
     tokenizer_epochs=1,
     tokenizer_share=0.12,
     batch_size=1,
-    horizons_per_step=3,
+    horizons_per_step=6,
+    voxel_samples=6144,
+    column_samples=768,
 )

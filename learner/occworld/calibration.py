@@ -20,7 +20,7 @@ from occworld.model.fast import FastOccWorld
 from occworld.model.scene import ForecastFrame, Scene
 
 _BINS = 40
-_LEAST, _MOST = 0.1, 0.8
+_LEAST, _MOST = 0.1, 0.9
 _SWEEPS = 4
 _SUPPORT = 200  # voxels of a class below which nothing is concluded
 EDGES = np.linspace(_LEAST, 1.0, _BINS + 1)  # of the bins of probability

@@ -110,7 +110,7 @@ def test_the_threshold_is_where_iou_is_largest() -> None:
 
 
 def test_a_wrong_class_on_what_is_occupied_still_counts_for_occupancy() -> None:
-    # Of what is said to be road at 0.3 none is. Where all of it is occupied it is worth saying, where none is it is not.
+    # None of what is said to be road at 0.3 is road: worth saying where it is occupied, not where it is empty.
     hits = counted({0.9: [(2, 2, 300)], 0.3: [(2, 1, 600)]})
     misses = counted({0.9: [(2, 2, 300)], 0.3: [(2, 0, 600)]})
     misses.there[1] += 600
