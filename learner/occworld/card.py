@@ -32,6 +32,7 @@ def card(checkpoint: Checkpoint, evaluations: list[Evaluation], command: str, un
     """Markdown: what the model is, what it was trained on, and how good it is."""
     config, grid = checkpoint.config, checkpoint.config.data.grid
     parameters = sum(tensor.numel() for tensor in checkpoint.weights.values())
+    progress = checkpoint.progress
     nx, ny, nz = grid.shape
     held_out = f"{config.data.val_fraction:.0%} of the sessions held out"
     return "\n".join(
@@ -48,7 +49,8 @@ def card(checkpoint: Checkpoint, evaluations: list[Evaluation], command: str, un
             f"| parameters | {parameters:,}, {size / 1e6:.1f} MB |",
             f"| architecture | `{json.dumps(asdict(config.model))}` |",
             f"| trained on | {_data(Path(config.data_root))}; {held_out} |",
-            f"| epochs | {checkpoint.progress.stage1} of the tokenizer, {checkpoint.progress.stage2} of the forecast |",
+            f"| epochs | {progress.stage1} of the tokenizer, {progress.stage2} of the forecast (the last one may be cut short"
+            f" by the clock); {progress.step} steps in all |",
             f"| seed | {config.training.seed} |",
             f"| command | `{command}` |",
             "",
