@@ -49,8 +49,8 @@ def card(checkpoint: Checkpoint, evaluations: list[Evaluation], command: str, un
             f"| parameters | {parameters:,}, {size / 1e6:.1f} MB |",
             f"| architecture | `{json.dumps(asdict(config.model))}` |",
             f"| trained on | {_data(Path(config.data_root))}; {held_out} |",
-            f"| epochs | {progress.stage1} of the tokenizer, {progress.stage2} of the forecast (the last one may be cut short"
-            f" by the clock); {progress.step} steps in all |",
+            f"| epochs | {progress.stage1} of the tokenizer, {progress.stage2} of the forecast (the last may be"
+            f" cut short by the clock); {progress.step} steps in all |",
             f"| seed | {config.training.seed} |",
             f"| command | `{command}` |",
             "",
