@@ -67,5 +67,5 @@ def _data(root: Path) -> str:
     sessions = find_sessions(root)
     frames = sum(len(session) for session in sessions)
     cities = sorted({Path(session.info.city).name or "no city" for session in sessions})
-    seeds = sorted({session.info.seed for session in sessions})
-    return f"{len(sessions)} sessions, {frames} frames ({', '.join(cities)}; seeds {', '.join(map(str, seeds))})"
+    seeds = sorted({str(session.info.seed) for session in sessions})
+    return f"{len(sessions)} sessions, {frames} frames ({', '.join(cities)}; seeds {', '.join(seeds)})"
