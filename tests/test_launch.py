@@ -196,7 +196,7 @@ def test_gazebo_comes_with_its_launch_file_bridge_robots_adapter_and_traffic(
 def rviz(prefix: Path, tmp_path: Path) -> Path:
     """RViz stood in for: the file that its `-d` names is copied here, then it sleeps until it is stopped."""
     opened = tmp_path / "opened.rviz"
-    install(prefix, "rviz2", rviz2=f'cp "$2" {opened}.part && mv {opened}.part {opened} && sleep 600')
+    install(prefix, "rviz2", rviz2=f'cp "$2" {opened}.part && mv {opened}.part {opened} && exec sleep 600')
     (prefix / "share/occworld_infer").mkdir(parents=True)
     (prefix / "share/occworld_infer/rviz").symlink_to(ROOT / "ros2_ws/src/occworld_infer/rviz")
     return opened
@@ -227,7 +227,7 @@ def test_the_whole_system_forecasts_and_rviz_shows_its_robots(
     assert [display["Name"] for display in shown if "Displays" in display] == ["rover_0"]
     children = descendants(process.pid)
     (file,) = {part.decode() for pid in children for part in command_line(pid).split(b"\0") if part.endswith(b".rviz")}
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    os.kill(process.pid, signal.SIGINT)
     assert process.wait(120) == 0, (tmp_path / "launch.txt").read_text()
     assert gone(children)
     assert not Path(file).exists(), "a file made for other robots than the installed one's is taken away"
