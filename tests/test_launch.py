@@ -195,8 +195,12 @@ def test_gazebo_comes_with_its_launch_file_bridge_robots_adapter_and_traffic(
 @pytest.fixture
 def rviz(prefix: Path, tmp_path: Path) -> Path:
     """RViz stood in for: the file that its `-d` names is copied here, then it sleeps until it is stopped."""
-    opened = tmp_path / "opened.rviz"
-    install(prefix, "rviz2", rviz2=f'cp "$2" {opened}.part && mv {opened}.part {opened} && exec sleep 600')
+    opened = tmp_path / "opened.yaml"
+    code = (
+        "import os, shutil, signal, sys; part = sys.argv[1] + '.part'; shutil.copy(sys.argv[3], part); "
+        "os.replace(part, sys.argv[1]); signal.pause()"
+    )
+    install(prefix, "rviz2", rviz2=f'exec {sys.executable} -c "{code}" {opened} "$@"')
     (prefix / "share/occworld_infer").mkdir(parents=True)
     (prefix / "share/occworld_infer/rviz").symlink_to(ROOT / "ros2_ws/src/occworld_infer/rviz")
     return opened
