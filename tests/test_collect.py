@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,10 @@ def test_it_joins_a_simulator_that_runs_and_leaves_it_running(city: Path, tmp_pa
         # The simulator needs a moment before anybody hears of it.
         from tokyo_sim.cli.collect import robots_running
 
-        for _ in range(20):
-            if robots_running(2.0):
-                break
-        assert robots_running(1.0) == {"drone_0": False, "rover_0": False}
+        both, deadline = {"drone_0": False, "rover_0": False}, time.monotonic() + 120
+        while (running := robots_running(2.0)) != both and time.monotonic() < deadline:
+            pass
+        assert running == both
         unknown = subprocess.run([*SCRIPT, *places, "--robot", "drone_7"], capture_output=True, text=True)
         assert unknown.returncode == 2 and "drone_0, rover_0" in unknown.stderr
         joined = subprocess.run(
