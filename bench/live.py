@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.recording import _cpu_seconds
+from bench.recording import cpu_seconds
 from bench.rig import Drive, Tick, make_drive
 from occ_core.topics import ACTORS, PREDICTION
 from occworld.checkpoint import Checkpoint, Progress, build_model
@@ -101,7 +101,7 @@ def forecast(city: Path, checkpoint: Path, drive: Drive, count: int, seconds: fl
             if process.poll() is not None:
                 raise RuntimeError("the node ended before it listened")
             executor.spin_once(timeout_sec=0.1)
-        began, cpu = time.perf_counter(), _cpu_seconds(process.pid)
+        began, cpu = time.perf_counter(), cpu_seconds(process.pid)
         for tick in ticks(drive, seconds):
             sent[tick.stamp] = time.perf_counter()
             for robot, (i, _) in zip(robots, _ROBOTS[:count], strict=True):
@@ -115,7 +115,7 @@ def forecast(city: Path, checkpoint: Path, drive: Drive, count: int, seconds: fl
                 if report:
                     report(*run.memory[-1])
             executor.spin_once(timeout_sec=0.0)
-        run.wall, run.cpu = time.perf_counter() - began, _cpu_seconds(process.pid) - cpu
+        run.wall, run.cpu = time.perf_counter() - began, cpu_seconds(process.pid) - cpu
     executor.shutdown()
     node.destroy_node()
     rclpy.shutdown()

@@ -84,9 +84,9 @@ def over_dds(city: Path, root: Path) -> Recorded:
         _wait_for(publisher, b"ready")
         with subprocess.Popen(node, env=node_environment()) as recorder:
             _wait_for(publisher, b"playing")
-            cpu, wall = _cpu_seconds(recorder.pid), time.perf_counter()
+            cpu, wall = cpu_seconds(recorder.pid), time.perf_counter()
             _wait_for(publisher, b"played")
-            cpu, wall = _cpu_seconds(recorder.pid) - cpu, time.perf_counter() - wall
+            cpu, wall = cpu_seconds(recorder.pid) - cpu, time.perf_counter() - wall
             publisher.wait()
             stopped = time.perf_counter()
             recorder.send_signal(signal.SIGINT)
@@ -101,7 +101,7 @@ def _wait_for(process: subprocess.Popen, word: bytes) -> None:
         raise RuntimeError(f"the publisher said {line!r}, '{word.decode()}' was expected")
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """User and system time of a process so far (proc(5), fields 14 and 15)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
