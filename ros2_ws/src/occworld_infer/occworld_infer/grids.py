@@ -1,11 +1,10 @@
-"""Occupancy grids as point clouds and markers, in the frame they are shown in."""
+"""Occupancy grids as point clouds, in the frame they are shown in."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
-from occ_core.classes import COLOURS
 from occ_core.grid import VoxelGrid
 
 GRID_POINT = np.dtype(
@@ -20,13 +19,18 @@ def grid_points(
 
     classes: uint8 `grid.shape`. probability: float `grid.shape`, 1 where it is not given.
     """
-    where = np.unravel_index(occupied_numbers(classes), grid.shape)
-    cells = np.stack(where, axis=1)
-    points = np.zeros(len(cells), GRID_POINT)
-    points["x"], points["y"], points["z"] = grid.centers(cells).T
-    points["label"] = classes[where]
-    points["horizon"] = horizon
-    points["probability"] = 1.0 if probability is None else probability[where]
+    numbers = occupied_numbers(classes)
+    odds = 1.0 if probability is None else probability.reshape(-1)[numbers]
+    return voxel_points(grid, numbers, classes.reshape(-1)[numbers], horizon, odds)
+
+
+def voxel_points(
+    grid: VoxelGrid, numbers: np.ndarray, labels: np.ndarray, horizon: float, probability: np.ndarray | float
+) -> np.ndarray:
+    """Voxels as (n,) GRID_POINT. numbers: (n,) flat numbers; labels, probability: of each."""
+    points = np.zeros(len(numbers), GRID_POINT)
+    points["x"], points["y"], points["z"] = grid.centers(np.stack(np.unravel_index(numbers, grid.shape), axis=1)).T
+    points["label"], points["horizon"], points["probability"] = labels, horizon, probability
     return points
 
 
@@ -38,12 +42,6 @@ def moved(points: np.ndarray, x: float, y: float, z: float, yaw: float) -> np.nd
     out["y"] = sin * points["x"] + cos * points["y"] + y
     out["z"] = points["z"] + z
     return out
-
-
-def colours(labels: np.ndarray, horizon: float, last: float) -> np.ndarray:
-    """(n, 4) float32 RGBA 0-1 by class, more transparent further ahead."""
-    alpha = np.full((len(labels), 1), 0.85 - 0.65 * horizon / last, dtype=np.float32)
-    return np.concatenate([COLOURS[labels].astype(np.float32) / 255.0, alpha], axis=1)
 
 
 def occupied_numbers(classes: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from occ_core.classes import NAMES
 from occ_core.grid import VoxelGrid
 from occworld.forecaster import Forecast
-from occworld_infer.grids import GRID_POINT, occupied_numbers
+from occworld_infer.grids import GRID_POINT, moved, occupied_numbers, voxel_points
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,7 @@ def prediction_points(
         labels = forecast.classes[step].reshape(-1)[numbers]
         odds = forecast.probability[step].reshape(-1)[numbers].astype(np.float32)
         chosen = names[labels] & (odds >= wanted.min_probability)
-        points = np.zeros(np.count_nonzero(chosen), GRID_POINT)
-        points["label"], points["probability"], points["horizon"] = labels[chosen], odds[chosen], horizon
-        x, y, z = grid.centers(np.stack(np.unravel_index(numbers[chosen], grid.shape), axis=1)).T
+        points = voxel_points(grid, numbers[chosen], labels[chosen], horizon, odds[chosen])
         ahead, aside, yaw = forecast.path[step]
-        cos, sin = np.cos(yaw), np.sin(yaw)
-        points["x"], points["y"] = cos * x - sin * y + ahead, sin * x + cos * y + aside
-        points["z"] = z + forecast.path_z[step]
-        clouds.append(points)
+        clouds.append(moved(points, ahead, aside, forecast.path_z[step], yaw))
     return np.concatenate(clouds)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose
-from occworld_infer.grids import colours, grid_points, moved
+from occworld_infer.grids import grid_points, moved
 
 
 def test_every_occupied_voxel_is_one_point_that_falls_back_into_it() -> None:
@@ -32,9 +32,3 @@ def test_moving_points_is_applying_the_pose(x: float, y: float, z: float, yaw: f
     there = moved(points, x, y, z, yaw)
     expected = Pose.from_xyz_rpy(np.array([x, y, z]), np.array([0, 0, yaw])).apply(xyz)
     assert np.allclose(np.column_stack([there["x"], there["y"], there["z"]]), expected, atol=1e-3)
-
-
-def test_what_is_further_ahead_is_more_transparent() -> None:
-    labels = np.array([1, 9], np.uint8)
-    alphas = [colours(labels, horizon, 3.0)[:, 3] for horizon in (0.5, 1.5, 3.0)]
-    assert (alphas[0] > alphas[1]).all() and (alphas[1] > alphas[2]).all() and (alphas[2] > 0).all()

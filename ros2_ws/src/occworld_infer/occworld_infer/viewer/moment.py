@@ -10,6 +10,7 @@ from occ_core.actors import Actor
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
 from occworld_infer.grading import Grade
+from occworld_infer.grids import occupied_numbers
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Voxels:
     def of_classes(cls, grid: VoxelGrid, classes: np.ndarray, frame: Pose) -> Voxels:
         """classes: uint8 `grid.shape`, 0 empty."""
         flat = classes.reshape(-1)
-        numbers = np.flatnonzero(flat).astype(np.int32)
+        numbers = occupied_numbers(flat)
         return cls(grid, frame, numbers, flat[numbers])
 
     @classmethod
