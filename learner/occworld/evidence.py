@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numba
@@ -48,32 +49,50 @@ class Aligned:
         return SparseFrame(self.candidates[keep], classes[keep], np.zeros(int(keep.sum()), np.uint16))
 
 
-def align_history(grid: VoxelGrid, frames: np.ndarray, motions: np.ndarray) -> Aligned:
-    """frames: uint8 (t, X, Y, Z), oldest first, each in its own frame. motions: (t, 4) the target in each of them."""
+@dataclass(frozen=True)
+class DensePast:
+    """frames: uint8 (t, X, Y, Z), oldest first, each in its own frame. tops: int16 (t, X, Y), no column is occupied at
+    or above this level: nearly all of a grid is sky."""
+
+    frames: np.ndarray
+    tops: np.ndarray
+
+    @classmethod
+    def of(cls, grid: VoxelGrid, frames: Sequence[SparseFrame]) -> DensePast:
+        """frames: oldest first."""
+        tops = np.zeros((len(frames), grid.shape[0] * grid.shape[1]), np.int16)
+        for top, frame in zip(tops, frames, strict=True):
+            top[frame.voxels // grid.shape[2]] = frame.voxels % grid.shape[2] + 1  # ascending: the last one stays
+        return cls(np.stack([frame.dense(grid.shape) for frame in frames]), tops.reshape(-1, *grid.shape[:2]))
+
+
+def align_history(grid: VoxelGrid, past: DensePast, motions: np.ndarray) -> Aligned:
+    """motions: (t, 4) the target in each frame of the past."""
     warped = np.zeros(grid.shape, np.uint8)
     source = np.empty(grid.shape[:2], np.int8)
-    counts, tops, still = (np.zeros(grid.shape[:2], np.int64) for _ in range(3))
+    tops, reach = (np.zeros(grid.shape[:2], np.int64) for _ in range(2))
     lower, voxel = np.array(grid.lower), np.array(grid.voxel)
-    _warp_latest(frames, np.asarray(motions, float), lower, voxel, warped, source)
-    _tops(warped, tops)
-    _tops(frames[-1], still)
-    _count(warped, frames[-1], tops, still, counts)
-    ends = np.cumsum(counts.reshape(-1))
-    starts = (ends - counts.reshape(-1)).reshape(counts.shape)
-    candidates = np.empty(int(ends[-1]), np.int32)
-    proposal = np.empty(len(candidates), np.uint8)
-    skip = np.empty(len(candidates), np.bool_)
-    _collect(warped, frames[-1], tops, still, source, len(frames) - 1, starts, candidates, proposal, skip)
-    return Aligned(warped, source, candidates, proposal, skip)
+    _warp_latest(past.frames, past.tops, np.asarray(motions, float), lower, voxel, warped, source, tops)
+    at_most = _reach(tops, past.tops[-1], grid.shape[2], reach)
+    candidates = np.empty(at_most, np.int32)
+    proposal = np.empty(at_most, np.uint8)
+    skip = np.empty(at_most, np.bool_)
+    n = _collect(warped, past.frames[-1], reach, source, len(past.frames) - 1, candidates, proposal, skip)
+    return Aligned(warped, source, candidates[:n].copy(), proposal[:n].copy(), skip[:n].copy())
 
 
 def features(
-    grid: VoxelGrid, frames: np.ndarray, motions: np.ndarray, aligned: Aligned, voxels: np.ndarray
-) -> np.ndarray:
+    grid: VoxelGrid, frames: np.ndarray, motions: np.ndarray, aligned: Aligned, voxels: np.ndarray,
+    out: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
     """(n, feature_count) float32 of flat voxels (n,): per frame the trilinear occupancy at the voxel's centre (static
     things only in older frames) and whether the frame covers it; the 27 warped voxels about it; where the centre
-    falls within the latest frame's voxel, in voxels; is the voxel of this number occupied in the current frame?"""
-    out = np.empty((len(voxels), feature_count(len(frames))), np.float32)
+    falls within the latest frame's voxel, in voxels; is the voxel of this number occupied in the current frame?
+
+    out: where to write them. Voxels of one column after each other are quickest: what depends on x and y is found once.
+    """
+    if out is None:
+        out = np.empty((len(voxels), feature_count(len(frames))), np.float32)
     _features(
         frames, np.asarray(motions, float), np.array(grid.lower), np.array(grid.voxel), aligned.warped, voxels,
         _STATIC, _ANY, out,
@@ -82,21 +101,22 @@ def features(
 
 
 @numba.njit(cache=True, nogil=True)
-def _warp_latest(frames, motions, lower, voxel, warped, source):
+def _warp_latest(frames, bounds, motions, lower, voxel, warped, source, tops):
     nx, ny, nz = warped.shape
+    cosines, sines = np.cos(motions[:, 3]), np.sin(motions[:, 3])
     for i in range(nx):
         x = lower[0] + (i + 0.5) * voxel[0]
         for j in range(ny):
             y = lower[1] + (j + 0.5) * voxel[1]
             source[i, j] = -1
             for t in range(len(frames) - 1, -1, -1):
-                c, s = np.cos(motions[t, 3]), np.sin(motions[t, 3])
-                a = int(np.floor((c * x - s * y + motions[t, 0] - lower[0]) / voxel[0]))
-                b = int(np.floor((s * x + c * y + motions[t, 1] - lower[1]) / voxel[1]))
+                a = int(np.floor((cosines[t] * x - sines[t] * y + motions[t, 0] - lower[0]) / voxel[0]))
+                b = int(np.floor((sines[t] * x + cosines[t] * y + motions[t, 1] - lower[1]) / voxel[1]))
                 if 0 <= a < nx and 0 <= b < ny:
                     source[i, j] = t
                     up = int(np.floor(0.5 + motions[t, 2] / voxel[2]))
-                    for k in range(max(0, -up), min(nz, nz - up)):
+                    tops[i, j] = min(max(bounds[t, a, b] - up, 0), nz)
+                    for k in range(max(0, -up), tops[i, j]):
                         warped[i, j, k] = frames[t, a, b, k + up]
                     break
 
@@ -123,102 +143,96 @@ def _near(warped, i, j, k):
 
 
 @numba.njit(cache=True, nogil=True)
-def _tops(grid, tops):
-    """One above the highest occupied level of each column: nearly all of a grid is sky."""
-    nx, ny, nz = grid.shape
-    for i in range(nx):
-        for j in range(ny):
-            top = nz
-            while top > 0 and grid[i, j, top - 1] == 0:
-                top -= 1
-            tops[i, j] = top
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _reach(tops, still, i, j, nz):
-    """Below which level a column's candidates lie."""
+def _reach(tops, still, nz, reach):
+    """Below which level each column's candidates lie; returns how many there can be."""
     nx, ny = tops.shape
-    top = max(tops[i, j] + 1, still[i, j])
-    top = max(top, tops[max(i - 1, 0), j], tops[min(i + 1, nx - 1), j])
-    top = max(top, tops[i, max(j - 1, 0)], tops[i, min(j + 1, ny - 1)])
-    return min(top, nz)
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _touched(warped, current, i, j, k):
-    """Is a voxel occupied, or one that shares a face with it, or the voxel of this number in the current frame?"""
-    return _near(warped, i, j, k) | current[i, j, k]
+    total = 0
+    for i in range(nx):
+        for j in range(ny):
+            top = max(tops[i, j] + 1, still[i, j])
+            top = max(top, tops[max(i - 1, 0), j], tops[min(i + 1, nx - 1), j])
+            top = max(top, tops[i, max(j - 1, 0)], tops[i, min(j + 1, ny - 1)])
+            reach[i, j] = min(top, nz)
+            total += reach[i, j]
+    return total
 
 
 @numba.njit(cache=True, nogil=True)
-def _count(warped, current, tops, still, counts):
+def _collect(warped, current, reach, source, latest, candidates, proposal, skip):
     nx, ny, nz = warped.shape
+    n = 0
     for i in range(nx):
         for j in range(ny):
-            total = 0
-            for k in range(_reach(tops, still, i, j, nz)):
-                total += _touched(warped, current, i, j, k) > 0
-            counts[i, j] = total
-
-
-@numba.njit(cache=True, nogil=True)
-def _collect(warped, current, tops, still, source, latest, starts, candidates, proposal, skip):
-    nx, ny, nz = warped.shape
-    for i in range(nx):
-        for j in range(ny):
-            n = starts[i, j]
-            for k in range(_reach(tops, still, i, j, nz)):
-                if _touched(warped, current, i, j, k) > 0:
-                    near = _near(warped, i, j, k)
+            for k in range(reach[i, j]):
+                near = _near(warped, i, j, k)
+                if near == 0:
+                    near = current[i, j, k]
+                if near > 0:
                     candidates[n] = (i * ny + j) * nz + k
-                    proposal[n] = near if near > 0 else current[i, j, k]
+                    proposal[n] = near
                     skip[n] = warped[i, j, k] > 0 and source[i, j] == latest
                     n += 1
+    return n
 
 
 @numba.njit(cache=True, nogil=True)
 def _features(frames, motions, lower, voxel, warped, voxels, static, anything, out):
     count, nx, ny, nz = frames.shape
+    flat, flat_warped = frames.reshape(-1), warped.reshape(-1)
     cosines, sines = np.cos(motions[:, 3]), np.sin(motions[:, 3])
+    lift = np.floor(motions[:, 2] / voxel[2]).astype(np.int64)
+    up = motions[:, 2] / voxel[2] - lift
+    # Of the column in hand, per frame: is it covered, the shift within a cell, and where the four cells about it begin,
+    # with their weights. Of the nine columns about it: where they begin, -1 outside.
+    inside = np.empty(count, np.bool_)
+    shift = np.empty((count, 2))
+    cell = np.empty((count, 4), np.int64)
+    weight = np.empty((count, 4))
+    around = np.empty(9, np.int64)
+    column = np.int64(-1)
     for n in range(len(voxels)):
         k = voxels[n] % nz
-        j = (voxels[n] // nz) % ny
-        i = voxels[n] // (nz * ny)
-        x, y = lower[0] + (i + 0.5) * voxel[0], lower[1] + (j + 0.5) * voxel[1]
+        if voxels[n] // nz != column:
+            column = voxels[n] // nz
+            i, j = column // ny, column % ny
+            x, y = lower[0] + (i + 0.5) * voxel[0], lower[1] + (j + 0.5) * voxel[1]
+            for t in range(count):
+                u = (cosines[t] * x - sines[t] * y + motions[t, 0] - lower[0]) / voxel[0] - 0.5
+                v = (sines[t] * x + cosines[t] * y + motions[t, 1] - lower[1]) / voxel[1] - 0.5
+                a, b = int(np.floor(u)), int(np.floor(v))
+                inside[t] = -1 <= a < nx and -1 <= b < ny
+                shift[t, 0], shift[t, 1] = u - np.floor(u + 0.5), v - np.floor(v + 0.5)
+                for m in range(4):
+                    da, db = m // 2, m % 2
+                    held = 0 <= a + da < nx and 0 <= b + db < ny
+                    cell[t, m] = ((t * nx + a + da) * ny + b + db) * nz if held else 0
+                    weight[t, m] = (u - a if da else 1 - (u - a)) * (v - b if db else 1 - (v - b)) if held else 0.0
+            for m in range(9):
+                ia, ib = i + m // 3 - 1, j + m % 3 - 1
+                around[m] = (ia * ny + ib) * nz if 0 <= ia < nx and 0 <= ib < ny else -1
         for t in range(count):
-            solid = anything if t == count - 1 else static
-            u = (cosines[t] * x - sines[t] * y + motions[t, 0] - lower[0]) / voxel[0] - 0.5
-            v = (sines[t] * x + cosines[t] * y + motions[t, 1] - lower[1]) / voxel[1] - 0.5
-            w = k + motions[t, 2] / voxel[2]
-            a, b, c = int(np.floor(u)), int(np.floor(v)), int(np.floor(w))
-            fu, fv, fw = u - a, v - b, w - c
-            if a < -1 or b < -1 or a >= nx or b >= ny:
-                out[n, t] = 0.0
-                out[n, count + t] = 0.0
+            c = k + lift[t]
+            total = 0.0
+            if inside[t]:
+                solid = anything if t == count - 1 else static
+                for m in range(4):
+                    first = cell[t, m] + c
+                    low = solid[flat[first]] if 0 <= c < nz else 0
+                    high = solid[flat[first + 1]] if 0 <= c + 1 < nz else 0
+                    total += weight[t, m] * (low + up[t] * (high - low))
+            out[n, t] = total
+            out[n, count + t] = inside[t]
+        t = count - 1
+        out[n, 2 * count + 27] = shift[t, 0]
+        out[n, 2 * count + 28] = shift[t, 1]
+        out[n, 2 * count + 29] = up[t] - np.floor(up[t] + 0.5)
+        out[n, 2 * count + 30] = flat[(t * nx * ny + column) * nz + k] > 0
+        for m in range(9):
+            at, first = 2 * count + 3 * m, around[m] + k - 1
+            if around[m] >= 0 and 0 < k < nz - 1:
+                out[n, at] = flat_warped[first] > 0
+                out[n, at + 1] = flat_warped[first + 1] > 0
+                out[n, at + 2] = flat_warped[first + 2] > 0
             else:
-                total = 0.0
-                for da in range(2):
-                    for db in range(2):
-                        ia, ib = a + da, b + db
-                        if 0 <= ia < nx and 0 <= ib < ny:
-                            weight = (fu if da else 1 - fu) * (fv if db else 1 - fv)
-                            if 0 <= c < nz:
-                                total += weight * (1 - fw) * solid[frames[t, ia, ib, c]]
-                            if 0 <= c + 1 < nz:
-                                total += weight * fw * solid[frames[t, ia, ib, c + 1]]
-                out[n, t] = total
-                out[n, count + t] = 1.0
-            if t == count - 1:
-                out[n, 2 * count + 27] = u - np.floor(u + 0.5)
-                out[n, 2 * count + 28] = v - np.floor(v + 0.5)
-                out[n, 2 * count + 29] = w - np.floor(w + 0.5)
-                out[n, 2 * count + 30] = 1.0 if frames[t, i, j, k] else 0.0
-        m = 2 * count
-        for di in range(-1, 2):
-            for dj in range(-1, 2):
-                ia, ib = i + di, j + dj
-                level = 0 <= ia < nx and 0 <= ib < ny
-                for dk in range(-1, 2):
-                    ic = k + dk
-                    out[n, m] = 1.0 if level and 0 <= ic < nz and warped[ia, ib, ic] else 0.0
-                    m += 1
+                for dk in range(3):
+                    out[n, at + dk] = around[m] >= 0 and 0 <= k + dk - 1 < nz and flat_warped[first + dk] > 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numba
 import numpy as np
 from tqdm import tqdm
 
@@ -34,8 +35,7 @@ class SparseFrame:
     @classmethod
     def from_dense(cls, classes: np.ndarray, instances: np.ndarray | None = None) -> SparseFrame:
         """classes: uint8 (X, Y, Z); instances: uint16 (X, Y, Z) or None."""
-        flat = np.ascontiguousarray(classes).reshape(-1)
-        voxels = np.flatnonzero(flat).astype(np.int32)
+        flat, voxels = classes.reshape(-1), occupied_numbers(classes)
         ids = np.zeros(len(voxels), np.uint16) if instances is None else instances.reshape(-1)[voxels]
         return cls(voxels, flat[voxels], ids)
 
@@ -44,6 +44,34 @@ class SparseFrame:
         out = np.zeros(int(np.prod(shape)), np.uint8)
         out[self.voxels] = self.classes
         return out.reshape(shape)
+
+
+def occupied_numbers(classes: np.ndarray) -> np.ndarray:
+    """(n,) int32 flat numbers of the voxels that are not empty, ascending. classes: uint8 (X, Y, Z).
+
+    Looks at eight voxels at a time, since nearly all are empty, and without the interpreter's lock.
+    """
+    flat = np.ascontiguousarray(classes).reshape(-1)
+    return _occupied(flat, flat[: len(flat) // 8 * 8].view(np.uint64))
+
+
+@numba.njit(cache=True, nogil=True)
+def _occupied(flat, eights):
+    held = len(flat) - 8 * len(eights)
+    for eight in eights:
+        held += 8 * (eight != 0)
+    out = np.empty(held, np.int32)
+    n = 0
+    for number in range(len(eights)):
+        if eights[number] != 0:
+            for i in range(8 * number, 8 * number + 8):
+                out[n] = i
+                n += flat[i] != 0
+    for i in range(8 * len(eights), len(flat)):
+        if flat[i] != 0:
+            out[n] = i
+            n += 1
+    return out[:n].copy()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,15 @@ def resample(grid: VoxelGrid, classes: np.ndarray, motion: np.ndarray) -> np.nda
     return out
 
 
+def resample_voxels(grid: VoxelGrid, voxels: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """As `resample`, of the occupied voxels alone: (n,) int32 flat numbers, ascending, to (m,) of the same."""
+    columns = grid.shape[0] * grid.shape[1]
+    starts = np.searchsorted(voxels, np.arange(columns + 1) * grid.shape[2])
+    return _resample_voxels(
+        voxels, starts, np.asarray(motion, float), np.array(grid.lower), np.array(grid.voxel), grid.shape
+    )
+
+
 def align(grid: VoxelGrid, frame: SparseFrame, motion: np.ndarray) -> SparseFrame:
     """Move occupied voxels forward into another frame; those that leave the grid are dropped.
 
@@ -59,3 +68,28 @@ def _resample(source, motion, lower, voxel, out):
             if 0 <= a < nx and 0 <= b < ny:
                 for k in range(k_from, k_to):
                     out[i, j, k] = source[a, b, k + up]
+
+
+@numba.njit(cache=True, nogil=True)
+def _resample_voxels(voxels, starts, motion, lower, voxel, shape):
+    nx, ny, nz = shape
+    c, s = np.cos(motion[3]), np.sin(motion[3])
+    up = int(np.floor(0.5 + motion[2] / voxel[2]))
+    out = np.empty(2 * len(voxels) + 16, np.int32)
+    n = 0
+    for i in range(nx):
+        x = lower[0] + (i + 0.5) * voxel[0]
+        for j in range(ny):
+            y = lower[1] + (j + 0.5) * voxel[1]
+            a = int(np.floor((c * x - s * y + motion[0] - lower[0]) / voxel[0]))
+            b = int(np.floor((s * x + c * y + motion[1] - lower[1]) / voxel[1]))
+            if 0 <= a < nx and 0 <= b < ny:
+                column = a * ny + b
+                if n + nz > len(out):  # a turned column may be read twice
+                    out = np.concatenate((out, np.empty(len(out) + nz, np.int32)))
+                for at in range(starts[column], starts[column + 1]):
+                    k = voxels[at] - column * nz - up
+                    if 0 <= k < nz:
+                        out[n] = (i * ny + j) * nz + k
+                        n += 1
+    return out[:n].copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation, generate_binary_structure
@@ -10,12 +11,12 @@ from scipy.ndimage import binary_dilation, generate_binary_structure
 from occ_core.classes import Semantic
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
-from occworld.evidence import align_history, features
+from occworld.evidence import DensePast, align_history, features
 from occworld.metrics import confusion, score
 from occworld.model.surroundings import CHANNELS, surroundings
 from occworld.model.tracks import track
-from occworld.packed import SparseFrame
-from occworld.warp import align, resample
+from occworld.packed import SparseFrame, occupied_numbers
+from occworld.warp import align, resample, resample_voxels
 
 GRID = VoxelGrid((-4.0, -4.0, -2.0), (4.0, 4.0, 4.0), (0.5, 0.5, 1.0))
 metres = st.floats(-3, 3, allow_nan=False)
@@ -75,8 +76,11 @@ def test_a_twist_is_the_limit_of_many_small_steps(vx: float, vy: float, vz: floa
 @given(any_motion, st.integers(0, 100))
 def test_evidence_starts_from_the_warp(motion: np.ndarray, seed: int) -> None:
     frames = np.stack([noise(seed + i) for i in range(2)])
+    frames[:, ::2, :, 3:] = 0  # sky, whose bound is what the search stops at
+    past = DensePast.of(GRID, [SparseFrame.from_dense(frame) for frame in frames])
+    assert np.array_equal(past.frames, frames)
     relative = np.stack([motions.compose(np.array([0.5, 0, 0, 0]), motion), motion])
-    aligned = align_history(GRID, frames, relative)
+    aligned = align_history(GRID, past, relative)
     skip = np.zeros(GRID.size, bool)
     skip[aligned.candidates[aligned.skip]] = True
     assert np.array_equal(skip.reshape(GRID.shape), resample(GRID, frames[1], motion) > 0)
@@ -88,6 +92,24 @@ def test_evidence_starts_from_the_warp(motion: np.ndarray, seed: int) -> None:
     assert np.array_equal(found[:, -1] > 0, frames[1].reshape(-1)[aligned.candidates] > 0)
     near = binary_dilation(aligned.warped > 0, generate_binary_structure(3, 1)) | (frames[1] > 0)
     assert np.array_equal(np.flatnonzero(near), aligned.candidates)
+
+
+@settings(deadline=None, max_examples=40)
+@given(any_motion, st.integers(0, 100), st.sampled_from([0.0, 0.02, 0.2, 1.0]))
+def test_occupied_voxels_and_whole_grids_are_warped_alike(motion: np.ndarray, seed: int, share: float) -> None:
+    source = noise(seed) if share < 1 else np.ones(GRID.shape, np.uint8)
+    source[np.random.default_rng(seed).random(GRID.shape) > share] = 0
+    voxels = occupied_numbers(source)
+    assert voxels.dtype == np.int32 and np.array_equal(voxels, np.flatnonzero(source))
+    warped = resample_voxels(GRID, voxels, motion)
+    assert np.array_equal(warped, np.flatnonzero(resample(GRID, source, motion)))
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 23])
+def test_occupied_voxels_of_grids_of_any_size(count: int) -> None:
+    for seed in range(20):
+        flat = np.random.default_rng(seed).integers(0, 2, count).astype(np.uint8) * 255
+        assert np.array_equal(occupied_numbers(flat), np.flatnonzero(flat))
 
 
 @settings(deadline=None, max_examples=40)

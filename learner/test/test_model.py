@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -14,7 +15,9 @@ from occworld import baselines
 from occworld import motion as motions
 from occworld.checkpoint import build_model
 from occworld.config import Config
+from occworld.cores import side_by_side
 from occworld.dataset import GazeboOccWorldDataset
+from occworld.evidence import DensePast
 from occworld.metrics import confusion, score
 from occworld.model.flow import true_velocity
 from occworld.model.losses import class_weights, lovasz_hinge
@@ -121,8 +124,11 @@ def test_a_moving_instance_has_its_velocity_and_arrives() -> None:
     assert len(voxels) == 12 and np.allclose(speeds, [2.0, 0, 0])
     tracks = track(grid, frames, np.zeros((3, 4)))
     assert len(tracks.things) == 1 and np.allclose(tracks.step, [1.0, 0, 0])
-    ahead = advance(grid, frames[2].dense(grid.shape), tracks, tracks.map(grid) / 0.5, 0.5)
-    assert np.array_equal(ahead[2:], frames[2].dense(grid.shape)[:-2])
+    ahead = advance(grid, DensePast.of(grid, frames), tracks, tracks.map(grid) / 0.5, 0.5)
+    assert np.array_equal(ahead.frames[-1, 2:], frames[2].dense(grid.shape)[:-2])
+    assert np.array_equal(ahead.frames[:-1], [frame.dense(grid.shape) for frame in frames[:-1]])
+    held = ahead.frames.any(axis=3)
+    assert (ahead.tops[held] == 1).all() and not held[ahead.tops == 0].any()
 
 
 def test_an_untrained_model_forecasts_its_past_moved_on(config: Config, data: GazeboOccWorldDataset) -> None:
@@ -133,11 +139,36 @@ def test_an_untrained_model_forecasts_its_past_moved_on(config: Config, data: Ga
         result = model.forecast(scene)
         speed = scene.tracks.map(model.grid) / model.frame_period
         for step, ours in enumerate(result.frames):
-            ahead = advance(model.grid, scene.dense[-1], scene.tracks, speed, (step + 1) * model.frame_period)
-            assert np.array_equal(ours.classes, resample(model.grid, ahead, result.motion[step]))
+            ahead = advance(model.grid, scene.past, scene.tracks, speed, (step + 1) * model.frame_period)
+            assert np.array_equal(ours.classes, resample(model.grid, ahead.frames[-1], result.motion[step]))
             assert ours.probability.shape == model.grid.shape and ours.probability.dtype == np.float16
         # The drives of the fixture turn slowly: going on as now is right to a decimetre after half a second.
         assert np.linalg.norm((result.motion - window.motion[4:])[0, :2]) < 0.1
+
+
+def test_a_forecast_is_the_same_on_any_number_of_cores(config: Config, data: GazeboOccWorldDataset) -> None:
+    model = build_model(config).eval()
+    torch.nn.init.normal_(model.head.out_weight, std=0.3)
+    scene, results = Scene.of(model.grid, data[2], False), []
+    before = torch.get_num_threads()
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        results.append(model.forecast(scene))
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    for one, three in zip(results[0].frames, results[1].frames, strict=True):
+        assert one.classes.any() and np.array_equal(one.classes, three.classes)
+        assert np.array_equal(one.probability, three.probability)
+
+
+def test_what_fails_beside_other_work_is_heard() -> None:
+    def work(part: int) -> int:
+        assert torch.get_num_threads() == 1 and torch.is_inference_mode_enabled()
+        return 6 // part
+
+    assert side_by_side(work, [1, 2, 3], 2) == [6, 3, 2]
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(work, [1, 0], 2)
 
 
 def test_given_poses_are_used(config: Config, data: GazeboOccWorldDataset) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from occ_core.classes import NUM_CLASSES
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
+from occworld.cores import side_by_side, undivided
 from occworld.evidence import align_history, feature_count
 from occworld.model.decoder import Decoder2D
 from occworld.model.fill import TargetView, fill
@@ -90,17 +91,23 @@ class FastOccWorld(nn.Module):
     @torch.inference_mode()
     def forecasts(self, scenes: list[Scene]) -> list[SceneForecast]:
         """All steps of some scenes, imagined in one pass. Model in eval mode."""
-        imagined = self.imagine(scenes)
-        return [self._seen(scene, imagined, i) for i, scene in enumerate(scenes)]
+        if self.device.type != "cpu":
+            imagined = self.imagine(scenes)
+            return [self._seen(scene, imagined, i, 1) for i, scene in enumerate(scenes)]
+        with undivided() as threads:
+            imagined = self.imagine(scenes)
+            return [self._seen(scene, imagined, i, threads) for i, scene in enumerate(scenes)]
 
-    def _seen(self, scene: Scene, imagined: Imagined, i: int) -> SceneForecast:
+    def _seen(self, scene: Scene, imagined: Imagined, i: int, threads: int) -> SceneForecast:
         """The frames that were imagined for the i-th scene."""
-        future = self.future_motion(scene, imagined.motion[i])
-        views = self.views(scene, future, imagined.velocity[i].float().cpu().numpy(), list(range(self.steps)))
-        columns = self.columns(scene, imagined.latents[i], views)
+        future, velocity = self.future_motion(scene, imagined.motion[i]), imagined.velocity[i].float().cpu().numpy()
+        views = side_by_side(lambda step: self.view(scene, future, velocity, step), range(self.steps), threads)
+        columns = self.columns(scene, imagined.latents[i], views).split(1)
         embedding = self.tokenizer.fold.embedding()
-        frames = tuple(fill(self.grid, self.head, columns[i : i + 1], embedding, view) for i, view in enumerate(views))
-        return SceneForecast(frames, future)
+        frames = side_by_side(
+            lambda step: fill(self.grid, self.head, columns[step], embedding, views[step]), range(self.steps), threads
+        )
+        return SceneForecast(tuple(frames), future)
 
     def imagine(self, scenes: list[Scene]) -> Imagined:
         """Autoregressive rollout; each step feeds back the mean code under its own prediction."""
@@ -147,20 +154,15 @@ class FastOccWorld(nn.Module):
             return np.asarray(scene.planned, float)
         return imagined.detach().double().cpu().numpy()
 
-    def views(self, scene: Scene, future: np.ndarray, velocity: np.ndarray, chosen: list[int]) -> list[TargetView]:
-        """The past seen from chosen steps (from 0). future: (steps, 4). velocity: (3, X, Y) m/s."""
-        views = []
-        for step in chosen:
-            frames = scene.dense
-            if velocity.any():
-                frames = frames.copy()
-                frames[-1] = advance(self.grid, frames[-1], scene.tracks, velocity, (step + 1) * self.frame_period)
-            relative = motions.between(scene.motion, future[step])
-            row = step if scene.planned is None else self.steps + step
-            way = motions.between(future[step], np.concatenate([scene.motion, future[: step + 1]]))[:, :2]
-            aligned = align_history(self.grid, frames, relative)
-            views.append(TargetView(row, frames, relative, future[step], way, aligned))
-        return views
+    def view(self, scene: Scene, future: np.ndarray, velocity: np.ndarray, step: int) -> TargetView:
+        """The past seen from a step (from 0). future: (steps, 4). velocity: (3, X, Y) m/s."""
+        past = scene.past
+        if velocity.any():
+            past = advance(self.grid, past, scene.tracks, velocity, (step + 1) * self.frame_period)
+        relative = motions.between(scene.motion, future[step])
+        row = step if scene.planned is None else self.steps + step
+        way = motions.between(future[step], np.concatenate([scene.motion, future[: step + 1]]))[:, :2]
+        return TargetView(row, past.frames, relative, future[step], way, align_history(self.grid, past, relative))
 
     def columns(self, scene: Scene, latents: Tensor, views: list[TargetView]) -> Tensor:
         """Features (n, column_dim, X, Y) of target frames. latents: (n, d, h, w) in the current frame."""

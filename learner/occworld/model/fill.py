@@ -36,16 +36,12 @@ class TargetView:
     aligned: Aligned
 
 
-def query_of(view: TargetView, evidence: np.ndarray, part: slice | np.ndarray, device: torch.device) -> VoxelQuery:
-    """Of some candidates of a view. evidence: float32 (n, features), theirs.
-
-    Floats are copied from numpy, here and elsewhere: BLAS rounds by how its input lies in memory, and a resumed run
-    must equal an unbroken one bit for bit.
-    """
-    aligned = view.aligned
+def query_of(view: TargetView, evidence: Tensor, part: slice | np.ndarray) -> VoxelQuery:
+    """Of some candidates of a view. evidence: float32 (n, features), theirs; where it is, all is."""
+    aligned, device = view.aligned, evidence.device
     return VoxelQuery(
         torch.from_numpy(aligned.candidates[part]).to(device).long(),
-        torch.tensor(evidence).to(device),
+        evidence,
         torch.from_numpy(aligned.proposal[part]).to(device).long(),
         torch.from_numpy(aligned.skip[part]).to(device),
         view.row,
@@ -66,16 +62,17 @@ def _fill_by_prior(
     head: VoxelHead, columns: Tensor, projected: Tensor, embedding: Tensor, view: TargetView,
     classes: np.ndarray, probability: np.ndarray,
 ) -> None:  # fmt: skip
-    nz = head.height
+    nz, least = head.height, head.threshold[view.row].min()
     flat, odds = classes.reshape(-1), probability.reshape(-1)
     source = view.aligned.source.reshape(-1)
     for seen in (False, True):
         chosen = np.flatnonzero((source >= 0) == seen)
         for start in range(0, len(chosen), _COLUMN_CHUNK):
-            part = chosen[start : start + _COLUMN_CHUNK]
-            picked = torch.from_numpy(part).to(columns.device)
+            picked = torch.from_numpy(chosen[start : start + _COLUMN_CHUNK]).to(columns.device)
             logits = head.column_prior(columns, picked, seen)
-            row, level = torch.nonzero(logits > head.threshold[view.row].min(), as_tuple=True)
+            some = torch.nonzero(logits.amax(dim=1) > least).flatten()  # most columns are empty all the way up
+            picked, logits = picked[some], logits[some]
+            row, level = torch.nonzero(logits > least, as_tuple=True)
             query = unseen_query(picked[row] * nz + level, head, view.row)
             named = head(projected, query, embedding).classes.argmax(dim=1)
             likely = logits[row, level]
@@ -88,16 +85,17 @@ def _fill_candidates(
     grid: VoxelGrid, head: VoxelHead, projected: Tensor, embedding: Tensor, view: TargetView,
     classes: np.ndarray, probability: np.ndarray,
 ) -> None:  # fmt: skip
-    aligned = view.aligned
-    evidence = features(grid, view.frames, view.motions, aligned, aligned.candidates)
+    aligned, least = view.aligned, head.threshold[view.row].min()
     classes[aligned.candidates] = 0
+    evidence = torch.empty(min(_CHUNK, len(aligned.candidates)), head.from_features.in_features)
     for start in range(0, len(aligned.candidates), _CHUNK):
         part = slice(start, start + _CHUNK)
         voxels = aligned.candidates[part]
-        query = query_of(view, evidence[part], part, projected.device)
+        features(grid, view.frames, view.motions, aligned, voxels, evidence.numpy()[: len(voxels)])
+        query = query_of(view, evidence[: len(voxels)].to(projected.device), part)
         occupied, described = head.judge(projected, query)
         probability[voxels] = occupied.sigmoid().half().cpu().numpy()
-        there = torch.nonzero(occupied > head.threshold[view.row].min()).flatten()
+        there = torch.nonzero(occupied > least).flatten()
         named = head.name(described[there], query.proposal[there], embedding).argmax(dim=1)
         sure = occupied[there] > head.threshold[view.row][named]
         classes[voxels[there[sure].cpu().numpy()]] = named[sure].to(torch.uint8).cpu().numpy()

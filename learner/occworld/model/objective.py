@@ -104,7 +104,8 @@ class Objective(nn.Module):
         chosen = torch.randperm(model.steps)[:count].tolist()
         latents = imagined.latents[i, chosen]
         future = model.future_motion(scene, imagined.motion[i])
-        views = model.views(scene, future, imagined.velocity[i].detach().cpu().numpy(), chosen)
+        velocity = imagined.velocity[i].detach().cpu().numpy()
+        views = [model.view(scene, future, velocity, step) for step in chosen]
         columns = model.columns(scene, latents, views)
         parts = []
         for step, view, part in zip(chosen, views, columns.split(1), strict=True):
@@ -135,8 +136,10 @@ class Objective(nn.Module):
             return projected.sum() * 0, projected.sum() * 0
         chosen = torch.randint(len(aligned.candidates), (self.config.voxel_samples,)).numpy()
         voxels = aligned.candidates[chosen]
-        evidence = features(model.grid, view.frames, view.motions, aligned, voxels)
-        query = query_of(view, evidence, chosen, device)
+        # Copied, and not `from_numpy`: BLAS rounds by how its input lies in memory, and a resumed run must equal an
+        # unbroken one bit for bit.
+        evidence = torch.tensor(features(model.grid, view.frames, view.motions, aligned, voxels)).to(device)
+        query = query_of(view, evidence, chosen)
         logits = model.head(projected, query, model.tokenizer.fold.embedding())
         there = classes_at(truth, voxels)
         labels = torch.from_numpy(there).to(device)

@@ -10,6 +10,7 @@ import numpy as np
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.dataset import Window
+from occworld.evidence import DensePast
 from occworld.model.pose import relative_poses
 from occworld.model.tracks import Tracks, track
 from occworld.packed import SparseFrame
@@ -72,9 +73,9 @@ class Scene:
         return track(self.grid, self.frames, self.motion)
 
     @cached_property
-    def dense(self) -> np.ndarray:
-        """uint8 (t, X, Y, Z), each in its own frame."""
-        return np.stack([frame.dense(self.grid.shape) for frame in self.frames])
+    def past(self) -> DensePast:
+        """The history as dense grids, each in its own frame."""
+        return DensePast.of(self.grid, self.frames)
 
 
 @dataclass(frozen=True)

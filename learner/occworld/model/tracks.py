@@ -9,6 +9,7 @@ import numpy as np
 
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
+from occworld.evidence import DensePast
 from occworld.instances import Segment, followed_segments
 from occworld.packed import SparseFrame
 
@@ -60,19 +61,21 @@ def _slope(places: list[tuple[int, np.ndarray]]) -> np.ndarray:
     return np.array([slope[0], slope[1], 0.0])
 
 
-def advance(grid: VoxelGrid, classes: np.ndarray, tracks: Tracks, velocity: np.ndarray, seconds: float) -> np.ndarray:
-    """The current frame with its moving things carried along, each in one piece.
+def advance(grid: VoxelGrid, past: DensePast, tracks: Tracks, velocity: np.ndarray, seconds: float) -> DensePast:
+    """The past with the moving things of its latest frame carried along, each in one piece.
 
-    classes: uint8 (X, Y, Z), that frame. velocity: (3, X, Y) m/s in it; a thing goes by the mean over its columns. What
-    it leaves behind becomes empty; where it arrives it replaces what stood there.
+    velocity: (3, X, Y) m/s in that frame; a thing goes by the mean over its columns. What it leaves behind becomes
+    empty; where it arrives it replaces what stood there.
     """
-    out = classes.copy()
-    flat = out.reshape(-1)
+    frames, tops = past.frames.copy(), past.tops.copy()
+    latest = frames[-1].reshape(-1)
     for thing in tracks.things:
-        flat[thing.voxels] = 0
+        latest[thing.voxels] = 0
     for thing in tracks.things:
         index = np.stack(np.unravel_index(thing.voxels, grid.shape), axis=1)
         shift = velocity[:, index[:, 0], index[:, 1]].mean(axis=1) * seconds
         target, inside = grid.index(grid.centers(index) + shift)
-        out[tuple(target[inside].T)] = thing.semantic
-    return out
+        x, y, z = target[inside].T
+        frames[-1, x, y, z] = thing.semantic
+        np.maximum.at(tops[-1], (x, y), z + 1)
+    return DensePast(frames, tops)

@@ -70,7 +70,8 @@ class VoxelHead(nn.Module):
 
     def project(self, columns: Tensor) -> Tensor:
         """Column features (1, column_dim, X, Y) -> (X * Y, hidden), once per frame."""
-        return self.from_column(columns)[0].flatten(1).T.contiguous()
+        layer = self.from_column
+        return F.linear(columns[0].flatten(1).T, layer.weight[:, :, 0, 0], layer.bias)
 
     def column_prior(self, columns: Tensor, chosen: Tensor, seen: bool) -> Tensor:
         """Occupancy logits (m, Z) of columns, for voxels without evidence. chosen: (m,) flat columns. seen: does a past

@@ -13,8 +13,7 @@ from occ_core.frame import Occupancy
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.packed import SparseFrame
-from occworld.warp import resample
-from occworld_infer.grids import occupied_numbers
+from occworld.warp import resample_voxels
 
 DEFAULT_MEMORY_S = 30.0
 _SAME_INSTANT_S = 0.05
@@ -140,7 +139,7 @@ class Grader:
 
     def _warp(self, e: _Expectation) -> np.ndarray:
         """The baseline's voxels. Made when they are due, since a forecast that is not graded needs none."""
-        return occupied_numbers(resample(self._grid, e.now.dense(self._grid.shape), e.motion))
+        return resample_voxels(self._grid, e.now.voxels, e.motion)
 
     def _grade(self, horizon: float) -> Grade:
         counts = [c.voxels for c in self._counts if c.horizon_s == horizon]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from occ_core.grid import VoxelGrid
+from occworld.packed import occupied_numbers
 
 GRID_POINT = np.dtype(
     [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("label", "u1"), ("horizon", "<f4"), ("probability", "<f4")]
@@ -41,26 +41,4 @@ def moved(points: np.ndarray, x: float, y: float, z: float, yaw: float) -> np.nd
     out["x"] = cos * points["x"] - sin * points["y"] + x
     out["y"] = sin * points["x"] + cos * points["y"] + y
     out["z"] = points["z"] + z
-    return out
-
-
-def occupied_numbers(classes: np.ndarray) -> np.ndarray:
-    """(n,) int32 flat numbers of the voxels that are not empty, ascending. classes: uint8 (X, Y, Z).
-
-    A fifth of the time of `np.flatnonzero`, and without the interpreter's lock.
-    """
-    return _occupied(np.ascontiguousarray(classes).reshape(-1))
-
-
-@numba.njit(cache=True, nogil=True)
-def _occupied(flat):
-    count = 0
-    for value in flat:
-        count += value != 0
-    out = np.empty(count, np.int32)
-    at = 0
-    for i in range(len(flat)):
-        if flat[i] != 0:
-            out[at] = i
-            at += 1
     return out

@@ -9,7 +9,8 @@ import numpy as np
 from occ_core.classes import NAMES
 from occ_core.grid import VoxelGrid
 from occworld.forecaster import Forecast
-from occworld_infer.grids import GRID_POINT, moved, occupied_numbers, voxel_points
+from occworld.packed import occupied_numbers
+from occworld_infer.grids import GRID_POINT, moved, voxel_points
 
 
 @dataclass(frozen=True)

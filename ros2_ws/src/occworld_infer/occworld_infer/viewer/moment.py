@@ -9,8 +9,8 @@ import numpy as np
 from occ_core.actors import Actor
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
+from occworld.packed import occupied_numbers
 from occworld_infer.grading import Grade
-from occworld_infer.grids import occupied_numbers
 
 
 @dataclass(frozen=True)
