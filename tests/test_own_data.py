@@ -33,17 +33,16 @@ PLAYER = Path(__file__).with_name("player.py")
 HORIZONS = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
 DRIVES, SECONDS = 3, 7.0
 # Numbers of the page that take an hour, and what a test takes instead.
-SHORTER = {"--max-minutes 60": "--max-minutes 0.1"}
+SHORTER = {"--max-minutes 60": "--max-minutes 0.5"}
 # ROS 2's own programs, which are not on PyPI: what the test does instead.
 RECORD, PLAY, STATIC_TRANSFORM = "ros2 bag record", "ros2 bag play", "ros2 run tf2_ros"
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, untrained_checkpoint: Path) -> Path:
-    """A folder as the root of a checkout after `make demo`, with the files that the page asks for and no bag yet."""
-    (tmp_path / "learner").symlink_to(ROOT / "learner")
-    (tmp_path / "out/demo/training").mkdir(parents=True)
-    (tmp_path / "out/demo/training/best.pth").symlink_to(untrained_checkpoint)
+def checkout(tmp_path: Path) -> Path:
+    """A folder as the root of a checkout, with the files that the page asks for and no bag yet."""
+    for name in ("learner", "ros2_ws"):
+        (tmp_path / name).symlink_to(ROOT / name)
     for name, text in files_of(PAGE).items():
         (tmp_path / name).write_text(text)
     return tmp_path
@@ -88,8 +87,10 @@ def test_the_page_leads_from_a_foreign_bag_to_a_live_forecast(checkout: Path) ->
     forecast = from_cloud(forecasts[-1])
     assert forecasts[-1].header.frame_id == "shuttle_0/base_footprint"
     assert sorted(float(h) for h in np.unique(forecast["horizon"])) == HORIZONS
-    assert set(np.unique(forecast["label"])) == {Semantic.OTHER}
-    the_street_lies_about_the_robot(occupied(forecast[forecast["horizon"] == 0.5]))
+    # The weights that it began with know what a pavement is; half a minute has not told them otherwise everywhere.
+    near = forecast[forecast["horizon"] == 0.5]
+    assert (near["label"] == Semantic.OTHER).mean() > 0.25, np.bincount(near["label"])
+    the_street_lies_about_the_robot(occupied(near))
 
 
 def run(command: Command, folder: Path) -> str:
