@@ -1,8 +1,7 @@
 """Parts of a forecast side by side on a processor's cores.
 
-PyTorch would share out each small operation instead, and have its threads wait for each other at the end of every one:
-two cores win nothing by it, and where another process has one of them (a simulator, say) a forecast took 30 times as
-long.
+PyTorch shares out each operation instead, and its threads wait for each other at the end of every one. A forecast is many
+small ones: its steps, each on a core of its own, need no such waiting, and lose less where another process has a core.
 """
 
 from __future__ import annotations
