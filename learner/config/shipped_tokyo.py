@@ -1,35 +1,17 @@
-"""The checkpoint that ships: the demo's model with one transformer layer; every step looks at all six horizons."""
+"""The checkpoint that ships: the demo's model, for longer and on more drives."""
+
+from pathlib import Path
+from runpy import run_path
+
+_demo = run_path(str(Path(__file__).parent / "demo_tokyo.py"))
 
 data_root = "data/shipped"
-history_frames = 4
-future_frames = 6
+history_frames = _demo["history_frames"]
+future_frames = _demo["future_frames"]
 
 data = dict(agent_type="both", val_fraction=0.1)
-model = dict(
-    architecture="fast",
-    patch=4,
-    base_channel=32,
-    num_codes=256,
-    code_dim=32,
-    embed_dim=32,
-    num_layers=1,
-    temporal_attn_layers=1,
-    num_heads=4,
-    dropout=0.0,
-    pose_hidden=64,
-    column_dim=16,
-    voxel_hidden=32,
-    flow_channel=16,
-)
-optimizer = dict(lr=4e-3, weight_decay=0.01)
-lr_config = dict(min_lr=1e-5, warmup_iters=20)
+model = _demo["model"]
+optimizer = _demo["optimizer"]
+lr_config = _demo["lr_config"]
 evaluation = dict(interval=100, windows=12)
-training = dict(
-    max_epochs=100,
-    tokenizer_epochs=1,
-    tokenizer_share=0.06,
-    batch_size=1,
-    horizons_per_step=6,
-    voxel_samples=6144,
-    column_samples=768,
-)
+training = dict(_demo["training"], max_epochs=100, tokenizer_share=0.06)

@@ -11,6 +11,7 @@ import numpy as np
 from occ_core.classes import DYNAMIC_IDS, NUM_CLASSES
 from occ_core.grid import VoxelGrid
 from occworld.packed import SparseFrame
+from occworld.warp import levels_up, source_column
 
 NEIGHBOURS = 27
 PHASES = 3
@@ -105,16 +106,13 @@ def _warp_latest(frames, bounds, motions, lower, voxel, warped, source, tops):
     nx, ny, nz = warped.shape
     cosines, sines = np.cos(motions[:, 3]), np.sin(motions[:, 3])
     for i in range(nx):
-        x = lower[0] + (i + 0.5) * voxel[0]
         for j in range(ny):
-            y = lower[1] + (j + 0.5) * voxel[1]
             source[i, j] = -1
             for t in range(len(frames) - 1, -1, -1):
-                a = int(np.floor((cosines[t] * x - sines[t] * y + motions[t, 0] - lower[0]) / voxel[0]))
-                b = int(np.floor((sines[t] * x + cosines[t] * y + motions[t, 1] - lower[1]) / voxel[1]))
+                a, b = source_column(i, j, motions[t], cosines[t], sines[t], lower, voxel)
                 if 0 <= a < nx and 0 <= b < ny:
                     source[i, j] = t
-                    up = int(np.floor(0.5 + motions[t, 2] / voxel[2]))
+                    up = levels_up(motions[t], voxel)
                     tops[i, j] = min(max(bounds[t, a, b] - up, 0), nz)
                     for k in range(max(0, -up), tops[i, j]):
                         warped[i, j, k] = frames[t, a, b, k + up]

@@ -53,18 +53,29 @@ def covered(grid: VoxelGrid, motion: np.ndarray) -> np.ndarray:
     return inside.all(axis=1).reshape(grid.shape[:2])
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def source_column(i, j, motion, cosine, sine, lower, voxel):
+    """Into which column of a source the centre of column (i, j) falls. motion: the target frame in the source."""
+    x, y = lower[0] + (i + 0.5) * voxel[0], lower[1] + (j + 0.5) * voxel[1]
+    a = int(np.floor((cosine * x - sine * y + motion[0] - lower[0]) / voxel[0]))
+    b = int(np.floor((sine * x + cosine * y + motion[1] - lower[1]) / voxel[1]))
+    return a, b
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def levels_up(motion, voxel):
+    """How many levels higher a voxel is in the source."""
+    return int(np.floor(0.5 + motion[2] / voxel[2]))
+
+
 @numba.njit(cache=True, nogil=True)
 def _resample(source, motion, lower, voxel, out):
     nx, ny, nz = out.shape
-    c, s = np.cos(motion[3]), np.sin(motion[3])
-    up = int(np.floor(0.5 + motion[2] / voxel[2]))
+    cosine, sine, up = np.cos(motion[3]), np.sin(motion[3]), levels_up(motion, voxel)
     k_from, k_to = max(0, -up), min(nz, nz - up)
     for i in range(nx):
-        x = lower[0] + (i + 0.5) * voxel[0]
         for j in range(ny):
-            y = lower[1] + (j + 0.5) * voxel[1]
-            a = int(np.floor((c * x - s * y + motion[0] - lower[0]) / voxel[0]))
-            b = int(np.floor((s * x + c * y + motion[1] - lower[1]) / voxel[1]))
+            a, b = source_column(i, j, motion, cosine, sine, lower, voxel)
             if 0 <= a < nx and 0 <= b < ny:
                 for k in range(k_from, k_to):
                     out[i, j, k] = source[a, b, k + up]
@@ -73,16 +84,12 @@ def _resample(source, motion, lower, voxel, out):
 @numba.njit(cache=True, nogil=True)
 def _resample_voxels(voxels, starts, motion, lower, voxel, shape):
     nx, ny, nz = shape
-    c, s = np.cos(motion[3]), np.sin(motion[3])
-    up = int(np.floor(0.5 + motion[2] / voxel[2]))
+    cosine, sine, up = np.cos(motion[3]), np.sin(motion[3]), levels_up(motion, voxel)
     out = np.empty(2 * len(voxels) + 16, np.int32)
     n = 0
     for i in range(nx):
-        x = lower[0] + (i + 0.5) * voxel[0]
         for j in range(ny):
-            y = lower[1] + (j + 0.5) * voxel[1]
-            a = int(np.floor((c * x - s * y + motion[0] - lower[0]) / voxel[0]))
-            b = int(np.floor((s * x + c * y + motion[1] - lower[1]) / voxel[1]))
+            a, b = source_column(i, j, motion, cosine, sine, lower, voxel)
             if 0 <= a < nx and 0 <= b < ny:
                 column = a * ny + b
                 if n + nz > len(out):  # a turned column may be read twice
