@@ -1,7 +1,7 @@
 """Parts of a forecast side by side on a processor's cores.
 
 PyTorch shares out each operation instead, and its threads wait for each other at the end of every one. A forecast is
-many small ones: its steps, each on a core of its own, need no such waiting, and lose less where another process has one.
+many small ones: its steps, each on a core of its own, need no such waiting, and lose less where one is busy.
 """
 
 from __future__ import annotations
