@@ -11,7 +11,8 @@ from scipy.ndimage import binary_dilation, generate_binary_structure
 from occ_core.classes import Semantic
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
-from occworld.evidence import DensePast, align_history, features
+from occworld.aligned import DensePast, align_history
+from occworld.evidence import features
 from occworld.metrics import confusion, score
 from occworld.model.surroundings import CHANNELS, surroundings
 from occworld.model.tracks import track

@@ -13,11 +13,11 @@ from occ_core.classes import DYNAMIC_IDS
 from occ_core.grid import VoxelGrid
 from occworld import baselines
 from occworld import motion as motions
+from occworld.aligned import DensePast
 from occworld.checkpoint import build_model
 from occworld.config import Config
 from occworld.cores import side_by_side
 from occworld.dataset import GazeboOccWorldDataset
-from occworld.evidence import DensePast
 from occworld.metrics import confusion, score
 from occworld.model.flow import true_velocity
 from occworld.model.losses import class_weights, lovasz_hinge

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from occ_core.classes import NUM_CLASSES
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
+from occworld.aligned import align_history
 from occworld.cores import side_by_side, undivided
-from occworld.evidence import align_history, feature_count
+from occworld.evidence import feature_count
 from occworld.model.decoder import Decoder2D
 from occworld.model.fill import TargetView, fill
 from occworld.model.flow import FlowHead, dynamic_maps

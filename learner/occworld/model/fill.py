@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from occ_core.grid import VoxelGrid
-from occworld.evidence import Aligned, features
+from occworld.aligned import Aligned
+from occworld.evidence import features
 from occworld.model.scene import ForecastFrame
 from occworld.model.voxel_head import VoxelHead, VoxelQuery
 

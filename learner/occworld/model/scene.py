@@ -9,8 +9,8 @@ import numpy as np
 
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
+from occworld.aligned import DensePast
 from occworld.dataset import Window
-from occworld.evidence import DensePast
 from occworld.model.pose import relative_poses
 from occworld.model.tracks import Tracks, track
 from occworld.packed import SparseFrame

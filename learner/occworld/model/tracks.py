@@ -9,7 +9,7 @@ import numpy as np
 
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
-from occworld.evidence import DensePast
+from occworld.aligned import DensePast
 from occworld.instances import Segment, followed_segments
 from occworld.packed import SparseFrame
 
