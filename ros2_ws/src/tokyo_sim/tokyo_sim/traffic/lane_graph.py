@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import networkx as nx
-import numpy as np
 
 from occ_core.citymap import CityMap
 from tokyo_sim.traffic.curves import arc, piece, to_the_left
 from tokyo_sim.traffic.ground import Ground
 from tokyo_sim.traffic.junctions import STEP_M, Section, sections
 from tokyo_sim.traffic.kinds import ALL_VEHICLES, BICYCLE, VEHICLES
+from tokyo_sim.traffic.lane import Lane
 from tokyo_sim.traffic.lanes import StreetNetwork
 from tokyo_sim.traffic.movements import Movement, connect
 
@@ -25,29 +25,6 @@ _BICYCLE_LANE_M = 1.0
 _NARROWEST_CAR_LANE_M, _WIDEST_LANE_M = 2.0, 3.0
 _SHORTEST_ROUND_M = 60.0  # lanes on which a vehicle could only turn round and round are not for it
 _MEDIAN_M = 1.0  # half of a median, with a gutter
-
-
-@dataclass(frozen=True)
-class Lane:
-    """line: (n, 2) metres in map, in driving direction. width: metres. kinds: bits of the vehicles that use it.
-
-    section, forward: the section and whether it goes along its line. rank: 0 for the lane next to the centre line.
-    origin, end: the junctions that it leaves and reaches.
-    """
-
-    line: np.ndarray
-    width: float
-    kinds: int
-    section: int
-    forward: bool
-    rank: int
-    origin: int
-    end: int
-
-    @property
-    def length(self) -> float:
-        """Metres."""
-        return float(arc(self.line)[-1])
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
@@ -13,9 +12,7 @@ from tokyo_sim.traffic.curves import arc, connection, end_direction, points_at, 
 from tokyo_sim.traffic.ground import Ground
 from tokyo_sim.traffic.junctions import STEP_M
 from tokyo_sim.traffic.kinds import VEHICLES
-
-if TYPE_CHECKING:
-    from tokyo_sim.traffic.lane_graph import Lane
+from tokyo_sim.traffic.lane import Lane
 
 AXLES = 0.3  # front and rear axle keep to the path; each is so many lengths from the middle
 _STIFFNESSES = (0.4, 0.55, 0.3, 0.67)

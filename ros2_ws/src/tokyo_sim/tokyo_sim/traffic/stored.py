@@ -16,7 +16,8 @@ import shapely
 from occ_core.citymap import CityMap
 from tokyo_sim.traffic.ground import Ground
 from tokyo_sim.traffic.junctions import Section
-from tokyo_sim.traffic.lane_graph import Lane, LaneGraph
+from tokyo_sim.traffic.lane import Lane
+from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.lanes import street_network
 from tokyo_sim.traffic.movements import Movement
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tokyo_sim.traffic.lane_graph import Lane, LaneGraph
+from tokyo_sim.traffic.lane import Lane
+from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.movements import STRAIGHT_RAD, Movement
 from tokyo_sim.traffic.walkways import Walkways
 
