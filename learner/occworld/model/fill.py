@@ -74,7 +74,7 @@ def _fill_by_prior(
             some = torch.nonzero(logits.amax(dim=1) > least).flatten()  # most columns are empty all the way up
             picked, logits = picked[some], logits[some]
             row, level = torch.nonzero(logits > least, as_tuple=True)
-            query = unseen_query(picked[row] * nz + level, head, view.row)
+            query = unseen_query(picked[row] * nz + level, view.row)
             named = head(projected, query, embedding).classes.argmax(dim=1)
             likely = logits[row, level]
             odds[query.voxels.cpu().numpy()] = likely.sigmoid().half().cpu().numpy()
@@ -102,8 +102,7 @@ def _fill_candidates(
         classes[voxels[there[sure].cpu().numpy()]] = named[sure].to(torch.uint8).cpu().numpy()
 
 
-def unseen_query(voxels: Tensor, head: VoxelHead, row: int) -> VoxelQuery:
+def unseen_query(voxels: Tensor, row: int) -> VoxelQuery:
     """A query without evidence. voxels: (n,) int64 flat."""
-    n, width = len(voxels), head.from_features.in_features
-    zeros = torch.zeros(n, dtype=torch.int64, device=voxels.device)
-    return VoxelQuery(voxels, torch.zeros(n, width, device=voxels.device), zeros, zeros.bool(), row)
+    zeros = torch.zeros(len(voxels), dtype=torch.int64, device=voxels.device)
+    return VoxelQuery(voxels, None, zeros, zeros.bool(), row)

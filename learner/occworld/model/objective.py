@@ -186,7 +186,7 @@ class Objective(nn.Module):
         logits = model.head.column_prior(columns, picked, seen)
         occupied = np.flatnonzero(asked & (labels > 0))
         occupied = occupied[torch.randperm(len(occupied)).numpy()[: self.config.voxel_samples // 2]]
-        query = unseen_query(torch.from_numpy(voxels[occupied]).to(device).long(), model.head, view.row if view else 0)
+        query = unseen_query(torch.from_numpy(voxels[occupied]).to(device).long(), view.row if view else 0)
         classes = model.head(projected, query, model.tokenizer.fold.embedding()).classes
         named = torch.from_numpy(labels[occupied]).to(device)
         mask = torch.from_numpy(asked.reshape(logits.shape)).to(device)

@@ -19,12 +19,13 @@ _SEEN_EMPTY_LOGIT = -6.0
 class VoxelQuery:
     """Which voxels of a frame to judge, and what the past says there.
 
-    voxels: (n,) int64 flat. features: (n, f) float32. proposal: (n,) int64 class nearby, 0 none. skip: (n,) bool.
-    row: of the head's tables: the further ahead, and the less sure the ego motion, the less the past is worth.
+    voxels: (n,) int64 flat. features: (n, f) float32, None where there is no evidence. proposal: (n,) int64 class
+    nearby, 0 none. skip: (n,) bool. row: of the head's tables: the further ahead, and the less sure the ego motion, the
+    less the past is worth.
     """
 
     voxels: Tensor
-    features: Tensor
+    features: Tensor | None
     proposal: Tensor
     skip: Tensor
     row: int = 0
@@ -90,9 +91,12 @@ class VoxelHead(nn.Module):
         level = query.voxels - column * self.height
         # Height, proposal and horizon have few values: one small table of their sums is read once per voxel.
         table = self.from_proposal[:, None] + self.from_height + self.from_horizon[query.row]
-        h = F.embedding(column, projected) + F.embedding(query.proposal * self.height + level, table.flatten(0, 1))
-        h = torch.addmm(h, query.features, self.from_features.weight.T)
-        out = F.linear(F.relu(self.middle(F.relu(h))), self.out_weight[query.row], self.out_bias[query.row])
+        h = F.embedding(column, projected)
+        h += F.embedding(query.proposal * self.height + level, table.flatten(0, 1))
+        if query.features is not None:
+            h = torch.addmm(h, query.features, self.from_features.weight.T)
+        h = F.relu(self.middle(F.relu(h, inplace=True)), inplace=True)
+        out = F.linear(h, self.out_weight[query.row], self.out_bias[query.row])
         return out[:, 0] + SKIP_LOGIT * (2.0 * query.skip - 1.0), out[:, 1:]
 
     @staticmethod
