@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
+from places import TOKYO
 from street import SMALL_GRID, write_session
 
 from tokyo_sim.cli.main import main
@@ -32,6 +34,13 @@ def test_info_is_what_a_folder_alone_means(root: Path, capsys: pytest.CaptureFix
     assert run("info", root) == 0
     assert capsys.readouterr().out == without_verb
     assert without_verb.count("4 frames") == 4 and "4 sessions: 16 frames" in without_verb
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(root: Path) -> None:
+    with subprocess.Popen([TOKYO, "sessions", "info", root], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as info:
+        info.stdout.close()
+        assert "Error" not in info.stderr.read().decode()
+    assert info.returncode == 141
 
 
 def test_check_ends_with_1_until_damage_is_repaired(root: Path, capsys: pytest.CaptureFixture) -> None:

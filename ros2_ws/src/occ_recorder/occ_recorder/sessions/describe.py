@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tqdm import tqdm
 from occ_core.classes import NAMES, NUM_CLASSES
 from occ_core.session import Session
 from occ_core.session_log import Event, EventKind
+from occ_core.threads import thread_count
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,26 @@ def histogram(counts: np.ndarray) -> str:
     return ", ".join(f"{NAMES[i]} {100 * occupied[i] / total:.3g}%" for i in order)
 
 
+def _frame(session: Session, number: int) -> tuple[np.ndarray, float]:
+    """Voxels of each class, (classes,) int64, and the share of voxels that LiDAR has seen."""
+    grids = session.occupancy(number)
+    occupied = grids.classes[grids.classes > 0]
+    counts = np.bincount(occupied, minlength=NUM_CLASSES)[:NUM_CLASSES]
+    counts[0] = grids.classes.size - len(occupied)
+    return counts, float(grids.observed.mean())
+
+
 def describe(folder: Path) -> Description:
     """Read a session; SessionError for one that can't be opened or has damaged frames."""
     session = Session.open(folder)
     states = [session.state(number) for number in session.numbers]
     path = np.array([state.base_link.position for state in states]).reshape(-1, 3)
     counts, observed = np.zeros(NUM_CLASSES, np.int64), 0.0
-    for number in tqdm(session.numbers, session.name, unit="frame", leave=False):
-        grids = session.occupancy(number)
-        counts += np.bincount(grids.classes.reshape(-1), minlength=NUM_CLASSES)[:NUM_CLASSES]
-        observed += grids.observed.mean() / len(session)
+    with ThreadPoolExecutor(thread_count()) as pool:  # to inflate a file lets go of the interpreter
+        frames = pool.map(lambda number: _frame(session, number), session.numbers)
+        for classes, seen in tqdm(frames, session.name, len(session), unit="frame", leave=False):
+            counts += classes
+            observed += seen / len(session)
     return Description(
         name=session.name,
         agent=session.info.agent,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -42,12 +43,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point: exit code 0, 1 for work that failed, 2 for bad usage, 130 after Ctrl-C."""
+    """Entry point: exit code 0, 1 for work that failed, 2 for bad usage, 130 after Ctrl-C, 141 where `| head` is done."""
     args = _parser().parse_args(with_default_verb(list(sys.argv[1:] if arguments is None else arguments)))
     try:
-        sys.exit(args.handler(args))
+        code = args.handler(args)
+        sys.stdout.flush()
+        sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's last flush complains
+        sys.exit(141)
     except Exception as error:
         if not isinstance(error, _expected_errors()):
             raise
