@@ -43,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point: exit code 0, 1 for work that failed, 2 for bad usage, 130 after Ctrl-C, 141 where `| head` is done."""
+    """Entry point: exit code 0, 1 for work that failed, 2 for bad usage, 130 after Ctrl-C, 141 before `| head`."""
     args = _parser().parse_args(with_default_verb(list(sys.argv[1:] if arguments is None else arguments)))
     try:
         code = args.handler(args)
