@@ -38,10 +38,10 @@ class Aligned:
 
 @dataclass(frozen=True)
 class DensePast:
-    """frames: uint8 (t, X, Y, Z), oldest first, each in its own frame. tops: int16 (t, X, Y), no column is occupied at
-    or above this level: nearly all of a grid is sky."""
+    """frames: t of uint8 (X, Y, Z), oldest first, each in its own frame. tops: int16 (t, X, Y), no column is occupied
+    at or above this level: nearly all of a grid is sky."""
 
-    frames: np.ndarray
+    frames: tuple[np.ndarray, ...]
     tops: np.ndarray
 
     @classmethod
@@ -50,7 +50,7 @@ class DensePast:
         tops = np.zeros((len(frames), grid.shape[0] * grid.shape[1]), np.int16)
         for top, frame in zip(tops, frames, strict=True):
             top[frame.voxels // grid.shape[2]] = frame.voxels % grid.shape[2] + 1  # ascending: the last one stays
-        return cls(np.stack([frame.dense(grid.shape) for frame in frames]), tops.reshape(-1, *grid.shape[:2]))
+        return cls(tuple(frame.dense(grid.shape) for frame in frames), tops.reshape(-1, *grid.shape[:2]))
 
 
 def align_history(grid: VoxelGrid, past: DensePast, motions: np.ndarray) -> Aligned:
@@ -82,7 +82,7 @@ def _warp_latest(frames, bounds, motions, lower, voxel, warped, source, tops):
                     up = levels_up(motions[t], voxel)
                     tops[i, j] = min(max(bounds[t, a, b] - up, 0), nz)
                     for k in range(max(0, -up), tops[i, j]):
-                        warped[i, j, k] = frames[t, a, b, k + up]
+                        warped[i, j, k] = frames[t][a, b, k + up]
                     break
 
 

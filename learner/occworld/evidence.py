@@ -24,7 +24,7 @@ def feature_count(history: int) -> int:
 
 
 def features(
-    grid: VoxelGrid, frames: np.ndarray, motions: np.ndarray, aligned: Aligned, voxels: np.ndarray,
+    grid: VoxelGrid, frames: tuple[np.ndarray, ...], motions: np.ndarray, aligned: Aligned, voxels: np.ndarray,
     out: np.ndarray | None = None,
 ) -> np.ndarray:  # fmt: skip
     """(n, feature_count) float32 of flat voxels (n,): per frame the trilinear occupancy at the voxel's centre (static
@@ -36,16 +36,17 @@ def features(
     if out is None:
         out = np.empty((len(voxels), feature_count(len(frames))), np.float32)
     _features(
-        frames, np.asarray(motions, float), np.array(grid.lower), np.array(grid.voxel), aligned.warped, voxels,
-        _STATIC, _ANY, out,
+        tuple(frame.reshape(-1) for frame in frames), np.asarray(motions, float), np.array(grid.lower),
+        np.array(grid.voxel), aligned.warped, voxels, _STATIC, _ANY, out,
     )  # fmt: skip
     return out
 
 
 @numba.njit(cache=True, nogil=True)
 def _features(frames, motions, lower, voxel, warped, voxels, static, anything, out):
-    count, nx, ny, nz = frames.shape
-    flat, flat_warped = frames.reshape(-1), warped.reshape(-1)
+    count = len(frames)
+    nx, ny, nz = warped.shape
+    flat_warped = warped.reshape(-1)
     cosines, sines = np.cos(motions[:, 3]), np.sin(motions[:, 3])
     lift = np.floor(motions[:, 2] / voxel[2]).astype(np.int64)
     up = motions[:, 2] / voxel[2] - lift
@@ -72,7 +73,7 @@ def _features(frames, motions, lower, voxel, warped, voxels, static, anything, o
                 for m in range(4):
                     da, db = m // 2, m % 2
                     held = 0 <= a + da < nx and 0 <= b + db < ny
-                    cell[t, m] = ((t * nx + a + da) * ny + b + db) * nz if held else 0
+                    cell[t, m] = ((a + da) * ny + b + db) * nz if held else 0
                     weight[t, m] = (u - a if da else 1 - (u - a)) * (v - b if db else 1 - (v - b)) if held else 0.0
             for m in range(9):
                 ia, ib = i + m // 3 - 1, j + m % 3 - 1
@@ -81,11 +82,11 @@ def _features(frames, motions, lower, voxel, warped, voxels, static, anything, o
             c = k + lift[t]
             total = 0.0
             if inside[t]:
-                solid = anything if t == count - 1 else static
+                frame, solid = frames[t], anything if t == count - 1 else static
                 for m in range(4):
                     first = cell[t, m] + c
-                    low = solid[flat[first]] if 0 <= c < nz else 0
-                    high = solid[flat[first + 1]] if 0 <= c + 1 < nz else 0
+                    low = solid[frame[first]] if 0 <= c < nz else 0
+                    high = solid[frame[first + 1]] if 0 <= c + 1 < nz else 0
                     total += weight[t, m] * (low + up[t] * (high - low))
             out[n, t] = total
             out[n, count + t] = inside[t]
@@ -93,7 +94,7 @@ def _features(frames, motions, lower, voxel, warped, voxels, static, anything, o
         out[n, 2 * count + 27] = shift[t, 0]
         out[n, 2 * count + 28] = shift[t, 1]
         out[n, 2 * count + 29] = up[t] - np.floor(up[t] + 0.5)
-        out[n, 2 * count + 30] = flat[(t * nx * ny + column) * nz + k] > 0
+        out[n, 2 * count + 30] = frames[t][column * nz + k] > 0
         for m in range(9):
             at, first = 2 * count + 3 * m, around[m] + k - 1
             if around[m] >= 0 and 0 < k < nz - 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,31 +100,37 @@ class Forecaster:
             if grid.shape != self.model.grid.shape or grid.dtype != np.uint8:
                 raise ValueError(f"a grid is uint8 {self.model.grid.shape}, got {grid.dtype} {grid.shape}")
         frames = tuple(SparseFrame.from_dense(grid) for grid in history)
-        return self.batch([Past(frames, tuple(states), None if planned is None else tuple(planned))])[0]
+        (only,) = self.batch([Past(frames, tuple(states), None if planned is None else tuple(planned))])
+        return only
 
-    def batch(self, pasts: list[Past]) -> list[Forecast]:
-        """One forecast for each, in one pass. ValueError for a past of another length or grid."""
-        scenes = [self._scene(past) for past in pasts]
+    def batch(self, pasts: list[Past]) -> Iterator[Forecast]:
+        """One forecast for each, in their order, as soon as it is made: a grid of six steps is 87 MB.
+
+        What can be done for all together is. ValueError for a past of another length.
+        """
+        return self._forecasts([self._scene(past) for past in pasts])
+
+    def _forecasts(self, scenes: list[Scene]) -> Iterator[Forecast]:
+        results = iter(self.model.forecasts(scenes))
         device = next(self.model.parameters()).device.type
-        with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
-            results = self.model.forecasts(scenes)
-        return [
-            Forecast(
+        for _ in scenes:
+            with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
+                result = next(results)
+            yield Forecast(
                 horizons_s=self.horizons_s,
                 classes=tuple(frame.classes for frame in result.frames),
                 probability=tuple(frame.probability for frame in result.frames),
                 path=result.motion[:, [0, 1, 3]],
                 path_z=result.motion[:, 2],
             )
-            for result in results
-        ]
 
     def warm_up(self, robots: int = 1) -> None:
         """Forecast from next to nothing: kernels are compiled and memory is taken before anyone waits."""
         here = VehicleState(0.0, Pose.identity(), np.zeros(3), np.zeros(3), Pose.identity())
         voxels = np.arange(0, self.model.grid.size, 997, dtype=np.int32)
         frame = SparseFrame(voxels, np.ones(len(voxels), np.uint8), np.zeros(len(voxels), np.uint16))
-        self.batch([Past((frame,) * self.history, (here,) * self.history)] * robots)
+        for _ in self.batch([Past((frame,) * self.history, (here,) * self.history)] * robots):
+            pass
 
     def _scene(self, past: Past) -> Scene:
         if len(past.frames) != self.history or len(past.states) != self.history:

@@ -86,7 +86,7 @@ def test_evidence_starts_from_the_warp(motion: np.ndarray, seed: int) -> None:
     skip[aligned.candidates[aligned.skip]] = True
     assert np.array_equal(skip.reshape(GRID.shape), resample(GRID, frames[1], motion) > 0)
     assert (aligned.proposal > 0).all()
-    found = features(GRID, frames, relative, aligned, aligned.candidates)
+    found = features(GRID, past.frames, relative, aligned, aligned.candidates)
     centre = found[:, 2 * 2 + 13]
     assert np.array_equal(centre > 0, aligned.warped.reshape(-1)[aligned.candidates] > 0)
     assert np.abs(found[:, -4:-1]).max() <= 0.5 + 1e-6

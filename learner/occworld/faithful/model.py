@@ -5,6 +5,8 @@ Source: Zheng et al., "OccWorld: Learning a 3D Occupancy World Model for Autonom
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import nn
@@ -74,9 +76,9 @@ class FaithfulOccWorld(nn.Module):
             first, last = last, last + 1
         return SceneForecast(tuple(self._dense(latents) for latents in frames), ahead.footprint[self.history :])
 
-    def forecasts(self, scenes: list[Scene]) -> list[SceneForecast]:
+    def forecasts(self, scenes: list[Scene]) -> Iterator[SceneForecast]:
         """All steps of some scenes, one scene after the other: the autoencoder alone fills a machine."""
-        return [self.forecast(scene) for scene in scenes]
+        return map(self.forecast, scenes)
 
     def _dense(self, latents: torch.Tensor) -> ForecastFrame:
         nx, ny, nz = self.grid.shape

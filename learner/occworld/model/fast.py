@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,27 +88,29 @@ class FastOccWorld(nn.Module):
     @torch.inference_mode()
     def forecast(self, scene: Scene) -> SceneForecast:
         """All steps of one scene. Model in eval mode."""
-        return self.forecasts([scene])[0]
+        (only,) = self.forecasts([scene])
+        return only
 
     @torch.inference_mode()
-    def forecasts(self, scenes: list[Scene]) -> list[SceneForecast]:
-        """All steps of some scenes, imagined in one pass. Model in eval mode."""
-        if self.device.type != "cpu":
+    def forecasts(self, scenes: list[Scene]) -> Iterator[SceneForecast]:
+        """All steps of each scene, as soon as they are made; imagined in one pass. Model in eval mode."""
+        with undivided():
             imagined = self.imagine(scenes)
-            return [self._seen(scene, imagined, i, 1) for i, scene in enumerate(scenes)]
-        with undivided() as threads:
-            imagined = self.imagine(scenes)
-            return [self._seen(scene, imagined, i, threads) for i, scene in enumerate(scenes)]
+        for i, scene in enumerate(scenes):
+            yield self._seen(scene, imagined, i)
 
-    def _seen(self, scene: Scene, imagined: Imagined, i: int, threads: int) -> SceneForecast:
+    def _seen(self, scene: Scene, imagined: Imagined, i: int) -> SceneForecast:
         """The frames that were imagined for the i-th scene."""
         future, velocity = self.future_motion(scene, imagined.motion[i]), imagined.velocity[i].float().cpu().numpy()
-        views = side_by_side(lambda step: self.view(scene, future, velocity, step), range(self.steps), threads)
-        columns = self.columns(scene, imagined.latents[i], views).split(1)
-        embedding = self.tokenizer.fold.embedding()
-        frames = side_by_side(
-            lambda step: fill(self.grid, self.head, columns[step], embedding, views[step]), range(self.steps), threads
-        )
+        embedding, steps = self.tokenizer.fold.embedding(), range(self.steps)
+        with undivided() as threads:
+            if self.device.type != "cpu":
+                threads = 1
+            views = side_by_side(lambda step: self.view(scene, future, velocity, step), steps, threads)
+            columns = self.columns(scene, imagined.latents[i], views).split(1)
+            frames = side_by_side(
+                lambda step: fill(self.grid, self.head, columns[step], embedding, views[step]), steps, threads
+            )
         return SceneForecast(tuple(frames), future)
 
     def imagine(self, scenes: list[Scene]) -> Imagined:

@@ -24,13 +24,13 @@ class TargetView:
     """The past seen from a frame to come.
 
     row: of the head's tables, one for each step at imagined ego motion, then one for each at planned.
-    frames: uint8 (t, X, Y, Z), moving things carried along in the last. motions: (t, 4), the target in each of them.
+    frames: t of uint8 (X, Y, Z), moving things carried along in the last. motions: (t, 4), the target in each of them.
     motion: (4,), the target in the current frame. way: (t + step + 1, 2) metres, where the vehicle is in each frame up
     to the target, in the target frame.
     """
 
     row: int
-    frames: np.ndarray
+    frames: tuple[np.ndarray, ...]
     motions: np.ndarray
     motion: np.ndarray
     way: np.ndarray

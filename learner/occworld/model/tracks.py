@@ -67,15 +67,14 @@ def advance(grid: VoxelGrid, past: DensePast, tracks: Tracks, velocity: np.ndarr
     velocity: (3, X, Y) m/s in that frame; a thing goes by the mean over its columns. What it leaves behind becomes
     empty; where it arrives it replaces what stood there.
     """
-    frames, tops = past.frames.copy(), past.tops.copy()
-    latest = frames[-1].reshape(-1)
+    latest, tops = past.frames[-1].copy(), past.tops.copy()
     for thing in tracks.things:
-        latest[thing.voxels] = 0
+        latest.reshape(-1)[thing.voxels] = 0
     for thing in tracks.things:
         index = np.stack(np.unravel_index(thing.voxels, grid.shape), axis=1)
         shift = velocity[:, index[:, 0], index[:, 1]].mean(axis=1) * seconds
         target, inside = grid.index(grid.centers(index) + shift)
         x, y, z = target[inside].T
-        frames[-1, x, y, z] = thing.semantic
+        latest[x, y, z] = thing.semantic
         np.maximum.at(tops[-1], (x, y), z + 1)
-    return DensePast(frames, tops)
+    return DensePast((*past.frames[:-1], latest), tops)

@@ -1,4 +1,4 @@
-"""The model's thread: forecasts for all robots that wait, in one pass, each from its newest moment. No ROS."""
+"""The model's thread: forecasts for all robots that wait, each from its newest moment, in one pass. No ROS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from occworld_infer.pace import Pace
 
 @dataclass(frozen=True)
 class LiveForecast:
-    """Seconds of wall clock, whatever the simulation's pace: the model's, and since the sweep arrived."""
+    """Seconds of wall clock, whatever the simulation's pace: since the model began, with all robots that waited, and
+    since the sweep arrived."""
 
     ready: Ready
     forecast: Forecast
@@ -77,10 +78,9 @@ class ForecastLoop:
     def _forecast(self, batch: list[Ready]) -> None:
         started = time.perf_counter()
         pasts = [Past(tuple(m.voxels for m in r.history), tuple(m.state for m in r.history)) for r in batch]
-        forecasts = self._forecaster.batch(pasts)
-        finished = time.perf_counter()
-        for ready, forecast in zip(batch, forecasts, strict=True):
+        for ready, forecast in zip(batch, self._forecaster.batch(pasts), strict=True):
+            now = time.perf_counter()
             self.made[ready.robot] = self.made.get(ready.robot, 0) + 1
-            self._deliver(LiveForecast(ready, forecast, finished - started, time.perf_counter() - ready.arrived))
+            self._deliver(LiveForecast(ready, forecast, now - started, now - ready.arrived))
         voxelize = sum(ready.voxelize_s for ready in batch)
         self._pace.took(time.perf_counter() - started + voxelize)

@@ -54,7 +54,7 @@ class RobotTopics:
         self._lost = self._lost_said = 0
         self._heard = time.monotonic()
         self._times: deque[float] = deque(maxlen=1000)
-        self._newest: LiveForecast | None = None
+        self._newest: tuple[float, float] | None = None
         self._intake = RobotIntake(node, robot, self._synchronizer, self._on_sweep)
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class RobotTopics:
             "lost_messages": self._lost,
         }
         if self._newest is not None:
-            values |= {"model_ms": round(1e3 * self._newest.model_s), "total_ms": round(1e3 * self._newest.total_s)}
+            values |= {"model_ms": round(1e3 * self._newest[0]), "total_ms": round(1e3 * self._newest[1])}
         return problem, values | self._dropped
 
     def _rate(self) -> float:
@@ -134,7 +134,7 @@ class RobotTopics:
         self._send(PATH, path_message(forecast, self._frame_id, ready.stamp))
         total = time.perf_counter() - ready.arrived
         self._send(LATENCY, latency_message((ready.voxelize_s, result.model_s, total)))
-        self._newest = result
+        self._newest = result.model_s, result.total_s
         self._times.append(time.monotonic())
         if ready.keyframe:
             footprints = np.array([moment.footprint for moment in ready.history])

@@ -181,7 +181,7 @@ def test_half_precision_forecasts_the_same_but_for_rounding(
 ) -> None:
     ready = drives[0].seen[3].ready
     past = Past(tuple(m.voxels for m in ready.history), tuple(m.state for m in ready.history))
-    (exact,), (rounded,) = forecaster.batch([past]), replace(forecaster, precision=precision).batch([past])
+    (exact,), (rounded,) = (f.batch([past]) for f in (forecaster, replace(forecaster, precision=precision)))
     assert np.allclose(exact.path, rounded.path, atol=0.1)
     for a, b in zip(exact.classes, rounded.classes, strict=True):
         assert np.count_nonzero(a != b) <= 0.05 * np.count_nonzero(a)
