@@ -6,9 +6,8 @@ many small ones: its steps, each on a core of its own, need no such waiting, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -17,26 +16,21 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
-@contextmanager
-def undivided() -> Iterator[int]:
-    """Operations of PyTorch run on the thread that calls them. Yields how many would have shared them."""
+def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part], device: torch.device) -> list[Result]:
+    """Results of work on each part, in their order: on as many threads as PyTorch would use on a CPU, one elsewhere.
+
+    work: without gradients; it should be compiled code that lets go of the interpreter for most of its time.
+    """
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield threads
-    finally:
-        torch.set_num_threads(threads)
-
-
-def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:
-    """Results of work on each part, in their order. work: without gradients; it should be compiled code that lets go of
-    the interpreter for most of its time. One thread: the caller's, with whatever modes of PyTorch it is in."""
-    if threads == 1:
+    if device.type != "cpu" or threads == 1:
         return [work(part) for part in parts]
 
     def quietly(part: Part) -> Result:
         with torch.inference_mode():  # such modes are of a thread
             return work(part)
 
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return list(pool.map(quietly, parts))
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(quietly, parts))
+    finally:
+        torch.set_num_threads(threads)  # what a thread sets, later ones begin with

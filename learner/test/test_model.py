@@ -166,9 +166,15 @@ def test_what_fails_beside_other_work_is_heard() -> None:
         assert torch.get_num_threads() == 1 and torch.is_inference_mode_enabled()
         return 6 // part
 
-    assert side_by_side(work, [1, 2, 3], 2) == [6, 3, 2]
-    with pytest.raises(ZeroDivisionError):
-        side_by_side(work, [1, 0], 2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert side_by_side(work, [1, 2, 3], torch.device("cpu")) == [6, 3, 2]
+        with pytest.raises(ZeroDivisionError):
+            side_by_side(work, [1, 0], torch.device("cpu"))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_given_poses_are_used(config: Config, data: GazeboOccWorldDataset) -> None:

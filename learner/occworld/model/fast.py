@@ -14,7 +14,7 @@ from occ_core.classes import NUM_CLASSES
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.aligned import align_history
-from occworld.cores import side_by_side, undivided
+from occworld.cores import side_by_side
 from occworld.evidence import feature_count
 from occworld.model.decoder import Decoder2D
 from occworld.model.fill import TargetView, fill
@@ -94,8 +94,7 @@ class FastOccWorld(nn.Module):
     @torch.inference_mode()
     def forecasts(self, scenes: list[Scene]) -> Iterator[SceneForecast]:
         """All steps of each scene, as soon as they are made; imagined in one pass. Model in eval mode."""
-        with undivided():
-            imagined = self.imagine(scenes)
+        imagined = self.imagine(scenes)
         for i, scene in enumerate(scenes):
             yield self._seen(scene, imagined, i)
 
@@ -103,14 +102,11 @@ class FastOccWorld(nn.Module):
         """The frames that were imagined for the i-th scene."""
         future, velocity = self.future_motion(scene, imagined.motion[i]), imagined.velocity[i].float().cpu().numpy()
         embedding, steps = self.tokenizer.fold.embedding(), range(self.steps)
-        with undivided() as threads:
-            if self.device.type != "cpu":
-                threads = 1
-            views = side_by_side(lambda step: self.view(scene, future, velocity, step), steps, threads)
-            columns = self.columns(scene, imagined.latents[i], views).split(1)
-            frames = side_by_side(
-                lambda step: fill(self.grid, self.head, columns[step], embedding, views[step]), steps, threads
-            )
+        views = side_by_side(lambda step: self.view(scene, future, velocity, step), steps, self.device)
+        columns = self.columns(scene, imagined.latents[i], views).split(1)
+        frames = side_by_side(
+            lambda step: fill(self.grid, self.head, columns[step], embedding, views[step]), steps, self.device
+        )
         return SceneForecast(tuple(frames), future)
 
     def imagine(self, scenes: list[Scene]) -> Imagined:
