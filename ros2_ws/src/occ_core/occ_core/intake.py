@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from occ_core.actors import Actor
 from occ_core.messages import (
     cloud_points,
     from_actors,
@@ -53,6 +54,10 @@ class MessageIntake:
     def actors(self, message: Any) -> None:
         """Take a visualization_msgs/MarkerArray of /city/actors."""
         self._take("actors", lambda: self.synchronizer.add_actors(*from_actors(message)))
+
+    def actors_at(self, stamp: float, actors: list[Actor]) -> None:
+        """Take actors that have been read from such a message already."""
+        self._take("actors", lambda: self.synchronizer.add_actors(stamp, actors))
 
     def image(self, camera: str, message: Any) -> None:
         """Take a sensor_msgs/Image, or a sensor_msgs/CompressedImage, of a camera."""

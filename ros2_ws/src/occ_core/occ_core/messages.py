@@ -109,7 +109,10 @@ def cloud_xyz(points: np.ndarray) -> np.ndarray:
     if missing := [axis for axis in "xyz" if axis not in (points.dtype.names or ())]:
         there = ", ".join(points.dtype.names or ()) or "no fields"
         raise ValueError(f"a cloud needs x, y and z, this one has {there}; missing: {', '.join(missing)}")
-    return np.column_stack([points["x"], points["y"], points["z"]]).astype(np.float32, copy=False)
+    out = np.empty((len(points), 3), np.float32)
+    for column, axis in enumerate("xyz"):
+        out[:, column] = points[axis]
+    return out
 
 
 def cloud_points(message: Any) -> np.ndarray:
@@ -117,9 +120,11 @@ def cloud_points(message: Any) -> np.ndarray:
     if message.width * message.height == 0:
         return np.zeros((0, 4), np.float32)
     cloud = from_cloud(message)
-    xyz = cloud_xyz(cloud)
-    intensity = cloud["intensity"] if "intensity" in (cloud.dtype.names or ()) else np.zeros(len(cloud))
-    return np.column_stack([xyz, intensity]).astype(np.float32, copy=False)
+    points = np.zeros((len(cloud), 4), np.float32)
+    points[:, :3] = cloud_xyz(cloud)
+    if "intensity" in (cloud.dtype.names or ()):
+        points[:, 3] = cloud["intensity"]
+    return points
 
 
 def from_image(message: Any) -> np.ndarray:

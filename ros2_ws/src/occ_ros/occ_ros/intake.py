@@ -6,11 +6,36 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from rclpy.node import Node
+from visualization_msgs.msg import MarkerArray
 
 from occ_core.intake import MessageIntake
+from occ_core.messages import from_actors
 from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_core.topics import ACTORS, IMU, LIDAR, ODOM, image_topic
 from occ_ros.qos import subscribe
+
+
+class ActorIntake:
+    """What moves in the city, heard and read once for all robots of a node: reading markers is slow."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._robots: list[MessageIntake] = []
+        subscribe(node, ACTORS, self.hear, depth=20)
+
+    def add(self, robot: MessageIntake) -> None:
+        """Tell one more robot."""
+        self._robots.append(robot)
+
+    def hear(self, message: MarkerArray) -> None:
+        """A message that can't be read is warned of and left out."""
+        try:
+            stamp, actors = from_actors(message)
+        except (ValueError, TypeError) as error:
+            self._node.get_logger().warning(f"actors: {error}", throttle_duration_sec=5.0)
+            return
+        for robot in self._robots:
+            robot.actors_at(stamp, actors)
 
 
 class RobotIntake:
@@ -22,6 +47,7 @@ class RobotIntake:
         robot: str,
         synchronizer: SweepSynchronizer,
         deliver: Callable[[SyncedSweep], None],
+        actors: ActorIntake,
         cameras: Iterable[str] = (),
         imu: bool = False,
     ) -> None:
@@ -29,7 +55,7 @@ class RobotIntake:
         self.messages = MessageIntake(synchronizer, deliver, self._complain)
         subscribe(node, ODOM, self.messages.odometry, robot, depth=50)
         subscribe(node, LIDAR, self.messages.sweep, robot, depth=10)
-        subscribe(node, ACTORS, self.messages.actors, depth=20)
+        actors.add(self.messages)
         if imu:
             subscribe(node, IMU, self.messages.imu, robot, depth=100)
         for camera in cameras:

@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter as RosParameter
 from visualization_msgs.msg import Marker, MarkerArray
 
 from occ_core.sync import SweepSynchronizer
-from occ_ros.intake import RobotIntake
+from occ_ros.intake import ActorIntake, RobotIntake
 from occ_ros.parameters import Parameter, ParameterError, read
 
 TABLE = (
@@ -72,8 +72,10 @@ def test_a_wrong_parameter_is_named_with_what_is_wanted(context, wrong):
 
 def test_markers_of_somebody_else_on_the_actors_topic_do_not_end_the_node(context):
     node = Node("intake_test", context=context)
-    intake = RobotIntake(node, "rover_0", SweepSynchronizer(0.5), lambda sweep: None)
+    actors, synchronizers = ActorIntake(node), [SweepSynchronizer(0.5), SweepSynchronizer(0.5)]
+    for number, synchronizer in enumerate(synchronizers):
+        RobotIntake(node, f"rover_{number}", synchronizer, lambda sweep: None, actors)
     try:
-        intake.messages.actors(MarkerArray(markers=[Marker(ns="rviz_notes", type=Marker.TEXT_VIEW_FACING)]))
+        actors.hear(MarkerArray(markers=[Marker(ns="rviz_notes", type=Marker.TEXT_VIEW_FACING)]))
     finally:
         node.destroy_node()

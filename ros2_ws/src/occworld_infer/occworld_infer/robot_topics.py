@@ -19,7 +19,7 @@ from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_core.topics import LATENCY, OCCUPANCY, PATH, PREDICTION, SCORE, Topic
 from occ_core.tracker import FrameTracker
 from occ_ros.convert import to_cloud, to_pose, to_stamp
-from occ_ros.intake import RobotIntake
+from occ_ros.intake import ActorIntake, RobotIntake
 from occ_ros.qos import publish
 from occworld.forecaster import Forecast
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
@@ -41,7 +41,7 @@ class RobotTopics:
 
     def __init__(
         self, node: Node, robot: str, grid: VoxelGrid, tracker: FrameTracker, loop: ForecastLoop, history: History,
-        pace: Pace, wanted: Wanted, needs_actors: bool,
+        pace: Pace, wanted: Wanted, actors: ActorIntake, needs_actors: bool,
     ) -> None:  # fmt: skip
         self._robot, self._grid, self._loop, self._wanted = robot, grid, loop, wanted
         self._frame_id = f"{robot}/base_footprint"
@@ -55,7 +55,7 @@ class RobotTopics:
         self._heard = time.monotonic()
         self._times: deque[float] = deque(maxlen=1000)
         self._newest: tuple[float, float] | None = None
-        self._intake = RobotIntake(node, robot, self._synchronizer, self._on_sweep)
+        self._intake = RobotIntake(node, robot, self._synchronizer, self._on_sweep, actors)
 
     def close(self) -> None:
         """Stop its thread."""

@@ -13,6 +13,7 @@ from occ_core.keyframes import KeyframeBuilder
 from occ_core.poses import Pose
 from occ_core.topics import OCCUPANCY
 from occ_core.tracker import FrameTracker
+from occ_ros.intake import ActorIntake
 from occworld_infer.history import History
 from occworld_infer.live import Seen
 from occworld_infer.pace import Pace
@@ -50,7 +51,8 @@ def test_messages_that_can_not_be_published_are_counted_and_said_once() -> None:
         History(4, period),
         Pace(period, 2.0),
         Wanted((), 0.0, ()),
-        False,
+        ActorIntake(node),
+        needs_actors=False,
     )
     empty = np.zeros(TOKYO_GRID.shape, np.uint8)
     occupancy = Occupancy(empty, empty.astype(bool), empty.astype(np.uint16))

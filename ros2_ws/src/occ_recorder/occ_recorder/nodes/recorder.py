@@ -25,7 +25,7 @@ from occ_core.urdf import link_poses
 from occ_recorder.recording import Mode, RobotRecording
 from occ_recorder.reporting import Report, Reporter
 from occ_ros.convert import to_diagnostics
-from occ_ros.intake import RobotIntake
+from occ_ros.intake import ActorIntake, RobotIntake
 from occ_ros.parameters import Parameter, ParameterError, read
 from occ_ros.qos import absolute, publish, subscribe
 from occ_ros.run import run
@@ -82,6 +82,7 @@ class RecorderNode(Node):
         self._reporters: dict[str, Reporter] = {}
         self._arriving: dict[str, _Arriving] = {}
         self._diagnostics = publish(self, DIAGNOSTICS)
+        self._actors = ActorIntake(self)
         for robot in self._values["robots"]:
             subscribe(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._arrived(robot, m), robot, depth=1)
         self._serve("start", RobotRecording.start, Mode.RECORDING)
@@ -141,7 +142,7 @@ class RecorderNode(Node):
         imu = values["imu"] and arriving.imu
         synchronizer = SweepSynchronizer(period, cameras, needs_actors=city is not None, with_imu=imu)
         self._recordings[robot], self._reporters[robot] = recording, Reporter(recording, synchronizer)
-        RobotIntake(self, robot, synchronizer, recording.add, cameras, imu)
+        RobotIntake(self, robot, synchronizer, recording.add, self._actors, cameras, imu)
         self.get_logger().info(f"{robot}: {self._mode.value}, into {self._output}")
 
     def _serve(self, name: str, act: Callable[[RobotRecording], bool], mode: Mode | None = None) -> None:

@@ -16,6 +16,7 @@ from occ_core.topics import DIAGNOSTICS, ROBOT_DESCRIPTION
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import link_poses
 from occ_ros.convert import to_diagnostics
+from occ_ros.intake import ActorIntake
 from occ_ros.parameters import Parameter, ParameterError, read
 from occ_ros.qos import publish, subscribe
 from occ_ros.run import NodeFailed, run
@@ -93,6 +94,7 @@ class InferenceNode(LifecycleNode):
         self._passive = set(self.subscriptions)
         self._pace = Pace(FRAME_PERIOD_S, self._values["max_rate"])
         self._loop = ForecastLoop(self._forecaster, self._pace, self._publish)
+        self._actors = ActorIntake(self)
         for robot in self._values["robots"]:
             subscribe(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._begin(robot, m), robot, depth=1)
         self.get_logger().info(f"forecasting on {self._forecaster.device} for {', '.join(self._values['robots'])}")
@@ -138,8 +140,9 @@ class InferenceNode(LifecycleNode):
         tracker = FrameTracker(robot, builder, link_poses(description.data), ground)
         history = History(self._forecaster.history, FRAME_PERIOD_S)
         self._robots[robot] = RobotTopics(
-            self, robot, TOKYO_GRID, tracker, self._loop, history, self._pace, self._wanted, self._city is not None
-        )
+            self, robot, TOKYO_GRID, tracker, self._loop, history, self._pace, self._wanted, self._actors,
+            needs_actors=self._city is not None,
+        )  # fmt: skip
 
     def _publish(self, result: LiveForecast) -> None:
         self._robots[result.ready.robot].publish(result)
