@@ -24,8 +24,7 @@ from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
-from tokyo_sim.bringup import Arguments, NodeSpec, nearest, nodes, world_file
-from tokyo_sim.resources import share
+from tokyo_sim.bringup import Arguments, NodeSpec, environment, nearest, nodes, world_file
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -49,10 +48,9 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     _refuse_misspelt(given)
     args = Arguments(**{spec.name: _convert(spec.name, given[spec.name], spec.default) for spec in fields(Arguments)})
     world_file(args.city)
-    actions: list[LaunchDescriptionEntity] = []
-    if "FASTDDS_DEFAULT_PROFILES_FILE" not in os.environ:
-        profiles = str(share("config", "fastdds.xml"))
-        actions.append(SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profiles))
+    actions: list[LaunchDescriptionEntity] = [
+        SetEnvironmentVariable(name, value) for name, value in environment().items() if name not in os.environ
+    ]
     if args.simulator == "gazebo":
         actions += _gazebo(args)
     return [*actions, *(_action(spec) for spec in nodes(args))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -119,3 +120,11 @@ def test_missions_differ_in_seed_and_suit_their_vehicle():
     assert len({m["seed"] for m in missions}) == 4
     assert [m["vehicle"] for m in missions] == ["drone", "drone", "rover", "rover"]
     assert all(m["pattern"] == "street" for m in missions if m["vehicle"] == "rover")
+
+
+def test_what_the_user_has_set_in_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE", raising=False)
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "8")
+    found = processes.node_environment()
+    assert found["MALLOC_ARENA_MAX"] == "8" and found["PATH"]
+    assert Path(found["FASTDDS_DEFAULT_PROFILES_FILE"]).is_file()

@@ -15,9 +15,8 @@ from types import TracebackType
 
 import yaml
 
-from tokyo_sim.bringup import Arguments, NodeSpec, nodes, world_file
+from tokyo_sim.bringup import Arguments, NodeSpec, environment, nodes, world_file
 from tokyo_sim.gazebo.installation import Server, installed_executable, require_gazebo, server
-from tokyo_sim.resources import share
 
 _GRACE_S = 20.0
 _LIBC = ctypes.CDLL(None)
@@ -111,16 +110,8 @@ def _interrupt_with_parent() -> None:
 
 
 def node_environment() -> dict[str, str]:
-    """This environment, with shared memory large enough for sensor data and threads that do not spin.
-
-    What the user has set stays as it is.
-    """
-    defaults = {
-        "FASTDDS_DEFAULT_PROFILES_FILE": str(share("config", "fastdds.xml")),
-        # Waiting threads that spin take the cores from the other nodes.
-        "OMP_WAIT_POLICY": "passive",
-    }
-    return defaults | dict(os.environ)
+    """This environment, and what the nodes need where it does not say."""
+    return environment() | dict(os.environ)
 
 
 def _stop(process: subprocess.Popen, patience: float) -> None:
