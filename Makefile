@@ -33,7 +33,7 @@ $(VENV)/.done: requirements.lock scripts/build_tf2_msgs.sh Makefile $(PACKAGES:%
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -r requirements.lock
 	scripts/build_tf2_msgs.sh $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation --use-pep517 \
 	  $(PACKAGES:%=-e ros2_ws/src/%) -e learner
 	touch $@
 
