@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import binary_dilation, generate_binary_structure
+from scipy.ndimage import binary_dilation, generate_binary_structure, map_coordinates
 
-from occ_core.classes import Semantic
+from occ_core.classes import DYNAMIC_IDS, Semantic
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.aligned import DensePast, align_history
@@ -93,6 +93,23 @@ def test_evidence_starts_from_the_warp(motion: np.ndarray, seed: int) -> None:
     assert np.array_equal(found[:, -1] > 0, frames[1].reshape(-1)[aligned.candidates] > 0)
     near = binary_dilation(aligned.warped > 0, generate_binary_structure(3, 1)) | (frames[1] > 0)
     assert np.array_equal(np.flatnonzero(near), aligned.candidates)
+
+
+@settings(deadline=None, max_examples=20)
+@given(any_motion, st.integers(0, 100))
+def test_evidence_is_interpolated_and_looks_at_every_neighbour(motion: np.ndarray, seed: int) -> None:
+    past = DensePast.of(GRID, [SparseFrame.from_dense(noise(seed + i)) for i in range(2)])
+    relative = np.stack([motions.compose(np.array([0.5, 0.2, 0.3, 0.1]), motion), motion])
+    aligned = align_history(GRID, past, relative)
+    found = features(GRID, past.frames, relative, aligned, aligned.candidates)
+    index = np.stack(np.unravel_index(aligned.candidates, GRID.shape), axis=1)
+    for t, solid in enumerate((past.frames[0] * ~np.isin(past.frames[0], DYNAMIC_IDS), past.frames[1])):
+        there = (motions.apply(relative[t], GRID.centers(index)) - GRID.lower) / GRID.voxel - 0.5
+        expected = map_coordinates((solid > 0).astype(float), there.T, order=1, mode="grid-constant")
+        assert np.allclose(found[:, t], expected, atol=1e-5)
+    around = np.pad(aligned.warped > 0, 1)
+    offsets = np.stack(np.meshgrid(*[[0, 1, 2]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    assert np.array_equal(found[:, 4:31], np.stack([around[tuple((index + offset).T)] for offset in offsets], axis=1))
 
 
 @settings(deadline=None, max_examples=40)
