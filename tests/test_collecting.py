@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from places import ROOT
+from places import ROOT, TOKYO
 
 from occ_core.classes import Semantic
 from occ_core.grid import TOKYO_GRID
@@ -56,6 +56,8 @@ def test_the_guide_s_command_makes_sessions_from_meshes(meshes: Path, tmp_path: 
         classes = session.occupancy(session.numbers[-1]).classes
         assert (classes == Semantic.TERRAIN).sum() > 500 and (classes == Semantic.BUILDING).sum() > 20
         assert len(session.points(1)) > 1000
+    checked = subprocess.run([TOKYO, "sessions", "check", str(output)], capture_output=True, text=True)
+    assert checked.returncode == 0 and "did not finish" not in checked.stdout
 
 
 def test_a_seed_gives_the_same_frames_again(meshes: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from occ_core.frame_files import jpeg
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.session import SessionError, SessionInfo, SessionWriter, extrinsics, session_name
+from occ_core.session_log import Event, EventKind
 from occ_core.sync import Odometry, SyncedSweep
 from occ_core.topics import CAMERAS
 from occ_core.tracker import FrameTracker
@@ -128,6 +129,8 @@ def record(drive: Drive, tell: Callable[[int], object] = lambda frames: None) ->
         for recorder in recorders:
             recorder.take(number * _SWEEP_S, actors, keyframe)
         tell(keyframe * len(recorders))
+    for recorder in recorders:
+        recorder.end(sweeps * _SWEEP_S)
     return [recorder.folder for recorder in recorders]
 
 
@@ -159,6 +162,10 @@ class _Recorder:
             self._writer.write(
                 replace(frame, images={CAMERAS[name]: jpeg(image, _JPEG_QUALITY) for name, image in images.items()})
             )
+
+    def end(self, stamp: float) -> None:
+        """Note that the session is whole."""
+        self._writer.note(Event(stamp, EventKind.END))
 
 
 def _new_session(root: Path, info: SessionInfo) -> SessionWriter:
