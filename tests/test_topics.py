@@ -69,10 +69,11 @@ def test_a_stranger_hears_every_topic_at_its_rate(system, city: Path) -> None:
     for name, rate in rates.items():
         if rate and name not in ("/diagnostics", "/tf"):
             stamps = np.array(result["stamps"][name])
-            settled = stamps[stamps > stamps.max() - 4.0]
+            # What follows from the model may be late or skipped on a slow machine, but never comes too often for long.
+            modelled = name in after_the_model
+            settled = stamps if modelled else stamps[stamps > stamps.max() - 4.0]
             measured = (len(settled) - 1) / (settled.max() - settled.min())
-            # What follows from the model may be skipped on a slow machine, and never comes too often.
-            least = 0.4 if name in after_the_model else 0.85
+            least = 0.4 if modelled else 0.85
             assert least * rate <= measured <= 1.15 * rate, f"{name}: {measured:.1f} Hz, the table says {rate} Hz"
 
 
