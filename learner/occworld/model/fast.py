@@ -85,7 +85,6 @@ class FastOccWorld(nn.Module):
         self.pose_decoder.requires_grad_(not pose)
         self.persistence.requires_grad_(not pose)
 
-    @torch.inference_mode()
     def forecast(self, scene: Scene) -> SceneForecast:
         """All steps of one scene. Model in eval mode."""
         (only,) = self.forecasts([scene])

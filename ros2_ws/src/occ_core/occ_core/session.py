@@ -34,7 +34,7 @@ from occ_core.frame_files import (
 )
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
-from occ_core.session_log import Event, append_checksums, append_event, read_events
+from occ_core.session_log import Event, EventKind, append_checksums, append_event, read_events
 
 FORMAT_VERSION = 1
 FOLDERS = ("images", "lidar", "poses", "occupancy")
@@ -167,6 +167,10 @@ class SessionWriter:
             append_event(self.folder, event)
         except OSError as error:
             raise SessionError(f"{event.kind.value} not noted in {self.folder}: {error.strerror}") from error
+
+    def end(self, stamp: float) -> None:
+        """Note that the session is whole. stamp: seconds. SessionError where the disk refuses."""
+        self.note(Event(stamp, EventKind.END))
 
 
 @dataclass(frozen=True)

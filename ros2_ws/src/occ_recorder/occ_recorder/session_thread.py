@@ -128,7 +128,7 @@ class SessionThread:
         self._status.session = ""
         if writer is not None:
             self._say_dropped(writer)
-            writer.note(Event(self._last, EventKind.END))
+            writer.end(self._last)
 
     def _say_dropped(self, writer: SessionWriter) -> None:
         while self._unsaid:

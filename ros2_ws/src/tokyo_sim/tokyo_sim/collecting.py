@@ -16,7 +16,6 @@ from occ_core.frame_files import jpeg
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.session import SessionError, SessionInfo, SessionWriter, extrinsics, session_name
-from occ_core.session_log import Event, EventKind
 from occ_core.sync import Odometry, SyncedSweep
 from occ_core.topics import CAMERAS
 from occ_core.tracker import FrameTracker
@@ -165,7 +164,7 @@ class _Recorder:
 
     def end(self, stamp: float) -> None:
         """Note that the session is whole."""
-        self._writer.note(Event(stamp, EventKind.END))
+        self._writer.end(stamp)
 
 
 def _new_session(root: Path, info: SessionInfo) -> SessionWriter:
