@@ -4,7 +4,7 @@ VENV ?= .venv
 OUT ?= out/demo
 CITY ?=
 MINUTES ?= 3.5
-PACKAGES := occ_core occ_ros tokyo_sim occ_recorder occworld_infer
+PACKAGES := occ_core occ_ros tokyo_city tokyo_sim occ_recorder occworld_infer tokyo_occworld
 BIN := $(VENV)/bin
 # Nodes that these targets start see each other and nothing else on the network.
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST

@@ -23,8 +23,8 @@ from bench import (
     voxelizing,
 )
 from occ_core.citymap import CityMap
-from tokyo_sim.sample_city import write_sample_city
-from tokyo_sim.world.city import import_city
+from tokyo_city.sample_city import write_sample_city
+from tokyo_city.world.city import import_city
 
 BENCHES = {
     "importing": importing.run,

@@ -13,9 +13,9 @@ import numpy as np
 from lxml import etree
 
 from bench.pairs import Row, paired, table
-from tokyo_sim.plateau.projection import to_degrees, to_metres
-from tokyo_sim.plateau.sources import TileSource
-from tokyo_sim.plateau.tile import read_tile
+from tokyo_city.plateau.projection import to_degrees, to_metres
+from tokyo_city.plateau.sources import TileSource
+from tokyo_city.plateau.tile import read_tile
 
 _GML = "{http://www.opengis.net/gml}"
 _EPSG = 6677
@@ -25,7 +25,7 @@ _TILE_M = 1000.0
 _IMPORT = """
 import re, sys
 from pathlib import Path
-from tokyo_sim.world.city import Options, import_city
+from tokyo_city.world.city import Options, import_city
 report = import_city(Path(sys.argv[1]), Path(sys.argv[2]), Options(workers=1))
 peak = re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]
 print(sum(report.triangles.values()), peak)

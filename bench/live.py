@@ -23,7 +23,7 @@ from occ_core.topics import ACTORS, PREDICTION
 from occworld.checkpoint import Checkpoint, Progress, build_model
 from occworld.config import read_config
 from occworld_infer.shipped import shipped_checkpoint
-from tokyo_sim.cli.processes import node_environment
+from tokyo_occworld.cli.processes import node_environment
 
 _CONFIG = Path(__file__).resolve().parents[1] / "learner/config/demo_tokyo.py"
 _LAP_S = 20.0

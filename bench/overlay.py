@@ -21,7 +21,7 @@ from occworld_infer.grids import grid_points, moved
 from occworld_infer.layers import RobotLayers
 from occworld_infer.marker_messages import to_text, to_update
 from occworld_infer.markers import SentMarkers, cube_lists
-from tokyo_sim.collecting import Collection, collect
+from tokyo_occworld.collecting import Collection, collect
 
 _CONFIG = Path(__file__).resolve().parents[1] / "learner/config/demo_tokyo.py"
 _FRAMES = 24

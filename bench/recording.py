@@ -22,7 +22,7 @@ from occ_core.sync import Odometry, SweepSynchronizer
 from occ_core.topics import CAMERAS
 from occ_core.tracker import FrameTracker
 from occ_recorder.recording import RobotRecording
-from tokyo_sim.cli.processes import node_environment
+from tokyo_occworld.cli.processes import node_environment
 
 SECONDS = 12.0
 

@@ -16,8 +16,8 @@ _FRAMES, _MORE_FRAMES = 4, 24
 _RUN = """
 import os, sys
 from pathlib import Path
-from tokyo_sim.collecting import Collection, collect
-from tokyo_sim.world.city import Options, import_city
+from tokyo_occworld.collecting import Collection, collect
+from tokyo_city.world.city import Options, import_city
 what, source, out, *numbers = sys.argv[1:]
 if what == "import":
     import_city(Path(source), Path(out), Options(workers=1))

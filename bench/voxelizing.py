@@ -10,13 +10,10 @@ from timeit import timeit
 import numpy as np
 
 from bench.pairs import Row, paired, table
-from occ_core import voxelize_torch
 from occ_core.actors import BOX_FACES, Actor
 from occ_core.grid import TOKYO_GRID
 from occ_core.keyframes import KeyframeBuilder, OccupancySource
 from occ_core.poses import Pose, footprint
-from occ_core.returns import in_map
-from occ_core.voxelize import Scan, voxelize
 from tokyo_sim.engine.lidar import LidarCaster
 from tokyo_sim.engine.simulator import Fleet, Simulator
 
@@ -98,18 +95,6 @@ def accumulated_frame(simulator: Simulator) -> Row:
     return Row("accumulated frame, 31 sweeps", *truth, "ground truth alone")
 
 
-def on_torch(simulator: Simulator) -> Row:
-    """The same scan through the compiled voxelizer and through PyTorch's operators, both on the processor."""
-    spec, pose = simulator.robots[ROVER].lidar, simulator.motion(ROVER).pose
-    points = in_map(simulator.sweep(ROVER).points.reshape(-1, 3), pose @ spec.mount)
-    scans = [Scan(points, (pose @ spec.mount).position)]
-    to_grid = footprint(pose, simulator.ground_under(ROVER)).inverse()
-    times = beside_slow(
-        lambda: voxelize(TOKYO_GRID, scans, to_grid), lambda: voxelize_torch.voxelize(TOKYO_GRID, scans, to_grid, "cpu")
-    )
-    return Row("scan of 57,600 rays, voxels only", *times, "PyTorch on the processor")
-
-
 def sampled_truth(simulator: Simulator, level: Pose) -> np.ndarray:
     """Ground truth without numba: every triangle sampled at 0.2 m; not conservative, and no priorities."""
     city, classes = simulator.city, np.zeros(TOKYO_GRID.size, np.uint8)
@@ -147,7 +132,6 @@ def run(udx: Path, city: Path) -> str:
     return table(
         [
             *sweep_frames(simulator),
-            on_torch(simulator),
             accumulated_frame(simulator),
             *ground_truth_frames(crowded),
         ]

@@ -40,7 +40,7 @@ RUN --mount=type=bind,source=ros2_ws/src,target=/build/src,rw \
     && colcon --log-base /tmp/log build --merge-install --base-paths /build/src --build-base /tmp/build \
        --install-base /opt/tokyo \
     && /opt/venv/bin/pip install --no-cache-dir --no-deps /build/learner \
-    && ln -s /opt/tokyo/lib/tokyo_sim/tokyo /usr/local/bin/tokyo \
+    && ln -s /opt/tokyo/lib/tokyo_occworld/tokyo /usr/local/bin/tokyo \
     && rm -rf /tmp/log /tmp/build
 
 # Noble's image has a user of its own with the id that most people have.

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from occ_core.keyframes import OccupancySource
+from occ_core.parallel import Backend, ParallelError
 from occ_core.session import SessionError
-from tokyo_sim.collecting import Collection, collect
-from tokyo_sim.plateau.model import ImportProblem
-from tokyo_sim.world.city import Options, import_city
-from tokyo_sim.world.engines import Engine
-from tokyo_sim.world.names import CITY_FILE
+from tokyo_city.plateau.model import ImportProblem
+from tokyo_city.world import CITY_FILE
+from tokyo_city.world.city import Options, import_city
+from tokyo_occworld.collecting import Collection, collect
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of places, traffic and noise (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="drives at a time (default: 1, or what the cluster has room for)")
     parser.add_argument(
-        "--engine", choices=[e.value for e in Engine], default="local",
+        "--engine", choices=[e.value for e in Backend], default="local",
         help="where tiles are read and drives recorded: this machine, or the cluster of RAY_ADDRESS or "
         "DASK_SCHEDULER_ADDRESS, whose machines see the same files",
     )  # fmt: skip
@@ -43,8 +43,8 @@ def main() -> None:
             args.sessions, args.frames, args.seed, args.actors, args.altitude,
             tuple(args.image_size) if args.image_size else None, OccupancySource(args.occupancy),
         )  # fmt: skip
-        engine = Engine(args.engine)
-        workers = args.workers if args.workers is not None or engine is not Engine.LOCAL else 1
+        engine = Backend(args.engine)
+        workers = args.workers if args.workers is not None or engine is not Backend.LOCAL else 1
         if args.input is not None:
             report = import_city(args.input, city, Options(engine=engine))
             print(f"{city}: {report.objects} objects, {len(report.skipped)} skipped")
@@ -54,7 +54,7 @@ def main() -> None:
             raise FileNotFoundError(f"no imported city in {city}: give --input, or --city")
         for folder in collect(city, args.output, plan, engine, workers):
             print(folder)
-    except (ImportProblem, SessionError, ValueError, FileNotFoundError) as error:
+    except (ImportProblem, ParallelError, SessionError, ValueError, FileNotFoundError) as error:
         print(f"plateau_to_occworld: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Train or evaluate the learner from anywhere; --help says how. Thin: everything is done by learner/train.py, eval.py,
-# `tokyo city` and tokyo_sim.collecting.
+# `tokyo city` and tokyo_occworld.collecting.
 set -euo pipefail
 
 usage() {
@@ -83,7 +83,7 @@ if ((generate)); then
 import sys
 from pathlib import Path
 
-from tokyo_sim.collecting import Collection, collect
+from tokyo_occworld.collecting import Collection, collect
 
 city, data, sessions, frames = sys.argv[1:]
 for folder in collect(Path(city), Path(data), Collection(int(sessions), int(frames))):

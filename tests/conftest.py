@@ -24,7 +24,7 @@ def ros_environment(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequ
 def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smallest sample city, imported by the command line."""
     folder = tmp_path_factory.mktemp("city") / "city"
-    from tokyo_sim.sample_city import write_sample_city
+    from tokyo_city.sample_city import write_sample_city
 
     udx = write_sample_city(folder.with_name("citygml"), seed=3, size_m=320.0)
     subprocess.run([TOKYO, "city", str(udx), "--out", str(folder)], check=True)

@@ -60,7 +60,7 @@ def check(words: list[str], page: Path) -> None:
     elif program == "make":
         _make(rest)
     elif program == "tokyo":
-        parse(lambda: runpy.run_module("tokyo_sim.cli.main", run_name="__main__"), program, rest)
+        parse(lambda: runpy.run_module("tokyo_occworld.cli.main", run_name="__main__"), program, rest)
     elif program in ("python", "python3") and rest[0] == "-m":
         _module(rest[1], rest[2:], page)
     elif program in ("python", "python3"):
@@ -171,7 +171,8 @@ def _shell_script(name: str, arguments: list[str], page: Path) -> None:
         _shell_script("scripts/run_training.sh", arguments[end + 1 :], page)
         arguments = arguments[:end]
     if "every option of `tokyo up`" in text.lower():
-        return parse(lambda: runpy.run_module("tokyo_sim.cli.main", run_name="__main__"), "tokyo", ["up", *arguments])
+        module = "tokyo_occworld.cli.main"
+        return parse(lambda: runpy.run_module(module, run_name="__main__"), "tokyo", ["up", *arguments])
     for option in (word.split("=")[0] for word in arguments if word.startswith("--")):
         if not re.search(rf"{option}\b", text):
             raise Undocumented(f"{name} has no {option}")

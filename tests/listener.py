@@ -40,7 +40,7 @@ def main():
     began = time.monotonic()
     while clock[0] < seconds and time.monotonic() - began < 240:
         rclpy.spin_once(node, timeout_sec=0.1)
-    ours = [m for m in sys.modules if m.split(".")[0] in ("occ_core", "occ_ros", "tokyo_sim", "occworld")]
+    ours = [m for m in sys.modules if m.split(".")[0] in ("occ_core", "occ_ros", "tokyo_city", "tokyo_sim", "occworld")]
     print(json.dumps({"clock": clock[0], "stamps": stamps, "ours": ours}))
 
 

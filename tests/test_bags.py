@@ -13,7 +13,7 @@ from places import TOKYO
 from rosbags.rosbag2 import Reader
 
 from occ_core.session import Session, find_sessions
-from tokyo_sim.cli.processes import node_environment
+from tokyo_occworld.cli.processes import node_environment
 
 PLAYER = Path(__file__).with_name("player.py")
 WINDOW_S = 3.0

@@ -34,7 +34,7 @@ def test_it_joins_a_simulator_that_runs_and_leaves_it_running(city: Path, tmp_pa
     try:
         places = ["--city", str(city), "--output", str(tmp_path / "sessions"), "--no-cameras"]
         # The simulator needs a moment before anybody hears of it.
-        from tokyo_sim.cli.collect import robots_running
+        from tokyo_occworld.cli.collect import robots_running
 
         both, deadline = {"drone_0": False, "rover_0": False}, time.monotonic() + 120
         while (running := robots_running(2.0)) != both and time.monotonic() < deadline:

@@ -13,9 +13,9 @@ from places import ROOT, TOKYO
 
 from occ_core.classes import Semantic
 from occ_core.grid import TOKYO_GRID
+from occ_core.parallel import Backend
 from occ_core.session import Session, SessionInfo, find_sessions
-from tokyo_sim.collecting import Collection, _new_session, collect
-from tokyo_sim.world.engines import Engine
+from tokyo_occworld.collecting import Collection, _new_session, collect
 
 SCRIPT = str(ROOT / "scripts/plateau_to_occworld.py")
 
@@ -61,7 +61,7 @@ def test_the_guide_s_command_makes_sessions_from_meshes(meshes: Path, tmp_path: 
 
 
 def test_a_seed_gives_the_same_frames_again(meshes: Path, tmp_path: Path) -> None:
-    from tokyo_sim.world.city import Options, import_city
+    from tokyo_city.world.city import Options, import_city
 
     city = import_city(meshes, tmp_path / "city", Options(workers=1)).folder
     for name in ("a", "b"):
@@ -80,14 +80,14 @@ def test_bad_usage_gets_a_sentence_and_exit_code_2(meshes: Path, tmp_path: Path,
 
 @pytest.fixture(scope="module")
 def imported(meshes: Path) -> Path:
-    from tokyo_sim.world.city import Options, import_city
+    from tokyo_city.world.city import Options, import_city
 
     return import_city(meshes, meshes.parent / "city", Options(workers=1)).folder
 
 
-@pytest.mark.parametrize("engine", [Engine.LOCAL, Engine.RAY])
-def test_many_processes_record_what_one_does(imported: Path, tmp_path: Path, engine: Engine) -> None:
-    if engine is Engine.RAY:
+@pytest.mark.parametrize("engine", [Backend.LOCAL, Backend.RAY])
+def test_many_processes_record_what_one_does(imported: Path, tmp_path: Path, engine: Backend) -> None:
+    if engine is Backend.RAY:
         pytest.importorskip("ray", reason="Ray is not installed here: pip install ray")
     plan = Collection(sessions=4, frames=2, seed=5)
     one, many = collect(imported, tmp_path / "one", plan), collect(imported, tmp_path / "many", plan, engine, 2)

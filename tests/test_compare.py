@@ -27,10 +27,10 @@ from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose, footprint
 from occ_core.session import Session, SessionInfo, SessionWriter
 from occ_core.topics import CAMERAS
-from tokyo_sim.compare.ranges import RangeImage, compare_ranges, range_image
-from tokyo_sim.compare.run import compare_session
-from tokyo_sim.compare.verdict import Limits
-from tokyo_sim.compare.views import compare_views
+from tokyo_occworld.compare.ranges import RangeImage, compare_ranges, range_image
+from tokyo_occworld.compare.run import compare_session
+from tokyo_occworld.compare.verdict import Limits
+from tokyo_occworld.compare.views import compare_views
 from tokyo_sim.engine.lidar import Sweep
 from tokyo_sim.engine.robot import CameraSpec, Kind, load_robot
 from tokyo_sim.engine.simulator import Fleet, Simulator

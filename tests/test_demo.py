@@ -15,7 +15,7 @@ from PIL import Image
 from places import TOKYO
 from processes import command_line, descendants
 
-from tokyo_sim.demo.tour import LARGEST, draw_tour
+from tokyo_occworld.demo.tour import LARGEST, draw_tour
 
 HORIZONS = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
 

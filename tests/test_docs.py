@@ -15,7 +15,7 @@ import yaml
 from pages import blocks, commands
 from places import ROOT, TOKYO
 
-from tokyo_sim.demo.tour import LARGEST
+from tokyo_occworld.demo.tour import LARGEST
 
 _OUTSIDE = {"out", "data", "work_dirs", "build", "install", "log", "node_modules"}
 PAGES = sorted(

@@ -18,7 +18,7 @@ import pytest
 from places import PLATEAU, ROOT
 
 from occ_core.session import find_sessions
-from tokyo_sim.sample_city import write_sample_city
+from tokyo_city.sample_city import write_sample_city
 
 SCRIPT = str(ROOT / "scripts/download_and_prepare_data.sh")
 NAME = "13101_chiyoda-ku_pref_2025_citygml_1_op"
@@ -107,10 +107,10 @@ def test_bad_usage_gets_one_sentence_and_exit_code_2(arguments: list[str]) -> No
 
 @pytest.mark.skipif(not PLATEAU.is_dir(), reason=f"no PLATEAU sample data in {PLATEAU}: set PLATEAU_DATA")
 def test_real_tiles_come_by_their_mesh_code_and_are_imported(tmp_path: Path) -> None:
-    from tokyo_sim.download.catalogue import Archive
-    from tokyo_sim.download.plateau import download_plateau
-    from tokyo_sim.download.web import Web
-    from tokyo_sim.world.city import Options, import_city
+    from tokyo_city.download.catalogue import Archive
+    from tokyo_city.download.plateau import download_plateau
+    from tokyo_city.download.web import Web
+    from tokyo_city.world.city import Options, import_city
 
     haneda = PLATEAU / "haneda"
     name = "13100_tokyo23-ku_2020_citygml_4_2_op.zip"

@@ -23,7 +23,7 @@ from processes import command_line, descendants
 
 from occ_core.session import find_sessions
 from occ_core.topics import ACTORS, CLOCK, DIAGNOSTICS, ROBOT_DESCRIPTION, SENSOR_TOPICS, TF, TF_STATIC
-from tokyo_sim.compare.run import compare_session
+from tokyo_occworld.compare.run import compare_session
 
 STAND_IN = Path(__file__).with_name("gazebo_stand_in.py")
 HAS_TF = importlib.util.find_spec("tf2_msgs") is not None

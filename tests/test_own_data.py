@@ -26,7 +26,7 @@ from occ_core.split_file import read_split
 from occ_core.topics import PREDICTION
 from occ_ros.convert import from_cloud
 from occ_ros.qos import subscribe
-from tokyo_sim.cli.processes import node_environment
+from tokyo_occworld.cli.processes import node_environment
 
 PAGE = ROOT / "docs/own_data.md"
 PLAYER = Path(__file__).with_name("player.py")

@@ -10,7 +10,7 @@ import pytest
 from places import TOKYO
 from street import SMALL_GRID, write_session
 
-from tokyo_sim.cli.main import main
+from tokyo_occworld.cli.main import main
 
 
 @pytest.fixture

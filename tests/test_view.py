@@ -37,7 +37,7 @@ from occworld_infer.viewer.bags import BagMoments
 from occworld_infer.viewer.recorded import RecordedView
 from occworld_infer.viewer.screenshot import Browser, find_chromium
 from occworld_infer.viewer.sessions import session_moments
-from tokyo_sim.cli.main import main
+from tokyo_occworld.cli.main import main
 
 PATIENCE_S = 120.0
 needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here: apt install chromium")
@@ -217,7 +217,7 @@ class Robot:
 @needs_chromium
 def test_a_live_run_is_shown_and_graded(tmp_path: Path) -> None:
     log = tmp_path / "view.log"
-    command = [sys.executable, "-m", "tokyo_sim.cli.main", "view", "--robots", "rover_0", "--port", "0"]
+    command = [sys.executable, "-m", "tokyo_occworld.cli.main", "view", "--robots", "rover_0", "--port", "0"]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     robot = Robot()

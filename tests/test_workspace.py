@@ -15,7 +15,7 @@ from places import ROOT
 
 from tokyo_sim.bringup import Arguments, nodes
 
-PACKAGES = ("occ_core", "occ_ros", "tokyo_sim", "occ_recorder", "occworld_infer")
+PACKAGES = ("occ_core", "occ_ros", "tokyo_city", "tokyo_sim", "occ_recorder", "occworld_infer", "tokyo_occworld")
 
 
 def test_colcon_builds_every_package_with_its_executables_and_data(tmp_path: Path) -> None:

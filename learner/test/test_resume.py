@@ -162,7 +162,7 @@ def test_the_shell_script_trains_from_anywhere(config: Config, tmp_path: Path) -
 
 @pytest.mark.timeout(1500)
 def test_the_shell_script_records_its_own_data(config: Config, tmp_path: Path) -> None:
-    pytest.importorskip("tokyo_sim.collecting", reason="needs the simulator")
+    pytest.importorskip("tokyo_occworld.collecting", reason="needs the simulator")
     tokyo = replace(config, data=DatasetConfig(val_fraction=0.5))
     file = write_config(tmp_path / "config.py", tokyo, tokenizer_epochs=0, max_epochs=1)
     script = LEARNER.parent / "scripts/run_training.sh"

@@ -21,7 +21,6 @@ setup(
         "occ_core",
         "occ_ros",
         "occ_recorder",
-        "tokyo_sim",
         "tokyo-occworld-learner",
         "numpy",
         "pillow",

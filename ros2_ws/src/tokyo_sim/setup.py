@@ -7,7 +7,7 @@ NAME = "tokyo_sim"
 setup(
     name=NAME,
     version="0.1.0",
-    description="Project PLATEAU import, SDF worlds, vehicles, sensors, traffic, missions and the embedded simulator.",
+    description="Vehicles, sensors, traffic, missions and the embedded simulator.",
     license="Apache-2.0",
     packages=find_packages(exclude=["test"]),
     data_files=[
@@ -23,13 +23,11 @@ setup(
     install_requires=[
         "occ_core",
         "occ_ros",
-        "occ_recorder",
+        "tokyo_city",
         "numpy",
         "scipy",
         "lxml",
-        "pyproj",
         "shapely>=2.1",
-        "mapbox-earcut",
         "networkx",
         "scikit-image",
         "xacro",
@@ -38,15 +36,11 @@ setup(
         "mujoco>=3.2",
         "embreex",
         "moderngl",
-        "tqdm",
-        "matplotlib>=3.7",
         "pillow",
-        "requests",
     ],
     zip_safe=True,
     entry_points={
         "console_scripts": [
-            "tokyo = tokyo_sim.cli.main:main",
             "simulator = tokyo_sim.nodes.simulator:main",
             "mission = tokyo_sim.nodes.mission:main",
             "gazebo_traffic = tokyo_sim.nodes.gazebo_traffic:main",

@@ -317,7 +317,7 @@ class NoRos:
                                   "geometry_msgs", "visualization_msgs", "tf2_msgs", "ament_index_python", "occ_ros"):
             raise ModuleNotFoundError(f"blocked: {name}")
 sys.meta_path.insert(0, NoRos())
-from tokyo_sim.cli.main import main
+from tokyo_occworld.cli.main import main
 main(sys.argv[1:])
 """
     command = [sys.executable, "-c", blocked, "bag2sessions", str(bag), "--output", str(tmp_path / "out")]

@@ -329,7 +329,7 @@ def test_ground_truth_needs_the_city_and_the_actors(tmp_path):
 def test_the_command_says_one_sentence_a_bag_and_converts_the_others(tmp_path):
     good = write_bag(tmp_path / "good", Drive(), Drive().messages(1.0))
     (tmp_path / "bad.mcap").write_text("no")
-    main = "import sys; from tokyo_sim.cli.main import main; main(sys.argv[1:])"
+    main = "import sys; from tokyo_occworld.cli.main import main; main(sys.argv[1:])"
     command = [sys.executable, "-c", main, "bag2sessions", str(tmp_path / "bad.mcap"), str(good)]
     done = subprocess.run([*command, "--output", str(tmp_path / "out")], capture_output=True, text=True)
     assert done.returncode == 2 and "good: rover_0 3 frames, 1 sessions" in done.stdout

@@ -8,8 +8,7 @@ import numpy as np
 
 from occ_core.citymap import CityMap
 from occ_core.classes import CLASSES
-from tokyo_sim.plateau.model import TriangleMesh
-from tokyo_sim.world.decimate import decimated
+from occ_core.meshes import TriangleMesh, decimated
 
 
 @dataclass(frozen=True, eq=False)

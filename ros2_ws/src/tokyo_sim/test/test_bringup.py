@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tokyo_occworld.cli import processes
+from tokyo_occworld.cli.main import main
 from tokyo_sim.bringup import SHIPPED, Arguments, nearest, nodes, world_file
-from tokyo_sim.cli import processes
-from tokyo_sim.cli.main import main
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ from occ_core.actors import BOX_FACES
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
+from tokyo_city.world.appearance import PAGE_PIXELS, Appearance, page_path, pages
 from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movable
 from tokyo_sim.engine.culling import Chunks, chunked
 from tokyo_sim.engine.meshes import shaded
 from tokyo_sim.engine.robot import CameraSpec, Kind, load_robot
 from tokyo_sim.engine.winding import one_sided
 from tokyo_sim.nodes.robot_topics import camera_info
-from tokyo_sim.world.appearance import PAGE_PIXELS, Appearance, page_path, pages
 
 SIZE = (400, 225)
 

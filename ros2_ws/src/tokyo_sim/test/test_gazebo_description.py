@@ -20,14 +20,14 @@ from lxml import etree
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from occ_core.topics import CAMERAS, CLOCK, CMD_VEL, IMU, LIDAR, ODOM, camera_info_topic, image_topic
+from tokyo_city.world.sdf import LABEL_SYSTEM, WORLD_SYSTEMS, Anchor, WorldModel, write_world
 from tokyo_sim.bringup import Arguments
 from tokyo_sim.engine.robot import Kind, load_robot
 from tokyo_sim.gazebo.bridge import BridgeEntry, bridge_entries, write_bridge_config
 from tokyo_sim.gazebo.commands import in_body_frame
-from tokyo_sim.gazebo.names import LABEL_SYSTEM, ROBOT_SYSTEMS, WORLD_SYSTEMS, server_arguments
+from tokyo_sim.gazebo.names import ROBOT_SYSTEMS, server_arguments
 from tokyo_sim.gazebo.spawn import with_camera_rate
 from tokyo_sim.gazebo.system import gazebo_nodes
-from tokyo_sim.world.sdf import Anchor, WorldModel, write_world
 
 SDF = pytest.mark.skipif(
     shutil.which("ign") is None and shutil.which("gz") is None,

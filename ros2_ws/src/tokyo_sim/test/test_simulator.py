@@ -13,17 +13,17 @@ from test_lidar import moeller_trumbore
 from occ_core.actors import BOX_FACES
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
+from occ_core.meshes import TriangleMesh
+from tokyo_city.world import WORLD_FILE
+from tokyo_city.world.appearance import Appearance
+from tokyo_city.world.obj import write_obj
+from tokyo_city.world.sdf import Anchor, WorldModel, write_world
 from tokyo_sim.engine.places import building_within, parse_places
 from tokyo_sim.engine.robot import Kind, load_robot
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.missions.obstacles import ObstacleMap
-from tokyo_sim.plateau.model import TriangleMesh
 from tokyo_sim.traffic.stored import lane_graph
-from tokyo_sim.world.appearance import Appearance
-from tokyo_sim.world.names import WORLD_FILE
-from tokyo_sim.world.obj import write_obj
-from tokyo_sim.world.sdf import Anchor, WorldModel, write_world
 
 FLEET = Fleet(drones=1, rovers=2, actors=8, image_size=(64, 36), cameras=False)
 

@@ -10,9 +10,9 @@ from shutil import which
 from typing import Any
 
 from occ_core.topics import ACTORS
+from tokyo_city.world import WORLD_FILE
 from tokyo_sim.gazebo.names import TRAFFIC
 from tokyo_sim.resources import share
-from tokyo_sim.world.names import WORLD_FILE
 
 SHIPPED = "shipped"
 """As a checkpoint: the one that comes with occworld_infer."""

@@ -8,7 +8,7 @@ import moderngl
 import numpy as np
 from PIL import Image
 
-from tokyo_sim.world.appearance import PAGE_PIXELS
+from tokyo_city.world.appearance import PAGE_PIXELS
 
 _MEMORY = 512 * 2**20
 

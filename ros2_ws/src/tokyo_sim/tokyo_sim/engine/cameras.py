@@ -14,13 +14,13 @@ import numpy as np
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
+from tokyo_city.world.appearance import Appearance, pages
 from tokyo_sim.engine import shaders
 from tokyo_sim.engine.atlas import upload_pages
 from tokyo_sim.engine.culling import LEAST_PIXELS, Chunks, chunked
 from tokyo_sim.engine.meshes import city_vertices
 from tokyo_sim.engine.robot import CameraSpec
 from tokyo_sim.engine.sun import TO_SUN, SunShadows
-from tokyo_sim.world.appearance import Appearance, pages
 
 _LAYOUT = ("3f 3f 3f 1f 3f", "position", "normal", "colour", "semantic", "texel")
 # Trees, poles and lamps are half of a city's triangles, and a few pixels each when they are far away.

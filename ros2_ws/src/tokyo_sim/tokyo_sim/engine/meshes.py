@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 from occ_core.actors import BOX_FACES, Actor
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
+from tokyo_city.world.appearance import Appearance
 from tokyo_sim.engine.robot import Primitive
 from tokyo_sim.engine.winding import one_sided
-from tokyo_sim.world.appearance import Appearance
 
 _CYLINDER_SIDES = 16
 _UNIT_BOX = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])

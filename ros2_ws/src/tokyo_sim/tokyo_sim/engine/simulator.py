@@ -11,6 +11,10 @@ import numpy as np
 from occ_core.actors import Actor
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
+from tokyo_city.world import WORLD_FILE
+from tokyo_city.world.appearance import Appearance, pages
+from tokyo_city.world.obj import read_obj
+from tokyo_city.world.sdf import read_world
 from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movable
 from tokyo_sim.engine.imu import Imu, ImuReading
 from tokyo_sim.engine.lidar import LidarCaster, Sweep
@@ -22,10 +26,6 @@ from tokyo_sim.engine.track import Past
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.traffic.stored import lane_graph
 from tokyo_sim.traffic.traffic import Traffic
-from tokyo_sim.world.appearance import Appearance, pages
-from tokyo_sim.world.names import WORLD_FILE
-from tokyo_sim.world.obj import read_obj
-from tokyo_sim.world.sdf import read_world
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,6 @@ from pathlib import Path
 
 from occ_core.topics import ACTORS, Topic
 
-WORLD_SYSTEMS: tuple[tuple[str, str], ...] = (
-    ("gz-sim-physics-system", "gz::sim::systems::Physics"),
-    ("gz-sim-user-commands-system", "gz::sim::systems::UserCommands"),
-    ("gz-sim-scene-broadcaster-system", "gz::sim::systems::SceneBroadcaster"),
-    ("gz-sim-sensors-system", "gz::sim::systems::Sensors"),
-    ("gz-sim-imu-system", "gz::sim::systems::Imu"),
-)
-"""(file name, class) of the systems that every world loads."""
-
-RENDER_ENGINE = "ogre2"
-LABEL_SYSTEM = ("gz-sim-label-system", "gz::sim::systems::Label")
-
 ROBOT_SYSTEMS: dict[str, tuple[tuple[str, str], ...]] = {
     "drone": (
         ("gz-sim-multicopter-motor-model-system", "gz::sim::systems::MulticopterMotorModel"),

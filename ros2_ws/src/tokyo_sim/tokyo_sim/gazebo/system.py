@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tokyo_city.world import WORLD_NAME
 from tokyo_sim.bringup import Arguments, NodeSpec, world_file
 from tokyo_sim.engine.places import parse_places
 from tokyo_sim.engine.simulator import Fleet
 from tokyo_sim.gazebo.bridge import bridge_entries, write_bridge_config
 from tokyo_sim.gazebo.names import BRIDGE_EXECUTABLE, BRIDGE_PACKAGE, SIM_PACKAGE, SPAWN_EXECUTABLE, TRAFFIC_SERVICES
 from tokyo_sim.gazebo.spawn import Spawn, spawns
-from tokyo_sim.world.names import WORLD_NAME
 
 
 def gazebo_nodes(args: Arguments, folder: Path) -> list[NodeSpec]:

@@ -18,11 +18,11 @@ from occ_ros.convert import from_stamp, to_actors, to_pose, vector
 from occ_ros.parameters import Parameter, ParameterError, read
 from occ_ros.qos import message_class, profile, publish, subscribe
 from occ_ros.run import run
+from tokyo_city.world import WORLD_NAME
 from tokyo_sim.gazebo.names import TRAFFIC_SERVICES
 from tokyo_sim.traffic.gazebo_traffic import fill_create, fill_pose, model_name
 from tokyo_sim.traffic.stored import lane_graph
 from tokyo_sim.traffic.traffic import Traffic
-from tokyo_sim.world.names import WORLD_NAME
 
 PARAMETERS = (
     Parameter("city", "", "folder of an imported city"),

@@ -13,8 +13,8 @@ from lxml import etree
 
 from occ_core.actors import Actor
 from occ_core.classes import CLASSES
-from tokyo_sim.gazebo.names import LABEL_SYSTEM
-from tokyo_sim.world.names import SDF_VERSION
+from tokyo_city.world import SDF_VERSION
+from tokyo_city.world.sdf import LABEL_SYSTEM
 
 _MODEL = 2  # ros_gz_interfaces/msg/Entity.MODEL
 _DENSITY = 150.0  # kg/m^3 of a car as a box

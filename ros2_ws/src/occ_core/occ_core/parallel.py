@@ -1,0 +1,121 @@
+"""The same task function over many jobs: on this machine's cores, on Ray, or on Dask."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from enum import Enum
+from multiprocessing import get_context
+from typing import TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+class ParallelError(Exception):
+    """Work that can't be shared out, or a worker that died: what happened and what to do."""
+
+
+class Backend(str, Enum):
+    """Where tasks run. RAY and DASK join the cluster that RAY_ADDRESS or DASK_SCHEDULER_ADDRESS names, if one does.
+
+    Machines of a cluster must see the same files at the same places.
+    """
+
+    LOCAL = "local"
+    RAY = "ray"
+    DASK = "dask"
+
+
+def run_tasks(
+    engine: Backend, task: Callable[[Job], Result], jobs: Iterable[Job], workers: int | None
+) -> Iterator[Result]:
+    """Results in the order in which they are ready. workers: processes, one per core where None.
+
+    ParallelError where the engine is not installed or a worker process dies.
+    """
+    jobs = list(jobs)
+    count = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
+    if engine is Backend.RAY:
+        yield from _on_ray(task, jobs, workers)
+    elif engine is Backend.DASK:
+        yield from _on_dask(task, jobs, workers)
+    elif count == 1:
+        yield from map(task, jobs)
+    else:
+        yield from _on_processes(task, jobs, count)
+
+
+def _on_processes(task: Callable[[Job], Result], jobs: list[Job], count: int) -> Iterator[Result]:
+    pool = ProcessPoolExecutor(count, get_context("fork"))
+    try:
+        with _interrupt_later():
+            futures = [pool.submit(task, job) for job in jobs]
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise ParallelError(
+            "a worker process died, most often because memory ran out: try fewer with --workers; "
+            "tiles that are done are kept"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupt_later() -> Iterator[None]:
+    """Ctrl-C takes effect at the end; processes that are forked within leave it to this one for good.
+
+    So tasks that have begun end and are kept, and no pool is left half started.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+def _on_ray(task: Callable[[Job], Result], jobs: list[Job], workers: int | None) -> Iterator[Result]:
+    try:
+        import ray
+    except ImportError as error:
+        raise ParallelError("engine 'ray': Ray is not installed here; pip install ray, or use 'local'") from error
+    started = not ray.is_initialized()
+    if started:
+        own = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers or os.cpu_count(), "include_dashboard": False}
+        try:
+            ray.init(log_to_driver=False, **own)
+        except (ConnectionError, RuntimeError) as error:
+            raise ParallelError(f"engine 'ray': no cluster can be joined or started: {error}") from None
+    try:
+        remote = ray.remote(task)
+        waiting = [remote.remote(job) for job in jobs]
+        while waiting:
+            ready, waiting = ray.wait(waiting)
+            yield from ray.get(ready)
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _on_dask(task: Callable[[Job], Result], jobs: list[Job], workers: int | None) -> Iterator[Result]:
+    try:
+        from distributed import Client, as_completed
+    except ImportError as error:
+        raise ParallelError("engine 'dask': pip install distributed, or use 'local'") from error
+    address = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    own = {"n_workers": workers or os.cpu_count(), "threads_per_worker": 1, "dashboard_address": None}
+    with Client(address, **({} if address else own)) as client:
+        for future in as_completed(client.map(task, jobs, pure=False)):
+            yield future.result()

@@ -1,0 +1,73 @@
+"""Buildings that are only a footprint (LOD0), raised by their measured height to a block as LOD1 has it."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from tokyo_city.plateau.codes import Kind
+from tokyo_city.plateau.model import CityObject, Polygons
+
+
+def with_raised_footprints(polygons: Polygons, objects: tuple[CityObject, ...]) -> tuple[Polygons, np.ndarray]:
+    """Polygons in metres, those of LOD0 replaced by blocks; and for each point its index before, -1 for new ones."""
+    flat = np.array([o.lod == 0 for o in objects], dtype=bool)[polygons.objects]
+    if not flat.any():
+        return polygons, np.arange(len(polygons.points))
+    standing, kept = polygons.keep(~flat)
+    outlines, _ = polygons.keep(flat)
+    bases = _bases(outlines, standing, objects)
+    rings: list[np.ndarray] = []
+    firsts, owners, kinds, classes = [0], [], [], []
+
+    def add(faces: list[np.ndarray], kind: Kind, number: int) -> None:
+        rings.extend(faces)
+        firsts.append(len(rings))
+        owners.append(outlines.objects[number])
+        kinds.append(int(kind))
+        classes.append(outlines.classes[number])
+
+    for number in range(len(outlines)):
+        height = objects[outlines.objects[number]].height or 0.0
+        first, last = outlines.firsts[number], outlines.firsts[number + 1]
+        loops = [outlines.points[outlines.rings[r] : outlines.rings[r + 1]] for r in range(first, last)]
+        low = [np.column_stack([loop[:, :2], np.full(len(loop), bases[number])]) for loop in loops]
+        add([loop + [0, 0, height] for loop in low], Kind.ROOF, number)
+        add([loop[::-1] for loop in low], Kind.FLOOR, number)
+        for loop in low:
+            top = loop + [0, 0, height]
+            for a, b, c, d in zip(loop, np.roll(loop, -1, axis=0), np.roll(top, -1, axis=0), top, strict=True):
+                add([np.array([a, b, c, d])], Kind.WALL, number)
+    points = np.concatenate([standing.points, *rings])
+    raised = Polygons(
+        points=points,
+        rings=np.concatenate([standing.rings, standing.rings[-1] + np.cumsum([len(ring) for ring in rings])]),
+        firsts=np.concatenate([standing.firsts[:-1], len(standing.rings) - 1 + np.array(firsts)]),
+        objects=np.concatenate([standing.objects, np.array(owners, dtype=np.int32)]),
+        kinds=np.concatenate([standing.kinds, np.array(kinds, dtype=np.uint8)]),
+        classes=np.concatenate([standing.classes, np.array(classes, dtype=np.uint8)]),
+    )
+    source = np.full(len(points), -1)
+    source[: len(standing.points)] = np.flatnonzero(kept)
+    return raised, source
+
+
+def _bases(outlines: Polygons, standing: Polygons, objects: tuple[CityObject, ...]) -> np.ndarray:
+    """(p,) heights in metres that footprints stand at.
+
+    A footprint lies at its base, a roof edge at its top; where the file has 0 for the height, which it often has for
+    LOD0, the base of the nearest building with a shape is taken.
+    """
+    first = outlines.rings[outlines.firsts[:-1]]
+    heights = np.array([objects[number].height or 0.0 for number in outlines.objects])
+    bases = outlines.points[first, 2] - np.where(outlines.kinds == Kind.ROOF, heights, 0.0)
+    unknown = outlines.points[first, 2] == 0
+    if unknown.any():
+        bases[unknown] = 0.0
+        if len(standing.points):
+            low = np.full(len(objects), np.inf)
+            owner = standing.objects[standing.of_point]
+            np.minimum.at(low, owner, standing.points[:, 2])
+            _, nearest = cKDTree(standing.points[:, :2]).query(outlines.points[first[unknown], :2])
+            bases[unknown] = low[owner[nearest]]
+    return bases

@@ -1,0 +1,50 @@
+"""Texture coordinates of a file's rings (CityGML 2.0, 9.4) as arrays beside its points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tokyo_city.plateau.model import Reading
+
+NO_IMAGE = -1
+
+
+@dataclass(frozen=True)
+class TextureCoordinates:
+    """uv: (n, 2) float64 for each point of `Reading.polygons`, v up. image: (p,) index into its images or `NO_IMAGE`.
+
+    unmatched: rings whose coordinates are not as many as their points, or no numbers.
+    """
+
+    uv: np.ndarray
+    image: np.ndarray
+    unmatched: int
+
+
+def texture_coordinates(reading: Reading) -> TextureCoordinates:
+    """A polygon has a texture where each of its rings has one, all of the same image."""
+    polygons = reading.polygons
+    uv = np.zeros((len(polygons.points), 2))
+    of_ring = np.full(len(polygons.rings) - 1, NO_IMAGE)
+    unmatched = 0
+    for ring, gml_id in enumerate(reading.ring_ids if reading.textures else ()):
+        if gml_id not in reading.textures:
+            continue
+        image, text = reading.textures[gml_id]
+        first, end = polygons.rings[ring], polygons.rings[ring + 1]
+        try:
+            values = np.array(text.split(), dtype=np.float64)
+        except ValueError:
+            values = np.zeros(0)
+        if len(values) == 2 * (end - first) and np.isfinite(values).all():
+            uv[first:end] = values.reshape(-1, 2)
+            of_ring[ring] = image
+        else:
+            unmatched += 1
+    image_of = np.full(len(polygons), NO_IMAGE)
+    if len(polygons):
+        low = np.minimum.reduceat(of_ring, polygons.firsts[:-1])
+        image_of = np.where(low == np.maximum.reduceat(of_ring, polygons.firsts[:-1]), low, NO_IMAGE)
+    return TextureCoordinates(uv, image_of, unmatched)

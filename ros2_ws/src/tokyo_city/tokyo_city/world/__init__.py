@@ -1,0 +1,6 @@
+"""SDF worlds: writing them from imported tiles, reading them for the embedded engine."""
+
+SDF_VERSION = "1.9"
+WORLD_FILE = "city.sdf"
+CITY_FILE = "city.json"
+WORLD_NAME = "tokyo"

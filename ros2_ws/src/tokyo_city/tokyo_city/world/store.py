@@ -1,0 +1,191 @@
+"""Triangulated tiles on disk, where an import that was interrupted finds them again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from occ_core.classes import Semantic
+from occ_core.meshes import TriangleMesh
+from tokyo_city.plateau.ground import ground_points
+from tokyo_city.plateau.model import ImportProblem
+from tokyo_city.plateau.obj_tile import read_obj_tile
+from tokyo_city.plateau.prisms import Prisms
+from tokyo_city.plateau.sources import Region, TileSource
+from tokyo_city.plateau.tile import Tile, read_tile
+
+_FORMAT = 1  # of what is stored; a change makes everything that was kept stale
+
+
+@dataclass(frozen=True)
+class BuildJob:
+    """A file to triangulate, and the folder that keeps the result."""
+
+    source: TileSource
+    region: Region
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        """Names the result; another one when the file or the region changes."""
+        text = f"{_FORMAT} {self.source.stamp()} {self.region}"
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class StoredTile:
+    """What the importer has to know of a tile without opening it. low, high: (3,) metres in its zone.
+
+    classes: triangles by class name. lods: objects by level of detail. skipped: (gml:id, reason).
+    """
+
+    key: str
+    name: str
+    feature: str
+    source: str
+    spec: str
+    epsg: int
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+    objects: int
+    classes: dict[str, int]
+    lods: dict[str, int]
+    pages: int
+    mended: int
+    skipped: tuple[tuple[str, str], ...]
+    problems: tuple[str, ...]
+
+    def near(self, low: np.ndarray, high: np.ndarray) -> bool:
+        """Does the tile reach into a rectangle, (2,) metres in its zone?"""
+        return bool((np.array(self.low[:2]) <= high).all() and (np.array(self.high[:2]) >= low).all())
+
+
+@dataclass(frozen=True)
+class TileMesh:
+    """A stored tile. origin: (3,) metres in its zone, everything else from there; float64.
+
+    vertices, faces, and for each face classes, objects, colour, uv, page as in `Tile`; a vertex is of one class.
+    gml_ids: of the objects. ground: (g, 3) points of the ground.
+    """
+
+    origin: np.ndarray
+    vertices: np.ndarray
+    faces: np.ndarray
+    classes: np.ndarray
+    objects: np.ndarray
+    colour: np.ndarray
+    uv: np.ndarray
+    page: np.ndarray
+    gml_ids: np.ndarray
+    ground: np.ndarray
+    prisms: Prisms
+
+
+def build(job: BuildJob) -> StoredTile | str:
+    """Triangulate a file and keep the result, or take what is kept of it; a sentence where nothing can be read."""
+    entry = job.folder / f"{job.key}.json"
+    try:
+        if entry.is_file():
+            return _stored(json.loads(entry.read_text()))
+        reader = read_obj_tile if job.source.path.suffix.lower() == ".obj" else read_tile
+        tile = reader(job.source, job.region)
+    except ImportProblem as problem:
+        return str(problem)
+    return _keep(job, tile)
+
+
+def open_tile(folder: Path, key: str) -> TileMesh:
+    """Read a stored tile's arrays."""
+    with np.load(folder / f"{key}.npz", allow_pickle=False) as data:
+        arrays = {name: data[name] for name in data.files}
+    prisms = Prisms(*(arrays.pop(f"prism_{name}") for name in ("tops", "sizes", "bases", "objects")))
+    return TileMesh(prisms=prisms, **arrays)
+
+
+def open_ground(folder: Path, key: str) -> np.ndarray:
+    """(g, 3) float64 ground points of a stored tile, metres in its zone."""
+    with np.load(folder / f"{key}.npz", allow_pickle=False) as data:
+        return data["ground"] + data["origin"]
+
+
+def page_file(folder: Path, key: str, page: int) -> Path:
+    """A stored tile's atlas page."""
+    return folder / f"{key}_{page}.jpg"
+
+
+def forget_others(folder: Path, keys: set[str]) -> None:
+    """Delete what is kept of files that have changed or are no longer imported."""
+    for path in folder.iterdir():
+        if path.name.partition(".")[0].partition("_")[0] not in keys:
+            path.unlink()
+
+
+def _keep(job: BuildJob, tile: Tile) -> StoredTile:
+    vertices, faces, kept, start = [], [], [], 0
+    for semantic in np.unique(tile.classes):
+        mesh, distinct = TriangleMesh.welded(tile.triangles[tile.classes == semantic])
+        vertices.append(mesh.vertices)
+        faces.append(mesh.faces + np.int32(start))
+        kept.append(distinct)
+        start += len(mesh.vertices)
+    distinct = np.concatenate(kept)
+    points = np.concatenate(vertices)
+    classes, counts = np.unique(tile.classes[distinct], return_counts=True)
+    prisms = tile.prisms
+    _write_whole(
+        job.folder / f"{job.key}.npz",
+        origin=tile.origin,
+        vertices=points,
+        faces=np.concatenate(faces),
+        classes=tile.classes[distinct],
+        objects=tile.objects[distinct],
+        colour=tile.colour[distinct],
+        uv=tile.uv[distinct],
+        page=tile.page[distinct],
+        gml_ids=np.array([entry.gml_id for entry in tile.city_objects]),
+        ground=ground_points(tile),
+        prism_tops=prisms.tops,
+        prism_sizes=prisms.sizes,
+        prism_bases=prisms.bases,
+        prism_objects=prisms.objects,
+    )
+    for number, page in enumerate(tile.pages):
+        page_file(job.folder, job.key, number).write_bytes(page)
+    stored = StoredTile(
+        key=job.key,
+        name=tile.name,
+        feature=tile.feature,
+        source=job.source.label,
+        spec=tile.spec,
+        epsg=tile.epsg,
+        low=tuple((points.min(axis=0) + tile.origin).tolist()),
+        high=tuple((points.max(axis=0) + tile.origin).tolist()),
+        objects=len(tile.city_objects),
+        classes={Semantic(s).name.lower(): int(n) for s, n in zip(classes, counts, strict=True)},
+        lods={str(lod): count for lod, count in tile.lods.items()},
+        pages=len(tile.pages),
+        mended=tile.mended,
+        skipped=tuple((skip.gml_id, skip.reason) for skip in tile.skipped),
+        problems=tile.problems,
+    )
+    # Last, and whole: a tile without it does not exist yet.
+    beside = job.folder / f"{job.key}.json.part"
+    beside.write_text(json.dumps(asdict(stored), ensure_ascii=False))
+    os.replace(beside, job.folder / f"{job.key}.json")
+    return stored
+
+
+def _write_whole(path: Path, **arrays: np.ndarray) -> None:
+    beside = path.with_name(f"{path.stem}.part.npz")
+    np.savez(beside, **arrays)  # type: ignore[arg-type]
+    os.replace(beside, path)
+
+
+def _stored(data: dict) -> StoredTile:
+    columns = {name: tuple(data[name]) for name in ("low", "high", "problems")}
+    return StoredTile(**(data | columns | {"skipped": tuple((gml_id, reason) for gml_id, reason in data["skipped"])}))

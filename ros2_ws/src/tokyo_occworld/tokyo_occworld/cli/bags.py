@@ -1,0 +1,131 @@
+"""`tokyo record --bag` and `tokyo bag2sessions`: bags out and in."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+_NO_ROSBAGS = "bags need the Python packages occ_recorder and rosbags: pip install rosbags ros2_ws/src/occ_recorder"
+
+
+def add_record_options(record: argparse.ArgumentParser) -> None:
+    """`--bag` and `--topics` of `tokyo record`."""
+    record.add_argument("--bag", default="", metavar="FOLDER", help="write a bag of all topics, instead of sessions")
+    record.add_argument(
+        "--topics", nargs="+", default=[], metavar="TOPIC", help="of --bag: only these; * and ? as in file names"
+    )
+
+
+def record_bag(args: argparse.Namespace) -> int:
+    """`tokyo record --bag`. --robots: their topics and the world's; all topics without."""
+    from tokyo_occworld.cli.processes import NodeProcesses
+    from tokyo_sim.bringup import bag_node
+
+    folder = Path(args.bag).resolve()
+    if folder.exists():
+        raise ValueError(f"{folder} is there already: a bag is written to a new folder")
+    # A parameter can't be an empty list; an empty name means the same.
+    parameters: dict[str, Any] = {"bag": str(folder), "robots": args.robots or [""], "topics": args.topics or [""]}
+    with NodeProcesses([bag_node(parameters)]) as processes:
+        return processes.wait()
+
+
+def add_bag2sessions(verbs: Any) -> None:
+    """The verb `bag2sessions`."""
+    parser = verbs.add_parser(
+        "bag2sessions",
+        help="rosbag2 recordings, yours or other people's, into sessions; needs no ROS",
+        description="Each robot in each bag becomes sessions, as if it had been recorded live. Other people's topic and"
+        " frame names, extrinsics and ground: a YAML file, see docs/bags.md.",
+    )
+    parser.add_argument(
+        "bags", nargs="+", type=Path, metavar="BAG", help="bag folder, .mcap or .db3, compressed or not"
+    )
+    parser.add_argument("--output", type=Path, default=Path("data/tokyo_gazebo"), help="folder (default: %(default)s)")
+    parser.add_argument("--config", type=Path, help="YAML: what is where in the bag")
+    parser.add_argument("--robots", nargs="+", default=[], metavar="NAME", help="only these (default: all)")
+    parser.add_argument("--city", default="", help="folder of the imported city, for labels and ground")
+    parser.add_argument(
+        "--occupancy", default="accumulated", choices=("lidar", "accumulated", "ground_truth"),
+        help="how grids are made; ground_truth needs --city and /city/actors (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--window", type=float, default=3.0, help="seconds of sweeps in a grid (default: %(default)s)")
+    parser.add_argument(
+        "--session-seconds", type=float, default=0.0, help="start a new session after so many seconds; 0: never"
+    )
+    parser.add_argument("--jpeg-quality", type=int, default=90, help="of camera images (default: %(default)s)")
+    parser.add_argument("--no-cameras", action="store_true", help="leave the images out")
+    parser.add_argument("--seed", type=int, default=None, help="of the simulation, for session.json")
+    parser.add_argument(
+        "--ros-distro", default="", help="whose messages they are, for bags that do not say: humble, ..."
+    )
+    parser.add_argument(
+        "--remap", nargs="+", default=[], metavar="FROM:=TO", help="topics that are named otherwise in the bag"
+    )
+    parser.add_argument(
+        "--ground", default="", choices=("city", "footprint", "takeoff", "topic", "constant"),
+        help="where the height of the ground comes from (default: the city, else /tf's base_footprint, else takeoff)",
+    )  # fmt: skip
+    parser.set_defaults(handler=bag2sessions)
+
+
+def bag2sessions(args: argparse.Namespace) -> int:
+    """Convert every bag; exit code 2 where one could not be, after all others were."""
+    try:
+        from occ_recorder.bags.convert import convert
+        from occ_recorder.bags.reading import BagError
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{_NO_ROSBAGS} ({error})") from error
+
+    failed = 0
+    for path in args.bags:
+        try:
+            report = convert(path, args.output, _conversion(args))
+        except BagError as error:
+            print(f"tokyo: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        for problem in report.problems:
+            print(f"  {path.name}: {problem}", file=sys.stderr)
+        counts = ", ".join(f"{robot} {frames} frames" for robot, frames in report.frames.items())
+        print(f"{path}: {counts}, {report.sessions} sessions in {args.output}")
+        failed += not any(report.frames.values())
+    return 2 if failed else 0
+
+
+def _conversion(args: argparse.Namespace) -> Any:
+    from occ_core.keyframes import OccupancySource
+    from occ_recorder.bags.config import BagConfig, Ground, read_config
+    from occ_recorder.bags.convert import Conversion
+    from occ_recorder.bags.reading import BagError
+
+    try:
+        config = read_config(args.config) if args.config else BagConfig()
+        remap = dict(_remapping(text) for text in args.remap)
+        distro = args.ros_distro or config.ros_distro
+        config = replace(config, remap=config.remap | remap, ros_distro=distro)
+        ground = Ground(args.ground) if args.ground else None
+        return Conversion(
+            config=config,
+            robots=tuple(args.robots),
+            ground=ground,
+            city=args.city,
+            occupancy=OccupancySource(args.occupancy),
+            window=args.window,
+            session_seconds=args.session_seconds,
+            jpeg_quality=args.jpeg_quality,
+            cameras=not args.no_cameras,
+            seed=args.seed,
+        )
+    except BagError as error:
+        raise ValueError(str(error)) from error
+
+
+def _remapping(text: str) -> tuple[str, str]:
+    there, separator, here = text.partition(":=")
+    if not (separator and there and here):
+        raise ValueError(f"--remap {text}: FROM:=TO is wanted, such as /points:=/rover_0/lidar/points")
+    return there, here

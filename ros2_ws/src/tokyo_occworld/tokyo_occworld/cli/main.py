@@ -1,0 +1,234 @@
+"""`tokyo`: import a city, run the system, record, look at sessions."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokyo_occworld.cli import bags
+from tokyo_occworld.cli.download import add_download
+from tokyo_occworld.cli.sessions import add_verbs, with_default_verb
+from tokyo_occworld.cli.view import add_view
+from tokyo_sim.bringup import Arguments, nearest
+
+if TYPE_CHECKING:
+    from tokyo_city.plateau.meshcodes import Box
+
+Handler = Callable[[argparse.Namespace], int]
+_SHOWN = 10  # skipped objects and other problems
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse prints the usage before an error; a sentence, the nearest option and a pointer to --help say more."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:
+        known, unknown = super().parse_known_args(args, namespace)
+        for word in unknown:
+            if word.startswith("-"):
+                name = word.split("=")[0]
+                near = nearest(name, self._option_string_actions)
+                self.error(f"there is no option {name}" + (f", {near} is the nearest" if near else ""))
+        return known, unknown
+
+    def error(self, message: str) -> None:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: exit code 0, 1 for work that failed, 2 for bad usage, 130 after Ctrl-C, 141 before `| head`."""
+    args = _parser().parse_args(with_default_verb(list(sys.argv[1:] if arguments is None else arguments)))
+    try:
+        code = args.handler(args)
+        sys.stdout.flush()
+        sys.exit(code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's last flush complains
+        sys.exit(141)
+    except Exception as error:
+        if not isinstance(error, _expected_errors()):
+            raise
+        print(f"tokyo: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    from occ_core.parallel import ParallelError
+    from occ_core.session import SessionError
+    from tokyo_city.download.web import DownloadProblem
+    from tokyo_city.plateau.model import ImportProblem
+
+    return DownloadProblem, ImportProblem, ParallelError, SessionError, ValueError, FileNotFoundError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="tokyo", description="Real Tokyo in a simulator, and what its streets look like in 3 s.")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
+
+    city = verbs.add_parser("city", help="import PLATEAU tiles, or the generated sample city, into an SDF world")
+    city.add_argument(
+        "source", nargs="?", type=Path,
+        help="CityGML or OBJ file, udx folder, or a zip with one; left out: the sample city",
+    )  # fmt: skip
+    city.add_argument("--out", type=Path, default=Path("out/city"), help="folder to write (default: %(default)s)")
+    city.add_argument("--seed", type=int, default=7, help="seed of the sample city (default: %(default)s)")
+    city.add_argument("--bbox", default="", help="south,west,north,east in degrees: import only what is in there")
+    city.add_argument("--mesh", nargs="+", default=[], metavar="CODE", help="import only these standard grid squares")
+    city.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
+    city.add_argument(
+        "--engine", choices=("local", "ray", "dask"), default="local",
+        help="where they run: this machine, or the cluster of RAY_ADDRESS or DASK_SCHEDULER_ADDRESS",
+    )  # fmt: skip
+    city.add_argument(
+        "--collision", choices=("prisms", "decimated"), default="prisms",
+        help="what buildings collide as; the embedded engine takes a decimated building as its hull",
+    )  # fmt: skip
+    city.add_argument(
+        "--target-faces", type=int, default=10_000, help="of a decimated collision mesh, per km2 (default: %(default)s)"
+    )
+    city.set_defaults(handler=_city)
+
+    add_download(verbs.add_parser("download", help="PLATEAU's city models, and OccWorld's published weights"), _Parser)
+
+    up = verbs.add_parser("up", help="start the simulator, missions, and what else is asked for")
+    _add_bringup_options(up)
+    up.add_argument("--duration", type=float, default=0.0, help="stop after so many simulated seconds; 0: on Ctrl-C")
+    up.set_defaults(handler=_up)
+
+    record = verbs.add_parser("record", help="record sessions of robots that are running already")
+    record.add_argument("--robots", nargs="+", help="namespaces (default: rover_0; of --bag: all)")
+    record.add_argument("--city", default="", help="folder of the imported city, for labels")
+    record.add_argument("--output", default="data/tokyo_gazebo", help="folder of sessions (default: %(default)s)")
+    record.add_argument("--no-cameras", action="store_true", help="record without images")
+    bags.add_record_options(record)
+    record.set_defaults(handler=_record)
+
+    bags.add_bag2sessions(verbs)
+
+    add_view(verbs)
+
+    add_verbs(verbs.add_parser("sessions", help="recorded sessions: info, check, view, merge, split"), _Parser)
+
+    compare = verbs.add_parser("compare", help="compare a recorded session with the embedded engine at the same poses")
+    compare.add_argument("session", type=Path, help="folder of one recorded session")
+    compare.add_argument("--city", type=Path, required=True, help="folder of the imported city that it was recorded in")
+    compare.add_argument("--out", type=Path, default=Path("out/compare"), help="folder to write (default: %(default)s)")
+    compare.add_argument("--frames", type=int, default=5, help="how many, spread evenly (default: %(default)s)")
+    compare.set_defaults(handler=_compare)
+
+    demo = verbs.add_parser("demo", help="the whole loop: city, recording, training, evaluation, live forecast, report")
+    demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder (default: %(default)s)")
+    demo.add_argument("--city-source", type=Path, default=None, help="a udx folder instead of the sample city")
+    demo.add_argument("--seed", type=int, default=7, help="of everything random (default: %(default)s)")
+    demo.add_argument("--minutes", type=float, default=4.0, help="training time (default: %(default)s)")
+    demo.add_argument("--drives", type=int, default=6, help="recorded drives of both robots (default: %(default)s)")
+    demo.add_argument("--drive-seconds", type=float, default=22.0, help="simulated time of each (default: %(default)s)")
+    demo.set_defaults(handler=_demo)
+    return parser
+
+
+def _add_bringup_options(parser: argparse.ArgumentParser) -> None:
+    """One option per field of `bringup.Arguments`, dashes for underscores."""
+    for spec in fields(Arguments):
+        name, argument = f"--{spec.name.replace('_', '-')}", spec.metadata["argument"]
+        text = f"{argument.help} (default: {spec.default})"
+        if isinstance(spec.default, bool):
+            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=spec.default, help=text)
+        else:
+            alone = {"nargs": "?", "const": argument.bare} if argument.bare else {}
+            parser.add_argument(
+                name,
+                type=type(spec.default),
+                default=spec.default,
+                choices=argument.choices or None,
+                help=text,
+                **alone,
+            )
+
+
+def _city(args: argparse.Namespace) -> int:
+    from occ_core.parallel import Backend
+    from tokyo_city.plateau.sources import Region
+    from tokyo_city.world.city import Options, import_or_generate
+
+    box = _box(args.bbox) if args.bbox else None
+    options = Options(
+        region=Region.of(box, tuple(args.mesh)),
+        workers=args.workers,
+        engine=Backend(args.engine),
+        target_faces=args.target_faces,
+        prisms=args.collision == "prisms",
+    )
+    report = import_or_generate(args.source, args.out, seed=args.seed, options=options)
+    total = sum(report.triangles.values())
+    print(f"{report.folder}: {report.objects} objects, {total} triangles, {len(report.skipped)} skipped")
+    for tile, gml_id, reason in report.skipped[:_SHOWN]:
+        print(f"  skipped {tile} {gml_id}: {reason}")
+    for problem in report.problems[:_SHOWN]:
+        print(f"  {problem}")
+    if max(len(report.skipped), len(report.problems)) > _SHOWN:
+        print(f"  all of them: {report.folder / 'city.json'}")
+    for failure in report.failed:
+        print(f"  not read: {failure}", file=sys.stderr)
+    return 0
+
+
+def _box(text: str) -> Box:
+    from tokyo_city.plateau.meshcodes import Box
+
+    try:
+        south, west, north, east = map(float, text.split(","))
+    except ValueError:
+        raise ValueError(f"--bbox '{text}': four numbers are needed, south,west,north,east") from None
+    return Box(south, west, north, east)
+
+
+def _up(args: argparse.Namespace) -> int:
+    from tokyo_occworld.cli.processes import run_until_stopped
+
+    options = {spec.name: getattr(args, spec.name) for spec in fields(Arguments)}
+    return run_until_stopped(Arguments(**options), args.duration)
+
+
+def _record(args: argparse.Namespace) -> int:
+    from tokyo_occworld.cli.processes import NodeProcesses
+    from tokyo_sim.bringup import recorder_node
+
+    if args.bag:
+        return bags.record_bag(args)
+    if args.topics:
+        raise ValueError("--topics goes with --bag: sessions are made of the topics that they need")
+    parameters = {"robots": args.robots or ["rover_0"], "output": args.output, "cameras": not args.no_cameras}
+    with NodeProcesses([recorder_node(parameters | _city_parameter(args))]) as processes:
+        return processes.wait()
+
+
+def _city_parameter(args: argparse.Namespace) -> dict[str, str]:
+    return {"city": str(Path(args.city).resolve()) if args.city else ""}
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from tokyo_occworld.compare.run import compare_session
+
+    comparison = compare_session(args.session, args.city, args.frames, args.out)
+    print(f"{args.out}: {comparison.sentence}")
+    return 0 if comparison.agrees else 1
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from tokyo_occworld.demo.run import Plan, run_demo
+
+    return run_demo(args.out, Plan(args.city_source, args.seed, args.minutes, args.drives, args.drive_seconds))
+
+
+if __name__ == "__main__":
+    main()

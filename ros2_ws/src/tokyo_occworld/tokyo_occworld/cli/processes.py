@@ -1,0 +1,158 @@
+"""Nodes as processes: what `ros2 launch` does, where only the pip wheels of ROS 2 are installed."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import yaml
+
+from tokyo_sim.bringup import Arguments, NodeSpec, environment, nodes, world_file
+from tokyo_sim.gazebo.installation import Server, installed_executable, require_gazebo, server
+
+_GRACE_S = 20.0
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class NodeProcesses:
+    """Starts nodes and owns them: leaving the context stops every one, the recorder with its queue written.
+
+    They stop, too, when this process is killed. log: file that their output goes to; this process's own output by
+    default.
+    """
+
+    def __init__(self, specs: Sequence[NodeSpec | Server], log: Path | None = None) -> None:
+        self._specs, self._log = specs, log
+        self._folder = tempfile.TemporaryDirectory(prefix="tokyo_")
+        self._running: list[tuple[NodeSpec | Server, subprocess.Popen]] = []
+
+    def __enter__(self) -> NodeProcesses:
+        output = open(self._log, "ab") if self._log else None
+        try:
+            for number, spec in enumerate(self._specs):
+                # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
+                process = subprocess.Popen(
+                    self._command(number, spec),
+                    start_new_session=True,
+                    preexec_fn=_interrupt_with_parent,
+                    stdout=output,
+                    stderr=output,
+                    env=node_environment(),
+                )
+                self._running.append((spec, process))
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        finally:
+            if output:
+                output.close()
+        return self
+
+    def _command(self, number: int, spec: NodeSpec | Server) -> list[str]:
+        if isinstance(spec, Server):
+            return list(spec.command)
+        pairs = {"__node": spec.name} | ({"__ns": f"/{spec.namespace}"} if spec.namespace else {}) | spec.remappings
+        remaps = [part for name, value in pairs.items() for part in ("-r", f"{name}:={value}")]
+        path = Path(self._folder.name) / f"{number}_{spec.name}.yaml"
+        path.write_text(yaml.safe_dump({"/**": {"ros__parameters": spec.parameters}}))
+        ours = [sys.executable, "-m", spec.module]
+        program = ours if spec.module else [str(installed_executable(spec.package, spec.executable))]
+        return [*program, *spec.arguments, "--ros-args", *remaps, "--params-file", str(path)]
+
+    def failed(self) -> str:
+        """The first node that has ended and should not have, in words; '' while all is well."""
+        for spec, process in self._running:
+            code = process.poll()
+            if code is not None and not (spec.once and code == 0):
+                how = (
+                    f"was killed by {signal.Signals(-code).name}" if code < 0 else f"has stopped with exit code {code}"
+                )
+                return f"{spec.label} {how}"
+        return ""
+
+    def wait(self, until: Callable[[], bool] = lambda: False) -> int:
+        """Block until a node ends, a condition holds or Ctrl-C; returns the exit code of the whole."""
+        with _terminate_as_interrupt():
+            try:
+                while not until():
+                    if problem := self.failed():
+                        print(f"tokyo: {problem}, the others are stopped too", file=sys.stderr)
+                        return 1
+                    time.sleep(0.1)
+            except KeyboardInterrupt:
+                pass
+        return 0
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        # Newest first: the simulator stops last, so that nobody loses the clock while writing.
+        patience = _GRACE_S
+        for _, process in reversed(self._running):
+            try:
+                _stop(process, patience)
+            except KeyboardInterrupt:  # a second Ctrl-C: no more waiting
+                patience = 0.0
+                _stop(process, patience)
+        self._folder.cleanup()
+
+
+def _interrupt_with_parent() -> None:
+    """In a child, before its program starts: SIGINT when the parent dies, however it dies."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def node_environment() -> dict[str, str]:
+    """This environment, and what the nodes need where it does not say."""
+    return environment() | dict(os.environ)
+
+
+def _stop(process: subprocess.Popen, patience: float) -> None:
+    """patience: seconds after each of SIGINT and SIGTERM."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL) if patience else (signal.SIGKILL,):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, number)
+        try:
+            process.wait(patience or None)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+class _terminate_as_interrupt:
+    """SIGTERM raises KeyboardInterrupt within the context, so that both stop everything the same way."""
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+
+def run_until_stopped(args: Arguments, duration: float) -> int:
+    """`tokyo up`. duration: simulated seconds, 0 for ever."""
+    world_file(args.city)
+    with tempfile.TemporaryDirectory(prefix="tokyo_gazebo_") as folder, NodeProcesses(_specs(args, Path(folder))) as up:
+        if duration <= 0:
+            return up.wait()
+        from tokyo_occworld.cli.clock import SimulatedTime
+
+        with SimulatedTime() as clock:
+            return up.wait(lambda: clock.seconds >= duration)
+
+
+def _specs(args: Arguments, folder: Path) -> list[NodeSpec | Server]:
+    """Everything to start, the simulator first. folder: for files that Gazebo's nodes read."""
+    if args.simulator != "gazebo":
+        return [*nodes(args)]
+    require_gazebo()
+    from tokyo_sim.gazebo.system import gazebo_nodes
+
+    return [server(args), *gazebo_nodes(args, folder), *nodes(args)]

@@ -1,1 +1,0 @@
-"""SDF worlds: writing them from imported tiles, reading them for the embedded engine."""

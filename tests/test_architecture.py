@@ -1,0 +1,80 @@
+"""Imports between packages go one way, and what must do without ROS or a simulator does."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from places import ROOT
+
+SOURCES = {
+    "occ_core": ROOT / "ros2_ws/src/occ_core/occ_core",
+    "occ_ros": ROOT / "ros2_ws/src/occ_ros/occ_ros",
+    "tokyo_city": ROOT / "ros2_ws/src/tokyo_city/tokyo_city",
+    "tokyo_sim": ROOT / "ros2_ws/src/tokyo_sim/tokyo_sim",
+    "occ_recorder": ROOT / "ros2_ws/src/occ_recorder/occ_recorder",
+    "occworld": ROOT / "learner/occworld",
+    "occworld_infer": ROOT / "ros2_ws/src/occworld_infer/occworld_infer",
+    "tokyo_occworld": ROOT / "ros2_ws/src/tokyo_occworld/tokyo_occworld",
+}
+BELOW = {
+    "occ_core": set(),
+    "occ_ros": {"occ_core"},
+    "tokyo_city": {"occ_core"},
+    "tokyo_sim": {"occ_core", "occ_ros", "tokyo_city"},
+    "occ_recorder": {"occ_core", "occ_ros"},
+    "occworld": {"occ_core", "occ_recorder"},
+    "occworld_infer": {"occ_core", "occ_ros", "occ_recorder", "occworld"},
+    "tokyo_occworld": {"occ_core", "occ_ros", "tokyo_city", "tokyo_sim", "occ_recorder", "occworld", "occworld_infer"},
+}
+FORBIDDEN = {
+    "tokyo_city": ("rclpy", "mujoco", "moderngl", "embreex", "rosgraph_msgs", "sensor_msgs"),
+    "occworld": ("rclpy", "mujoco", "moderngl", "embreex", "sensor_msgs"),
+    "occ_core": ("rclpy", "mujoco", "moderngl", "embreex", "torch", "sensor_msgs"),
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of all that a module imports, wherever in the module."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", SOURCES)
+def test_a_package_imports_only_what_is_below_it(package: str) -> None:
+    modules = sorted(SOURCES[package].rglob("*.py"))
+    assert modules
+    up = {
+        f"{module.relative_to(ROOT)} imports {name}"
+        for module in modules
+        for name in imported(module) & set(SOURCES) - {package} - BELOW[package]
+    }
+    assert not up
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_what_needs_no_ros_and_no_simulator_imports_none(package: str) -> None:
+    found = {
+        f"{module.relative_to(ROOT)} imports {name}"
+        for module in SOURCES[package].rglob("*.py")
+        for name in imported(module) & set(FORBIDDEN[package])
+    }
+    assert not found
+
+
+def test_importing_a_city_loads_no_ros_no_mujoco_and_no_opengl() -> None:
+    program = (
+        "import sys, tokyo_city.world.city, tokyo_city.download.plateau, tokyo_city.sample_city;"
+        "loaded = {m.split('.')[0] for m in sys.modules};"
+        "print(sorted(loaded & {'rclpy', 'mujoco', 'moderngl', 'embreex', 'tokyo_sim'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
