@@ -18,7 +18,7 @@ test: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: setup
-	$(BIN)/python -m bench $(BENCH)
+	$(BIN)/python -m bench $(BENCH) $(if $(AGAINST),--against $(AGAINST))
 
 lint: setup
 	$(BIN)/ruff check .

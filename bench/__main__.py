@@ -22,6 +22,7 @@ from bench import (
     viewing,
     voxelizing,
 )
+from bench.against import compare
 from occ_core.citymap import CityMap
 from tokyo_city.sample_city import write_sample_city
 from tokyo_city.world.city import import_city
@@ -47,9 +48,17 @@ def main() -> None:
     """Print the tables as Markdown."""
     parser = argparse.ArgumentParser(prog="bench", description=bench.__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ({', '.join(BENCHES)}); all of them without")
-    names = parser.parse_args().names
+    parser.add_argument(
+        "--against", default="", metavar="COMMIT", help="run that commit too, in turn, and print ratios"
+    )
+    parser.add_argument("--repeats", type=int, default=1, help="of each bench with --against (default: %(default)s)")
+    args = parser.parse_args()
+    names = args.names
     if unknown := set(names) - set(BENCHES):
         parser.error(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    if args.against:
+        print(compare(args.against, names or list(BENCHES), args.repeats))
+        return
     with tempfile.TemporaryDirectory() as folder:
         udx = write_sample_city(Path(folder) / "citygml", seed=7)
         city = import_city(udx, Path(folder) / "city").folder
