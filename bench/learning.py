@@ -18,9 +18,8 @@ from occ_core.session import Session, SessionInfo, SessionWriter, find_sessions
 from occworld.checkpoint import build_model
 from occworld.config import read_config
 from occworld.dataset import DatasetConfig, GazeboOccWorldDataset
-from occworld.faithful.fold import SparseFold
-from occworld.faithful.table import ClassTable
-from occworld.model.scene import Scene
+from occworld.faithful.fold import ClassTable, SparseFold
+from occworld.scene import Scene
 from tokyo_sim.engine.simulator import Fleet, Simulator
 
 _CONFIGS = Path(__file__).resolve().parents[1] / "learner/config"

@@ -21,13 +21,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from occworld.checkpoint import build_model
 from occworld.config import Config, read_config
-from occworld.dataset import GazeboOccWorldDataset
-from occworld.faithful.attention import TimeCache
-from occworld.faithful.objective import FaithfulObjective
-from occworld.faithful.recompute import set_recompute
+from occworld.dataset import Batch, GazeboOccWorldDataset
 from occworld.faithful.reference import reference_model, reference_step
-from occworld.model.losses import class_weights
-from occworld.model.objective import Batch, Objective
+from occworld.layers.attention import TimeCache
+from occworld.layers.blocks import set_recompute
+from occworld.losses import class_weights
 from occworld.throughput import peak_memory_gb
 
 _CONFIGS = Path(__file__).resolve().parents[1] / "learner/config"
@@ -68,12 +66,12 @@ def _work(step: Step, root: Path):
     config = read_config(_CONFIGS / f"{step.config}.py")
     data = GazeboOccWorldDataset(root, replace(config.data, split="all"))
     model = build_model(config).train()
-    set_recompute(model, step.recompute)
+    if step.recompute:
+        model.recompute()
     if step.stage == 2:
         model.freeze(True, False, False)
         model.tokenizer.eval()
-    kind = FaithfulObjective if config.model.architecture == "faithful" else Objective
-    objective = kind(model, config.training, class_weights(data.class_counts())).to(_device())
+    objective = model.objective(config.training, class_weights(data.class_counts())).to(_device())
     batch = Batch([data[i % len(data)] for i in range(step.batch)])
     return _trained(step, model, lambda: objective(batch, step.stage).total)
 

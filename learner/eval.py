@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from occ_core.session import SessionError
-from occworld.checkpoint import Checkpoint, CheckpointError, Model
+from occworld.checkpoint import Checkpoint, CheckpointError
 from occworld.config import ConfigError
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import evaluate
-from occworld.faithful.model import FaithfulOccWorld
-from occworld.model.scene import Scene
+from occworld.forecast_model import ForecastModel
 from occworld.report import markdown, write_report
+from occworld.scene import Scene
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -33,7 +33,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def write_sample(model: Model, data: GazeboOccWorldDataset, path: Path) -> None:
+def write_sample(model: ForecastModel, data: GazeboOccWorldDataset, path: Path) -> None:
     """The middle window: current uint8 (X, Y, Z); truth, forecast uint8, probability float16 (steps, X, Y, Z)."""
     window = data[len(data) // 2]
     result = model.forecast(Scene.of(model.grid, window, model.config.condition == "poses"))
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     model = Checkpoint.load(args.checkpoint)
     config, model = model.config, model.model(args.checkpoint)
     if args.condition and args.condition != model.config.condition:
-        if isinstance(model, FaithfulOccWorld):
+        if args.condition not in model.conditions:
             raise ConfigError(
                 f"{args.checkpoint}: a faithful model forecasts as it was trained, with condition"
                 f" '{model.config.condition}'"

@@ -13,7 +13,6 @@ from occworld.checkpoint import Checkpoint, CheckpointError
 from occworld.config import ConfigError
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import evaluate
-from occworld.faithful.model import FaithfulOccWorld
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -36,10 +35,8 @@ def run(args: argparse.Namespace) -> None:
         args.unseen or args.data_root, replace(config.data, split="all" if args.unseen else "val")
     )
     model = checkpoint.model(args.checkpoint)
-    # The faithful model is trained for one condition, the fast one for both.
-    conditions = [model.config.condition] if isinstance(model, FaithfulOccWorld) else ["none", "poses"]
     evaluations = []
-    for condition in conditions:
+    for condition in model.conditions:
         model.config = replace(model.config, condition=condition)
         evaluations.append(evaluate(model, data, args.max_windows))
     path = export(replace(checkpoint, config=config), args.out, evaluations, args.command, str(args.unseen or ""))

@@ -1,17 +1,16 @@
 """The checkpoint that ships: the demo's model, for longer and on more drives."""
 
+from dataclasses import replace
 from pathlib import Path
-from runpy import run_path
 
-_demo = run_path(str(Path(__file__).parent / "demo_tokyo.py"))
+from occworld.config import EvaluationConfig, read_config
 
-data_root = "data/shipped"
-history_frames = _demo["history_frames"]
-future_frames = _demo["future_frames"]
+_demo = read_config(Path(__file__).with_name("demo_tokyo.py"))
 
-data = dict(agent_type="both", val_fraction=0.1)
-model = _demo["model"]
-optimizer = _demo["optimizer"]
-lr_config = _demo["lr_config"]
-evaluation = dict(interval=100, windows=12)
-training = dict(_demo["training"], max_epochs=100, tokenizer_share=0.06)
+config = replace(
+    _demo,
+    data_root="data/shipped",
+    data=replace(_demo.data, val_fraction=0.1),
+    evaluation=EvaluationConfig(interval=100, windows=12),
+    training=replace(_demo.training, max_epochs=100, tokenizer_share=0.06),
+)

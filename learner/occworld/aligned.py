@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from occ_core.grid import VoxelGrid
-from occworld.packed import SparseFrame
+from occ_core.sparse_grid import SparseGrid
 from occworld.warp import levels_up, source_column
 
 
@@ -29,11 +29,11 @@ class Aligned:
     proposal: np.ndarray
     skip: np.ndarray
 
-    def occupied(self) -> SparseFrame:
+    def occupied(self) -> SparseGrid:
         """The warped grid, sparse."""
         classes = self.warped.reshape(-1)[self.candidates]
         keep = classes > 0
-        return SparseFrame(self.candidates[keep], classes[keep], np.zeros(int(keep.sum()), np.uint16))
+        return SparseGrid(self.candidates[keep], classes[keep], np.zeros(int(keep.sum()), np.uint16))
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class DensePast:
     tops: np.ndarray
 
     @classmethod
-    def of(cls, grid: VoxelGrid, frames: Sequence[SparseFrame]) -> DensePast:
+    def of(cls, grid: VoxelGrid, frames: Sequence[SparseGrid]) -> DensePast:
         """frames: oldest first."""
         tops = np.zeros((len(frames), grid.shape[0] * grid.shape[1]), np.int16)
         for top, frame in zip(tops, frames, strict=True):

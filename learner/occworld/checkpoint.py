@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,12 +15,20 @@ from safetensors import SafetensorError, safe_open
 from occ_core.classes import NAMES
 from occworld.config import Config, ConfigError
 from occworld.faithful.model import FaithfulOccWorld
-from occworld.faithful.published import Intake, load_published, looks_published, read_published
-from occworld.model.fast import FastOccWorld
+from occworld.faithful.published import looks_published, read_published
+from occworld.fast.model import FastOccWorld
+from occworld.forecast_model import ForecastModel, Intake
 from occworld.model_config import FaithfulConfig
 
 FORMAT = 2
-Model: TypeAlias = FaithfulOccWorld | FastOccWorld
+# Names of tensors that older checkpoints have otherwise: (pattern, name now).
+_RENAMED = (
+    (r"(\.(?:temporal\.\d+|spatial))\.qkv\.", r"\1.attention.inward."),
+    (r"(\.(?:temporal\.\d+|spatial))\.out\.", r"\1.attention.out."),
+    (r"(\.(?:temporal_ffn\.\d+|spatial_ffn))\.net\.0\.", r"\1.norm."),
+    (r"(\.(?:temporal_ffn\.\d+|spatial_ffn))\.net\.1\.", r"\1.ffn.inward."),
+    (r"(\.(?:temporal_ffn\.\d+|spatial_ffn))\.net\.3\.", r"\1.ffn.out."),
+)
 
 
 class CheckpointError(Exception):
@@ -84,17 +92,17 @@ class Checkpoint:
             if body["grid"] != config.data.grid.to_dict():
                 raise CheckpointError(f"{path}: its grid and its config disagree")
             progress = Progress(**body["progress"])
-            return cls(config, body["weights"], progress, body.get("optimizer"), body.get("scaler"))
+            return cls(config, _renamed(body["weights"]), progress, body.get("optimizer"), body.get("scaler"))
         except (KeyError, TypeError, ConfigError) as error:
             raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from error
 
-    def model(self, where: Path) -> Model:
+    def model(self, where: Path) -> ForecastModel:
         """The model with its weights; CheckpointError as of `fill`."""
         model = build_model(self.config)
         self.fill(model, str(where))
         return model
 
-    def fill(self, model: Model, where: str) -> None:
+    def fill(self, model: ForecastModel, where: str) -> None:
         """Weights into a model; CheckpointError where a tensor is missing or of another shape."""
         try:
             model.load_state_dict(self.weights)
@@ -102,21 +110,22 @@ class Checkpoint:
             raise CheckpointError(f"{where}: {' '.join(str(error).split())}") from error
 
 
-def build_model(config: Config) -> Model:
+def build_model(config: Config) -> ForecastModel:
     """A fresh model for a config."""
     data = config.data
     rest = data.history_frames, data.future_frames, data.frame_period
-    if isinstance(config.model, FaithfulConfig):
+    if isinstance(config.model, FaithfulConfig):  # the one place that chooses an architecture
         return FaithfulOccWorld(data.grid, config.model, *rest)
     return FastOccWorld(data.grid, config.model, *rest)
 
 
-def load_weights(model: Model, path: Path) -> Intake:
+def load_weights(model: ForecastModel, path: Path) -> Intake:
     """Fill a model with what fits of a file: a checkpoint of ours, or the published OccWorld's for a faithful one."""
     if Path(path).suffix != ".safetensors" and looks_published(body := _read(Path(path))):
-        if not isinstance(model, FaithfulOccWorld):
-            raise CheckpointError(f"{path}: weights of the published OccWorld, for model.architecture 'faithful' only")
-        return load_published(model, body)
+        try:
+            return model.load_published(body)
+        except ConfigError as error:
+            raise CheckpointError(f"{path}: {error}") from None
     weights, own = Checkpoint.load(path).weights, model.state_dict()
     fits = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
     refused = [(k, "another shape" if k in own else "this model has no such part") for k in weights if k not in fits]
@@ -147,6 +156,16 @@ def _read_safetensors(path: Path) -> object:
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from error
     return {**header, "weights": weights} if isinstance(header, dict) else None
+
+
+def _renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights by the names that tensors have now."""
+    named = {}
+    for name, tensor in weights.items():
+        for pattern, now in _RENAMED:
+            name = re.sub(pattern, now, name)
+        named[name] = tensor
+    return named
 
 
 def _plain(values: dict) -> dict:

@@ -125,7 +125,7 @@ TOP_LEVEL = {
 
 
 def read_config(path: Path) -> Config:
-    """Run a config file and read its names; ConfigError where the file is missing or a name is wrong."""
+    """Run a config file; its `config`, else its plain names. ConfigError where it is missing or a name is wrong."""
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"no config file {path}")
@@ -133,6 +133,8 @@ def read_config(path: Path) -> Config:
         names = runpy.run_path(str(path))
     except Exception as error:
         raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
+    if isinstance(names.get("config"), Config):  # a file that derives its configuration from another's
+        return names["config"]
     known = {f.name for f in fields(Config)} | {*TOP_LEVEL, "fp16"}
     # What a config file imports is no setting; plain values are, and so is whatever bears a setting's name.
     values = {k: v for k, v in names.items() if k in known or (not k.startswith("_") and isinstance(v, _PLAIN))}

@@ -12,8 +12,9 @@ from torch.utils.data import Dataset
 from occ_core.classes import NUM_CLASSES
 from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES, HISTORY_FRAMES, TOKYO_GRID, VoxelGrid
 from occ_core.session import Session, SessionError, find_sessions
+from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
-from occworld.packed import PackedSession, SparseFrame, open_packed
+from occworld.packed import PackedSession, open_packed
 from occworld.split import agent_type, split_sessions
 
 
@@ -61,7 +62,7 @@ class Window:
     session: str
     start: int
     history: int
-    frames: tuple[SparseFrame, ...]
+    frames: tuple[SparseGrid, ...]
     footprint: np.ndarray
     pose_13d: np.ndarray
     observed: np.ndarray
@@ -134,3 +135,15 @@ class GazeboOccWorldDataset(Dataset):
     def class_counts(self) -> np.ndarray:
         """(classes,) int64: occupied voxels of each class over all sessions."""
         return np.sum([session.class_counts for session in self.sessions], axis=0)[:NUM_CLASSES]
+
+
+class Batch:
+    """Windows of one step; a plain class, so that device transfer leaves it alone."""
+
+    def __init__(self, windows: list[Window]) -> None:
+        self.windows = windows
+
+    @property
+    def label(self) -> str:
+        """Which windows, for messages."""
+        return ", ".join(window.label for window in self.windows)

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from occ_core.sparse_grid import SparseGrid
 from occworld import baselines
 from occworld import motion as motions
 from occworld.collisions import CollisionScores
 from occworld.dataset import GazeboOccWorldDataset, Window
 from occworld.instances import PanopticScores, followed_segments, true_segments
 from occworld.metrics import HorizonScore, OccupancyScores, PathScores
-from occworld.model.scene import Scene
-from occworld.packed import SparseFrame
+from occworld.scene import Scene
 
 if TYPE_CHECKING:
-    from occworld.checkpoint import Model
+    from occworld.forecast_model import ForecastModel
 
 METHODS = ("forecast", "copy", "warp", "warp_oracle")
 PATHS = ("forecast", "constant_velocity", "true_path")
@@ -71,7 +71,7 @@ class Tally:
         self.paths = {name: PathScores(period) for name in PATHS}
         self.collisions = {name: CollisionScores(period) for name in PATHS}
 
-    def add(self, model: Model, window: Window, forecast: list[np.ndarray], path: np.ndarray) -> None:
+    def add(self, model: ForecastModel, window: Window, forecast: list[np.ndarray], path: np.ndarray) -> None:
         """forecast: uint8 (X, Y, Z) per step. path: (steps, 4), its footprints in the current one."""
         grid, t = model.grid, window.history
         current, future = window.frames[t - 1].dense(grid.shape), window.motion[t:]
@@ -91,7 +91,7 @@ class Tally:
         instances = [true_segments(frame) for frame in window.frames[t:]]
         for method, scores in self.panoptic.items():
             scores.begin_window()
-            frames = [SparseFrame.from_dense(classes) for classes in grids[method]]
+            frames = [SparseGrid.from_dense(classes) for classes in grids[method]]
             said = followed_segments(grid, frames, places[method])
             for ours, theirs in zip(said, instances, strict=True):
                 scores.add(ours, theirs)
@@ -101,7 +101,7 @@ class Tally:
             self.collisions[name].add(grid, truths, track, future, heights)
 
 
-def evaluate(model: Model, data: GazeboOccWorldDataset, limit: int | None = None) -> Evaluation:
+def evaluate(model: ForecastModel, data: GazeboOccWorldDataset, limit: int | None = None) -> Evaluation:
     """Leaves the model in eval mode."""
     model.eval()
     tally = Tally(model.frame_period, model.steps)

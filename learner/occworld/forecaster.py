@@ -12,10 +12,11 @@ import torch
 from occ_core.frame import VehicleState
 from occ_core.grid import TOKYO_GRID, VoxelGrid
 from occ_core.poses import Pose
+from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
-from occworld.checkpoint import Checkpoint, CheckpointError, Model
-from occworld.model.scene import Scene
-from occworld.packed import SparseFrame
+from occworld.checkpoint import Checkpoint, CheckpointError
+from occworld.forecast_model import ForecastModel
+from occworld.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Past:
     planned: footprints to come in map, for a forecast that is given the plan; as many as there are steps.
     """
 
-    frames: tuple[SparseFrame, ...]
+    frames: tuple[SparseGrid, ...]
     states: tuple[VehicleState, ...]
     planned: tuple[Pose, ...] | None = None
 
@@ -47,7 +48,7 @@ class Past:
 class Forecaster:
     """A model ready to be called. precision: of its matrix products; other than float32 on CUDA only."""
 
-    model: Model
+    model: ForecastModel
     precision: torch.dtype = torch.float32
 
     @classmethod
@@ -99,7 +100,7 @@ class Forecaster:
         for grid in history:
             if grid.shape != self.model.grid.shape or grid.dtype != np.uint8:
                 raise ValueError(f"a grid is uint8 {self.model.grid.shape}, got {grid.dtype} {grid.shape}")
-        frames = tuple(SparseFrame.from_dense(grid) for grid in history)
+        frames = tuple(SparseGrid.from_dense(grid) for grid in history)
         (only,) = self.batch([Past(frames, tuple(states), None if planned is None else tuple(planned))])
         return only
 
@@ -128,7 +129,7 @@ class Forecaster:
         """Forecast from next to nothing: kernels are compiled and memory is taken before anyone waits."""
         here = VehicleState(0.0, Pose.identity(), np.zeros(3), np.zeros(3), Pose.identity())
         voxels = np.arange(0, self.model.grid.size, 997, dtype=np.int32)
-        frame = SparseFrame(voxels, np.ones(len(voxels), np.uint8), np.zeros(len(voxels), np.uint16))
+        frame = SparseGrid(voxels, np.ones(len(voxels), np.uint8), np.zeros(len(voxels), np.uint16))
         for _ in self.batch([Past((frame,) * self.history, (here,) * self.history)] * robots):
             pass
 

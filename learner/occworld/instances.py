@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from occ_core.classes import DYNAMIC_IDS
 from occ_core.grid import VoxelGrid
+from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
-from occworld.packed import SparseFrame
 
 _REACH_M = 6.0  # between frames 0.5 s apart: 43 km/h
 _MATCH_IOU = 0.5
@@ -26,7 +26,7 @@ class Segment:
     voxels: np.ndarray
 
 
-def true_segments(frame: SparseFrame) -> list[Segment]:
+def true_segments(frame: SparseGrid) -> list[Segment]:
     """By recorded instance; a thing of two classes counts as the more frequent one."""
     moving = np.isin(frame.classes, DYNAMIC_IDS) & (frame.instances > 0)
     voxels, classes, ids = frame.voxels[moving], frame.classes[moving], frame.instances[moving]
@@ -35,7 +35,7 @@ def true_segments(frame: SparseFrame) -> list[Segment]:
     ]
 
 
-def followed_segments(grid: VoxelGrid, frames: Sequence[SparseFrame], path: np.ndarray) -> list[list[Segment]]:
+def followed_segments(grid: VoxelGrid, frames: Sequence[SparseGrid], path: np.ndarray) -> list[list[Segment]]:
     """Of frames without instances: connected columns of one class, numbered alike in consecutive frames.
 
     frames: each in its own footprint. path: (steps, 4) those footprints in one frame. A thing keeps the number of the
@@ -65,7 +65,7 @@ def followed_segments(grid: VoxelGrid, frames: Sequence[SparseFrame], path: np.n
     return followed
 
 
-def _components(grid: VoxelGrid, frame: SparseFrame) -> list[tuple[int, np.ndarray]]:
+def _components(grid: VoxelGrid, frame: SparseGrid) -> list[tuple[int, np.ndarray]]:
     """(class, flat voxels) of each blob of columns, large ones first."""
     found = []
     moving = np.isin(frame.classes, DYNAMIC_IDS)

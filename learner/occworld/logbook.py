@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from occworld.checkpoint import Model
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import Evaluation
-from occworld.model.objective import Losses
-from occworld.model.scene import Scene
+from occworld.forecast_model import ForecastModel
+from occworld.losses import Losses
 from occworld.picture import beside
+from occworld.scene import Scene
 from occworld.throughput import peak_memory_gb
 
 log = logging.getLogger("occworld")
@@ -65,7 +65,7 @@ class Logbook:
             for name, value in row.per_class.items():
                 self.writer.add_scalar(f"val_class_{row.horizon_s:g}s/{name}", value, step)
 
-    def picture(self, model: Model, data: GazeboOccWorldDataset, step: int) -> None:
+    def picture(self, model: ForecastModel, data: GazeboOccWorldDataset, step: int) -> None:
         """Truth beside forecast of the middle window. Model in eval mode."""
         if self.writer is None:
             return

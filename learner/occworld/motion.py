@@ -6,6 +6,8 @@ import numpy as np
 
 from occ_core.poses import Pose
 
+POSE_DIM = 13  # x y z, qw qx qy qz, vx vy vz, wx wy wz
+
 
 def from_pose(pose: Pose) -> np.ndarray:
     """(4,) float64 x y z yaw of a level pose."""
@@ -65,3 +67,19 @@ def apply(motion: np.ndarray, points: np.ndarray) -> np.ndarray:
     c, s = np.cos(motion[3]), np.sin(motion[3])
     x, y, z = np.asarray(points, float).T
     return np.stack([c * x - s * y + motion[0], s * x + c * y + motion[1], z + motion[2]], axis=1)
+
+
+def relative_poses(pose_13d: np.ndarray, footprint: np.ndarray) -> np.ndarray:
+    """Positions and orientations as seen from the last `base_footprint`, velocities as they are (`base_link`).
+
+    pose_13d: (t, 13) base_link in map. footprint: (4,) x y z yaw of the current frame in map. Returns (t, 13)
+    float32; metres over 10, so that every number is about one.
+    """
+    half = footprint[3] / 2
+    current = Pose(footprint[:3], np.array([np.cos(half), 0, 0, np.sin(half)])).inverse()
+    out = np.empty((len(pose_13d), POSE_DIM), np.float32)
+    for row, pose in zip(out, pose_13d, strict=True):
+        local = current @ Pose(pose[:3], pose[3:7])
+        sign = 1.0 if local.orientation[0] >= 0 else -1.0
+        row[:] = [*local.position / 10, *sign * local.orientation, *pose[7:10] / 10, *pose[10:13]]
+    return out

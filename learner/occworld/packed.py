@@ -11,67 +11,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numba
 import numpy as np
 from tqdm import tqdm
 
 from occ_core.frame import VehicleState
 from occ_core.session import Session, SessionError
+from occ_core.sparse_grid import SparseGrid
 from occworld.motion import from_pose
 
 PACK_VERSION = 2
 PACK_FOLDER = ".packed"
 log = logging.getLogger("occworld")
-
-
-@dataclass(frozen=True)
-class SparseFrame:
-    """Occupied voxels. voxels: (n,) int32 flat, ascending. classes: (n,) uint8. instances: (n,) uint16."""
-
-    voxels: np.ndarray
-    classes: np.ndarray
-    instances: np.ndarray
-
-    @classmethod
-    def from_dense(cls, classes: np.ndarray, instances: np.ndarray | None = None) -> SparseFrame:
-        """classes: uint8 (X, Y, Z); instances: uint16 (X, Y, Z) or None."""
-        flat, voxels = classes.reshape(-1), occupied_numbers(classes)
-        ids = np.zeros(len(voxels), np.uint16) if instances is None else instances.reshape(-1)[voxels]
-        return cls(voxels, flat[voxels], ids)
-
-    def dense(self, shape: tuple[int, int, int]) -> np.ndarray:
-        """uint8 (X, Y, Z) class ids."""
-        out = np.zeros(int(np.prod(shape)), np.uint8)
-        out[self.voxels] = self.classes
-        return out.reshape(shape)
-
-
-def occupied_numbers(classes: np.ndarray) -> np.ndarray:
-    """(n,) int32 flat numbers of the voxels that are not empty, ascending. classes: uint8 (X, Y, Z).
-
-    Looks at eight voxels at a time, since nearly all are empty, and without the interpreter's lock.
-    """
-    flat = np.ascontiguousarray(classes).reshape(-1)
-    return _occupied(flat, flat[: len(flat) // 8 * 8].view(np.uint64))
-
-
-@numba.njit(cache=True, nogil=True)
-def _occupied(flat, eights):
-    held = len(flat) - 8 * len(eights)
-    for eight in eights:
-        held += 8 * (eight != 0)
-    out = np.empty(held, np.int32)
-    n = 0
-    for number in range(len(eights)):
-        if eights[number] != 0:
-            for i in range(8 * number, 8 * number + 8):
-                out[n] = i
-                n += flat[i] != 0
-    for i in range(8 * len(eights), len(flat)):
-        if flat[i] != 0:
-            out[n] = i
-            n += 1
-    return out[:n].copy()
 
 
 @dataclass(frozen=True)
@@ -97,10 +47,10 @@ class PackedSession:
     def __len__(self) -> int:
         return len(self.stamps)
 
-    def frame(self, i: int) -> SparseFrame:
+    def frame(self, i: int) -> SparseGrid:
         """The occupied voxels of frame i, from 0."""
         part = slice(self.offsets[i], self.offsets[i + 1])
-        return SparseFrame(self.voxels[part], self.classes[part], self.instances[part])
+        return SparseGrid(self.voxels[part], self.classes[part], self.instances[part])
 
     @cached_property
     def class_counts(self) -> np.ndarray:
@@ -160,7 +110,7 @@ def _pack(session: Session, folder: Path, fingerprint: dict) -> None:
     frames, observed, states = [], [], []
     for number in tqdm(session.numbers, desc=f"packing {session.name}", unit="frame", leave=False):
         occupancy = session.occupancy(number)
-        frames.append(SparseFrame.from_dense(occupancy.classes, occupancy.instance))
+        frames.append(SparseGrid.from_dense(occupancy.classes, occupancy.instance))
         observed.append(np.packbits(occupancy.observed))
         states.append(_finite(session.state(number), session.folder / f"poses/{number:06d}.json"))
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -184,7 +134,7 @@ def _finite(state: VehicleState, path: Path) -> VehicleState:
     return state
 
 
-def _columns(frames: list[SparseFrame], observed: list, states: list[VehicleState], size: int) -> tuple:
+def _columns(frames: list[SparseGrid], observed: list, states: list[VehicleState], size: int) -> tuple:
     counts = [len(frame.voxels) for frame in frames]
     return (
         np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64),

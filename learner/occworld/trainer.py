@@ -15,19 +15,13 @@ from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from occworld.budget import Budget, learning_rate
-from occworld.calibration import calibrate
 from occworld.checkpoint import Checkpoint, Progress, build_model, load_weights
 from occworld.config import Config, ConfigError, TrainingConfig
-from occworld.dataset import GazeboOccWorldDataset
+from occworld.dataset import Batch, GazeboOccWorldDataset
 from occworld.devices import precision, processes
 from occworld.evaluator import Evaluation, evaluate
-from occworld.faithful.model import FaithfulOccWorld
-from occworld.faithful.objective import FaithfulObjective
-from occworld.faithful.recompute import set_recompute
 from occworld.logbook import Logbook
-from occworld.model.fast import FastOccWorld
-from occworld.model.losses import class_weights
-from occworld.model.objective import Batch, Losses, Objective
+from occworld.losses import Losses, class_weights
 from occworld.report import write_report
 from occworld.throughput import Throughput
 
@@ -59,14 +53,12 @@ class Trainer:
         elif config.load_from:
             intake = load_weights(self.model, Path(config.load_from))
         if config.training.recompute:
-            if not isinstance(self.model, FaithfulOccWorld):
-                raise ConfigError("training.recompute is for model.architecture 'faithful'")
-            set_recompute(self.model, True)
+            self.model.recompute()
         weights = class_weights(self.train_data.class_counts())
         optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=config.optimizer.lr, weight_decay=config.optimizer.weight_decay
         )
-        self.objective, self.optimizer = self.fabric.setup(_objective(self.model, config, weights), optimizer)
+        self.objective, self.optimizer = self.fabric.setup(self.model.objective(config.training, weights), optimizer)
         # After `setup`, which has moved the weights: the optimizer's state goes where they are.
         if resume is not None and resume.optimizer is not None:
             self.optimizer.load_state_dict(resume.optimizer)
@@ -223,8 +215,7 @@ class Trainer:
         """On the first process; the others wait."""
         evaluation = None
         if self.fabric.is_global_zero:
-            if isinstance(self.model, FastOccWorld):
-                calibrate(self.model, self.train_data, self.config.evaluation.windows)
+            self.model.calibrate(self.train_data, self.config.evaluation.windows)
             evaluation = evaluate(self.model, self.val_data, self.config.evaluation.windows)
             self.logbook.evaluation(evaluation, epoch + 1, self.progress.step)
             self.logbook.picture(self.model, self.val_data, self.progress.step)
@@ -260,9 +251,3 @@ def _continued(resume: Checkpoint, config: Config, processes: int) -> Progress:
             " from the end of an epoch (epoch_N.pth)"
         )
     return replace(resume.progress, processes=processes)
-
-
-def _objective(model: FaithfulOccWorld | FastOccWorld, config: Config, weights) -> FaithfulObjective | Objective:
-    if isinstance(model, FaithfulOccWorld):
-        return FaithfulObjective(model, config.training, weights)
-    return Objective(model, config.training, weights)

@@ -6,8 +6,8 @@ import numba
 import numpy as np
 
 from occ_core.grid import VoxelGrid
+from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
-from occworld.packed import SparseFrame
 
 
 def resample(grid: VoxelGrid, classes: np.ndarray, motion: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ def resample_voxels(grid: VoxelGrid, voxels: np.ndarray, motion: np.ndarray) -> 
     )
 
 
-def align(grid: VoxelGrid, frame: SparseFrame, motion: np.ndarray) -> SparseFrame:
+def align(grid: VoxelGrid, frame: SparseGrid, motion: np.ndarray) -> SparseGrid:
     """Move occupied voxels forward into another frame; those that leave the grid are dropped.
 
     motion: (4,) the source frame in the target frame. Two voxels may fall into one: the first of them stays.
@@ -41,7 +41,7 @@ def align(grid: VoxelGrid, frame: SparseFrame, motion: np.ndarray) -> SparseFram
     index, inside = grid.index(motions.apply(motion, points))
     flat = np.ravel_multi_index(tuple(index[inside].T), grid.shape).astype(np.int32)
     flat, first = np.unique(flat, return_index=True)
-    return SparseFrame(flat, frame.classes[inside][first], frame.instances[inside][first])
+    return SparseGrid(flat, frame.classes[inside][first], frame.instances[inside][first])
 
 
 def covered(grid: VoxelGrid, motion: np.ndarray) -> np.ndarray:

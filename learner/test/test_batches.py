@@ -11,11 +11,10 @@ from runs import start, write_config
 
 from occworld.checkpoint import Checkpoint, build_model
 from occworld.config import Config, ConfigError
-from occworld.dataset import GazeboOccWorldDataset
+from occworld.dataset import Batch, GazeboOccWorldDataset
 from occworld.faithful.objective import FaithfulObjective
-from occworld.faithful.recompute import set_recompute
-from occworld.model.losses import class_weights
-from occworld.model.objective import Batch
+from occworld.layers.blocks import set_recompute
+from occworld.losses import class_weights
 from occworld.trainer import Trainer
 
 

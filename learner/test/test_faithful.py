@@ -11,21 +11,19 @@ import torch
 import torch.nn.functional as F
 
 from occ_core.classes import FROM_OCC3D, TO_OCC3D
+from occ_core.sparse_grid import SparseGrid
 from occworld.checkpoint import CheckpointError, build_model, load_weights
 from occworld.config import Config, read_config
-from occworld.dataset import GazeboOccWorldDataset
-from occworld.faithful.attention import TimeCache
+from occworld.dataset import Batch, GazeboOccWorldDataset
 from occworld.faithful.autoencoder import Decoder2D, Encoder2D
 from occworld.faithful.ego import ModeTokens, Track
-from occworld.faithful.fold import ColumnHead, SparseFold
+from occworld.faithful.fold import ClassTable, ColumnHead, SparseFold
 from occworld.faithful.objective import FaithfulObjective
 from occworld.faithful.plan_u import PlanU
 from occworld.faithful.published import load_published, our_name
-from occworld.faithful.table import ClassTable
-from occworld.model.losses import class_weights, lovasz_softmax
-from occworld.model.objective import Batch
-from occworld.model.scene import Scene
-from occworld.packed import SparseFrame
+from occworld.layers.attention import TimeCache
+from occworld.losses import class_weights, lovasz_softmax
+from occworld.scene import Scene
 
 # Names and shapes of the 768 tensors, as the log of the published model's evaluation lists them.
 PUBLISHED = Path(__file__).parent / "published_tensors.txt"
@@ -50,7 +48,7 @@ def test_the_sparse_fold_equals_embedding_fold_and_convolution(table: str) -> No
     grids[grids > 9] = 0
     embedded = fold.embedding(torch.from_numpy(classes.into[grids]).long())
     expected = fold.conv(embedded.flatten(3).permute(0, 3, 1, 2))
-    found = fold([SparseFrame.from_dense(grid) for grid in grids])
+    found = fold([SparseGrid.from_dense(grid) for grid in grids])
     assert torch.allclose(found, expected, atol=1e-5)
     for output in (found, expected):
         fold.zero_grad()

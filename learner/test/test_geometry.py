@@ -10,13 +10,13 @@ from scipy.ndimage import binary_dilation, generate_binary_structure, map_coordi
 
 from occ_core.classes import DYNAMIC_IDS, Semantic
 from occ_core.grid import VoxelGrid
+from occ_core.sparse_grid import SparseGrid, occupied_numbers
 from occworld import motion as motions
 from occworld.aligned import DensePast, align_history
 from occworld.evidence import features
+from occworld.fast.fill import CHANNELS, surroundings
 from occworld.metrics import confusion, score
-from occworld.model.surroundings import CHANNELS, surroundings
-from occworld.model.tracks import track
-from occworld.packed import SparseFrame, occupied_numbers
+from occworld.tracks import track
 from occworld.warp import align, resample, resample_voxels
 
 GRID = VoxelGrid((-4.0, -4.0, -2.0), (4.0, 4.0, 4.0), (0.5, 0.5, 1.0))
@@ -51,7 +51,7 @@ def test_a_whole_number_of_voxels_is_exact_and_moves_back() -> None:
     motion = np.array([1.0, -0.5, 1.0, 0.0])
     moved = resample(GRID, source, motion)
     assert np.array_equal(moved[:-2, 1:, :-1], source[2:, :-1, 1:])
-    sparse = align(GRID, SparseFrame.from_dense(source), motions.inverse(motion))
+    sparse = align(GRID, SparseGrid.from_dense(source), motions.inverse(motion))
     assert np.array_equal(sparse.dense(GRID.shape), moved)
 
 
@@ -78,7 +78,7 @@ def test_a_twist_is_the_limit_of_many_small_steps(vx: float, vy: float, vz: floa
 def test_evidence_starts_from_the_warp(motion: np.ndarray, seed: int) -> None:
     frames = np.stack([noise(seed + i) for i in range(2)])
     frames[:, ::2, :, 3:] = 0  # sky, whose bound is what the search stops at
-    past = DensePast.of(GRID, [SparseFrame.from_dense(frame) for frame in frames])
+    past = DensePast.of(GRID, [SparseGrid.from_dense(frame) for frame in frames])
     assert np.array_equal(past.frames, frames)
     relative = np.stack([motions.compose(np.array([0.5, 0, 0, 0]), motion), motion])
     aligned = align_history(GRID, past, relative)
@@ -98,7 +98,7 @@ def test_evidence_starts_from_the_warp(motion: np.ndarray, seed: int) -> None:
 @settings(deadline=None, max_examples=20)
 @given(any_motion, st.integers(0, 100))
 def test_evidence_is_interpolated_and_looks_at_every_neighbour(motion: np.ndarray, seed: int) -> None:
-    past = DensePast.of(GRID, [SparseFrame.from_dense(noise(seed + i)) for i in range(2)])
+    past = DensePast.of(GRID, [SparseGrid.from_dense(noise(seed + i)) for i in range(2)])
     relative = np.stack([motions.compose(np.array([0.5, 0.2, 0.3, 0.1]), motion), motion])
     aligned = align_history(GRID, past, relative)
     found = features(GRID, past.frames, relative, aligned, aligned.candidates)
@@ -142,7 +142,7 @@ def test_a_thing_is_tracked_from_a_vehicle_that_turns(vx: float, vy: float, forw
         seen = motions.apply(motions.inverse(ego), corner + [5 + vx * step, 3 + vy * step, 0])
         classes = np.zeros(grid.shape, np.uint8)
         classes[tuple(grid.index(seen)[0].T)] = Semantic.CAR
-        frames.append((SparseFrame.from_dense(classes), ego))
+        frames.append((SparseGrid.from_dense(classes), ego))
     tracks = track(grid, [frame for frame, _ in frames], motions.between(ego, np.array([at for _, at in frames])))
     expected = motions.apply(motions.inverse([0, 0, 0, ego[3]]), np.array([[vx, vy, 0.0]]))[0]
     assert len(tracks.things) == 1 and np.abs(tracks.step[0] - expected).max() < 0.125

@@ -11,24 +11,24 @@ import torch.nn.functional as F
 
 from occ_core.classes import DYNAMIC_IDS
 from occ_core.grid import VoxelGrid
+from occ_core.sparse_grid import SparseGrid
 from occworld import baselines
 from occworld import motion as motions
 from occworld.aligned import DensePast
 from occworld.checkpoint import build_model
 from occworld.config import Config
 from occworld.cores import side_by_side
-from occworld.dataset import GazeboOccWorldDataset
+from occworld.dataset import Batch, GazeboOccWorldDataset
+from occworld.fast.flow import true_velocity
+from occworld.fast.pose import integrate
+from occworld.fast.tokenizer import SparsePatchify
+from occworld.fast.transformer import OccWorldTransformer
+from occworld.layers.attention import TimeCache
+from occworld.layers.quantizer import VectorQuantizer
+from occworld.losses import class_weights, lovasz_hinge
 from occworld.metrics import confusion, score
-from occworld.model.flow import true_velocity
-from occworld.model.losses import class_weights, lovasz_hinge
-from occworld.model.objective import Batch, Objective
-from occworld.model.patchify import SparsePatchify
-from occworld.model.pose import integrate
-from occworld.model.quantizer import VectorQuantizer
-from occworld.model.scene import Scene
-from occworld.model.tracks import advance, track
-from occworld.model.transformer import OccWorldTransformer, TimeCache
-from occworld.packed import SparseFrame
+from occworld.scene import Scene
+from occworld.tracks import advance, track
 from occworld.warp import resample
 
 
@@ -39,7 +39,7 @@ def test_sparse_fold_equals_embedding_fold_and_strided_convolution() -> None:
     folded = embedded.permute(0, 4, 3, 1, 2).reshape(2, 15, 8, 12)
     kernel = fold.kernel.permute(4, 0, 1, 2, 3).reshape(7, 15, 4, 4)
     expected = F.conv2d(folded, kernel, fold.bias, stride=4)
-    assert torch.allclose(fold([SparseFrame.from_dense(g) for g in grids]), expected, atol=1e-5)
+    assert torch.allclose(fold([SparseGrid.from_dense(g) for g in grids]), expected, atol=1e-5)
 
 
 def test_gradient_passes_straight_through_the_quantizer() -> None:
@@ -119,7 +119,7 @@ def test_a_moving_instance_has_its_velocity_and_arrives() -> None:
     for t in range(3):
         classes = np.zeros(grid.shape, np.uint8)
         classes[8 + 2 * t : 12 + 2 * t, 10:13, 0] = 9
-        frames.append(SparseFrame.from_dense(classes, (classes > 0).astype(np.uint16) * 5))
+        frames.append(SparseGrid.from_dense(classes, (classes > 0).astype(np.uint16) * 5))
     voxels, speeds = true_velocity(grid, frames[0], frames[1:], 0.5)
     assert len(voxels) == 12 and np.allclose(speeds, [2.0, 0, 0])
     tracks = track(grid, frames, np.zeros((3, 4)))
@@ -198,7 +198,7 @@ def test_every_weight_learns_in_one_stage_or_the_other(config: Config, data: Gaz
         model.head.out_weight,
     ):
         torch.nn.init.normal_(head, std=0.01)
-    objective = Objective(model, config.training, class_weights(data.class_counts()))
+    objective = model.objective(config.training, class_weights(data.class_counts()))
     for stage in (1, 2):
         objective(Batch([data[0], data[-1]]), stage).total.backward()
     for name, weight in model.named_parameters():
@@ -209,7 +209,7 @@ def test_two_windows_are_learned_by_heart(config: Config, data: GazeboOccWorldDa
     wide = replace(config.model, base_channel=48, column_dim=32, code_dim=32, embed_dim=32)
     model = build_model(replace(config, model=wide))
     training = replace(config.training, voxel_samples=4096, column_samples=1024, horizons_per_step=6, plan_share=0.0)
-    objective = Objective(model, training, class_weights(data.class_counts()))
+    objective = model.objective(training, class_weights(data.class_counts()))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     windows = [data[0], data[-1]]
     for step in range(160):

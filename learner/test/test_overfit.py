@@ -13,12 +13,11 @@ from street import write_session
 from occ_core.grid import VoxelGrid
 from occworld.checkpoint import build_model
 from occworld.config import Config, FaithfulConfig, TrainingConfig
-from occworld.dataset import DatasetConfig, GazeboOccWorldDataset
+from occworld.dataset import Batch, DatasetConfig, GazeboOccWorldDataset
 from occworld.faithful.objective import FaithfulObjective
+from occworld.losses import class_weights
 from occworld.metrics import confusion, score
-from occworld.model.losses import class_weights
-from occworld.model.objective import Batch
-from occworld.model.scene import Scene
+from occworld.scene import Scene
 
 GRID = VoxelGrid((-6.4, -6.4, -2.0), (6.4, 6.4, 8.0), (0.8, 0.8, 1.25))
 

@@ -12,13 +12,13 @@ import torch
 from test_faithful import ORIGINAL, published_shapes
 
 from occ_core.grid import VoxelGrid
+from occ_core.sparse_grid import SparseGrid
 from occworld.checkpoint import build_model
 from occworld.config import read_config
 from occworld.dataset import DatasetConfig
-from occworld.faithful.attention import TimeCache
 from occworld.faithful.published import load_published
 from occworld.faithful.reference import ReferenceMissing, reference_codes, reference_model
-from occworld.packed import SparseFrame
+from occworld.layers.attention import TimeCache
 
 CHECKOUT = os.environ.get("OCCWORLD_REFERENCE", "")
 pytestmark = pytest.mark.skipif(not CHECKOUT, reason="OCCWORLD_REFERENCE names no checkout of wzzheng/OccWorld")
@@ -52,7 +52,7 @@ def test_with_its_weights_we_compute_what_the_reference_code_does() -> None:
     generator = np.random.default_rng(2)
     grids = generator.integers(1, 16, (FRAMES, SIZE, SIZE, HEIGHT)).astype(np.uint8)
     grids[generator.random(grids.shape) < 0.9] = 0
-    frames = [SparseFrame.from_dense(dense) for dense in grids]
+    frames = [SparseGrid.from_dense(dense) for dense in grids]
     with torch.no_grad():
         named = torch.from_numpy(ours.tokenizer.table.into[grids].astype(np.int64))[None]
         latents, codes = reference_codes(reference, named)

@@ -7,12 +7,12 @@ import pytest
 
 from occ_core.classes import Semantic
 from occ_core.grid import VoxelGrid
-from occworld.calibration import EDGES, Counts, best_thresholds
+from occ_core.sparse_grid import SparseGrid
 from occworld.collisions import CollisionScores, hits
+from occworld.fast.calibration import EDGES, Counts, best_thresholds
 from occworld.instances import PanopticScores, Segment, followed_segments, true_segments
-from occworld.model.scene import ForecastFrame
-from occworld.packed import SparseFrame
 from occworld.picture import beside, from_above
+from occworld.scene import ForecastFrame
 
 GRID = VoxelGrid((-8.0, -8.0, -2.0), (8.0, 8.0, 4.0), (0.5, 0.5, 1.0))
 
@@ -25,11 +25,11 @@ def with_car(x: int, semantic: Semantic = Semantic.CAR) -> np.ndarray:
 
 def test_a_thing_keeps_its_number_while_the_ego_drives() -> None:
     # It stands still in the world, and comes 1 m nearer in each frame as the ego drives.
-    frames = [SparseFrame.from_dense(with_car(20 - 2 * step)) for step in range(3)]
+    frames = [SparseGrid.from_dense(with_car(20 - 2 * step)) for step in range(3)]
     path = np.array([[1.0 * step, 0, 0, 0] for step in range(3)])
     followed = followed_segments(GRID, frames, path)
     assert [[s.instance for s in frame] for frame in followed] == [[1], [1], [1]]
-    far = [SparseFrame.from_dense(with_car(0)), SparseFrame.from_dense(with_car(26))]
+    far = [SparseGrid.from_dense(with_car(0)), SparseGrid.from_dense(with_car(26))]
     jump = followed_segments(GRID, far, np.zeros((2, 4)))
     assert [frame[0].instance for frame in jump] == [1, 2]
 
@@ -37,7 +37,7 @@ def test_a_thing_keeps_its_number_while_the_ego_drives() -> None:
 def test_true_things_are_the_recorded_instances() -> None:
     classes = with_car(3) + with_car(20, Semantic.TRUCK_BUS)
     instances = (with_car(3) > 0) * 7 + (with_car(20) > 0) * 9
-    segments = true_segments(SparseFrame.from_dense(classes, instances.astype(np.uint16)))
+    segments = true_segments(SparseGrid.from_dense(classes, instances.astype(np.uint16)))
     assert [(s.instance, s.semantic, len(s.voxels)) for s in segments] == [(7, 9, 12), (9, 10, 12)]
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from occworld import motion as motions
-from occworld.model.pose import POSE_DIM
+from occworld.motion import POSE_DIM
 
 MODES = 3  # right, left, straight on
 _TURN_M = 2.0  # sideways within the plan, beyond which it counts as a turn

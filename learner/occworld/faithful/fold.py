@@ -8,15 +8,37 @@ columns only while training, and slab by slab when forecasting.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from occworld.faithful.table import ClassTable
-from occworld.packed import SparseFrame
+from occ_core.classes import FROM_OCC3D, NUM_CLASSES, OCC3D_FREE, TO_OCC3D
+from occ_core.sparse_grid import SparseGrid
 
 _SLAB_COLUMNS = 4096
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """free: the id that stands for empty. into, out_of: (our ids,) and (its ids,) uint8, to and from our ids."""
+
+    free: int
+    into: np.ndarray
+    out_of: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.out_of)
+
+    @classmethod
+    def of(cls, name: str) -> ClassTable:
+        """name: 'tokyo' or 'occ3d'."""
+        if name == "occ3d":
+            return cls(OCC3D_FREE, TO_OCC3D, FROM_OCC3D)
+        same = np.arange(NUM_CLASSES, dtype=np.uint8)
+        return cls(0, same, same)
 
 
 class SparseFold(nn.Module):
@@ -31,12 +53,12 @@ class SparseFold(nn.Module):
         self.embedding = nn.Embedding(len(table), class_dim)
         self.conv = nn.Conv2d(shape[2] * class_dim, channels, 3, padding=1)
 
-    def forward(self, frames: list[SparseFrame]) -> Tensor:
+    def forward(self, frames: list[SparseGrid]) -> Tensor:
         """(b, channels, X, Y) float32, under any autocast: a column is the sum of up to Z differences."""
         with torch.autocast(self.conv.weight.device.type, enabled=False):
             return self._folded(frames)
 
-    def _folded(self, frames: list[SparseFrame]) -> Tensor:
+    def _folded(self, frames: list[SparseGrid]) -> Tensor:
         nx, ny, nz = self.shape
         device, weight = self.conv.weight.device, self.conv.weight
         kernel = weight.reshape(len(weight), nz, -1, 3, 3)
@@ -53,7 +75,7 @@ class SparseFold(nn.Module):
                 padded[:, 2 - i : nx + 2 - i, 2 - j : ny + 2 - j] += columns
         return padded[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
 
-    def _bags(self, frames: list[SparseFrame]) -> tuple[np.ndarray, np.ndarray]:
+    def _bags(self, frames: list[SparseGrid]) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n,) int64 into a (classes * Z) table, in order of columns, and where each column begins."""
         nx, ny, nz = self.shape
         rows, counts = [], []

@@ -13,12 +13,18 @@ from torch import nn
 
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
-from occworld.faithful.attention import TimeCache
+from occworld.config import TrainingConfig
+from occworld.dataset import GazeboOccWorldDataset
 from occworld.faithful.ego import ModeTokens, Track, TwistTokens
+from occworld.faithful.objective import FaithfulObjective
 from occworld.faithful.plan_u import PlanU
+from occworld.faithful.published import load_published
 from occworld.faithful.tokenizer import Tokenizer
-from occworld.model.scene import ForecastFrame, Scene, SceneForecast
+from occworld.forecast_model import Intake
+from occworld.layers.attention import TimeCache
+from occworld.layers.blocks import set_recompute
 from occworld.model_config import ConfigError, FaithfulConfig
+from occworld.scene import ForecastFrame, Scene, SceneForecast
 
 
 class FaithfulOccWorld(nn.Module):
@@ -48,6 +54,27 @@ class FaithfulOccWorld(nn.Module):
         self.tokenizer.requires_grad_(not vae)
         self.transformer.requires_grad_(not transformer)
         self.ego.requires_grad_(not pose)
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The one that it was trained for."""
+        return (self.config.condition,)
+
+    def recompute(self) -> None:
+        """Activations are computed again in the backward pass from now on."""
+        set_recompute(self, True)
+
+    def objective(self, training: TrainingConfig, class_weights: np.ndarray) -> FaithfulObjective:
+        """What it is trained on. class_weights: (our classes,) float32."""
+        return FaithfulObjective(self, training, class_weights)
+
+    def calibrate(self, data: GazeboOccWorldDataset, limit: int | None) -> None:
+        """Nothing to fit: the likeliest class is taken."""
+        self.eval()
+
+    def load_published(self, body: object) -> Intake:
+        """Take what fits of a loaded `latest.pth`."""
+        return load_published(self, body)
 
     @torch.inference_mode()
     def forecast(self, scene: Scene) -> SceneForecast:

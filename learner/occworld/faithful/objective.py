@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from occworld.config import TrainingConfig
-from occworld.dataset import Window
-from occworld.faithful.attention import TimeCache
+from occworld.dataset import Batch, Window
 from occworld.faithful.ego import Track
-from occworld.faithful.model import FaithfulOccWorld
-from occworld.model.losses import lovasz_softmax
-from occworld.model.objective import Batch, Losses, classes_at
-from occworld.model.pose import relative_poses
+from occworld.layers.attention import TimeCache
+from occworld.losses import Losses, lovasz_softmax
+from occworld.motion import relative_poses
+
+if TYPE_CHECKING:
+    from occworld.faithful.model import FaithfulOccWorld
 
 # As in the reference configuration: reconstruction, Lovasz and codebook terms stand 10 : 1 : 1, codes and pose 1 : 0.1.
 _RECONSTRUCTION = 10.0
@@ -58,7 +61,7 @@ class FaithfulObjective(nn.Module):
             columns = np.concatenate([half, torch.randint(nx * ny, (count - len(half),)).numpy()])
             chosen.append(columns + i * nx * ny)
             voxels = (columns[:, None] * nz + np.arange(nz)).astype(np.int32)
-            labels.append(model.tokenizer.table.into[classes_at(frame, voxels)])
+            labels.append(model.tokenizer.table.into[frame.classes_at(voxels)])
         picked = torch.from_numpy(np.concatenate(chosen)).to(model.device)
         truth = torch.from_numpy(np.concatenate(labels).astype(np.int64)).to(model.device).flatten()
         logits = model.tokenizer.head(features, picked, model.tokenizer.embedding).flatten(0, 1).float()

@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from occworld.faithful.attention import PoseBlock, TimeBlock, TimeCache
-from occworld.faithful.recompute import Recomputing
+from occworld.faithful.attention import PoseBlock, TimeBlock
+from occworld.layers.attention import NextFrame, TimeCache
+from occworld.layers.blocks import Recomputing
 
 
 class ConvBlock(nn.Module):
@@ -48,7 +49,7 @@ def _perceptron(channels: int, out: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(channels, out), nn.ReLU(), nn.Linear(out, out), nn.ReLU())
 
 
-class Level(Recomputing):
+class PlanULevel(Recomputing):
     """Pose blocks, attention over time and convolutions at one resolution. norms: of the two convolution blocks."""
 
     def __init__(self, channels: int, out: int, norms: tuple[tuple[int, ...], tuple[int, ...]], heads: int,
@@ -84,14 +85,6 @@ class Level(Recomputing):
         return pose
 
 
-@dataclass(frozen=True)
-class NextFrame:
-    """Of every frame fed in, the frame after it. logits: (b, t, codes, h, w). pose: (b, t, c) pose tokens."""
-
-    logits: Tensor
-    pose: Tensor
-
-
 class PlanU(nn.Module):
     """size: (h, w) of the map of codes. dim: width of codes and pose tokens; doubled at each of `levels` levels."""
 
@@ -107,7 +100,7 @@ class PlanU(nn.Module):
             raise ValueError(f"a map of {size[0]} x {size[1]} codes has no room for {levels} levels")
         common: dict[str, Any] = dict(heads=heads, temporal=temporal, pose=pose, dropout=dropout)
         self.encoders = nn.ModuleList(
-            Level(a, b, (s, s), pose_first=True, **common)
+            PlanULevel(a, b, (s, s), pose_first=True, **common)
             for a, b, s in zip([dim, *widths], widths[:-1], sizes, strict=False)
         )
         self.down = nn.ModuleList(nn.Conv2d(w, w, 2, stride=2) for w in widths[:-1])
@@ -119,7 +112,7 @@ class PlanU(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(a, b, 2, stride=2) for a, b in steps)
         self.pose_up = nn.ModuleList(nn.Linear(a, b) for a, b in steps)
         self.decoders = nn.ModuleList(
-            Level(2 * w, w, ((2 * w, *s), (w, *s)), pose_first=False, **common)
+            PlanULevel(2 * w, w, ((2 * w, *s), (w, *s)), pose_first=False, **common)
             for (_, w), s in zip(steps, reversed(sizes[:-1]), strict=True)
         )
         self.to_logits, self.to_pose = nn.Conv2d(dim, num_codes, 3, padding=1), nn.Linear(dim, dim)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from occworld.faithful.model import FaithfulOccWorld
+from occworld.forecast_model import Intake
 
 # (pattern, our name), applied one after another to the original's names.
 _RENAMES: tuple[tuple[str, str], ...] = (
@@ -77,28 +76,12 @@ def our_name(name: str) -> str:
     return name
 
 
-@dataclass(frozen=True)
-class Intake:
-    """taken: names of ours that were filled. refused: the file's names and why. missing: names of ours left fresh."""
-
-    taken: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]
-    missing: tuple[str, ...]
-
-    def report(self) -> str:
-        """A few lines for the log: how many tensors were taken, and each that was not with the reason."""
-        lines = [f"{len(self.taken)} tensors taken, {len(self.refused)} not, {len(self.missing)} of ours stay fresh"]
-        lines += [f"  not taken: {name}: {why}" for name, why in self.refused]
-        lines += [f"  fresh: {name}: not in the file" for name in self.missing]
-        return "\n".join(lines)
-
-
 def looks_published(body: object) -> bool:
     """Is a loaded file a state dict as the reference code writes it, whole or of the tokenizer alone?"""
     return any("class_embeds" in name for name in _tensors(body))
 
 
-def load_published(model: FaithfulOccWorld, body: object) -> Intake:
+def load_published(model: nn.Module, body: object) -> Intake:
     """Fill a model with what fits. body: a loaded `latest.pth`; of the tokenizer alone, names lack `vae.`."""
     own = model.state_dict()
     taken: dict[str, Tensor] = {}

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from occ_core.grid import VoxelGrid
+from occ_core.sparse_grid import SparseGrid
 from occworld.faithful.autoencoder import Decoder2D, Encoder2D
-from occworld.faithful.fold import ColumnHead, SparseFold
-from occworld.faithful.table import ClassTable
-from occworld.model.quantizer import Quantized, VectorQuantizer
+from occworld.faithful.fold import ClassTable, ColumnHead, SparseFold
+from occworld.layers.quantizer import Quantized, VectorQuantizer
 from occworld.model_config import FaithfulConfig
-from occworld.packed import SparseFrame
 
 
 class Tokenizer(nn.Module):
@@ -29,11 +28,11 @@ class Tokenizer(nn.Module):
         self.head = ColumnHead(c.base_channel * mult[0], grid.shape[2], c.class_dim)
         self.size = self.decoder.sizes[-1]
 
-    def encode(self, frames: list[SparseFrame]) -> Quantized:
+    def encode(self, frames: list[SparseGrid]) -> Quantized:
         """Codes of each frame."""
         return self.quantizer(self.to_code(self.encoder(self.fold(frames))))
 
-    def encode_in_parts(self, frames: list[SparseFrame], at_once: int = 4) -> Quantized:
+    def encode_in_parts(self, frames: list[SparseGrid], at_once: int = 4) -> Quantized:
         """As `encode` without gradients, a few frames at a time: full-resolution features of ten frames need 3 GB."""
         with torch.no_grad():
             parts = [self.encode(frames[i : i + at_once]) for i in range(0, len(frames), at_once)]

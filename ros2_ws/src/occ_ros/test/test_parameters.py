@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
-
-os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-
 import numpy as np
 import pytest
 import rclpy

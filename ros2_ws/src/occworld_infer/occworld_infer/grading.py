@@ -11,8 +11,8 @@ import numpy as np
 
 from occ_core.frame import Occupancy
 from occ_core.grid import VoxelGrid
+from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
-from occworld.packed import SparseFrame
 from occworld.warp import resample_voxels
 
 DEFAULT_MEMORY_S = 30.0
@@ -43,7 +43,7 @@ class _Expectation:
     due: float
     horizon_s: float
     forecast: np.ndarray
-    now: SparseFrame
+    now: SparseGrid
     motion: np.ndarray
 
 
@@ -92,7 +92,7 @@ class Grader:
         self._counts.clear()
 
     def expect(
-        self, stamp: float, horizons_s: Sequence[float], forecast: Sequence[np.ndarray], now: SparseFrame,
+        self, stamp: float, horizons_s: Sequence[float], forecast: Sequence[np.ndarray], now: SparseGrid,
         history: np.ndarray,
     ) -> None:  # fmt: skip
         """Keep a forecast made at a stamp, seconds. May be called from another thread than the rest.

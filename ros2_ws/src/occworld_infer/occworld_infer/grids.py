@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from occ_core.grid import VoxelGrid
-from occworld.packed import occupied_numbers
+from occ_core.sparse_grid import occupied_numbers
 
 GRID_POINT = np.dtype(
     [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("label", "u1"), ("horizon", "<f4"), ("probability", "<f4")]

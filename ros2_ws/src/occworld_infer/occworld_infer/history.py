@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from occ_core.frame import Frame, VehicleState
+from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
-from occworld.packed import SparseFrame
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class Moment:
     """What a forecast needs of a frame: occupied voxels in its own footprint, and the vehicle's motion."""
 
     state: VehicleState
-    voxels: SparseFrame
+    voxels: SparseGrid
 
     @classmethod
     def of(cls, frame: Frame) -> Moment:
         """Of a frame, whose dense grids are not kept: 50 kB stay of 20 MB."""
-        return cls(frame.state, SparseFrame.from_dense(frame.occupancy.classes))
+        return cls(frame.state, SparseGrid.from_dense(frame.occupancy.classes))
 
     @property
     def footprint(self) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 
 from occ_core.classes import NAMES
 from occ_core.grid import VoxelGrid
+from occ_core.sparse_grid import occupied_numbers
 from occworld.forecaster import Forecast
-from occworld.packed import occupied_numbers
 from occworld_infer.grids import GRID_POINT, moved, voxel_points
 
 

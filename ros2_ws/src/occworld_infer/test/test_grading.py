@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from occ_core.classes import NUM_CLASSES
 from occ_core.frame import Occupancy
 from occ_core.grid import VoxelGrid
+from occ_core.sparse_grid import SparseGrid
 from occworld.baselines import warp
 from occworld.metrics import confusion, score
-from occworld.packed import SparseFrame
 from occworld_infer.grading import Grader
 
 GRID = VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 4.0), (0.5, 0.5, 1.0))
@@ -37,7 +37,7 @@ def test_a_grade_is_the_evaluators_iou_beside_that_of_its_warp(seed: int, x: flo
     seen = np.random.default_rng(seed + 3).random(GRID.shape) < 0.5
     history = np.array([[0, 0, 0, 0], [x, y, 0, yaw]])
     grader = Grader(GRID)
-    grader.expect(1.0, HORIZONS, [np.flatnonzero(predicted)] * 2, SparseFrame.from_dense(now), history)
+    grader.expect(1.0, HORIZONS, [np.flatnonzero(predicted)] * 2, SparseGrid.from_dense(now), history)
     (grade,) = grader.observe(1.5, occupancy(truth, seen))
     baseline, bits = warp(GRID, now, history, 2)[0], np.packbits(seen)
     assert grade.horizon_s == 0.5 and grade.count == 1
@@ -50,7 +50,7 @@ def test_a_grade_is_the_evaluators_iou_beside_that_of_its_warp(seed: int, x: flo
 def test_every_horizon_is_graded_when_its_own_time_comes_and_once() -> None:
     grader, now = Grader(GRID), random_grid(1)
     grader.expect(
-        1.0, HORIZONS, [np.flatnonzero(now), np.flatnonzero(random_grid(2))], SparseFrame.from_dense(now), STILL
+        1.0, HORIZONS, [np.flatnonzero(now), np.flatnonzero(random_grid(2))], SparseGrid.from_dense(now), STILL
     )
     assert grader.observe(1.2, occupancy(now)) == ()
     assert [(g.horizon_s, g.iou) for g in grader.observe(1.5, occupancy(now))] == [(0.5, 1.0)]
@@ -62,7 +62,7 @@ def test_every_horizon_is_graded_when_its_own_time_comes_and_once() -> None:
 
 def test_a_frame_that_never_came_leaves_no_grade() -> None:
     grader, now = Grader(GRID), random_grid(1)
-    grader.expect(1.0, HORIZONS, [np.flatnonzero(now)] * 2, SparseFrame.from_dense(now), STILL)
+    grader.expect(1.0, HORIZONS, [np.flatnonzero(now)] * 2, SparseGrid.from_dense(now), STILL)
     assert [g.horizon_s for g in grader.observe(2.0, occupancy(now))] == [1.0]
 
 
@@ -70,7 +70,7 @@ def test_a_forecast_that_comes_when_its_time_is_over_is_graded_all_the_same() ->
     grader, now = Grader(GRID), random_grid(1)
     for stamp in (1.5, 2.0):
         assert grader.observe(stamp, occupancy(now)) == ()
-    grader.expect(1.0, HORIZONS, [np.flatnonzero(now)] * 2, SparseFrame.from_dense(now), STILL)
+    grader.expect(1.0, HORIZONS, [np.flatnonzero(now)] * 2, SparseGrid.from_dense(now), STILL)
     assert [(g.horizon_s, g.iou) for g in grader.observe(2.5, occupancy(random_grid(2)))] == [(0.5, 1.0), (1.0, 1.0)]
 
 
@@ -78,7 +78,7 @@ def test_grades_are_of_the_last_seconds_only() -> None:
     grader, now = Grader(GRID, memory_s=5.0), random_grid(1)
     for stamp in np.arange(0.0, 20.0, 0.5):
         grader.observe(stamp, occupancy(now))
-        grader.expect(stamp, HORIZONS, [np.flatnonzero(now)] * 2, SparseFrame.from_dense(now), STILL)
+        grader.expect(stamp, HORIZONS, [np.flatnonzero(now)] * 2, SparseGrid.from_dense(now), STILL)
     assert [g.count for g in grader.observe(20.0, occupancy(now))] == [11, 11]
 
 
@@ -86,12 +86,12 @@ def test_a_clock_that_goes_back_starts_the_grades_anew() -> None:
     grader, now = Grader(GRID), random_grid(1)
     for stamp in (50.0, 50.5, 0.0):
         grades = grader.observe(stamp, occupancy(now))
-        grader.expect(stamp, HORIZONS, [np.flatnonzero(now)] * 2, SparseFrame.from_dense(now), STILL)
+        grader.expect(stamp, HORIZONS, [np.flatnonzero(now)] * 2, SparseGrid.from_dense(now), STILL)
     assert grades == ()
     assert [g.count for g in grader.observe(0.5, occupancy(now))] == [1]
 
 
 def test_nothing_foreseen_where_nothing_is_is_right() -> None:
     grader, empty = Grader(GRID), np.zeros(GRID.shape, np.uint8)
-    grader.expect(0.0, HORIZONS, [np.flatnonzero(empty)] * 2, SparseFrame.from_dense(empty), STILL)
+    grader.expect(0.0, HORIZONS, [np.flatnonzero(empty)] * 2, SparseGrid.from_dense(empty), STILL)
     assert grader.observe(0.5, occupancy(empty))[0].iou == 1.0

@@ -7,13 +7,13 @@ import pytest
 
 from occ_core.frame import VehicleState
 from occ_core.poses import Pose
-from occworld.packed import SparseFrame
+from occ_core.sparse_grid import SparseGrid
 from occworld_infer.history import History, Moment
 
 
 def moment(stamp: float) -> Moment:
     state = VehicleState(stamp, Pose.identity(), np.zeros(3), np.zeros(3), Pose.identity())
-    return Moment(state, SparseFrame.from_dense(np.zeros((2, 2, 2), np.uint8)))
+    return Moment(state, SparseGrid.from_dense(np.zeros((2, 2, 2), np.uint8)))
 
 
 def stamps(history: History, *at: float) -> list[float] | None:

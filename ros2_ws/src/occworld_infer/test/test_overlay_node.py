@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -102,10 +101,7 @@ def cubes(markers: Iterable[Marker], layer: str) -> np.ndarray:
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stage]:
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() * 13 + 5) % 100))
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "log"))
+def stage() -> Iterator[Stage]:
     rclpy.init()
     stage = Stage()
     yield stage

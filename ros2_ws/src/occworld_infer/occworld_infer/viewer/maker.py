@@ -12,9 +12,9 @@ from occ_core.actors import Actor
 from occ_core.frame import Frame
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
+from occ_core.sparse_grid import SparseGrid
 from occworld.forecaster import Forecast, Forecaster
 from occworld.motion import from_pose
-from occworld.packed import SparseFrame
 from occworld_infer.grading import Grader
 from occworld_infer.viewer.cameras import small
 from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
@@ -65,7 +65,7 @@ class MomentMaker:
         result = foreseen(self._grid, forecast, states[-1].footprint, seconds)
         ways = np.array([from_pose(state.footprint) for state in states])
         numbers = [voxels.numbers for voxels in result.voxels]
-        now = SparseFrame.from_dense(grids[-1])
+        now = SparseGrid.from_dense(grids[-1])
         self._grader.expect(states[-1].stamp, result.horizons_s, numbers, now, ways)
         return result
 

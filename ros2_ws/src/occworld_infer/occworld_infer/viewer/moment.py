@@ -9,7 +9,7 @@ import numpy as np
 from occ_core.actors import Actor
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
-from occworld.packed import occupied_numbers
+from occ_core.sparse_grid import occupied_numbers
 from occworld_infer.grading import Grade
 
 

@@ -1,4 +1,4 @@
-"""Class embedding, BEV fold and strided convolution in one sparse step over the occupied voxels."""
+"""Stage 1 of the fast model: class embedding, bird's-eye fold and strided convolution in one sparse step, and codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from occworld.packed import SparseFrame
+from occ_core.classes import NUM_CLASSES
+from occ_core.grid import VoxelGrid
+from occ_core.sparse_grid import SparseGrid
+from occworld.fast.autoencoder import BevEncoder
+from occworld.layers.quantizer import Quantized, VectorQuantizer
+from occworld.model_config import FastConfig
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class SparsePatchify(nn.Module):
         """(classes, e): the class embeddings with that of 'empty' held at zero."""
         return torch.cat([torch.zeros_like(self.class_embedding[:1]), self.class_embedding[1:]])
 
-    def index(self, frames: list[SparseFrame]) -> PatchIndex:
+    def index(self, frames: list[SparseGrid]) -> PatchIndex:
         """Where the voxels of some frames stand in the table, grouped by patch."""
         _nx, ny, nz = self.shape
         h, w = self.size
@@ -64,9 +69,24 @@ class SparsePatchify(nn.Module):
             torch.from_numpy(np.concatenate(rows)[order]).to(device), torch.from_numpy(offsets).to(device)
         )
 
-    def forward(self, frames: list[SparseFrame]) -> Tensor:
+    def forward(self, frames: list[SparseGrid]) -> Tensor:
         """(b, c, h, w) float32."""
         index = self.index(frames)
         table = torch.einsum("ke,ezxyc->kzxyc", self.embedding(), self.kernel).reshape(-1, self.channels)
         out = F.embedding_bag(index.rows, table, index.offsets, mode="sum") + self.bias
         return out.reshape(len(frames), *self.size, self.channels).permute(0, 3, 1, 2).contiguous()
+
+
+class PatchTokenizer(nn.Module):
+    """Sparse frames -> codes on a grid of half the folded grid's size."""
+
+    def __init__(self, grid: VoxelGrid, config: FastConfig) -> None:
+        super().__init__()
+        self.fold = SparsePatchify(grid.shape, NUM_CLASSES, config.class_dim, config.patch, config.base_channel)
+        self.encoder = BevEncoder(config.base_channel, config.code_dim)
+        self.quantizer = VectorQuantizer(config.num_codes, config.code_dim, config.commitment)
+        self.size = (-(-self.fold.size[0] // 2), -(-self.fold.size[1] // 2))
+
+    def forward(self, frames: list[SparseGrid]) -> Quantized:
+        """Tokens of each frame."""
+        return self.quantizer(self.encoder(self.fold(frames)))

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from occ_core.poses import Pose
+from occworld.motion import POSE_DIM
 
-POSE_DIM = 13
 STEP_DIM = 4
-
-
-def relative_poses(pose_13d: np.ndarray, footprint: np.ndarray) -> np.ndarray:
-    """Positions and orientations as seen from the last `base_footprint`, velocities as they are (`base_link`).
-
-    pose_13d: (t, 13) base_link in map. footprint: (4,) x y z yaw of the current frame in map. Returns (t, 13)
-    float32; metres over 10, so that every number is about one.
-    """
-    half = footprint[3] / 2
-    current = Pose(footprint[:3], np.array([np.cos(half), 0, 0, np.sin(half)])).inverse()
-    out = np.empty((len(pose_13d), POSE_DIM), np.float32)
-    for row, pose in zip(out, pose_13d, strict=True):
-        local = current @ Pose(pose[:3], pose[3:7])
-        sign = 1.0 if local.orientation[0] >= 0 else -1.0
-        row[:] = [*local.position / 10, *sign * local.orientation, *pose[7:10] / 10, *pose[10:13]]
-    return out
 
 
 class PoseEncoder(nn.Module):

@@ -8,6 +8,7 @@ one half says less than it knows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ from tqdm import tqdm
 from occ_core.classes import NUM_CLASSES
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import evenly
-from occworld.model.fast import FastOccWorld
-from occworld.model.scene import ForecastFrame, Scene
+from occworld.scene import ForecastFrame, Scene
+
+if TYPE_CHECKING:
+    from occworld.fast.model import FastOccWorld
 
 _BINS = 40
 _LEAST, _MOST = 0.1, 0.9

@@ -1,11 +1,28 @@
-"""Losses that do not reward calling everything empty."""
+"""Losses that do not reward calling everything empty, and what a training step says of them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+@dataclass
+class Losses:
+    """total is what is minimized; the rest are its parts before weighting, and the health of the codebook."""
+
+    total: Tensor
+    occupancy: Tensor
+    column: Tensor
+    classes: Tensor
+    code: Tensor
+    pose: Tensor
+    flow: Tensor
+    codebook_use: float = 0.0
+    perplexity: float = 0.0
 
 
 def class_weights(counts: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,49 +11,38 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from occ_core.classes import DYNAMIC_IDS
+from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
 from occworld.config import TrainingConfig
-from occworld.dataset import Window
+from occworld.dataset import Batch, Window
 from occworld.evidence import features
-from occworld.model.fast import FastOccWorld, Imagined
-from occworld.model.fill import TargetView, query_of, unseen_query
-from occworld.model.flow import flow_loss, moving, true_velocity
-from occworld.model.losses import class_loss, column_loss, occupancy_loss
-from occworld.model.scene import Scene
-from occworld.packed import SparseFrame
+from occworld.fast.fill import TargetView, query_of, unseen_query
+from occworld.fast.flow import flow_loss, moving, true_velocity
+from occworld.losses import Losses, class_loss, column_loss, occupancy_loss
+from occworld.scene import Scene
 from occworld.warp import align, covered
+
+if TYPE_CHECKING:
+    from occworld.fast.model import FastOccWorld
 
 _DYNAMIC_WEIGHT = 3.0
 
 
-class Batch:
-    """Windows of one step; a plain class, so that device transfer leaves it alone."""
+@dataclass(frozen=True)
+class Imagined:
+    """What the transformer says, in the current frame.
 
-    def __init__(self, windows: list[Window]) -> None:
-        self.windows = windows
+    logits: (b, t - 1 + steps, codes, h, w), of the frames after each history frame and each imagined one. latents:
+    (b, steps, d, h, w). motion: (b, steps, 4), footprints to come. velocity: (b, 3, X, Y) of moving things.
+    """
 
-    @property
-    def label(self) -> str:
-        """Which windows, for messages."""
-        return ", ".join(window.label for window in self.windows)
-
-
-@dataclass
-class Losses:
-    """total is what is minimized; the rest are its parts before weighting, and the health of the codebook."""
-
-    total: Tensor
-    occupancy: Tensor
-    column: Tensor
-    classes: Tensor
-    code: Tensor
-    pose: Tensor
-    flow: Tensor
-    codebook_use: float = 0.0
-    perplexity: float = 0.0
+    logits: Tensor
+    latents: Tensor
+    motion: Tensor
+    velocity: Tensor
 
 
-class Objective(nn.Module):
+class FastObjective(nn.Module):
     """Wraps the model so that one forward call gives the losses of either stage. class_weights: (classes,) float32."""
 
     class_weights: Tensor
@@ -129,7 +119,7 @@ class Objective(nn.Module):
         voxels, truth = true_velocity(model.grid, now, later, model.frame_period)
         return flow_loss(imagined.velocity[i], model.grid, voxels, truth)
 
-    def _by_evidence(self, projected: Tensor, truth: SparseFrame, view: TargetView) -> tuple[Tensor, Tensor]:
+    def _by_evidence(self, projected: Tensor, truth: SparseGrid, view: TargetView) -> tuple[Tensor, Tensor]:
         """Occupancy and class loss over a sample of the candidates."""
         model, aligned, device = self.model, view.aligned, projected.device
         if not len(aligned.candidates):
@@ -141,7 +131,7 @@ class Objective(nn.Module):
         evidence = torch.tensor(features(model.grid, view.frames, view.motions, aligned, voxels)).to(device)
         query = query_of(view, evidence, chosen)
         logits = model.head(projected, query, model.tokenizer.fold.embedding())
-        there = classes_at(truth, voxels)
+        there = truth.classes_at(voxels)
         labels = torch.from_numpy(there).to(device)
         occupied = labels > 0
         dynamic = np.isin(aligned.proposal[chosen], DYNAMIC_IDS) | np.isin(there, DYNAMIC_IDS)
@@ -152,7 +142,7 @@ class Objective(nn.Module):
         )
 
     def _by_prior(
-        self, columns: Tensor, projected: Tensor, truth: SparseFrame, view: TargetView | None
+        self, columns: Tensor, projected: Tensor, truth: SparseGrid, view: TargetView | None
     ) -> tuple[Tensor, Tensor]:
         """Column and class loss over a sample of columns, without the candidates in them; None for a single frame."""
         model = self.model
@@ -171,14 +161,14 @@ class Objective(nn.Module):
         seen: bool,
         columns: Tensor,
         projected: Tensor,
-        truth: SparseFrame,
+        truth: SparseGrid,
         view: TargetView | None,
     ) -> tuple[Tensor, Tensor]:
         model, device = self.model, columns.device
         nz = model.grid.shape[2]
         pick = np.sort(free[torch.randperm(len(free))[: self.config.column_samples].numpy()])
         voxels = (pick[:, None] * nz + np.arange(nz)).astype(np.int32).reshape(-1)
-        labels = classes_at(truth, voxels)
+        labels = truth.classes_at(voxels)
         asked = np.ones(len(voxels), bool)
         if seen and view is not None:
             asked = ~_contains(view.aligned.candidates, voxels)
@@ -219,11 +209,3 @@ def _contains(ascending: np.ndarray, voxels: np.ndarray) -> np.ndarray:
         return np.zeros(len(voxels), bool)
     place = np.minimum(np.searchsorted(ascending, voxels), len(ascending) - 1)
     return ascending[place] == voxels
-
-
-def classes_at(truth: SparseFrame, voxels: np.ndarray) -> np.ndarray:
-    """int64 classes of flat voxels (any shape) in a sparse frame."""
-    if not len(truth.voxels):
-        return np.zeros(voxels.shape, np.int64)
-    place = np.minimum(np.searchsorted(truth.voxels, voxels), len(truth.voxels) - 1)
-    return np.where(truth.voxels[place] == voxels, truth.classes[place], 0).astype(np.int64)

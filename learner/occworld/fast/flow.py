@@ -1,4 +1,4 @@
-"""Where moving things go: tracked velocities, corrected per cell from the bird's-eye view of the aligned history."""
+"""Bird's-eye motion: features resampled from frame to frame, and velocities of moving things, tracked and corrected."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 from occ_core.classes import DYNAMIC_IDS
 from occ_core.grid import VoxelGrid
-from occworld.packed import SparseFrame
+from occ_core.sparse_grid import SparseGrid
 
 _STRIDE = 2
 
 
-def moving(frame: SparseFrame) -> np.ndarray:
+def moving(frame: SparseGrid) -> np.ndarray:
     """(n,) bool: voxels of dynamic classes."""
     return np.isin(frame.classes, DYNAMIC_IDS)
 
 
-def dynamic_maps(grid: VoxelGrid, frames: list[SparseFrame]) -> np.ndarray:
+def dynamic_maps(grid: VoxelGrid, frames: list[SparseGrid]) -> np.ndarray:
     """(t, X, Y) float32: 1 where a column holds a moving thing. frames: aligned to the current frame."""
     out = np.zeros((len(frames), grid.shape[0] * grid.shape[1]), np.float32)
     for row, frame in zip(out, frames, strict=True):
@@ -50,7 +50,7 @@ class FlowHead(nn.Module):
 
 
 def true_velocity(
-    grid: VoxelGrid, now: SparseFrame, later: list[SparseFrame], period: float
+    grid: VoxelGrid, now: SparseGrid, later: list[SparseGrid], period: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean velocity of the instances in sight, from their centroids.
 
@@ -69,7 +69,7 @@ def true_velocity(
     return now.voxels[known], speeds
 
 
-def _centroids(grid: VoxelGrid, frame: SparseFrame) -> dict[int, np.ndarray]:
+def _centroids(grid: VoxelGrid, frame: SparseGrid) -> dict[int, np.ndarray]:
     chosen = frame.instances > 0
     index = np.stack(np.unravel_index(frame.voxels[chosen], grid.shape), axis=1)
     ids, which = np.unique(frame.instances[chosen], return_inverse=True)
@@ -86,3 +86,21 @@ def flow_loss(velocity: Tensor, grid: VoxelGrid, voxels: np.ndarray, truth: np.n
     column = torch.from_numpy(voxels.astype(np.int64) // grid.shape[2]).to(velocity.device)
     found = velocity.reshape(3, -1)[:, column].T
     return F.smooth_l1_loss(found, torch.from_numpy(truth).to(velocity.device))
+
+
+def resample_latents(latents: Tensor, motions: np.ndarray, grid: VoxelGrid) -> Tensor:
+    """latents: (n, d, h, w) over the grid's x and y, in a source frame. motions: (n, 4), targets in the source.
+
+    Returns (n, d, h, w) in the target frames, zero where the source does not reach.
+    """
+    _n, _, h, w = latents.shape
+    low, high = np.array(grid.lower[:2]), np.array(grid.lower[:2]) + np.multiply(grid.shape, grid.voxel)[:2]
+    x = low[0] + (np.arange(h) + 0.5) / h * (high[0] - low[0])
+    y = low[1] + (np.arange(w) + 0.5) / w * (high[1] - low[1])
+    x, y = np.meshgrid(x, y, indexing="ij")
+    c, s = np.cos(motions[:, 3])[:, None, None], np.sin(motions[:, 3])[:, None, None]
+    u = c * x - s * y + motions[:, 0, None, None]
+    v = s * x + c * y + motions[:, 1, None, None]
+    # grid_sample wants (last axis, second-last axis) = (y, x), each in [-1, 1].
+    place = np.stack([2 * (v - low[1]) / (high[1] - low[1]) - 1, 2 * (u - low[0]) / (high[0] - low[0]) - 1], axis=-1)
+    return F.grid_sample(latents, torch.from_numpy(place).to(latents), align_corners=False)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from occ_core.grid import VoxelGrid
+from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
 from occworld.aligned import DensePast
 from occworld.instances import Segment, followed_segments
-from occworld.packed import SparseFrame
 
 # Of the last 1, 2, 3 and 4 frames, a line through three told the speed of cars best, to 0.8 m/s: two are too noisy, and
 # over four a car turns.
@@ -34,7 +34,7 @@ class Tracks:
         return out.reshape(3, *grid.shape[:2])
 
 
-def track(grid: VoxelGrid, frames: Sequence[SparseFrame], motion: np.ndarray) -> Tracks:
+def track(grid: VoxelGrid, frames: Sequence[SparseGrid], motion: np.ndarray) -> Tracks:
     """Things that stand in the last frame, followed through those before it.
 
     frames: each in its own footprint, oldest first. motion: (t, 4), those footprints in the last. A thing that is seen

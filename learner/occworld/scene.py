@@ -8,12 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from occ_core.grid import VoxelGrid
+from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
 from occworld.aligned import DensePast
 from occworld.dataset import Window
-from occworld.model.pose import relative_poses
-from occworld.model.tracks import Tracks, track
-from occworld.packed import SparseFrame
+from occworld.motion import relative_poses
+from occworld.tracks import Tracks, track
 from occworld.warp import align
 
 
@@ -25,7 +25,7 @@ class Scene:
     """
 
     grid: VoxelGrid
-    frames: tuple[SparseFrame, ...]
+    frames: tuple[SparseGrid, ...]
     footprint: np.ndarray
     pose_13d: np.ndarray
     planned: np.ndarray | None = None
@@ -58,7 +58,7 @@ class Scene:
         return relative_poses(self.pose_13d, self.footprint[-1])
 
     @cached_property
-    def aligned(self) -> list[SparseFrame]:
+    def aligned(self) -> list[SparseGrid]:
         """The history in the current frame."""
         return [align(self.grid, frame, motion) for frame, motion in zip(self.frames, self.motion, strict=True)]
 

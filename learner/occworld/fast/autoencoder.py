@@ -1,4 +1,4 @@
-"""From latents, and what the aligned past shows, to features of every column."""
+"""The folded grid to latents of half its size, and latents, with what the aligned past shows, to column features."""
 
 from __future__ import annotations
 
@@ -6,10 +6,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from occworld.model.blocks import ResidualBlock
+from occworld.layers.blocks import ResidualBlock
 
 
-class Decoder2D(nn.Module):
+def _norm(channels: int) -> nn.GroupNorm:
+    """Groups of eight channels."""
+    return nn.GroupNorm(max(1, channels // 8), channels)
+
+
+class BevEncoder(nn.Module):
+    """(b, c, h, w) folded grid -> (b, d, ceil(h / 2), ceil(w / 2)) latents."""
+
+    def __init__(self, channels: int, latent_dim: int) -> None:
+        super().__init__()
+        self.before = ResidualBlock(channels, channels, _norm)
+        self.down = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        self.after = ResidualBlock(channels, channels, _norm)
+        self.norm = _norm(channels)
+        self.out = nn.Conv2d(channels, latent_dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        h = self.after(self.down(self.before(x)))
+        return self.out(F.silu(self.norm(h)))
+
+
+class BevDecoder(nn.Module):
     """(b, d, h, w) latents -> (b, column_dim, X, Y). Dilated blocks reach into what the past does not cover."""
 
     def __init__(
@@ -18,10 +40,10 @@ class Decoder2D(nn.Module):
         super().__init__()
         self.patch, self.size = patch, size
         self.inward = nn.Conv2d(latent_dim, channels, 1)
-        self.wide = nn.Sequential(*(ResidualBlock(channels, dilation) for dilation in (1, 2, 4)))
+        self.wide = nn.Sequential(*(ResidualBlock(channels, channels, _norm, dilation) for dilation in (1, 2, 4)))
         self.evidence = nn.Conv2d(2 * channels + context, channels, 1)
-        self.fine = ResidualBlock(channels)
-        self.norm = nn.GroupNorm(max(1, channels // 8), channels)
+        self.fine = ResidualBlock(channels, channels, _norm)
+        self.norm = _norm(channels)
         self.out = nn.Conv2d(channels, column_dim * patch * patch, 1)
 
     def forward(self, latents: Tensor, past: Tensor, still: Tensor, context: Tensor) -> Tensor:

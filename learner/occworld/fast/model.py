@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,38 +13,28 @@ from occ_core.classes import NUM_CLASSES
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.aligned import align_history
+from occworld.config import TrainingConfig
 from occworld.cores import side_by_side
+from occworld.dataset import GazeboOccWorldDataset
 from occworld.evidence import feature_count
-from occworld.model.decoder import Decoder2D
-from occworld.model.fill import TargetView, fill
-from occworld.model.flow import FlowHead, dynamic_maps
-from occworld.model.pose import PoseDecoder, PoseEncoder, integrate
-from occworld.model.resample import resample_latents
-from occworld.model.scene import Scene, SceneForecast
-from occworld.model.surroundings import CHANNELS, surroundings
-from occworld.model.tokenizer import Tokenizer
-from occworld.model.tracks import advance
-from occworld.model.transformer import OccWorldTransformer, TimeCache
-from occworld.model.voxel_head import VoxelHead
-from occworld.model_config import FastConfig
+from occworld.fast.autoencoder import BevDecoder
+from occworld.fast.calibration import calibrate
+from occworld.fast.fill import CHANNELS, TargetView, fill, surroundings
+from occworld.fast.flow import FlowHead, dynamic_maps, resample_latents
+from occworld.fast.objective import FastObjective, Imagined
+from occworld.fast.pose import PoseDecoder, PoseEncoder, integrate
+from occworld.fast.tokenizer import PatchTokenizer
+from occworld.fast.transformer import OccWorldTransformer
+from occworld.fast.voxel_head import VoxelHead
+from occworld.forecast_model import Intake
+from occworld.layers.attention import TimeCache
+from occworld.model_config import ConfigError, FastConfig
+from occworld.scene import Scene, SceneForecast
+from occworld.tracks import advance
 
 _TURN_LEFT = 0.75
 # A heading that is off by a degree moves a wall at the grid's edge by two voxels: corrections are learned slowly.
 _GENTLY = 0.2
-
-
-@dataclass(frozen=True)
-class Imagined:
-    """What the transformer says, in the current frame.
-
-    logits: (b, t - 1 + steps, codes, h, w), of the frames after each history frame and each imagined one. latents:
-    (b, steps, d, h, w). motion: (b, steps, 4), footprints to come. velocity: (b, 3, X, Y) of moving things.
-    """
-
-    logits: Tensor
-    latents: Tensor
-    motion: Tensor
-    velocity: Tensor
 
 
 class FastOccWorld(nn.Module):
@@ -55,7 +44,7 @@ class FastOccWorld(nn.Module):
         super().__init__()
         self.grid, self.config, self.history, self.steps, self.frame_period = grid, config, history, steps, frame_period
         c = config
-        self.tokenizer = Tokenizer(grid, c)
+        self.tokenizer = PatchTokenizer(grid, c)
         self.transformer = OccWorldTransformer(
             self.tokenizer.size, c.code_dim, c.num_codes, c.embed_dim, c.num_heads, c.num_layers,
             c.temporal_attn_layers, c.dropout, history + steps,
@@ -65,7 +54,7 @@ class FastOccWorld(nn.Module):
         # How much of the present motion is left in each step: turns end sooner than drives do.
         self.persistence = nn.Parameter(torch.tensor([[1.0, 1.0, 1.0, _TURN_LEFT**i] for i in range(steps)]))
         self.flow = FlowHead(history, c.flow_channel)
-        self.decoder = Decoder2D(
+        self.decoder = BevDecoder(
             c.code_dim, c.base_channel, 1 + CHANNELS, c.column_dim, c.patch, self.tokenizer.fold.size
         )
         self.head = VoxelHead(
@@ -84,6 +73,27 @@ class FastOccWorld(nn.Module):
         self.pose_encoder.requires_grad_(not pose)
         self.pose_decoder.requires_grad_(not pose)
         self.persistence.requires_grad_(not pose)
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """It is trained for both."""
+        return "none", "poses"
+
+    def recompute(self) -> None:
+        """Always ConfigError: its activations are small."""
+        raise ConfigError("training.recompute is for model.architecture 'faithful'")
+
+    def objective(self, training: TrainingConfig, class_weights: np.ndarray) -> FastObjective:
+        """What it is trained on. class_weights: (classes,) float32."""
+        return FastObjective(self, training, class_weights)
+
+    def calibrate(self, data: GazeboOccWorldDataset, limit: int | None) -> None:
+        """Thresholds of its voxel head."""
+        calibrate(self, data, limit)
+
+    def load_published(self, body: object) -> Intake:
+        """Always ConfigError: the published weights are of the faithful architecture."""
+        raise ConfigError("weights of the published OccWorld, for model.architecture 'faithful' only")
 
     def forecast(self, scene: Scene) -> SceneForecast:
         """All steps of one scene. Model in eval mode."""

@@ -1,0 +1,1 @@
+"""Layers that both architectures are made of."""

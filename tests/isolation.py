@@ -1,0 +1,37 @@
+"""Tests side by side: ROS domains that no other test process uses, and costly inputs made once for all of them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+# 101 is the highest domain whose ports stay below Linux's ephemeral range.
+_DOMAINS = range(1, 101)
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_own = itertools.cycle(_DOMAINS[_WORKER::_WORKERS])
+
+
+@pytest.fixture(autouse=True)
+def ros_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Processes of one test find each other, on loopback, and nobody else: the next test has another domain."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(next(_own)))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that `make` fills, once for all workers of a run. make: gets the folder, which is not there yet."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(folder.with_name(f"{name}.lock")):
+        done = folder.with_name(f"{name}.done")
+        if not done.exists():
+            make(folder)
+            done.touch()
+    return folder
