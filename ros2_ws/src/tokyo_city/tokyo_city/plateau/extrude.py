@@ -46,6 +46,7 @@ def with_raised_footprints(polygons: Polygons, objects: tuple[CityObject, ...]) 
         objects=np.concatenate([standing.objects, np.array(owners, dtype=np.int32)]),
         kinds=np.concatenate([standing.kinds, np.array(kinds, dtype=np.uint8)]),
         classes=np.concatenate([standing.classes, np.array(classes, dtype=np.uint8)]),
+        lods=np.concatenate([standing.lods, np.zeros(len(owners), dtype=np.uint8)]),
     )
     source = np.full(len(points), -1)
     source[: len(standing.points)] = np.flatnonzero(kept)

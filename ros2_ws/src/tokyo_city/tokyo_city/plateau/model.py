@@ -31,6 +31,7 @@ class Polygons:
     points: (n, 3) float64 latitude, longitude in degrees and height in metres (EPSG:6697), or metres once projected.
     rings: (r + 1,) first point of each ring and the end. firsts: (p + 1,) first ring of each polygon and the end.
     objects: (p,) int32 index of the city object. kinds: (p,) uint8 `codes.Kind`. classes: (p,) uint8 `Semantic`.
+    lods: (p,) uint8 level of detail: an object's polygons may be of several.
     """
 
     points: np.ndarray
@@ -39,6 +40,7 @@ class Polygons:
     objects: np.ndarray
     kinds: np.ndarray
     classes: np.ndarray
+    lods: np.ndarray
 
     def __len__(self) -> int:
         return len(self.objects)
@@ -49,7 +51,7 @@ class Polygons:
         point_wanted = np.repeat(ring_wanted, np.diff(self.rings))
         rings = np.concatenate([[0], np.cumsum(np.diff(self.rings)[ring_wanted])])
         firsts = np.concatenate([[0], np.cumsum(np.diff(self.firsts)[wanted])])
-        columns = (self.objects[wanted], self.kinds[wanted], self.classes[wanted])
+        columns = (self.objects[wanted], self.kinds[wanted], self.classes[wanted], self.lods[wanted])
         return Polygons(self.points[point_wanted], rings, firsts, *columns), point_wanted
 
     @property

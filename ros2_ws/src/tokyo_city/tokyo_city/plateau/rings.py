@@ -78,6 +78,7 @@ class RingTable:
             objects=owner[first],
             kinds=np.array(self._kinds, dtype=np.uint8)[first],
             classes=np.array(self._classes, dtype=np.uint8)[first],
+            lods=np.array([entry.lod for entry in objects], dtype=np.uint8)[owner[first]],
         )
         return polygons, tuple(self._ids[ring] for ring in np.flatnonzero(good)), skipped
 

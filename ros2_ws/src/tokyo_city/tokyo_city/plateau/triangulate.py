@@ -84,7 +84,7 @@ def without_repeated_points(polygons: Polygons) -> tuple[Polygons, np.ndarray]:
         else polygons.firsts
     )
     rings = np.concatenate([[0], np.cumsum(left)])
-    columns = (polygons.objects, polygons.kinds, polygons.classes)
+    columns = (polygons.objects, polygons.kinds, polygons.classes, polygons.lods)
     return Polygons(polygons.points[keep], rings, firsts, *columns), np.flatnonzero(keep)
 
 
