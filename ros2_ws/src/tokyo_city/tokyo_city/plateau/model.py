@@ -15,13 +15,15 @@ class ImportProblem(Exception):
 class CityObject:
     """A city object or a part of one, at its best level of detail.
 
-    height: metres above ground, None where unknown. usage: PLATEAU code, '' where unknown.
+    height: metres above ground, None where unknown. usage: PLATEAU code, '' where unknown. area: of the ground
+    (road, square, water, relief); it is cut at the border of a region, and has no height of its own where it says 0.
     """
 
     gml_id: str
     lod: int
     height: float | None = None
     usage: str = ""
+    area: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ class Reading:
     """What a file holds. ring_ids: gml:id of each ring of `polygons`, '' for none.
 
     textures: by ring id, the index of its image and its texture coordinates as text. spec: version of uro, '' if none.
+    targets: of each polygon, the gml:id of it and of the surfaces around it, with spaces. colours: (3,) 0 to 255 by
+    such an id. problems: what was left out of objects, a sentence each. unread: how many elements there are of a name
+    that is not imported.
     """
 
     objects: tuple[CityObject, ...]
@@ -82,6 +87,10 @@ class Reading:
     images: tuple[TextureImage, ...] = ()
     textures: dict[str, tuple[int, str]] = field(default_factory=dict)
     spec: str = ""
+    targets: tuple[str, ...] = ()
+    colours: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    unread: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
