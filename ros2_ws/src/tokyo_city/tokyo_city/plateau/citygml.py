@@ -214,7 +214,7 @@ class _FileReader:
         for read in found:
             shapes = [shape for shape in (read.hull, read.others) if shape is not None]
             shape = (uncovered if area else joined)(shapes)
-            if _local(element.tag).startswith("Generic"):
+            if semantic is Semantic.OTHER:
                 shape = flattened(shape)
             height = _height(read.element, encoding) or _height(element, encoding)
             entry = CityObject(
@@ -332,7 +332,8 @@ class _FileReader:
 
     def _footprint(self, outline: _Outline, encoding: Encoding) -> Shape:
         """An object that is nothing but an outline, seen from above; it is raised when it is triangulated."""
-        if _height(outline.element, encoding) is None:
+        building = any(geometry.semantic is Semantic.BUILDING for geometry in outline.hull.lods[0])
+        if building and _height(outline.element, encoding) is None:
             raise _Nothing("only a footprint (LOD0), and no measuredHeight to raise it by")
         shape = self._shape(outline.hull.lods[0], 0, encoding, area=False)
         if not len(shape):
@@ -479,9 +480,10 @@ def _why_empty(element: etree._Element) -> str:
         return f"its surfaces are links to another file ({elsewhere}) and are read from there alone"
     if links:
         return f"its surfaces are links to what is not in it ({links[0]})"
-    levels = sorted(
-        {_local(node.tag) for node in element.iter("{*}*") if _local(node.tag).startswith("lod") and len(node)}
-    )
+    lods = (_local(node.tag) for node in element.iter("{*}*") if len(node))
+    levels = sorted({name for name in lods if re.match(r"lod\d", name)})
+    if next(element.iter("{*}LinearRing"), None) is not None:
+        return f"only surfaces that nobody can see from outside ({', '.join(levels)})"
     if levels and next(element.iter("{*}pos", "{*}posList"), None) is not None:
         return f"only lines or points ({', '.join(levels)}), which have no surface"
     return "no geometry at all" if not levels else f"no geometry in its {', '.join(levels)}"
