@@ -58,6 +58,7 @@ def polygons(*rings_of_each, kind: Kind = Kind.PLAIN) -> Polygons:
         np.concatenate([[0], np.cumsum([len(ring) for ring in rings])]),
         np.concatenate([[0], np.cumsum([len(each) for each in rings_of_each])]),
         np.zeros(count, np.int32), np.full(count, kind, np.uint8), np.full(count, Semantic.BUILDING, np.uint8),
+        np.ones(count, np.uint8),
     )  # fmt: skip
 
 

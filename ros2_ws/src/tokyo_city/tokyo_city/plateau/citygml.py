@@ -1,9 +1,9 @@
-"""Streaming reader of PLATEAU CityGML 2.0 files (3D city model standard product specification, versions 1 to 5)."""
+"""Streaming reader of PLATEAU CityGML files (3D city model standard product specification), in both encodings."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,83 +12,93 @@ from typing import BinaryIO
 from lxml import etree
 
 from occ_core.classes import Semantic
-from tokyo_city.plateau.codes import FEATURES, KINDS, NOT_SOLID, PARTS, Kind, traffic_area_class
+from tokyo_city.plateau.codes import AREA_CLASSES, Kind, traffic_area_class
+from tokyo_city.plateau.encodings import ENCODINGS, Encoding
 from tokyo_city.plateau.implicit import Templates
+from tokyo_city.plateau.levels import completed, uncovered
 from tokyo_city.plateau.model import CityObject, ImportProblem, Reading, Skipped, TextureImage
-from tokyo_city.plateau.rings import RingTable
+from tokyo_city.plateau.rings import Draft, RingTable, Shape, flattened, joined, shape_of, without_repeats
 
-GML = "{http://www.opengis.net/gml}"
-_ID = f"{GML}id"
 _HREF = "{http://www.w3.org/1999/xlink}href"
-_MEMBER = "{http://www.opengis.net/citygml/2.0}cityObjectMember"
-_TEXTURE = "{http://www.opengis.net/citygml/appearance/2.0}ParameterizedTexture"
-_TRIANGLE, _EXTERIOR, _INTERIOR = f"{GML}Triangle", f"{GML}exterior", f"{GML}interior"
-_LINEAR_RING, _SURFACE_MEMBER = f"{GML}LinearRing", f"{GML}surfaceMember"
-_BEST_LOD = 3
+# LOD4 is an interior around LOD3: only where there is nothing else. LOD0 is a footprint, which has to be raised.
+_BY_WORTH = (3, 2, 1, 4, 0)
+# Where more of a level than this is broken, a coarser level that is not is better.
+_FEW = 0.1
+_BATCH = 20_000  # triangles of a relief whose text is held before it becomes numbers
 _URO = re.compile(r"/iur/uro/(\d\.\d)")
+_MEMBERS = {encoding.member: encoding for encoding in ENCODINGS}
+_TEXTURES = {encoding.texture: encoding for encoding in ENCODINGS}
+_MATERIALS = {encoding.material: encoding for encoding in ENCODINGS}
+_TRIANGLES = {encoding.triangle: encoding for encoding in ENCODINGS}
 
 
 @dataclass(frozen=True)
 class _Geometry:
-    """An element lodN..., and what its polygons are."""
+    """An element lodN..., and what its polygons are. own: it is the object's, not a boundary surface's."""
 
     node: etree._Element
     kind: Kind
     semantic: Semantic
+    own: bool
+
+
+@dataclass
+class _Piece:
+    """What has levels of detail of its own: an object's hull, an installation, a traffic area."""
+
+    lods: dict[int, list[_Geometry]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def levels(self) -> list[int]:
+        """Levels with something to read, the best first."""
+        return [lod for lod in _BY_WORTH if any(_has_shape(geometry.node) for geometry in self.lods.get(lod, ()))]
 
 
 @dataclass
 class _Outline:
-    """A city object before its level of detail is chosen: geometries by level, and the parts it consists of."""
+    """A city object or a part of one before its levels are chosen: its hull, other pieces, and parts."""
 
     element: etree._Element
-    lods: dict[int, list[_Geometry]] = field(default_factory=lambda: defaultdict(list))
+    hull: _Piece = field(default_factory=_Piece)
+    pieces: list[_Piece] = field(default_factory=list)
     parts: list[_Outline] = field(default_factory=list)
 
-    @property
-    def best(self) -> int:
-        """The highest level that has a shape of its own; -1 for none."""
-        levels = sorted((lod for lod in self.lods if lod <= _BEST_LOD), reverse=True)
-        return next((lod for lod in levels if any(map(_has_shape, self.lods[lod]))), -1)
 
-    def pieces(self) -> Iterator[tuple[etree._Element, int, list[_Geometry]]]:
-        """Each part at its own best level; the whole where it is as good as its parts or a part has no shape.
+@dataclass(frozen=True)
+class _Read:
+    """An object or a part of one, read. lod: of its hull, -1 where it has none. others: its installations and such."""
 
-        A building that has only LOD1 over parts in LOD2 is those parts once more, coarser.
-        """
-        parts = [piece for part in self.parts for piece in part.pieces()]
-        complete = parts and all(any(True for _ in part.pieces()) for part in self.parts)
-        if self.best >= 0 and not (complete and self.best < max(lod for _, lod, _ in parts)):
-            if self.best >= max((lod for _, lod, _ in parts), default=-1):
-                yield from [(self.element, self.best, self.lods[self.best]), *parts]
-            else:
-                yield self.element, self.best, self.lods[self.best]
-        else:
-            yield from parts
+    element: etree._Element
+    lod: int
+    hull: Shape | None
+    others: Shape | None
 
 
 def read_citygml(stream: BinaryIO, name: str, feature: str = "") -> Reading:
-    """Read all city objects of a file, each part of one at its best level of detail, and its textures.
+    """Read all city objects of a file, each piece of one at its best level of detail, with colours and textures.
 
     Entities are not expanded and nothing is fetched. ImportProblem, with the line, where the XML is broken.
     feature: the `udx` folder that the file is in; the triangles of a `dem` file are read one by one.
     """
     reader = _FileReader()
-    tags = (_MEMBER, _TEXTURE, _TRIANGLE) if feature == "dem" else (_MEMBER, _TEXTURE)
+    tags = [*_MEMBERS, *_TEXTURES, *_MATERIALS, *(_TRIANGLES if feature == "dem" else ())]
     try:
         events = etree.iterparse(
             stream, events=("end",), tag=tags, resolve_entities=False, no_network=True, load_dtd=False,
             huge_tree=True, recover=True, remove_comments=True, remove_pis=True,
         )  # fmt: skip
         for _, element in events:
-            if element.tag == _MEMBER:
-                reader.member(element)
+            if encoding := _MEMBERS.get(element.tag):
+                reader.member(element, encoding)
                 _forget(element)
-            elif element.tag == _TEXTURE:
-                reader.texture(element)
+            elif encoding := _TEXTURES.get(element.tag):
+                reader.texture(element, encoding)
+                element.clear()
+            elif element.tag in _MATERIALS:
+                reader.material(element)
                 element.clear()
             else:
-                reader.relief_triangle(element)
+                reader.relief_triangle(element, _TRIANGLES[element.tag])
                 _forget(element)
         _refuse_broken_xml(name, events.error_log)
         if events.root is not None:
@@ -121,98 +131,293 @@ class _FileReader:
         self.spec = ""
         self._objects: list[CityObject] = []
         self._rings = RingTable()
+        self._relief = Draft(1, area=True)
+        self._relief_faults: list[str] = []
         self._skipped: list[Skipped] = []
+        self._problems: list[str] = []
+        self._unread: Counter[str] = Counter()
         self._images: dict[TextureImage, int] = {}
         self._textures: dict[str, tuple[int, str]] = {}
+        self._colours: dict[str, tuple[int, int, int]] = {}
         self._templates = Templates()
 
-    def member(self, member: etree._Element) -> None:
+    def member(self, member: etree._Element, encoding: Encoding) -> None:
         for element in member:
             name = _local(element.tag)
-            if name == "ReliefFeature" and not self._rings.empty:
-                self._rings.assign(len(self._objects))
-                self._objects.append(CityObject(element.get(_ID, "(no gml:id)"), int(_text(element, "lod") or 1)))
-            elif name in FEATURES:
-                self._object(element, FEATURES[name])
+            if name == "ReliefFeature" and self._relief_waits:
+                self._end_relief(element, encoding)
+            elif name not in encoding.features:
+                self._unread[name] += 1
+            elif name == "WaterBody" and any("RiskAttribute" in str(each.tag) for each in element.iter()):
+                self._unread["WaterBody of a flood"] += 1
+            else:
+                self._object(element, encoding, encoding.features[name])
 
-    def relief_triangle(self, triangle: etree._Element) -> None:
-        self._sides(triangle, Kind.PLAIN, Semantic.TERRAIN, {})
+    def relief_triangle(self, triangle: etree._Element, encoding: Encoding) -> None:
+        _draw(self._relief, triangle, encoding, Kind.PLAIN, Semantic.TERRAIN, {})
+        if len(self._relief) >= _BATCH:
+            self._take_relief()
 
-    def texture(self, element: etree._Element) -> None:
+    def texture(self, element: etree._Element, encoding: Encoding) -> None:
         """The first texture that a ring gets is kept: themes of an appearance come in order of preference."""
         image = TextureImage(_text(element, "imageURI") or "", _text(element, "wrapMode") or "")
         index = self._images.setdefault(image, len(self._images))
-        for coordinates in element.iter("{*}textureCoordinates"):
-            ring = (coordinates.get("ring") or "").removeprefix("#")
-            if ring:
-                self._textures.setdefault(ring, (index, coordinates.text or ""))
+        for ring, coordinates in encoding.texture_coordinates(element):
+            self._textures.setdefault(ring, (index, coordinates))
+
+    def material(self, element: etree._Element) -> None:
+        """The first colour that a surface gets is kept."""
+        text = _text(element, "diffuseColor") or "0.8 0.8 0.8"
+        try:
+            red, green, blue = (round(255 * min(max(float(value), 0.0), 1.0)) for value in text.split())
+        except ValueError:
+            self._problems.append(f"a colour '{text}' is not three numbers")
+            return
+        for target in element.iterfind("{*}target"):
+            self._colours.setdefault((target.text or "").strip().removeprefix("#"), (red, green, blue))
 
     def finish(self) -> Reading:
-        polygons, ring_ids, skipped = self._rings.finish(self._objects)
+        polygons, shape = self._rings.finish()
         return Reading(
-            tuple(self._objects), polygons, ring_ids, (*self._skipped, *skipped), tuple(self._images), self._textures,
-            self.spec,
+            tuple(self._objects), polygons, shape.ring_ids, tuple(self._skipped), tuple(self._images), self._textures,
+            self.spec, shape.targets, self._colours, tuple(self._problems), dict(self._unread),
         )  # fmt: skip
 
-    def _object(self, element: etree._Element, semantic: Semantic) -> None:
-        outline = _outline(element, semantic)
-        found = False
-        for piece, lod, geometries in outline.pieces():
-            gml_id = piece.get(_ID) or element.get(_ID, "(no gml:id)")
-            height = _height(piece) or _height(element)
-            try:
-                count = self._emit(geometries) if lod else self._footprint(geometries, height)
-            except ValueError as error:
-                self._rings.take_back()
-                self._skipped.append(Skipped(gml_id, str(error)))
-                found = True
-                continue
-            if count:
-                self._rings.assign(len(self._objects))
-                self._objects.append(CityObject(gml_id, lod, height, _text(element, "usage") or ""))
-                found = True
+    @property
+    def _relief_waits(self) -> bool:
+        """Triangles have been read that belong to the relief that ends next."""
+        return bool(len(self._relief) or (self._rings.owners and self._rings.owners[-1] == len(self._objects)))
+
+    def _take_relief(self) -> None:
+        shape = shape_of(self._relief)
+        self._relief_faults += shape.faults
+        self._rings.add(shape, len(self._objects))
+        self._relief = Draft(1, area=True)
+
+    def _end_relief(self, element: etree._Element, encoding: Encoding) -> None:
+        self._take_relief()
+        gml_id = element.get(f"{encoding.gml}id", "(no gml:id)")
+        if self._relief_faults:
+            more = f" ({len(self._relief_faults)} triangles left out)" if len(self._relief_faults) > 1 else ""
+            self._skipped.append(Skipped(gml_id, self._relief_faults[0] + more))
+        self._objects.append(CityObject(gml_id, int(_text(element, "lod") or 1), area=True))
+        self._relief_faults = []
+
+    def _object(self, element: etree._Element, encoding: Encoding, semantic: Semantic) -> None:
+        name = element.get(f"{encoding.gml}id", "(no gml:id)")
+        area = semantic in AREA_CLASSES
+        try:
+            found = list(self._read(_outline(element, encoding, semantic), encoding, area))
+        except _Nothing as nothing:
+            self._skipped.append(Skipped(name, str(nothing)))
+            return
+        for read in found:
+            shapes = [shape for shape in (read.hull, read.others) if shape is not None]
+            shape = (uncovered if area else joined)(shapes)
+            if semantic is Semantic.OTHER:
+                shape = flattened(shape)
+            height = _height(read.element, encoding) or _height(element, encoding)
+            entry = CityObject(
+                read.element.get(f"{encoding.gml}id") or name,
+                int(shape.lods.max(initial=0)), height, _text(element, "usage") or "", area,
+            )  # fmt: skip
+            self._rings.add(shape, len(self._objects))
+            self._objects.append(entry)
         if not found:
-            self._skipped.append(Skipped(element.get(_ID, "(no gml:id)"), _why_empty(element)))
+            self._skipped.append(Skipped(name, _why_empty(element)))
 
-    def _footprint(self, geometries: list[_Geometry], height: float | None) -> int:
-        """A building that is nothing but an outline, seen from above; it is raised when it is triangulated."""
-        if geometries[0].semantic is not Semantic.BUILDING:
-            return 0
-        if height is None:
-            raise ValueError("only a footprint (LOD0), and no measuredHeight to raise it by")
-        edge = next((g for g in geometries if "RoofEdge" in g.node.tag), geometries[0])
-        return self._sides(edge.node, Kind.ROOF if "RoofEdge" in edge.node.tag else Kind.FLOOR, edge.semantic, {})
+    def _read(self, outline: _Outline, encoding: Encoding, area: bool) -> Iterator[_Read]:
+        """Each part at its own best level; the whole where it is as good as its parts or a part has no shape.
 
-    def _emit(self, geometries: list[_Geometry]) -> int:
-        """Add the rings of some lodN elements to the table; how many polygons there were."""
-        kinds = {link: geometry.kind for geometry in geometries if geometry.kind for link in _links(geometry.node)}
-        count = 0
+        A building that has only LOD1 over parts in LOD2 is those parts once more, coarser. _Nothing where all of it
+        is broken.
+        """
+        of_parts, complete, broken = [], bool(outline.parts), None
+        for part in outline.parts:
+            try:
+                inside = list(self._read(part, encoding, area))
+            except _Nothing as nothing:
+                inside, broken = [], nothing
+            complete &= bool(inside)
+            of_parts += inside
+        best = max((read.lod for read in of_parts), default=-1)
+        try:
+            own = self._read_own(outline, encoding, area)
+        except _Nothing as nothing:
+            if not of_parts:
+                raise
+            own, broken = None, nothing
+        if broken is not None and own is None and not of_parts:
+            raise broken
+        if own is None:
+            yield from of_parts
+        elif own.lod < 0 or own.lod >= best:
+            yield own
+            yield from of_parts
+        elif complete:
+            if own.others is not None:
+                yield _Read(own.element, -1, None, own.others)
+            yield from of_parts
+        else:
+            yield own
+
+    def _read_own(self, outline: _Outline, encoding: Encoding, area: bool) -> _Read | None:
+        """The hull and the other pieces, each at its best level; None where there are none."""
+        name = outline.element.get(f"{encoding.gml}id", "(no gml:id)")
+        hull, reason = None, None
+        try:
+            hull = self._hull(outline, encoding, area, name)
+        except _Nothing as nothing:
+            reason = nothing
+        pieces = []
+        fine = [lod for piece in (outline.hull, *outline.pieces) for lod in piece.levels if 0 < lod < 4]
+        for piece in outline.pieces:
+            levels = [lod for lod in piece.levels if lod and not (lod == 4 and fine)]
+            try:
+                shape = self._best(piece, levels, encoding, area, name)
+            except _Nothing as nothing:
+                reason = nothing
+                self._problems.append(f"{name}: a piece of it is left out, {nothing}")
+                continue
+            if shape is not None:
+                pieces.append(shape)
+        pieces.sort(key=lambda shape: -int(shape.lods.max(initial=0)))
+        if area and pieces:
+            # Areas that say what they are go before the whole that they make up, and finer before coarser.
+            ranks = sorted({int(shape.lods.max(initial=0)) for shape in pieces}, reverse=True)
+            same = [joined([s for s in pieces if int(s.lods.max(initial=0)) == rank]) for rank in ranks]
+            if hull is not None:
+                same.insert(sum(rank >= int(hull.lods.max(initial=0)) for rank in ranks), hull)
+            return _Read(outline.element, int(same[0].lods.max(initial=0)), uncovered(same), None)
+        others = joined(pieces) if pieces else None
+        if hull is None and others is None:
+            if reason is not None:
+                raise reason
+            return None
+        return _Read(outline.element, -1 if hull is None else int(hull.lods.max(initial=0)), hull, others)
+
+    def _hull(self, outline: _Outline, encoding: Encoding, area: bool, name: str) -> Shape | None:
+        levels = outline.hull.levels
+        if levels == [0] and not area:
+            return self._footprint(outline, encoding)
+        if 0 in levels and not area and _height(outline.element, encoding) is None:
+            levels.remove(0)
+        return self._best(outline.hull, levels, encoding, area, name)
+
+    def _best(self, piece: _Piece, levels: list[int], encoding: Encoding, area: bool, name: str) -> Shape | None:
+        """A piece at the best of some levels that is whole enough. _Nothing where all of them are broken."""
+        shapes = []
+        for lod in levels:
+            shape = self._shape(piece.lods[lod], lod, encoding, area)
+            shapes.append(shape)
+            if len(shape) and not shape.faults:
+                break
+        usable = [shape for shape in shapes if len(shape)]
+        if not usable:
+            faults = [fault for shape in shapes for fault in shape.faults]
+            if faults:
+                raise _Nothing(faults[0])
+            return None
+        whole = next((shape for shape in usable if shape.whole or _few(shape)), usable[0])
+        for shape in shapes[: next(number for number, shape in enumerate(shapes) if shape is whole) + 1]:
+            if shape.faults:
+                done = "left out" if shape is whole else f"LOD{int(whole.lods[0])} taken instead"
+                count = f"{len(shape.faults)} of {len(shape.faults) + len(shape)} polygons"
+                lod = levels[next(number for number, each in enumerate(shapes) if each is shape)]
+                self._problems.append(f"{name}: {count} at LOD{lod} broken, {done} ({shape.faults[0]})")
+        if area or not 2 <= int(whole.lods[0]) <= 3 or Kind.PLAIN in whole.kinds:
+            return whole
+        coarser = [lod for lod in levels if 0 < lod < int(whole.lods[0])]
+        return completed([whole, *(self._shape(piece.lods[lod], lod, encoding, area) for lod in coarser)])
+
+    def _footprint(self, outline: _Outline, encoding: Encoding) -> Shape:
+        """An object that is nothing but an outline, seen from above; it is raised when it is triangulated."""
+        building = any(geometry.semantic is Semantic.BUILDING for geometry in outline.hull.lods[0])
+        if building and _height(outline.element, encoding) is None:
+            raise _Nothing("only a footprint (LOD0), and no measuredHeight to raise it by")
+        shape = self._shape(outline.hull.lods[0], 0, encoding, area=False)
+        if not len(shape):
+            raise _Nothing(shape.faults[0] if shape.faults else "its footprint (LOD0) is empty")
+        return shape
+
+    def _shape(self, geometries: list[_Geometry], lod: int, encoding: Encoding, area: bool) -> Shape:
+        """The polygons of some lodN elements. Of footprints, the roof's edge if there is one."""
+        draft = Draft(lod, area)
+        if not lod:
+            edge = [g for g in geometries if encoding.footprints.get(_local(g.node.tag)) is Kind.ROOF]
+            edge = edge or [geometry for geometry in geometries if geometry.kind is Kind.ROOF]
+            geometries = edge or geometries
+        kinds = {
+            link: geometry.kind for geometry in geometries if geometry.kind for link in _links(geometry.node, encoding)
+        }
         for geometry in geometries:
+            kind = geometry.kind or (
+                Kind.PLAIN if lod else encoding.footprints.get(_local(geometry.node.tag), Kind.FLOOR)
+            )
             if "Implicit" in geometry.node.tag:
-                for text in self._templates.rings(geometry.node):
-                    self._rings.add(text, "", True, geometry.kind, geometry.semantic)
-                    count += 1
+                self._draw_implicit(draft, geometry, encoding)
             else:
-                count += self._sides(geometry.node, geometry.kind, geometry.semantic, kinds)
-        return count
+                _draw(draft, geometry.node, encoding, kind, geometry.semantic, kinds, geometry.own)
+        return without_repeats(shape_of(draft)) if lod else shape_of(draft)
 
-    def _sides(self, node: etree._Element, kind: Kind, semantic: Semantic, kinds: dict[str, Kind]) -> int:
-        count = 0
-        for side in node.iter(_EXTERIOR, _INTERIOR):
-            if not len(side):
-                raise ValueError("a polygon has no ring")
-            ring = side[0]
-            if ring.tag != _LINEAR_RING:
-                continue  # the shell of a gml:Solid
-            text = ring[0].text if len(ring) == 1 else " ".join(pos.text or "" for pos in ring)
-            exterior = side.tag == _EXTERIOR
-            if exterior and kinds and not kind:
-                kind_here = kinds.get(side.getparent().get(_ID, ""), kind)
-            else:
-                kind_here = kind
-            self._rings.add(text or "", ring.get(_ID) or "", exterior, kind_here, semantic)
-            count += exterior
-        return count
+    def _draw_implicit(self, draft: Draft, geometry: _Geometry, encoding: Encoding) -> None:
+        try:
+            texts = self._templates.rings(geometry.node, encoding)
+        except ValueError as error:
+            draft.faults.append(str(error))
+            return
+        for text in texts:
+            draft.add(text, "", True, geometry.kind, geometry.semantic)
+
+
+class _Nothing(Exception):
+    """Nothing of an object can be used: why, in words."""
+
+
+def _few(shape: Shape) -> bool:
+    return len(shape.faults) <= _FEW * (len(shape) + len(shape.faults))
+
+
+def _draw(
+    draft: Draft,
+    node: etree._Element,
+    encoding: Encoding,
+    kind: Kind,
+    semantic: Semantic,
+    kinds: dict[str, Kind],
+    own: bool = True,
+) -> None:
+    """Add the rings below an element to a draft. kinds: of polygons and surfaces that boundary surfaces link to."""
+    gml_id, shells = f"{encoding.gml}id", (f"{encoding.gml}Shell", f"{encoding.gml}CompositeSurface")
+    for side in node.iter(f"{encoding.gml}exterior", f"{encoding.gml}interior"):
+        exterior = side.tag.endswith("exterior")
+        if not len(side):
+            draft.faults.append("a polygon has no ring")
+            continue
+        ring = side[0]
+        if ring.tag in shells or _local(ring.tag) in ("PolyhedralSurface", "TriangulatedSurface", "OrientableSurface"):
+            continue  # of a gml:Solid
+        text = ring[0].text if len(ring) == 1 and not len(ring[0]) else " ".join(_positions(ring, encoding))
+        names = _names(side.getparent(), node, gml_id) if exterior else []
+        found = next((kinds[name] for name in names if name in kinds), kind) if kinds and not kind else kind
+        draft.add(text or "", ring.get(gml_id) or "", exterior, found, semantic, own, " ".join(names))
+
+
+def _positions(ring: etree._Element, encoding: Encoding) -> Iterator[str]:
+    for place in ring.iter(f"{encoding.gml}posList", f"{encoding.gml}pos"):
+        yield place.text or ""
+
+
+def _names(polygon: etree._Element, node: etree._Element, gml_id: str) -> list[str]:
+    """gml:id of a polygon and of the surfaces that it is in, up to the boundary surface that the lodN element is of."""
+    names, element, last = [], polygon, node.getparent()
+    while element is not None:
+        if name := element.get(gml_id):
+            names.append(name)
+        if element is last:
+            break
+        element = element.getparent()
+    return names
 
 
 @lru_cache(maxsize=4096)
@@ -220,40 +425,48 @@ def _local(tag: str) -> str:
     return tag.rpartition("}")[2]
 
 
-def _outline(element: etree._Element, semantic: Semantic) -> _Outline:
+def _outline(element: etree._Element, encoding: Encoding, semantic: Semantic) -> _Outline:
     outline = _Outline(element)
-    if semantic is Semantic.TERRAIN:
-        outline.lods[1].append(_Geometry(element, Kind.PLAIN, semantic))
+    if _local(element.tag) == "ReliefFeature":
+        outline.hull.lods[1].append(_Geometry(element, Kind.PLAIN, semantic, True))
     else:
-        _explore(element, Kind.PLAIN, semantic, outline)
+        _explore(element, encoding, Kind.PLAIN, semantic, outline, outline.hull)
     return outline
 
 
-def _explore(element: etree._Element, kind: Kind, semantic: Semantic, outline: _Outline) -> None:
+def _explore(
+    element: etree._Element, encoding: Encoding, kind: Kind, semantic: Semantic, outline: _Outline, piece: _Piece
+) -> None:
     for child in element:
         name = _local(child.tag)
-        if name.startswith("lod") and name[3:4].isdigit():
-            outline.lods[int(name[3])].append(_Geometry(child, kind, semantic))
-        elif name in PARTS:
+        if name in encoding.parts:
             part = _Outline(child)
-            _explore(child, Kind.PLAIN, semantic, part)
+            _explore(child, encoding, Kind.PLAIN, semantic, part, part.hull)
             outline.parts.append(part)
-        elif not len(child) or name in NOT_SOLID:
+        elif not len(child) or name in encoding.unseen or name.endswith("Attribute"):
             continue
-        elif name in ("TrafficArea", "AuxiliaryTrafficArea"):
-            _explore(child, kind, traffic_area_class(_text(child, "function") or ""), outline)
+        elif name.startswith("lod") and name[3:4].isdigit():
+            own = element is outline.element or _local(element.tag) in encoding.members
+            piece.lods[int(name[3])].append(_Geometry(child, kind, semantic, own))
+        elif name in encoding.members:
+            member = _Piece()
+            outline.pieces.append(member)
+            known = name.endswith("TrafficArea") and semantic in (Semantic.ROAD, Semantic.SIDEWALK)
+            function = (_text(child, "function") or "") if known else ""
+            meant = traffic_area_class(function) if function else semantic
+            _explore(child, encoding, Kind.PLAIN, meant, outline, member)
         else:
-            _explore(child, KINDS.get(name, kind), semantic, outline)
+            _explore(child, encoding, encoding.surfaces.get(name, kind), semantic, outline, piece)
 
 
-def _has_shape(geometry: _Geometry) -> bool:
+def _has_shape(node: etree._Element) -> bool:
     """Has it rings, or does it all link to somewhere else?"""
-    return next(geometry.node.iter(_EXTERIOR, f"{GML}pos"), None) is not None
+    return next(node.iter("{*}exterior", "{*}ImplicitGeometry"), None) is not None
 
 
-def _links(node: etree._Element) -> Iterator[str]:
+def _links(node: etree._Element, encoding: Encoding) -> Iterator[str]:
     """Ids of polygons that are somewhere else, most often in the object's solid."""
-    for member in node.iter(_SURFACE_MEMBER):
+    for member in node.iter(f"{encoding.gml}surfaceMember", f"{encoding.gml}baseSurface"):
         if href := member.get(_HREF):
             yield href.removeprefix("#")
 
@@ -262,7 +475,18 @@ def _why_empty(element: etree._Element) -> str:
     library = next((node.text for node in element.iter("{*}libraryObject") if node.text), None)
     if library:
         return f"its shape is in a library object ({library.strip()}), not in the file"
-    return "no geometry at LOD0 to LOD3"
+    links = [href for node in element.iter() if (href := node.get(_HREF))]
+    if elsewhere := next((href.partition("#")[0] for href in links if not href.startswith("#") and "#" in href), ""):
+        return f"its surfaces are links to another file ({elsewhere}) and are read from there alone"
+    if links:
+        return f"its surfaces are links to what is not in it ({links[0]})"
+    lods = (_local(node.tag) for node in element.iter("{*}*") if len(node))
+    levels = sorted({name for name in lods if re.match(r"lod\d", name)})
+    if next(element.iter("{*}LinearRing"), None) is not None:
+        return f"only surfaces that nobody can see from outside ({', '.join(levels)})"
+    if levels and next(element.iter("{*}pos", "{*}posList"), None) is not None:
+        return f"only lines or points ({', '.join(levels)}), which have no surface"
+    return "no geometry at all" if not levels else f"no geometry in its {', '.join(levels)}"
 
 
 def _text(element: etree._Element, local_name: str) -> str | None:
@@ -272,11 +496,11 @@ def _text(element: etree._Element, local_name: str) -> str | None:
     return None
 
 
-def _height(element: etree._Element) -> float | None:
+def _height(element: etree._Element, encoding: Encoding) -> float | None:
     """Metres; None where missing or -9999, PLATEAU's mark for unknown. uro's buildingHeight stands in."""
-    for text in (_text(element, "measuredHeight"), *(node.text for node in element.iter("{*}buildingHeight"))):
+    for node in (*element.iterfind(encoding.height), *element.iter("{*}buildingHeight")):
         try:
-            height = float(text or 0)
+            height = float(node.text or 0)
         except ValueError:
             continue
         if 0 < height < 1000:

@@ -1,4 +1,4 @@
-"""PLATEAU's element names and code values, and the semantic classes that stand for them."""
+"""PLATEAU's folders and code values, and what they stand for."""
 
 from __future__ import annotations
 
@@ -6,27 +6,21 @@ from enum import IntEnum
 
 from occ_core.classes import Semantic
 
-FEATURES: dict[str, Semantic] = {
-    "Building": Semantic.BUILDING,
-    "Road": Semantic.ROAD,
-    "Square": Semantic.SIDEWALK,
-    "Track": Semantic.SIDEWALK,
-    "ReliefFeature": Semantic.TERRAIN,
-    "SolitaryVegetationObject": Semantic.VEGETATION,
-    "PlantCover": Semantic.VEGETATION,
-    "CityFurniture": Semantic.FURNITURE,
-    "Bridge": Semantic.BRIDGE,
-    "WaterBody": Semantic.WATER,
-}
-"""CityGML element of a city object -> class. (`Track` is PLATEAU's footpath.)"""
-
-FOLDERS = ("bldg", "tran", "squr", "trk", "dem", "veg", "frn", "brid", "wtr")
+FOLDERS = (
+    "bldg", "ubld", "tran", "squr", "trk", "rwy", "wwy", "dem", "veg", "frn", "brid", "tun", "cons", "wtr", "area",
+    "gen",
+)  # fmt: skip
 """Folders of `udx` that are imported."""
 
-PARTS = {"BuildingPart", "BridgePart"}
+UNREAD = {
+    "luse": "land use", "urf": "urban planning decisions", "lsld": "landslide risk", "fld": "river flood risk",
+    "htd": "storm surge risk", "tnm": "tsunami risk", "ifld": "inland flood risk", "rfld": "reservoir flood risk",
+    "unf": "underground pipes and cables",
+}  # fmt: skip
+"""Folders of `udx` that are not, and what is in them: areas of a map, depths of imagined floods, what is buried."""
 
-NOT_SOLID = {"ClosureSurface", "WaterClosureSurface", "WaterGroundSurface", "interiorRoom", "interiorBridgeRoom"}
-"""Elements whose geometry nobody can see or touch."""
+AREA_CLASSES = (Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.WATER)
+"""Classes of what is an area of the ground and not a body that stands on it."""
 
 
 class Kind(IntEnum):
@@ -37,17 +31,6 @@ class Kind(IntEnum):
     WALL = 2
     FLOOR = 3
 
-
-KINDS = {
-    "RoofSurface": Kind.ROOF,
-    "OuterFloorSurface": Kind.ROOF,
-    "WallSurface": Kind.WALL,
-    "Door": Kind.WALL,
-    "Window": Kind.WALL,
-    "GroundSurface": Kind.FLOOR,
-    "OuterCeilingSurface": Kind.FLOOR,
-}
-"""Boundary surface -> kind; installations and everything else are plain."""
 
 # TrafficArea_function and AuxiliaryTrafficArea_function, code lists 3.2 of the standard product specification: 1xxx
 # carriageway (1080 its central strip, 1100 its shoulder), 2xxx pavements, 3xxx islands and medians, 4000 tram stops,

@@ -9,23 +9,27 @@ from tokyo_city.plateau.codes import Kind
 from tokyo_city.plateau.model import CityObject, Polygons
 
 
-def with_raised_footprints(polygons: Polygons, objects: tuple[CityObject, ...]) -> tuple[Polygons, np.ndarray]:
-    """Polygons in metres, those of LOD0 replaced by blocks; and for each point its index before, -1 for new ones."""
-    flat = np.array([o.lod == 0 for o in objects], dtype=bool)[polygons.objects]
+def with_raised_footprints(
+    polygons: Polygons, objects: tuple[CityObject, ...]
+) -> tuple[Polygons, np.ndarray, np.ndarray]:
+    """Polygons in metres, those of LOD0 with a height replaced by blocks; for each point its index before, -1 for new
+    ones; and for each polygon the index of the one that it was made of.
+    """
+    flat = np.array([not o.area and o.height is not None for o in objects], dtype=bool)[polygons.objects]
+    flat &= polygons.lods == 0
     if not flat.any():
-        return polygons, np.arange(len(polygons.points))
+        return polygons, np.arange(len(polygons.points)), np.arange(len(polygons))
     standing, kept = polygons.keep(~flat)
     outlines, _ = polygons.keep(flat)
     bases = _bases(outlines, standing, objects)
     rings: list[np.ndarray] = []
-    firsts, owners, kinds, classes = [0], [], [], []
+    firsts, makers, kinds = [0], [], []
 
     def add(faces: list[np.ndarray], kind: Kind, number: int) -> None:
         rings.extend(faces)
         firsts.append(len(rings))
-        owners.append(outlines.objects[number])
+        makers.append(number)
         kinds.append(int(kind))
-        classes.append(outlines.classes[number])
 
     for number in range(len(outlines)):
         height = objects[outlines.objects[number]].height or 0.0
@@ -43,13 +47,14 @@ def with_raised_footprints(polygons: Polygons, objects: tuple[CityObject, ...]) 
         points=points,
         rings=np.concatenate([standing.rings, standing.rings[-1] + np.cumsum([len(ring) for ring in rings])]),
         firsts=np.concatenate([standing.firsts[:-1], len(standing.rings) - 1 + np.array(firsts)]),
-        objects=np.concatenate([standing.objects, np.array(owners, dtype=np.int32)]),
+        objects=np.concatenate([standing.objects, outlines.objects[makers]]),
         kinds=np.concatenate([standing.kinds, np.array(kinds, dtype=np.uint8)]),
-        classes=np.concatenate([standing.classes, np.array(classes, dtype=np.uint8)]),
+        classes=np.concatenate([standing.classes, outlines.classes[makers]]),
+        lods=np.concatenate([standing.lods, outlines.lods[makers]]),
     )
     source = np.full(len(points), -1)
     source[: len(standing.points)] = np.flatnonzero(kept)
-    return raised, source
+    return raised, source, np.concatenate([np.flatnonzero(~flat), np.flatnonzero(flat)[makers]])
 
 
 def _bases(outlines: Polygons, standing: Polygons, objects: tuple[CityObject, ...]) -> np.ndarray:

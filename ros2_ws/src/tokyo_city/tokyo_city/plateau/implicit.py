@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from lxml import etree
 
-_GML = "{http://www.opengis.net/gml}"
+from tokyo_city.plateau.encodings import Encoding
+
 _HREF = "{http://www.w3.org/1999/xlink}href"
 # Semi-axes of the GRS 80 ellipsoid, which JGD2011 is on: metres, and the first eccentricity squared.
 _A, _E2 = 6378137.0, 0.00669438002290
@@ -17,32 +18,33 @@ class Templates:
     def __init__(self) -> None:
         self._shapes: dict[str, list[np.ndarray]] = {}
 
-    def rings(self, node: etree._Element) -> list[str]:
+    def rings(self, node: etree._Element, encoding: Encoding) -> list[str]:
         """Exterior rings of a `lodNImplicitRepresentation`, as texts of latitude, longitude, height.
 
         ValueError for numbers that can't be read.
         """
         texts = []
         for implicit in node.iter("{*}ImplicitGeometry"):
-            shape = self._shape(implicit)
+            shape = self._shape(implicit, encoding)
             matrix = _numbers(implicit.findtext("{*}transformationMatrix"), 16, np.eye(4).ravel()).reshape(4, 4)
-            place = _numbers(implicit.findtext(f"{{*}}referencePoint//{_GML}pos"), 3, None)
+            place = _numbers(implicit.findtext("{*}referencePoint//{*}pos"), 3, None)
             for ring in shape:
                 local = np.column_stack([ring, np.ones(len(ring))]) @ matrix.T
                 texts.append(" ".join(f"{v:.12g}" for v in _placed(local[:, :3], place).ravel()))
         return texts
 
-    def _shape(self, implicit: etree._Element) -> list[np.ndarray]:
-        relative = implicit.find("{*}relativeGMLGeometry")
+    def _shape(self, implicit: etree._Element, encoding: Encoding) -> list[np.ndarray]:
+        gml = encoding.gml
+        relative = implicit.find(f"{{*}}{encoding.template}")
         if relative is None:
             return []
         if href := relative.get(_HREF):
             return self._shapes.get(href.removeprefix("#"), [])
-        exteriors = [list(side.iter(f"{_GML}posList", f"{_GML}pos")) for side in relative.iter(f"{_GML}exterior")]
+        exteriors = [list(side.iter(f"{gml}posList", f"{gml}pos")) for side in relative.iter(f"{gml}exterior")]
         texts = [" ".join(pos.text or "" for pos in side) for side in exteriors if len(side)]
         shape = [_numbers(text, -1, None).reshape(-1, 3) for text in dict.fromkeys(texts)]
         for named in relative.iter():
-            if gml_id := named.get(f"{_GML}id"):
+            if gml_id := named.get(f"{gml}id"):
                 self._shapes[gml_id] = shape
         return shape
 

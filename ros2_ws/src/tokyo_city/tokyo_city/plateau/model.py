@@ -15,13 +15,15 @@ class ImportProblem(Exception):
 class CityObject:
     """A city object or a part of one, at its best level of detail.
 
-    height: metres above ground, None where unknown. usage: PLATEAU code, '' where unknown.
+    height: metres above ground, None where unknown. usage: PLATEAU code, '' where unknown. area: of the ground
+    (road, square, water, relief); it is cut at the border of a region, and has no height of its own where it says 0.
     """
 
     gml_id: str
     lod: int
     height: float | None = None
     usage: str = ""
+    area: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Polygons:
     points: (n, 3) float64 latitude, longitude in degrees and height in metres (EPSG:6697), or metres once projected.
     rings: (r + 1,) first point of each ring and the end. firsts: (p + 1,) first ring of each polygon and the end.
     objects: (p,) int32 index of the city object. kinds: (p,) uint8 `codes.Kind`. classes: (p,) uint8 `Semantic`.
+    lods: (p,) uint8 level of detail: an object's polygons may be of several.
     """
 
     points: np.ndarray
@@ -39,6 +42,7 @@ class Polygons:
     objects: np.ndarray
     kinds: np.ndarray
     classes: np.ndarray
+    lods: np.ndarray
 
     def __len__(self) -> int:
         return len(self.objects)
@@ -49,7 +53,7 @@ class Polygons:
         point_wanted = np.repeat(ring_wanted, np.diff(self.rings))
         rings = np.concatenate([[0], np.cumsum(np.diff(self.rings)[ring_wanted])])
         firsts = np.concatenate([[0], np.cumsum(np.diff(self.firsts)[wanted])])
-        columns = (self.objects[wanted], self.kinds[wanted], self.classes[wanted])
+        columns = (self.objects[wanted], self.kinds[wanted], self.classes[wanted], self.lods[wanted])
         return Polygons(self.points[point_wanted], rings, firsts, *columns), point_wanted
 
     @property
@@ -71,6 +75,9 @@ class Reading:
     """What a file holds. ring_ids: gml:id of each ring of `polygons`, '' for none.
 
     textures: by ring id, the index of its image and its texture coordinates as text. spec: version of uro, '' if none.
+    targets: of each polygon, the gml:id of it and of the surfaces around it, with spaces. colours: (3,) 0 to 255 by
+    such an id. problems: what was left out of objects, a sentence each. unread: how many elements there are of a name
+    that is not imported.
     """
 
     objects: tuple[CityObject, ...]
@@ -80,6 +87,10 @@ class Reading:
     images: tuple[TextureImage, ...] = ()
     textures: dict[str, tuple[int, str]] = field(default_factory=dict)
     spec: str = ""
+    targets: tuple[str, ...] = ()
+    colours: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    unread: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -93,11 +93,12 @@ def read_obj_tile(source: TileSource, region: Region) -> Tile:
     polygons = Polygons(
         place, rings, np.arange(len(sizes) + 1), np.concatenate(owners).astype(np.int32),
         np.full(len(sizes), Kind.PLAIN, np.uint8), np.full(len(sizes), semantic, np.uint8),
+        np.array([entry.lod for entry in objects], np.uint8)[np.concatenate(owners)],
     )  # fmt: skip
     image = np.where(np.isnan(np.add.reduceat(coordinates[:, 0], rings[:-1])), NO_IMAGE, images)
     reading = Reading(tuple(objects), polygons, (), tuple(skipped), tuple(TextureImage(uri) for uri in uris))
-    mapping = TextureCoordinates(np.nan_to_num(coordinates), image, 0)
-    tile = assemble(source, reading, polygons, np.ones(len(place), dtype=bool), mapping, epsg)
+    mapping = TextureCoordinates(np.nan_to_num(coordinates), image, np.full((len(sizes), 3), -1, np.int16))
+    tile = assemble(source, reading, polygons, mapping, epsg)
     return replace(tile, problems=(*tile.problems, *notes))
 
 

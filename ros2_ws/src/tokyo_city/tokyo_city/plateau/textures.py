@@ -1,4 +1,4 @@
-"""Texture coordinates of a file's rings (CityGML 2.0, 9.4) as arrays beside its points."""
+"""Texture coordinates and colours of a file's surfaces (CityGML 2.0, 9.3 and 9.4) as arrays beside its points."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ NO_IMAGE = -1
 class TextureCoordinates:
     """uv: (n, 2) float64 for each point of `Reading.polygons`, v up. image: (p,) index into its images or `NO_IMAGE`.
 
-    unmatched: rings whose coordinates are not as many as their points, or no numbers.
+    colour: (p, 3) int16, what a polygon without a texture has; -1: what its class has. unmatched: rings whose
+    coordinates are not as many as their points, or no numbers.
     """
 
     uv: np.ndarray
     image: np.ndarray
-    unmatched: int
+    colour: np.ndarray
+    unmatched: int = 0
 
 
 def texture_coordinates(reading: Reading) -> TextureCoordinates:
@@ -47,4 +49,15 @@ def texture_coordinates(reading: Reading) -> TextureCoordinates:
     if len(polygons):
         low = np.minimum.reduceat(of_ring, polygons.firsts[:-1])
         image_of = np.where(low == np.maximum.reduceat(of_ring, polygons.firsts[:-1]), low, NO_IMAGE)
-    return TextureCoordinates(uv, image_of, unmatched)
+    return TextureCoordinates(uv, image_of, _colours(reading), unmatched)
+
+
+def _colours(reading: Reading) -> np.ndarray:
+    """(p, 3) int16: the colour of the polygon itself, else of the nearest surface around it that has one."""
+    colour = np.full((len(reading.polygons), 3), -1, np.int16)
+    if reading.colours:
+        for number, target in enumerate(reading.targets):
+            found = next((reading.colours[name] for name in target.split() if name in reading.colours), None)
+            if found is not None:
+                colour[number] = found
+    return colour

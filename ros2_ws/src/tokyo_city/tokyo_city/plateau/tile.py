@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 import zlib
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from occ_core.classes import Semantic
 from tokyo_city.plateau.atlas import Atlas, pack_atlas
 from tokyo_city.plateau.citygml import read_citygml
+from tokyo_city.plateau.clipping import apart, within
 from tokyo_city.plateau.extrude import with_raised_footprints
 from tokyo_city.plateau.materials import CLASS_MATERIALS, building_colours
 from tokyo_city.plateau.model import CityObject, ImportProblem, Polygons, Reading, Skipped
@@ -29,7 +31,7 @@ class Tile:
 
     triangles: (t, 3, 3) float64, outward counter-clockwise, ordered by class. objects: (t,) int32 index into
     `city_objects`. classes: (t,) uint8. colour, uv, page: as in `Atlas`. pages: JPEG files. mended: polygons that
-    crossed themselves.
+    crossed themselves. unread: elements that are not imported, how many of each name.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Tile:
     problems: tuple[str, ...] = ()
     mended: int = 0
     spec: str = ""
+    unread: dict[str, int] = field(default_factory=dict)
 
     @property
     def lods(self) -> dict[int, int]:
@@ -56,40 +59,40 @@ class Tile:
         return dict(sorted(Counter(o.lod for o in self.city_objects).items()))
 
 
-def read_tile(source: TileSource, region: Region = EVERYWHERE) -> Tile:
+def read_tile(source: TileSource, region: Region = EVERYWHERE, epsg: int | None = None) -> Tile:
     """Read, project and triangulate a CityGML file; bad objects go to `skipped`.
 
-    ImportProblem where nothing is left.
+    epsg: the zone to use, None for the one that the file lies in. ImportProblem where nothing is left.
     """
     try:
         with source.open() as stream:
             reading = read_citygml(stream, source.file_name, source.feature)
-    except (zlib.error, zipfile.BadZipFile, EOFError) as error:
+    except (zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, EOFError) as error:
         raise ImportProblem(f"{source.label}: damaged in the archive, {error}") from error
+    at_home, abroad = _in_japan(reading)
+    reading = replace(reading, skipped=(*reading.skipped, *abroad))
+    if not at_home.any():
+        raise _nothing_left(source.file_name, reading)
     mapping = texture_coordinates(reading)
-    wanted, skipped = _within(reading, region)
-    table, points = reading.polygons.keep(wanted)
-    if not len(table):
-        raise _nothing_left(source.file_name, (*reading.skipped, *skipped))
-    epsg = zone_epsg(*np.median(table.points[:, :2], axis=0))
-    metres = replace(table, points=to_metres(table.points, epsg))
-    return assemble(source, replace(reading, skipped=(*reading.skipped, *skipped)), metres, points, mapping, epsg)
+    table, points = reading.polygons.keep(at_home)
+    uv, of_polygon = mapping.uv[points], np.flatnonzero(at_home)
+    if region.boxes:
+        table, uv, piece_of = within(table, uv, reading.objects, apart(region.boxes))
+        of_polygon = of_polygon[piece_of]
+        if not len(table):
+            raise ImportProblem(f"{source.file_name}: nothing of it is in the region that was asked for")
+    mapping = replace(mapping, uv=uv, image=mapping.image[of_polygon], colour=mapping.colour[of_polygon])
+    epsg = epsg or zone_epsg(*np.median(table.points[:, :2], axis=0))
+    return assemble(source, reading, replace(table, points=to_metres(table.points, epsg)), mapping, epsg)
 
 
-def assemble(
-    source: TileSource,
-    reading: Reading,
-    metres: Polygons,
-    points: np.ndarray,
-    mapping: TextureCoordinates,
-    epsg: int,
-) -> Tile:
-    """Triangulate polygons in metres of a zone. points: (n,) bool, which points of the reading are theirs."""
+def assemble(source: TileSource, reading: Reading, metres: Polygons, mapping: TextureCoordinates, epsg: int) -> Tile:
+    """Triangulate polygons in metres of a zone, which need not be all of the reading's. mapping: theirs."""
     expected = np.zeros(len(reading.objects), dtype=bool)
     expected[metres.objects] = True
     origin = np.floor(metres.points.min(axis=0)) * [1, 1, 0]
     table, kept = without_repeated_points(replace(metres, points=metres.points - origin))
-    raised, source_points = with_raised_footprints(table, reading.objects)
+    raised, source_points, source_polygons = with_raised_footprints(table, reading.objects)
     triangles = triangulate(raised)
     of_triangle = triangles.polygons
     shape = triangles.points[triangles.corners]
@@ -102,14 +105,15 @@ def assemble(
         before = np.concatenate([source_points, source_points[triangles.sources]])
         before = np.where(before >= 0, kept[before], -1)
         known = (before[corners] >= 0).all(axis=1)
-        numbers = np.flatnonzero(points)[before[corners[known]]]
+        numbers = before[corners[known]]
         uv[known] = mapping.uv[numbers]
-        image[known] = mapping.image[reading.polygons.of_point[numbers[:, 0]]]
+        image[known] = mapping.image[metres.of_point[numbers[:, 0]]]
     normals = normals_of(triangles.points[corners])
     atlas = pack_atlas(uv, image, of_triangle, np.linalg.norm(normals, axis=1) / 2, reading.images, source.beside)
-    colour = np.where(
-        (atlas.page >= 0)[:, None], atlas.colour, _plain(raised, triangles.points, of_triangle, normals, reading)
-    )
+    plain = _plain(raised, triangles.points, of_triangle, normals, reading)
+    named = mapping.colour[source_polygons[of_triangle]]
+    plain = np.where(named >= 0, named, plain).astype(np.uint8)
+    colour = np.where((atlas.page >= 0)[:, None], atlas.colour, plain)
     tile = Tile(
         name=source.name,
         feature=source.feature,
@@ -125,9 +129,10 @@ def assemble(
         prisms=roof_prisms(raised, triangles, corners),
         city_objects=reading.objects,
         skipped=reading.skipped,
-        problems=_problems(atlas, mapping.unmatched),
+        problems=(*reading.problems, *_problems(atlas, mapping.unmatched)),
         mended=triangles.mended,
         spec=reading.spec,
+        unread=reading.unread,
     )
     return compact(tile, expected)
 
@@ -143,7 +148,7 @@ def compact(tile: Tile, expected: np.ndarray) -> Tile:
     flat = [tile.city_objects[number].gml_id for number in np.flatnonzero(expected & ~present)]
     skipped = (*tile.skipped, *(Skipped(gml_id, "all of its surfaces have no area") for gml_id in flat))
     if not present.any():
-        raise _nothing_left(tile.name, skipped)
+        raise _nothing_left(tile.name, replace(tile, skipped=skipped))
     number = np.cumsum(present) - 1
     return replace(
         tile,
@@ -159,16 +164,24 @@ def compact(tile: Tile, expected: np.ndarray) -> Tile:
     )
 
 
-def _nothing_left(name: str, skipped: tuple[Skipped, ...]) -> ImportProblem:
-    first = f", the first because {skipped[0].reason}" if skipped else ""
-    return ImportProblem(f"{name}: no city object could be read ({len(skipped)} skipped{first})")
+def _nothing_left(name: str, reading: Reading | Tile) -> ImportProblem:
+    if reading.skipped:
+        first = reading.skipped[0]
+        return ImportProblem(
+            f"{name}: no city object could be read ({len(reading.skipped)} skipped, the first because {first.reason})"
+        )
+    if reading.unread:
+        return ImportProblem(f"{name}: no city object that is imported, but {unread_words(reading.unread)}")
+    return ImportProblem(f"{name}: no city object is in it, neither of CityGML 2.0 nor of 3.0")
 
 
-def _within(reading: Reading, region: Region) -> tuple[np.ndarray, list[Skipped]]:
-    """(p,) bool: polygons of objects in Japan and, by their middle, in the region; and the objects abroad.
+def unread_words(unread: dict[str, int]) -> str:
+    """`12 LandUse, 3 Manhole`: elements that are not imported, the most frequent first."""
+    return ", ".join(f"{count} {name}" for name, count in sorted(unread.items(), key=lambda each: (-each[1], each[0])))
 
-    A relief is cut polygon by polygon: its file covers a hundred times the area of the others'.
-    """
+
+def _in_japan(reading: Reading) -> tuple[np.ndarray, list[Skipped]]:
+    """(p,) bool: polygons of objects in Japan; and the objects abroad."""
     polygons = reading.polygons
     count = len(reading.objects)
     place = polygons.points[:, :2]
@@ -185,18 +198,7 @@ def _within(reading: Reading, region: Region) -> tuple[np.ndarray, list[Skipped]
         )
         for number in np.flatnonzero(abroad)
     ]
-    wanted = ~abroad[polygons.objects]
-    if region.boxes and len(polygons):
-        starts = polygons.rings[polygons.firsts[:-1]]
-        own = (np.minimum.reduceat(place, starts) + np.maximum.reduceat(place, starts)) / 2
-        relief = (polygons.classes == Semantic.TERRAIN)[:, None]
-        middle = np.where(relief, own, (low + high)[polygons.objects] / 2)
-        inside = [
-            (middle >= (box.south, box.west)).all(axis=1) & (middle < (box.north, box.east)).all(axis=1)
-            for box in region.boxes
-        ]
-        wanted &= np.any(inside, axis=0)
-    return wanted, skipped
+    return ~abroad[polygons.objects], skipped
 
 
 def _plain(

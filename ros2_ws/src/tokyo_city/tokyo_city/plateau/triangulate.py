@@ -12,6 +12,8 @@ from tokyo_city.plateau.repair import repaired
 
 _SAME_POINT_M = 1e-3  # the resolution of PLATEAU heights
 _FLAT_M2 = 1e-6
+# A ring with less than this share of the area of its lobes crosses itself, if it is wider than a line.
+_CANCELLED, _WIDE_M = 1e-3, 0.02
 # A triangulation that misses this share of its polygon's area, or as much too much, crosses itself.
 _AREA_TOLERANCE = 1e-3
 _NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
@@ -84,7 +86,7 @@ def without_repeated_points(polygons: Polygons) -> tuple[Polygons, np.ndarray]:
         else polygons.firsts
     )
     rings = np.concatenate([[0], np.cumsum(left)])
-    columns = (polygons.objects, polygons.kinds, polygons.classes)
+    columns = (polygons.objects, polygons.kinds, polygons.classes, polygons.lods)
     return Polygons(polygons.points[keep], rings, firsts, *columns), np.flatnonzero(keep)
 
 
@@ -99,7 +101,10 @@ def triangulate(polygons: Polygons) -> Triangles:
     facing = normals[exterior]
     corners = counts[exterior]
     solid = (corners >= 3) & ((facing**2).sum(axis=1) > _FLAT_M2**2)
+    crossed = _crossed(polygons, np.flatnonzero((corners >= 4) & ~solid), facing)
+    solid[crossed] = True
     simple = solid & (np.diff(polygons.firsts) == 1)
+    simple[crossed] = False
     first = starts[exterior]
 
     parts, owners = [], []
@@ -111,6 +116,7 @@ def triangulate(polygons: Polygons) -> Triangles:
     parts.append(quads)
     owners.append(np.repeat(four[~crossing], 2))
     rest = np.concatenate([np.flatnonzero(solid & ~(simple & (corners <= 4))), four[crossing]])
+    _crossed(polygons, rest, facing)
     indices, polygon, added, sources, mended = _cut_ears(polygons, rest, facing, normals)
     parts.append(indices)
     owners.append(polygon)
@@ -122,6 +128,26 @@ def triangulate(polygons: Polygons) -> Triangles:
     area = normals_of(points[index])
     kept = (area**2).sum(axis=1) > _FLAT_M2**2
     return Triangles(index[kept], owner[kept], points, sources, mended)
+
+
+def _crossed(polygons: Polygons, which: np.ndarray, facing: np.ndarray) -> np.ndarray:
+    """Polygons among `which` whose lobes cancel out, as an equal bow tie's do, and which have area all the same.
+
+    Their normal, which Newell's method does not give, is written into `facing` (p, 3): that of the plane through them.
+    """
+    found = []
+    for number in which.tolist():
+        ring = polygons.firsts[number]
+        points = polygons.points[polygons.rings[ring] : polygons.rings[ring + 1]]
+        spokes = points - points.mean(axis=0)
+        lobes = np.linalg.norm(cross(spokes, np.roll(spokes, -1, axis=0)), axis=1).sum()
+        if float(np.linalg.norm(facing[number])) > _CANCELLED * lobes:
+            continue
+        _, sizes, axes = np.linalg.svd(spokes, full_matrices=False)
+        if sizes[1] > _WIDE_M:
+            facing[number] = axes[2]
+            found.append(number)
+    return np.array(found, dtype=np.int64)
 
 
 def _split_quads(points: np.ndarray, first: np.ndarray, facing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
