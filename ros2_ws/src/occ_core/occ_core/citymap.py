@@ -19,6 +19,7 @@ from occ_core.poses import Pose
 
 GROUND_CLASSES = (Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.BRIDGE, Semantic.WATER)
 SEMANTIC_MESH = "semantic"
+DRIVABLE = "drivable"
 RASTER_M = 0.5
 _BLOCK = 128  # raster points along the side of a block: 64 m
 

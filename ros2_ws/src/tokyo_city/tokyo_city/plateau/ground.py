@@ -1,74 +1,133 @@
-"""Ground where PLATEAU gives none: what has no relief stands on a surface through its own lowest points."""
+"""Ground where PLATEAU gives none: one surface over each imported square, through what stands on the ground."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from scipy.interpolate import griddata
+from scipy.interpolate import LinearNDInterpolator
+from scipy.ndimage import binary_closing, binary_dilation, binary_fill_holes, distance_transform_edt, uniform_filter
 from scipy.spatial import QhullError, cKDTree
 
 from occ_core.citymap import GROUND_CLASSES
 from occ_core.classes import Semantic
+from tokyo_city.plateau.areas import AREA_FOLDERS, Areas
 from tokyo_city.plateau.prisms import BURY_M
 from tokyo_city.plateau.tile import Tile
 
-SQUARE_M = 1000.0
+SQUARE_M = 1024.0
+CELL_M = 16.0
+SIDE = int(SQUARE_M / CELL_M)
+"""Cells along the side of a square; a square's south-west node is the first of its `SIDE` by `SIDE`."""
 REACH_M = 130.0
 """Points this far outside a square can matter to the ground in it."""
-_CELL_M = 10.0
-_MARGIN_M = 120.0
-# Interpolated ground lies this far below what it was interpolated from, so that it never covers a road.
-_BELOW_M = 0.1
+_KNOWN_M = 120.0  # from a point on which the ground stands
+_NEAR_M = 60.0  # ground goes so far beyond what stands on it, where nothing else says how far
+_COVERED_M = 20.0  # from a vertex of the relief
 _THIN_M = 2.0
+_ALONG_M = 4.0  # between the points of an area's edge
+_SMOOTHINGS = 40
 
 
-def ground_points(tile: Tile) -> np.ndarray:
-    """(n, 3) metres from the tile's origin: relief, or what stands on the ground or is ground, every 2 m at most."""
+def ground_points(tile: Tile, areas: Areas) -> np.ndarray:
+    """(n, 3) metres from the tile's origin: relief, or what stands on the ground or is ground, every 2 m at most.
+
+    Areas without height are none of it.
+    """
     if tile.feature == "dem":
         return np.unique(tile.triangles.reshape(-1, 3), axis=0)
     feet = tile.prisms.tops.copy()
     feet[:, 2] = np.repeat(tile.prisms.bases, tile.prisms.sizes) + BURY_M
-    flat = tile.triangles[np.isin(tile.classes, GROUND_CLASSES) & (tile.classes != Semantic.BRIDGE)]
-    points = np.concatenate([feet, flat.reshape(-1, 3)])
+    lying = np.isin(tile.classes, GROUND_CLASSES) & (tile.classes != Semantic.BRIDGE)
+    flat = tile.triangles[lying] if tile.feature not in AREA_FOLDERS else np.zeros((0, 3, 3))
+    points = np.concatenate([feet, flat.reshape(-1, 3), _along(areas.edges)])
     points = points[np.argsort(points[:, 2], kind="stable")]
     _, first = np.unique(np.round(points[:, :2] / _THIN_M), axis=0, return_index=True)
     return points[first]
 
 
-def ground_of_square(corner: np.ndarray, points: np.ndarray, relief: np.ndarray) -> np.ndarray:
-    """Terrain triangles (t, 3, 3) for the part of a square that no relief covers.
+def _along(edges: np.ndarray) -> np.ndarray:
+    """(n, 3) points of edges (e, 2, 3), 4 m apart at most, their ends included."""
+    step = edges[:, 1] - edges[:, 0]
+    counts = np.ceil(np.linalg.norm(step[:, :2], axis=1) / _ALONG_M).astype(int) + 1
+    edge = np.repeat(np.arange(len(edges)), counts)
+    place = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return edges[edge, 0] + step[edge] * (place / np.maximum(counts[edge] - 1, 1))[:, None]
 
-    corner: (2,) metres, a multiple of `SQUARE_M`. points: (n, 3) ground points, relief: (k, 3), of the square and
-    `REACH_M` around it. Linear interpolation, nearest outside the points' hull; neighbours fit together because their
-    cells lie on one lattice.
+
+@dataclass(frozen=True)
+class SquareGround:
+    """What is known of a square's ground. heights: (SIDE, SIDE) metres at its nodes, NaN where nothing is near.
+
+    near: (SIDE, SIDE) bool, its cells beside what is not covered by relief.
     """
-    points = points[~_covered(points[:, :2], relief)]
-    if not len(points):
-        return np.zeros((0, 3, 3))
-    steps = np.arange(0, SQUARE_M + 1, _CELL_M)
-    xy = corner + np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1)
-    nearest, index = cKDTree(points[:, :2]).query(xy)
-    heights = points[index, 2]
-    if len(points) > 3:
-        try:
-            linear = griddata(points[:, :2], points[:, 2], xy, method="linear")
-            heights = np.where(np.isnan(linear), heights, linear)
-        except QhullError:
-            pass  # All of them lie on one line: the nearest will do.
-    wanted = (nearest < _MARGIN_M) & ~_covered(xy, relief)
-    return _grid_triangles(np.dstack([xy, heights - _BELOW_M]), wanted)
+
+    heights: np.ndarray
+    near: np.ndarray
+
+    @classmethod
+    def of(cls, corner: np.ndarray, points: np.ndarray, relief: np.ndarray, flat: np.ndarray) -> SquareGround:
+        """Of the square with this south-west corner, (2,) metres.
+
+        points: (n, 3) ground points, relief: (k, 3), flat: (m, 2) places of areas without height; of the square and
+        `REACH_M` around it. Linear interpolation, nearest outside the points' hull.
+        """
+        xy = corner + CELL_M * np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij"), axis=-1)
+        beside = np.concatenate([points[:, :2], flat])
+        beside = beside[~_covered(beside, relief)]
+        middle = xy + CELL_M / 2
+        near = cKDTree(beside).query(middle, distance_upper_bound=_NEAR_M)[0] < np.inf if len(beside) else None
+        known = np.concatenate([points, relief])
+        heights = np.full((SIDE, SIDE), np.nan)
+        if len(known):
+            distance, index = cKDTree(known[:, :2]).query(xy)
+            heights = known[index, 2]
+            if len(known) > 3:
+                try:
+                    linear = LinearNDInterpolator(known[:, :2], known[:, 2])(xy)
+                    heights = np.where(np.isnan(linear), heights, linear)
+                except QhullError:
+                    pass  # All of them lie on one line: the nearest will do.
+            heights = np.where(distance < _KNOWN_M, heights, np.nan)
+        return cls(heights, np.zeros((SIDE, SIDE), bool) if near is None else near)
 
 
 def _covered(xy: np.ndarray, relief: np.ndarray) -> np.ndarray:
-    """xy: (..., 2). Returns (...) bool: a relief vertex lies within two cells."""
+    """xy: (n, 2). Returns (n,) bool: a relief vertex is near."""
     if not len(relief):
-        return np.zeros(xy.shape[:-1], dtype=bool)
-    distance, _ = cKDTree(relief[:, :2]).query(xy, distance_upper_bound=2 * _CELL_M)
+        return np.zeros(len(xy), dtype=bool)
+    distance, _ = cKDTree(relief[:, :2]).query(xy, distance_upper_bound=_COVERED_M)
     return np.isfinite(distance)
 
 
-def _grid_triangles(points: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """points: (nx, ny, 3). Two upward triangles for each cell whose corners are all wanted."""
+def without_gaps(heights: np.ndarray) -> np.ndarray:
+    """Heights (n, m) of nodes whose gaps (NaN) are filled smoothly from around them; 0 where nothing is known at all."""
+    gaps = np.isnan(heights)
+    if gaps.all():
+        return np.zeros_like(heights)
+    if not gaps.any():
+        return heights
+    nearest = distance_transform_edt(gaps, return_distances=False, return_indices=True)
+    filled = heights[tuple(nearest)]
+    for _ in range(_SMOOTHINGS):
+        filled = np.where(gaps, uniform_filter(filled, 5, mode="nearest"), filled)
+    return filled
+
+
+def without_holes(cells: np.ndarray) -> np.ndarray:
+    """Cells (n, m) bool with bays closed and holes filled, so that ground ends at an outline and nowhere else."""
+    wide = np.pad(cells, 4)
+    closed = binary_closing(wide, np.ones((3, 3)), iterations=3)
+    return binary_dilation(binary_fill_holes(wide | closed), iterations=1)[4:-4, 4:-4] | cells
+
+
+def cell_triangles(corner: np.ndarray, heights: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Two upward triangles (2 c, 3, 3) for each wanted cell.
+
+    corner: (2,) metres. heights: (n + 1, m + 1) of the nodes. wanted: (n, m) bool.
+    """
+    steps = (CELL_M * np.arange(count) for count in heights.shape)
+    points = np.dstack([corner + np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1), heights])
     a, b, c, d = points[:-1, :-1], points[1:, :-1], points[1:, 1:], points[:-1, 1:]
-    cells = wanted[:-1, :-1] & wanted[1:, :-1] & wanted[1:, 1:] & wanted[:-1, 1:]
-    lower, upper = np.stack([a, b, c], axis=-2)[cells], np.stack([a, c, d], axis=-2)[cells]
+    lower, upper = np.stack([a, b, c], axis=-2)[wanted], np.stack([a, c, d], axis=-2)[wanted]
     return np.concatenate([lower, upper])

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from occ_core.classes import COLOURS, NAMES
 from occ_core.parallel import Backend, run_tasks
-from tokyo_city.plateau.ground import REACH_M, SQUARE_M
+from tokyo_city.plateau.areas import AREA_FOLDERS
+from tokyo_city.plateau.ground import SQUARE_M
 from tokyo_city.plateau.meshcodes import code_of
 from tokyo_city.plateau.model import ImportProblem
 from tokyo_city.plateau.projection import to_degrees
@@ -22,6 +23,8 @@ from tokyo_city.plateau.sources import EVERYWHERE, Region, TileSource, find_sour
 from tokyo_city.sample_city import write_sample_city
 from tokyo_city.world import CITY_FILE, WORLD_FILE
 from tokyo_city.world.appearance import page_path
+from tokyo_city.world.drivable import DrivableJob, lay
+from tokyo_city.world.laying import ground_jobs, near_keys
 from tokyo_city.world.placing import GroundJob, Placed, PlaceJob, place
 from tokyo_city.world.sdf import Anchor, write_world
 from tokyo_city.world.store import BuildJob, StoredTile, build, forget_others
@@ -61,7 +64,8 @@ DEFAULTS = Options()
 class ImportReport:
     """What came of an import: counts, what was skipped (file, gml:id, reason), and files that could not be read.
 
-    problems: what was imported without its textures, and such.
+    without_height: areas whose file has no height for them; they lie in the ground around them. problems: what was
+    imported without its textures, and such.
     """
 
     folder: Path
@@ -70,6 +74,7 @@ class ImportReport:
     triangles: dict[str, int]
     skipped: tuple[tuple[str, str, str], ...]
     failed: tuple[str, ...]
+    without_height: int = 0
     problems: tuple[str, ...] = ()
 
 
@@ -92,7 +97,7 @@ def import_city(source: Path, out: Path, options: Options = DEFAULTS) -> ImportR
     for folder in (beside / "meshes", page_path(beside, 0).parent):
         folder.mkdir(parents=True)
     placed = _place(tiles, anchor, store, beside, options)
-    models = [model for part in placed for model in part.models]
+    models = [model for part in placed for model in part.models] + _lay(placed, anchor, beside, options)
     write_world(beside / WORLD_FILE, anchor, models)
     report = _report(out, anchor, tiles, placed, failed)
     body = _city_json(report, tiles, placed, options)
@@ -156,36 +161,26 @@ def _place(tiles: list[StoredTile], anchor: Anchor, store: Path, city: Path, opt
     """Write all meshes; what was placed, in the order of names."""
     origin = (anchor.east, anchor.north, anchor.height)
     relief = [tile for tile in tiles if tile.feature == "dem"]
-    standing = [tile for tile in tiles if tile.feature != "dem"]
+    areas = [tile for tile in tiles if tile.feature in AREA_FOLDERS]
+    around = {"bldg": relief, "dem": areas}
     pages = np.concatenate([[0], np.cumsum([tile.pages for tile in tiles])])
-    jobs: list[PlaceJob | GroundJob] = []
-    for tile, first in zip(tiles, pages.tolist(), strict=False):
-        around = () if tile.feature != "bldg" else _near(relief, np.array(tile.low[:2]), np.array(tile.high[:2]), 0.0)
-        jobs.append(
-            PlaceJob(
-                store,
-                city,
-                tile.key,
-                tile.name,
-                origin,
-                first,
-                tile.pages,
-                around,
-                options.target_faces,
-                options.prisms,
-            )
+    jobs: list[PlaceJob | GroundJob] = [
+        PlaceJob(
+            store,
+            city,
+            tile.key,
+            tile.name,
+            tile.feature,
+            origin,
+            first,
+            tile.pages,
+            near_keys(around.get(tile.feature, []), np.array(tile.low[:2]), np.array(tile.high[:2])),
+            options.target_faces,
+            options.prisms,
         )
-    squares = {
-        square
-        for tile in standing
-        for square in product(*(range(int(a // SQUARE_M), int(b // SQUARE_M) + 1) for a, b in _grown(tile)))
-    }
-    for east, north in sorted(squares):
-        low = np.array([east, north]) * SQUARE_M
-        around, below = (_near(group, low, low + SQUARE_M, REACH_M) for group in (standing, relief))
-        name = f"ground_{east}_{north}"
-        corner = (float(low[0]), float(low[1]))
-        jobs.append(GroundJob(store, city, name, origin, corner, around, below, options.target_faces))
+        for tile, first in zip(tiles, pages.tolist(), strict=False)
+    ]
+    jobs += ground_jobs(tiles, origin, store, city, options.region, options.engine, options.workers)
     progress = tqdm(total=len(jobs), desc="write", unit="part", disable=None)
     placed = []
     with progress:
@@ -195,12 +190,37 @@ def _place(tiles: list[StoredTile], anchor: Anchor, store: Path, city: Path, opt
     return sorted(placed, key=lambda part: part.name)
 
 
-def _grown(tile: StoredTile) -> list[tuple[float, float]]:
-    return [(tile.low[axis] - REACH_M, tile.high[axis] + REACH_M) for axis in (0, 1)]
+def _lay(placed: list[Placed], anchor: Anchor, city: Path, options: Options) -> list[WorldModel]:
+    """The surface to drive on, square by square."""
+    origin = np.array([anchor.east, anchor.north])
+    laid = [part for part in placed if part.models]
+    squares = sorted(
+        {
+            square
+            for part in laid
+            if part.ground or "bridge" in part.triangles
+            for square in product(*(range(int(a // SQUARE_M), int(b // SQUARE_M) + 1) for a, b in _bounds(part, origin)))
+        }
+    )
+    jobs = []
+    for square in squares:
+        low = np.array(square) * SQUARE_M - origin
+        parts = tuple(
+            (part.name, part.ground)
+            for part in laid
+            if (np.array(part.low) <= low + SQUARE_M).all() and (np.array(part.high) >= low).all()
+        )
+        jobs.append(DrivableJob(city, f"drivable_{square[0]}_{square[1]}", (float(low[0]), float(low[1])), parts))
+    with tqdm(total=len(jobs), desc="surface", unit="square", disable=None) as progress:
+        models = []
+        for model in run_tasks(options.engine, lay, jobs, options.workers):
+            models += [model] if model else []
+            progress.update()
+    return sorted(models, key=lambda model: model.name)
 
 
-def _near(tiles: list[StoredTile], low: np.ndarray, high: np.ndarray, reach: float) -> tuple[str, ...]:
-    return tuple(tile.key for tile in tiles if tile.near(low - reach, high + reach))
+def _bounds(part: Placed, origin: np.ndarray) -> list[tuple[float, float]]:
+    return [(part.low[axis] + origin[axis], part.high[axis] + origin[axis]) for axis in (0, 1)]
 
 
 def _report(
@@ -218,6 +238,7 @@ def _report(
         triangles=dict(sorted(triangles.items())),
         skipped=(*skipped, *buried),
         failed=tuple(failed),
+        without_height=sum(tile.without_height for tile in tiles),
         problems=tuple(f"{tile.name}: {problem}" for tile in tiles for problem in tile.problems),
     )
 
@@ -247,6 +268,7 @@ def _city_json(report: ImportReport, tiles: list[StoredTile], placed: list[Place
                 "bounds": {"low": tile.low, "high": tile.high},
                 "objects": tile.objects,
                 "lods": tile.lods,
+                "without_height": tile.without_height,
                 "triangles": written[tile.name].triangles,
                 "textures": tile.pages,
                 "mended_polygons": tile.mended,
@@ -254,6 +276,7 @@ def _city_json(report: ImportReport, tiles: list[StoredTile], placed: list[Place
             }
             for tile in tiles
         ],
+        "without_height": report.without_height,
         "ground": [part.name for part in placed if part.name.startswith("ground_") and part.models],
         "skipped": [dict(zip(("tile", "gml_id", "reason"), skip, strict=True)) for skip in report.skipped],
         "failed": list(report.failed),

@@ -40,7 +40,7 @@ class Anchor:
 
 @dataclass(frozen=True)
 class WorldModel:
-    """A static model of one class. visual, collision: mesh files relative to the world file; collision may be ''.
+    """A static model of one class. visual, collision: mesh files relative to the world file, one of them may be ''.
 
     own_materials: the visual mesh brings its materials; without, it has the colour of its class.
     """
@@ -88,9 +88,12 @@ def read_world(path: Path) -> list[WorldModel]:
         name = model.get("name", "")
         visual = model.findtext("link/visual/geometry/mesh/uri")
         label = model.findtext("link/visual/plugin/label")
+        collision = model.findtext("link/collision/geometry/mesh/uri") or ""
+        if collision and visual is None:
+            models.append(WorldModel(name, Semantic.TERRAIN, "", collision))  # the surface to drive on
+            continue
         if visual is None or label is None:
             raise ValueError(f"{path}: model '{name}' has no mesh or no label, it is not one that `tokyo city` wrote")
-        collision = model.findtext("link/collision/geometry/mesh/uri") or ""
         own = model.find("link/visual/material") is None
         models.append(WorldModel(name, Semantic(int(label)), visual, collision, own))
     return models
@@ -120,6 +123,10 @@ def _add_model(world: etree._Element, model: WorldModel) -> None:
     element = etree.SubElement(world, "model", name=model.name)
     _text(element, "static", "true")
     link = etree.SubElement(element, "link", name="link")
+    if model.collision:
+        _add_mesh(etree.SubElement(link, "collision", name="collision"), model.collision)
+    if not model.visual:
+        return
     visual = etree.SubElement(link, "visual", name="visual")
     _add_mesh(visual, model.visual)
     if not model.own_materials:
@@ -131,8 +138,6 @@ def _add_model(world: etree._Element, model: WorldModel) -> None:
         _text(material, "double_sided", "true")
     label = etree.SubElement(visual, "plugin", filename=LABEL_SYSTEM[0], name=LABEL_SYSTEM[1])
     _text(label, "label", str(int(model.semantic)))
-    if model.collision:
-        _add_mesh(etree.SubElement(link, "collision", name="collision"), model.collision)
 
 
 def _add_mesh(parent: etree._Element, uri: str) -> None:

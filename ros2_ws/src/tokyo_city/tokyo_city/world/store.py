@@ -12,6 +12,7 @@ import numpy as np
 
 from occ_core.classes import Semantic
 from occ_core.meshes import TriangleMesh
+from tokyo_city.plateau.areas import AREA_FOLDERS, Areas, without_height
 from tokyo_city.plateau.ground import ground_points
 from tokyo_city.plateau.model import ImportProblem
 from tokyo_city.plateau.obj_tile import read_obj_tile
@@ -19,7 +20,7 @@ from tokyo_city.plateau.prisms import Prisms
 from tokyo_city.plateau.sources import Region, TileSource
 from tokyo_city.plateau.tile import Tile, read_tile
 
-_FORMAT = 1  # of what is stored; a change makes everything that was kept stale
+_FORMAT = 2  # of what is stored; a change makes everything that was kept stale
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class BuildJob:
 class StoredTile:
     """What the importer has to know of a tile without opening it. low, high: (3,) metres in its zone.
 
-    classes: triangles by class name. lods: objects by level of detail. skipped: (gml:id, reason).
+    classes: triangles by class name. lods: objects by level of detail. without_height: objects that are, or have, areas
+    whose height is not known. skipped: (gml:id, reason).
     """
 
     key: str
@@ -55,6 +57,7 @@ class StoredTile:
     objects: int
     classes: dict[str, int]
     lods: dict[str, int]
+    without_height: int
     pages: int
     mended: int
     skipped: tuple[tuple[str, str], ...]
@@ -70,7 +73,7 @@ class TileMesh:
     """A stored tile. origin: (3,) metres in its zone, everything else from there; float64.
 
     vertices, faces, and for each face classes, objects, colour, uv, page as in `Tile`; a vertex is of one class.
-    gml_ids: of the objects. ground: (g, 3) points of the ground.
+    flat: of faces without a height, whose z is none. gml_ids: of the objects.
     """
 
     origin: np.ndarray
@@ -81,8 +84,8 @@ class TileMesh:
     colour: np.ndarray
     uv: np.ndarray
     page: np.ndarray
+    flat: np.ndarray
     gml_ids: np.ndarray
-    ground: np.ndarray
     prisms: Prisms
 
 
@@ -102,7 +105,7 @@ def build(job: BuildJob) -> StoredTile | str:
 def open_tile(folder: Path, key: str) -> TileMesh:
     """Read a stored tile's arrays."""
     with np.load(folder / f"{key}.npz", allow_pickle=False) as data:
-        arrays = {name: data[name] for name in data.files}
+        arrays = {name: data[name] for name in data.files if name != "ground" and not name.startswith("area_")}
     prisms = Prisms(*(arrays.pop(f"prism_{name}") for name in ("tops", "sizes", "bases", "objects")))
     return TileMesh(prisms=prisms, **arrays)
 
@@ -111,6 +114,18 @@ def open_ground(folder: Path, key: str) -> np.ndarray:
     """(g, 3) float64 ground points of a stored tile, metres in its zone."""
     with np.load(folder / f"{key}.npz", allow_pickle=False) as data:
         return data["ground"] + data["origin"]
+
+
+def open_areas(folder: Path, key: str) -> Areas:
+    """The areas of a stored tile, metres in its zone."""
+    with np.load(folder / f"{key}.npz", allow_pickle=False) as data:
+        return Areas.unpacked({name: data[name] for name in data.files if name.startswith("area_")}, data["origin"])
+
+
+def open_surface(folder: Path, key: str) -> np.ndarray:
+    """(f, 3, 3) float64 triangles of a stored tile, metres in its zone."""
+    with np.load(folder / f"{key}.npz", allow_pickle=False) as data:
+        return data["vertices"][data["faces"]] + data["origin"]
 
 
 def page_file(folder: Path, key: str, page: int) -> Path:
@@ -137,6 +152,7 @@ def _keep(job: BuildJob, tile: Tile) -> StoredTile:
     points = np.concatenate(vertices)
     classes, counts = np.unique(tile.classes[distinct], return_counts=True)
     prisms = tile.prisms
+    areas, flat = _areas(tile)
     _write_whole(
         job.folder / f"{job.key}.npz",
         origin=tile.origin,
@@ -147,8 +163,10 @@ def _keep(job: BuildJob, tile: Tile) -> StoredTile:
         colour=tile.colour[distinct],
         uv=tile.uv[distinct],
         page=tile.page[distinct],
+        flat=flat[distinct],
         gml_ids=np.array([entry.gml_id for entry in tile.city_objects]),
-        ground=ground_points(tile),
+        ground=ground_points(tile, areas),
+        **areas.packed(),
         prism_tops=prisms.tops,
         prism_sizes=prisms.sizes,
         prism_bases=prisms.bases,
@@ -168,6 +186,7 @@ def _keep(job: BuildJob, tile: Tile) -> StoredTile:
         objects=len(tile.city_objects),
         classes={Semantic(s).name.lower(): int(n) for s, n in zip(classes, counts, strict=True)},
         lods={str(lod): count for lod, count in tile.lods.items()},
+        without_height=len(np.unique(tile.objects[flat])),
         pages=len(tile.pages),
         mended=tile.mended,
         skipped=tuple((skip.gml_id, skip.reason) for skip in tile.skipped),
@@ -178,6 +197,15 @@ def _keep(job: BuildJob, tile: Tile) -> StoredTile:
     beside.write_text(json.dumps(asdict(stored), ensure_ascii=False))
     os.replace(beside, job.folder / f"{job.key}.json")
     return stored
+
+
+def _areas(tile: Tile) -> tuple[Areas, np.ndarray]:
+    """The areas of a tile of them, and which of its triangles have no height, (t,) bool."""
+    if tile.feature not in AREA_FOLDERS or not len(tile.triangles):
+        return Areas.none(), np.zeros(len(tile.triangles), dtype=bool)
+    lods = np.array([entry.lod for entry in tile.city_objects])
+    flat = without_height(tile.triangles, tile.objects, lods)
+    return Areas.of(tile.triangles, tile.objects, tile.classes, flat), flat
 
 
 def _write_whole(path: Path, **arrays: np.ndarray) -> None:

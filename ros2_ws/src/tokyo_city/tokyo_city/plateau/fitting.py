@@ -1,0 +1,141 @@
+"""Ground and areas as one surface: ground ends at the edges of areas with heights, areas without lie in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+from tokyo_city.plateau.areas import Areas
+
+_ON_EDGE_M = 1e-3  # a corner so near to an area's edge is on it
+_LEAST_M2 = 1e-6
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """triangles: (t, 3, 3) metres, upward. sources: (t,) the ground triangle that each is a part of.
+
+    areas: (t,) the area without heights that it belongs to, -1 for ground.
+    """
+
+    triangles: np.ndarray
+    sources: np.ndarray
+    areas: np.ndarray
+
+
+def fitted(ground: np.ndarray, areas: Areas) -> Fitted:
+    """Ground triangles (g, 3, 3), cut to fit areas.
+
+    Where an area has heights the ground is taken out, and its corners on the area's outline get the outline's heights:
+    the outline is a hard edge of the ground. Then areas without heights get the part of the ground that they cover, so
+    that they lie in its planes and meet everything beside them without a step.
+    """
+    around, sources = _cut_out(ground, areas.polygons[~areas.flat])
+    touched = np.flatnonzero(~_same(around, ground, sources))
+    around[touched] = _on_edges(around[touched], areas.edges)
+    flat = np.flatnonzero(areas.flat)
+    pieces, of_ground, of_area = _shared(around, areas.polygons[flat])
+    rest, left = _cut_out(around, areas.polygons[flat])
+    return Fitted(
+        np.concatenate([rest, pieces]),
+        np.concatenate([sources[left], sources[of_ground]]),
+        np.concatenate([np.full(len(rest), -1), flat[of_area]]),
+    )
+
+
+def outline_of(triangles: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """(p,) polygons that a surface of triangles (t, 3, 3) covers, seen from above. edges: (e, 2, 3) its open edges."""
+    if not len(edges):
+        return np.zeros(0, object)
+    lines = shapely.union_all(shapely.linestrings(edges[:, :, :2]))
+    faces = shapely.get_parts(shapely.polygonize([lines]))
+    inside = shapely.point_on_surface(faces)
+    tree = shapely.STRtree(_polygons(triangles))
+    return faces[np.unique(tree.query(inside, predicate="intersects")[0])]
+
+
+def _polygons(triangles: np.ndarray) -> np.ndarray:
+    return shapely.polygons(triangles[:, [0, 1, 2, 0], :2])
+
+
+def _same(around: np.ndarray, ground: np.ndarray, sources: np.ndarray) -> np.ndarray:
+    return (around == ground[sources]).all(axis=(1, 2))
+
+
+def _pairs(ground: np.ndarray, polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cells (g,) of ground triangles, and the pairs (cell, polygon) that have area in common."""
+    cells = _polygons(ground)
+    if not len(cells) or not len(polygons):
+        return cells, np.zeros(0, np.int64), np.zeros(0, np.int64)
+    shapely.prepare(polygons)
+    other, cell = shapely.STRtree(cells).query(polygons, predicate="intersects")
+    order = np.lexsort((other, cell))
+    return cells, cell[order], other[order]
+
+
+def _cut_out(ground: np.ndarray, polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is left of ground triangles outside all polygons, and the triangle that each is a part of."""
+    cells, cell, other = _pairs(ground, polygons)
+    hit, first = np.unique(cell, return_index=True)
+    if not len(hit):
+        return ground.copy(), np.arange(len(ground))
+    covers = [
+        polygons[group[0]] if len(group) == 1 else shapely.union_all(polygons[group])
+        for group in np.split(other, first[1:])
+    ]
+    pieces, of_hit = _triangles(shapely.difference(cells[hit], covers))
+    whole = np.setdiff1d(np.arange(len(ground)), hit)
+    sources = np.concatenate([whole, hit[of_hit]])
+    return np.concatenate([ground[whole], _lifted(pieces, ground[hit[of_hit]])]), sources
+
+
+def _shared(ground: np.ndarray, polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What ground triangles and polygons have in common: triangles, and the ground and the polygon of each."""
+    cells, cell, other = _pairs(ground, polygons)
+    if not len(cell):
+        return np.zeros((0, 3, 3)), cell, other
+    pieces, of_pair = _triangles(shapely.intersection(cells[cell], polygons[other]))
+    return _lifted(pieces, ground[cell[of_pair]]), cell[of_pair], other[of_pair]
+
+
+def _triangles(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles (t, 3, 2), counter-clockwise, of any shapes' polygons, and the shape of each."""
+    parts, of_part = shapely.get_parts(shapes, return_index=True)
+    solid = shapely.area(parts) > _LEAST_M2
+    parts, of_part = parts[solid], of_part[solid]
+    cut, of_cut = shapely.get_parts(shapely.constrained_delaunay_triangles(parts), return_index=True)
+    if not len(cut):
+        return np.zeros((0, 3, 2)), np.zeros(0, np.int64)
+    corners = shapely.get_coordinates(cut).reshape(-1, 4, 2)[:, :3]
+    u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    doubled = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+    corners = np.where((doubled < 0)[:, None, None], corners[:, ::-1], corners)
+    kept = np.abs(doubled) > 2 * _LEAST_M2
+    return corners[kept], of_part[of_cut[kept]]
+
+
+def _lifted(pieces: np.ndarray, planes: np.ndarray) -> np.ndarray:
+    """(t, 3, 3): triangles (t, 3, 2) in the planes of others (t, 3, 3)."""
+    a, u, v = planes[:, 0], planes[:, 1] - planes[:, 0], planes[:, 2] - planes[:, 0]
+    area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+    away = pieces - a[:, None, :2]
+    s = (away[:, :, 0] * v[:, None, 1] - away[:, :, 1] * v[:, None, 0]) / area[:, None]
+    t = (u[:, None, 0] * away[:, :, 1] - u[:, None, 1] * away[:, :, 0]) / area[:, None]
+    height = a[:, None, 2] + s * u[:, None, 2] + t * v[:, None, 2]
+    return np.concatenate([pieces, height[:, :, None]], axis=2)
+
+
+def _on_edges(triangles: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Triangles (t, 3, 3) whose corners on an edge (e, 2, 3) have its height, the lowest of several."""
+    points = triangles.reshape(-1, 3).copy()
+    if len(points) and len(edges):
+        tree = shapely.STRtree(shapely.linestrings(edges[:, :, :2]))
+        point, edge = tree.query(shapely.points(points[:, :2]), predicate="dwithin", distance=_ON_EDGE_M)
+        start, along = edges[edge, 0], edges[edge, 1] - edges[edge, 0]
+        length = np.maximum((along[:, :2] ** 2).sum(axis=1), 1e-12)
+        share = np.clip(((points[point, :2] - start[:, :2]) * along[:, :2]).sum(axis=1) / length, 0, 1)
+        points[np.unique(point), 2] = np.inf
+        np.minimum.at(points[:, 2], point, start[:, 2] + share * along[:, 2])
+    return points.reshape(-1, 3, 3)
