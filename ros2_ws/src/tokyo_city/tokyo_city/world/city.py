@@ -6,7 +6,7 @@ import json
 import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
-from itertools import product
+from itertools import chain, count, product
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from tokyo_city.world import CITY_FILE, WORLD_FILE
 from tokyo_city.world.appearance import page_path
 from tokyo_city.world.drivable import DrivableJob, lay
 from tokyo_city.world.laying import ground_jobs, near_keys
+from tokyo_city.world.obj import plain_name
 from tokyo_city.world.placing import GroundJob, Placed, PlaceJob, place
 from tokyo_city.world.sdf import Anchor, write_world
 from tokyo_city.world.store import BuildJob, StoredTile, build, forget_others
@@ -133,12 +134,13 @@ def _build(sources: list[TileSource], store: Path, options: Options, failed: lis
     if not tiles:
         raise ImportProblem("; ".join(failed))
     # Two wards may share a mesh code, and so a file name: the second one's tile gets a number.
-    seen: Counter[str] = Counter()
-    named = []
+    named: dict[str, StoredTile] = {}
     for tile in sorted(tiles, key=lambda tile: (tile.name, tile.key)):
-        seen[tile.name] += 1
-        named.append(tile if seen[tile.name] == 1 else replace(tile, name=f"{tile.name}_{seen[tile.name]}"))
-    return named
+        plain = plain_name(tile.name)
+        names = chain([plain], (f"{plain}_{number}" for number in count(2)))
+        name = next(name for name in names if name not in named)
+        named[name] = replace(tile, name=name)
+    return list(named.values())
 
 
 def _one_zone(tiles: list[StoredTile], failed: list[str]) -> list[StoredTile]:

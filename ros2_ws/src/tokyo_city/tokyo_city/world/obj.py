@@ -1,7 +1,17 @@
-"""Wavefront OBJ with materials: the mesh files that worlds refer to."""
+"""Wavefront OBJ with materials: the mesh files that worlds refer to.
+
+What a mesh must have for Gazebo, whose loader takes all of it on trust (OBJLoader.cc of gz-common 5 to 7):
+
+- a normal for each corner of each face: without, gz-physics leaves collision meshes out, and walls are too dark;
+- texture coordinates for each corner, or for none: for a corner without, it reads memory that is not the mesh's;
+- names without white space, which `mtllib` would take for several files;
+- in the MTL file beside it, every material that its faces use, and every texture of those on disk.
+"""
 
 from __future__ import annotations
 
+import mmap
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,32 +20,60 @@ from occ_core.meshes import TriangleMesh
 from tokyo_city.world.appearance import Appearance, page_path
 
 
+def plain_name(text: str) -> str:
+    """A text as part of a file name that every reader of OBJ, MTL and SDF takes for one: ASCII without white space."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text)
+
+
 def write_obj(path: Path, mesh: TriangleMesh, appearance: Appearance | None = None) -> None:
-    """Write vertices and faces; z up, metres, as Gazebo reads OBJ.
+    """Write vertices, normals and faces; z up, metres, as Gazebo reads OBJ. ValueError for a name with white space.
 
     With an appearance of the mesh's faces: materials too, in an MTL file beside it, faces of one material together.
     """
+    if path.name != plain_name(path.name):
+        raise ValueError(f"{path}: readers of OBJ want names of ASCII letters, digits, '.', '_' and '-'")
+    normals, facing = _normals(mesh)
+    columns = [mesh.faces + 1, np.repeat(facing[:, None] + 1, 3, axis=1)]
     with open(path, "w", encoding="ascii") as file:
         if appearance is not None:
             file.write(f"mtllib {path.with_suffix('.mtl').name}\n")
         file.write(_lines("v %.4f %.4f %.4f\n", mesh.vertices))
+        file.write(_lines("vn %.4f %.4f %.4f\n", normals))
         if appearance is None:
-            file.write(_lines("f %d %d %d\n", mesh.faces + 1))
+            file.write(_lines("f %d//%d %d//%d %d//%d\n", np.stack(columns, axis=2).reshape(-1, 6)))
             return
         textured = appearance.page >= 0
-        file.write(_lines("vt %.6f %.6f\n", appearance.uv[textured].reshape(-1, 2)))
-        corner = np.zeros((len(mesh.faces), 3), dtype=np.int64)
-        corner[textured] = np.arange(3 * textured.sum()).reshape(-1, 3) + 1
+        corner = "%d//%d"
+        if textured.any():
+            file.write(_lines("vt %.6f %.6f\n", appearance.uv[textured].reshape(-1, 2)))
+            file.write("vt 0 0\n")  # of all faces without a texture
+            coordinates = np.full((len(mesh.faces), 3), 3 * textured.sum() + 1)
+            coordinates[textured] = np.arange(3 * textured.sum()).reshape(-1, 3) + 1
+            columns.insert(1, coordinates)
+            corner = "%d/%d/%d"
         materials, number = _materials(appearance)
+        corners = np.stack(columns, axis=2).reshape(len(mesh.faces), -1)
         for index, name in enumerate(materials):
-            faces = number == index
             file.write(f"usemtl {name}\n")
-            if textured[faces].any():
-                pairs = np.stack([mesh.faces[faces] + 1, corner[faces]], axis=2)
-                file.write(_lines("f %d/%d %d/%d %d/%d\n", pairs.reshape(-1, 6)))
-            else:
-                file.write(_lines("f %d %d %d\n", mesh.faces[faces] + 1))
+            file.write(_lines(f"f {corner} {corner} {corner}\n", corners[number == index]))
     path.with_suffix(".mtl").write_text("\n".join(materials.values()), encoding="ascii")
+
+
+def has_normals(path: Path) -> bool:
+    """Does an OBJ name a normal for the first of its faces? Files of earlier versions do not."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        start = text.find(b"\nf ") + 1
+        return text[start : start + 200].partition(b"\n")[0].count(b"/") == 6
+
+
+def _normals(mesh: TriangleMesh) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 3) distinct unit normals, and (f,) the index of each face's; up for a face without an area."""
+    a, b, c = np.moveaxis(np.round(mesh.vertices, 4)[mesh.faces], 1, 0)  # of the faces as they are written
+    across = np.cross(b - a, c - a)
+    length = np.linalg.norm(across, axis=1, keepdims=True)
+    unit = np.divide(across, length, out=np.tile([0.0, 0.0, 1.0], (len(across), 1)), where=length > 1e-9)
+    distinct, facing = np.unique(np.round(unit * 1e4).astype(np.int32), axis=0, return_inverse=True)
+    return distinct / 1e4, facing.ravel()
 
 
 def _lines(line: str, rows: np.ndarray) -> str:
@@ -67,11 +105,11 @@ def read_obj(path: Path) -> TriangleMesh:
         if kind == "v":
             vertices.append(rest)
         elif kind == "f":
-            faces.append(" ".join(corner.partition("/")[0] for corner in rest.split()) if "/" in rest else rest)
+            faces.append(rest)
     try:
         mesh = TriangleMesh(
             np.array(" ".join(vertices).split(), dtype=np.float64).reshape(-1, 3),
-            np.array(" ".join(faces).split(), dtype=np.int32).reshape(-1, 3) - 1,
+            np.array(re.sub(r"/\S*", "", " ".join(faces)).split(), dtype=np.int32).reshape(-1, 3) - 1,
         )
     except ValueError as error:
         raise ValueError(f"{path}: not the triangles-only OBJ that `tokyo city` writes: {error}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from lxml import etree
 
 from occ_core.classes import CLASSES, Semantic
-from tokyo_city.world import SDF_VERSION, WORLD_NAME
+from tokyo_city.world import GRAVITY, SDF_VERSION, WORLD_NAME
 
 WORLD_SYSTEMS: tuple[tuple[str, str], ...] = (
     ("gz-sim-physics-system", "gz::sim::systems::Physics"),
@@ -59,6 +59,7 @@ def write_world(path: Path, anchor: Anchor, models: list[WorldModel]) -> None:
     physics = etree.SubElement(world, "physics", name="default", type="ignored")
     _text(physics, "max_step_size", "0.005")  # divides the periods of all sensors
     _text(physics, "real_time_factor", "1.0")
+    _text(world, "gravity", f"0 0 {-GRAVITY}")
     for filename, name in WORLD_SYSTEMS:
         plugin = etree.SubElement(world, "plugin", filename=filename, name=name)
         if filename == "gz-sim-sensors-system":

@@ -8,9 +8,9 @@ import mujoco
 import numba
 import numpy as np
 
+from tokyo_city.world import GRAVITY
 from tokyo_sim.engine.robot import Robot
 
-GRAVITY = 9.81
 # Of the drone's law, on accelerations and angular accelerations: 1/s and 1/s^2.
 _VELOCITY_GAIN = 1.8
 _ATTITUDE_GAIN = 60.0

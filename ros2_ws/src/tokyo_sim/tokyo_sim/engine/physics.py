@@ -10,6 +10,7 @@ import yourdfpy
 
 from occ_core.citymap import CityMap
 from occ_core.poses import Pose
+from tokyo_city.world import GRAVITY
 from tokyo_sim.engine.control import DroneController, RoverController
 from tokyo_sim.engine.robot import Kind, Robot
 
@@ -55,6 +56,7 @@ class Physics:
         self._centres = np.array([pose.position[:2] for pose in poses]).reshape(-1, 2)
         spec = mujoco.MjSpec()
         spec.option.timestep = STEP_S
+        spec.option.gravity = (0.0, 0.0, -GRAVITY)
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
         for number in self._near():
             _add_prism(spec, number, self._prisms[number])
