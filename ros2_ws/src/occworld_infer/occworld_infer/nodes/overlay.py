@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from nav_msgs.msg import Odometry
-from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Float32MultiArray
 
@@ -17,6 +16,7 @@ from occ_core.citymap import CityMap
 from occ_core.poses import Pose, footprint
 from occ_core.topics import CITY_MARKERS, LATENCY, MARKERS, OCCUPANCY, ODOM, PREDICTION, SCORE
 from occ_ros.convert import from_cloud, from_pose, from_stamp
+from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish, subscribe
 from occ_ros.run import run
@@ -38,7 +38,7 @@ _KEPT_POSES = 400
 _LONGEST_GAP_S = 0.1
 
 
-class OverlayNode(Node):
+class OverlayNode(GuardedNode):
     """Markers for all robots, and for the city once."""
 
     def __init__(self) -> None:
@@ -53,13 +53,16 @@ class OverlayNode(Node):
         if city:
             self._city = publish(self, CITY_MARKERS, depth=1)
             self._city.publish(to_city(class_meshes(city, values["city_triangles"])))
+        self.diagnose_each_second()
         self.get_logger().info(f"markers of {', '.join(values['robots'])}")
 
 
 class RobotOverlay:
     """One robot's topics: an update for each observation, when its forecast is there or the next observation is."""
 
-    def __init__(self, node: Node, robot: str, layers: RobotLayers, ground: Callable[[float, float], float]) -> None:
+    def __init__(
+        self, node: GuardedNode, robot: str, layers: RobotLayers, ground: Callable[[float, float], float]
+    ) -> None:
         self._node, self._robot, self._layers, self._ground = node, robot, layers, ground
         self._poses: deque[tuple[float, Pose]] = deque(maxlen=_KEPT_POSES)
         self._observed: PointCloud2 | None = None

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
-from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
 from occ_core.actors import Actor
 from occ_core.topics import ACTORS, CMD_VEL, ODOM
 from occ_ros.convert import from_actors, from_pose, from_stamp
+from occ_ros.guard import GuardedNode, NodeFailed
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish, subscribe
-from occ_ros.run import NodeFailed, run
+from occ_ros.run import run
 from tokyo_sim.engine.robot import Kind
 from tokyo_sim.missions.mission import Mission, MissionPlan, numbers
 from tokyo_sim.missions.plans import Pattern
@@ -38,7 +38,7 @@ PARAMETERS = (
 _COMMAND_PERIOD_S = 0.05
 
 
-class MissionNode(Node):
+class MissionNode(GuardedNode):
     """Plans at the first odometry message, then follows at 20 Hz of simulated time."""
 
     def __init__(self) -> None:
@@ -63,6 +63,7 @@ class MissionNode(Node):
         self._command = publish(self, CMD_VEL, self._robot)
         subscribe(self, ACTORS, self._on_actors, depth=1)
         subscribe(self, ODOM, self._on_odometry, self._robot, depth=1)
+        self.diagnose_each_second()
 
     def _on_actors(self, message: MarkerArray) -> None:
         self._actors = [actor for actor in from_actors(message)[1] if actor.name != self._robot]
