@@ -16,8 +16,8 @@ _CYCLE = "".join(
     for a, b in (("base_link", "a"), ("a", "b"), ("b", "a"))
 )
 _STRINGS = (
-    "", "map", "rover_0/lidar_link", "nobody/lidar_link", "velocity", "rgb8", "mono16", "horizon_s,iou", "<robot", "<a/>",
-    f"<robot name='r'>{_CYCLE}</robot>", "<robot><joint><origin xyz='1 2' rpy='nan 0 0'/></joint></robot>",
+    "", "map", "rover_0/lidar_link", "nobody/lidar_link", "velocity", "rgb8", "mono16", "horizon_s,iou", "<robot",
+    "<a/>",    f"<robot name='r'>{_CYCLE}</robot>", "<robot><joint><origin xyz='1 2' rpy='nan 0 0'/></joint></robot>",
     "<robot><joint><parent link='base_link'/><child link='c'/><origin xyz='1 2'/></joint></robot>", "長" * 20_000,
 )  # fmt: skip
 _FLOATS = (0.0, -1.0, 1e-320, 1e30, -1e300, float("nan"), float("inf"), float("-inf"))

@@ -121,9 +121,15 @@ class Guarded:
 
     def __init__(self, name: str, **settings: Any) -> None:
         # Before rclpy's part, which subscribes to /clock and serves parameters by way of these methods.
-        self.faults = Faults(lambda text: self.get_logger().warning(text), lambda text: self.get_logger().error(text))
+        self.faults = Faults(self._warn, self._complain)
         super().__init__(name, **settings)
         self._status = publish(self, DIAGNOSTICS)
+
+    def _warn(self, text: str) -> None:
+        self.get_logger().warning(text)
+
+    def _complain(self, text: str) -> None:
+        self.get_logger().error(text)
 
     def guarded(self, source: str, callback: Callable[..., Any], failed: Callable[..., Any] | None = None) -> Any:
         """The callback, which raises nothing but NodeFailed. failed: gives its result where it could not."""

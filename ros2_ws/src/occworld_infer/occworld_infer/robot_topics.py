@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path
-from std_msgs.msg import Float32MultiArray, MultiArrayDimension
 
 from occ_core.grid import FRAME_PERIOD_S, VoxelGrid
 from occ_core.poses import Pose
@@ -21,16 +19,15 @@ from occ_ros.guard import Guarded
 from occ_ros.intake import ActorIntake, RobotIntake
 from occ_ros.qos import publish
 from occworld.forecaster import Forecast
+from occworld_infer.figures import latency_message, score_message
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
-from occworld_infer.grading import Grade, Grader
+from occworld_infer.grading import Grader
 from occworld_infer.grids import grid_points
 from occworld_infer.history import History
 from occworld_infer.live import LiveTrack, Seen
 from occworld_infer.pace import Pace
 from occworld_infer.prediction import Wanted, occupied, prediction_points
 
-LATENCY_STAGES = ("voxelize_s", "model_s", "total_s")
-SCORE_COLUMNS = ("horizon_s", "iou", "warp_iou", "observed_iou", "observed_warp_iou", "count")
 _RATE_OVER_S = 10.0
 _SILENT_S = 3.0
 
@@ -144,23 +141,3 @@ def path_message(forecast: Forecast, frame_id: str, stamp: float) -> Path:
         pose.pose = to_pose(Pose.from_xyz_rpy([x, y, z], [0, 0, yaw]))
         message.poses.append(pose)
     return message
-
-
-def latency_message(seconds: Sequence[float]) -> Float32MultiArray:
-    """One dimension, whose label names the numbers as LATENCY_STAGES."""
-    message = Float32MultiArray(data=[float(value) for value in seconds])
-    message.layout.dim = [_dimension(LATENCY_STAGES)]
-    return message
-
-
-def score_message(grades: Sequence[Grade]) -> Float32MultiArray:
-    """A row for each horizon that was graded, nearest first; the label of the columns names them as SCORE_COLUMNS."""
-    rows = [(g.horizon_s, g.iou, g.warp_iou, g.observed_iou, g.observed_warp_iou, g.count) for g in grades]
-    message = Float32MultiArray(data=[float(value) for row in rows for value in row])
-    outer = MultiArrayDimension(label="horizons", size=len(rows), stride=len(message.data))
-    message.layout.dim = [outer, _dimension(SCORE_COLUMNS)]
-    return message
-
-
-def _dimension(names: Sequence[str]) -> MultiArrayDimension:
-    return MultiArrayDimension(label=",".join(names), size=len(names), stride=len(names))

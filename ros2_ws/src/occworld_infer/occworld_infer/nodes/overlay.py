@@ -21,6 +21,7 @@ from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish, subscribe
 from occ_ros.run import run
 from occworld_infer.city_mesh import class_meshes
+from occworld_infer.figures import SCORE_COLUMNS, from_latency, from_score
 from occworld_infer.headline import Headline
 from occworld_infer.layers import RobotLayers
 from occworld_infer.marker_messages import to_city, to_text, to_update
@@ -79,11 +80,11 @@ class RobotOverlay:
         self._poses.append((from_stamp(message.header.stamp), from_pose(message.pose.pose)))
 
     def _on_latency(self, message: Float32MultiArray) -> None:
-        self._headline.latency(message.layout.dim[0].label.split(","), list(message.data))
+        seconds = from_latency(message)
+        self._headline.latency(list(seconds), list(seconds.values()))
 
     def _on_score(self, message: Float32MultiArray) -> None:
-        rows, columns = message.layout.dim
-        self._headline.score(columns.label.split(","), np.array(message.data).reshape(rows.size, columns.size))
+        self._headline.score(list(SCORE_COLUMNS), from_score(message))
 
     def _on_occupancy(self, message: PointCloud2) -> None:
         if self._observed is not None:

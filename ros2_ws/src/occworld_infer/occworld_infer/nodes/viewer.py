@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMsg
 from rclpy.serialization import deserialize_message
@@ -35,6 +33,7 @@ from occ_ros.guard import GuardedNode, NodeFailed
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import absolute, profile, subscribe
 from occ_ros.run import run
+from occworld_infer.figures import from_latency, from_score
 from occworld_infer.grading import Grade
 from occworld_infer.viewer.cameras import small
 from occworld_infer.viewer.film import Film
@@ -128,12 +127,14 @@ class RobotTopics:
         self._robot.path(stamp, steps)
 
     def _on_latency(self, message: Float32MultiArray) -> None:
-        self._robot.model_seconds(message.data[1])
+        seconds = from_latency(message)
+        if "model_s" not in seconds:
+            raise ValueError(f"a latency of {', '.join(seconds)}, without model_s")
+        self._robot.model_seconds(seconds["model_s"])
 
     def _on_score(self, message: Float32MultiArray) -> None:
-        """Rows as `grading.Grade` has its fields."""
-        rows = np.reshape(message.data, (-1, len(fields(Grade))))
-        self._robot.grades(tuple(Grade(round(row[0], 3), *map(float, row[1:5]), count=int(row[5])) for row in rows))
+        rows = from_score(message).tolist()
+        self._robot.grades(tuple(Grade(round(row[0], 3), *row[1:5], count=int(row[5])) for row in rows))
 
 
 def sensors(node: GuardedNode, name: str, robot: LiveRobot, cameras: dict[str, str]) -> list[Subscription]:

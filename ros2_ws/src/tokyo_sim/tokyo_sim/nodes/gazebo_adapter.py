@@ -31,7 +31,7 @@ from occ_core.topics import (
     ROBOT_DESCRIPTION,
     camera_info_topic,
 )
-from occ_ros.convert import from_pose, from_stamp, to_actors, vector
+from occ_ros.convert import from_odometry, from_stamp, from_twist, to_actors, vector
 from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish, subscribe
@@ -82,8 +82,8 @@ class RobotAdapter:
 
     def on_odometry(self, message: Odometry) -> None:
         """Follow the robot; a drone is commanded anew at each pose, and hovers before anybody has commanded it."""
-        self.pose = from_pose(message.pose.pose)
-        self.velocity = self.pose.rotation @ vector(message.twist.twist.linear)
+        odometry = from_odometry(message)
+        self.pose, self.velocity = odometry.pose, odometry.pose.rotation @ odometry.linear
         self.heard = time.monotonic()
         if self.robot.kind is Kind.DRONE:
             body = Twist(angular=self._wanted.angular)
@@ -92,6 +92,7 @@ class RobotAdapter:
         self._describe()
 
     def _on_command(self, message: Twist) -> None:
+        from_twist(message)  # ValueError for one that Gazebo should not get
         self._wanted = message
 
     def _describe(self) -> None:

@@ -13,7 +13,7 @@ from rosgraph_msgs.msg import Clock
 
 from occ_core.citymap import CityMap
 from occ_core.topics import ACTORS, CLOCK, ODOM
-from occ_ros.convert import from_stamp, to_actors, to_pose, vector
+from occ_ros.convert import from_pose, from_stamp, to_actors, to_pose
 from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, ParameterError, read
 from occ_ros.qos import message_class, profile, publish, subscribe
@@ -89,7 +89,7 @@ class GazeboTrafficNode(GuardedNode):
                 )
 
     def _on_odometry(self, robot: str, message: Odometry) -> None:
-        self._robots[robot] = vector(message.pose.pose.position)
+        self._robots[robot] = from_pose(message.pose.pose).position
 
     def _move(self) -> None:
         """Ask Gazebo for every actor that has no answer outstanding: it is created first, moved from then on."""
