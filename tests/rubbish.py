@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -63,9 +64,9 @@ def message(kind: str) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def spoilt(draw: st.DrawFn, usual: Any) -> Any:
-    """A message like one that was heard, with rubbish in one field, however deep."""
-    out = target = deepcopy(usual)
+def spoilt(draw: st.DrawFn, usual: Callable[[], Any]) -> Any:
+    """A message like one that was heard, which `usual` gives, with rubbish in one field, however deep."""
+    out = target = deepcopy(usual())
     while True:
         name, kind = draw(st.sampled_from(sorted(target.get_fields_and_field_types().items())))
         inner = getattr(target, name)

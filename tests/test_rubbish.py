@@ -33,7 +33,7 @@ from occ_core.topics import (
     Topic,
     image_topic,
 )
-from occ_ros.guard import ERRORS, UNUSABLE
+from occ_ros.guard import ERRORS, UNUSABLE, GuardedNode
 from occ_ros.qos import publish, subscribe
 from tokyo_occworld.cli.processes import NodeProcesses
 from tokyo_sim.bringup import Arguments, nodes
@@ -56,7 +56,7 @@ class Saboteur:
     def __init__(self, up: NodeProcesses, topics: list[tuple[Topic, str]]) -> None:
         self._up, self._context = up, Context()
         rclpy.init(context=self._context)
-        self.node = rclpy.create_node("saboteur", context=self._context)
+        self.node = GuardedNode("saboteur", context=self._context)  # not all bytes can be published
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self.heard: dict[tuple[Topic, str], object] = {}
@@ -97,16 +97,22 @@ class Saboteur:
 
     def sabotage(self, rounds: int) -> None:
         """So many messages on each topic."""
+        heard = dict(self.heard)  # what is drawn must not depend on what comes meanwhile
+        kinds = {
+            key: st.one_of(
+                rubbish.message(key[0].type),
+                st.binary(max_size=64),
+                *[rubbish.spoilt(lambda key=key: heard[key])] * (3 if key in heard else 0),
+            )
+            for key in self.out
+        }
 
         # Nothing can be made smaller: the system is not what it was before.
         @settings(max_examples=rounds, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
         @given(st.data())
         def once(data: st.DataObject) -> None:
             for key, publisher in self.out.items():
-                choices = [rubbish.message(key[0].type), st.binary(max_size=64)]
-                if key in self.heard:
-                    choices += [rubbish.spoilt(self.heard[key])] * 3
-                publisher.publish(data.draw(st.one_of(choices)))
+                publisher.publish(data.draw(kinds[key]))
             self.idle(0.05)
 
         once()
@@ -137,7 +143,7 @@ def saboteur(city: Path, untrained_checkpoint: Path, tmp_path: Path) -> Iterator
             assert {status: values[ERRORS] for status, values in made.statuses.items() if values[ERRORS] != "0"} == {}
             yield made
         finally:
-            print(log.read_text()[-20000:])
+            print(log.read_text(errors="replace")[-20000:])
             made.close()
 
 

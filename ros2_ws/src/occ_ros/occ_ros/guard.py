@@ -1,8 +1,8 @@
 """Nodes that no message ends: one guard around all that an executor calls, and around all that is published.
 
 A message that can't be used raises ValueError where it is read: it is dropped and counted by its topic. Any other
-exception is a mistake of the program: its traceback is logged once, it is counted apart, and the node goes on. A message
-that the middleware does not take is lost, and counted. All counts are in /diagnostics.
+exception is a mistake of the program: its traceback is logged once, it is counted apart, and the node goes on. A
+message that the middleware does not take is lost, and counted. All counts are in /diagnostics.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from occ_ros.qos import publish
 UNUSABLE, ERRORS, UNSENT = "unusable messages", "callback errors", "unsent messages"
 """Keys of the counts in /diagnostics."""
 _QUIET_S = 5.0
+_WORDS = 300  # characters: what is said of a huge message is not
 
 
 class NodeFailed(Exception):
@@ -54,7 +55,7 @@ class Faults:
 
     def unusable(self, source: str, error: Exception) -> None:
         """A message was dropped since it can't be used."""
-        self._count(UNUSABLE, source, f"{source}: {error}")
+        self._count(UNUSABLE, source, f"{source}: {str(error)[:_WORDS]}")
 
     def unsent(self, source: str, error: Exception) -> None:
         """A message was lost since the middleware did not take it."""

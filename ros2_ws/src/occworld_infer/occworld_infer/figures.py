@@ -44,7 +44,7 @@ def from_latency(message: Float32MultiArray) -> dict[str, float]:
 
 
 def from_score(message: Float32MultiArray) -> np.ndarray:
-    """(n, 6) float64, columns as SCORE_COLUMNS. ValueError for another number of them, and for horizons that are none."""
+    """(n, 6) float64, columns as SCORE_COLUMNS. ValueError for another number of them, and for NaN horizons."""
     table = np.array(message.data, dtype=np.float64).reshape(-1, len(SCORE_COLUMNS))
     if not np.isfinite(table[:, [0, -1]]).all():
         raise ValueError("a score at horizons or of counts that are no numbers")
