@@ -188,7 +188,7 @@ def test_gazebo_comes_with_its_launch_file_bridge_robots_adapter_and_traffic(
         *[("ros_gz_sim", "create")] * 3,
         ("tokyo_sim", "gazebo_adapter"),
         ("tokyo_sim", "gazebo_traffic"),
-        *[("tokyo_sim", "mission")] * 3,
+        ("tokyo_sim", "mission"),
     ]
 
 

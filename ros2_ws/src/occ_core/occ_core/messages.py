@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ DTYPES: dict[int, np.dtype] = {
     8: np.dtype("float64"),
 }
 """sensor_msgs/PointField datatypes."""
+_FURTHEST_M = 1e8  # a plane or geocentric coordinate is below 1e7
 VELOCITY = "velocity"
 """Namespace of the arrows beside actors."""
 # Channels of the image encodings that are read, and which of them are red, green and blue.
@@ -44,8 +46,10 @@ def from_stamp(stamp: Any) -> float:
 
 
 def from_pose(message: Any) -> Pose:
-    """A geometry_msgs/Pose; ValueError for a quaternion that is not of unit length."""
+    """A geometry_msgs/Pose; ValueError for a quaternion that is not of unit length, and for no place on Earth."""
     p, q = message.position, message.orientation
+    if not max(abs(p.x), abs(p.y), abs(p.z)) < _FURTHEST_M:
+        raise ValueError(f"a position of {p.x:g}, {p.y:g}, {p.z:g} m")
     return Pose(np.array([p.x, p.y, p.z]), np.array([q.w, q.x, q.y, q.z]))
 
 
@@ -60,12 +64,17 @@ def vector(message: Any) -> np.ndarray:
     return np.array([message.x, message.y, message.z])
 
 
+def from_twist(message: Any) -> tuple[np.ndarray, np.ndarray]:
+    """A geometry_msgs/Twist: (3,) linear, m/s, and (3,) angular, rad/s. ValueError for numbers that are not finite."""
+    linear, angular = vector(message.linear), vector(message.angular)
+    if not np.isfinite([linear, angular]).all():
+        raise ValueError(f"velocities {linear} m/s, {angular} rad/s")
+    return linear, angular
+
+
 def from_odometry(message: Any) -> Odometry:
     """A nav_msgs/Odometry; ValueError for numbers that are not finite and for a quaternion not of unit length."""
-    twist = message.twist.twist
-    linear, angular = vector(twist.linear), vector(twist.angular)
-    if not np.isfinite([linear, angular]).all():
-        raise ValueError(f"odometry with velocities {linear} m/s, {angular} rad/s")
+    linear, angular = from_twist(message.twist.twist)
     return Odometry(from_stamp(message.header.stamp), from_pose(message.pose.pose), linear, angular)
 
 
@@ -163,8 +172,8 @@ def from_compressed_image(message: Any) -> np.ndarray | bytes:
 def from_actors(message: Any) -> tuple[float, list[Actor]]:
     """A visualization_msgs/MarkerArray of actors: the stamp in seconds, and the actors. (0, []) for an empty array.
 
-    An actor without an arrow has velocity zero. ValueError for a class that is not in the table, and for an arrow that
-    does not go from one point to another.
+    An actor without an arrow has velocity zero. ValueError for a class that is not in the table, for an arrow that
+    does not go from one point to another, and for sizes and velocities that are none.
     """
     arrows = {marker.id: _velocity(marker) for marker in message.markers if marker.ns == VELOCITY}
     actors = [
@@ -179,6 +188,9 @@ def from_actors(message: Any) -> tuple[float, list[Actor]]:
         for marker in message.markers
         if marker.ns != VELOCITY
     ]
+    for actor in actors:
+        if not (math.isfinite(actor.velocity.sum()) and 0 <= actor.size.min() and math.isfinite(actor.size.max())):
+            raise ValueError(f"actor {actor.instance} with size {actor.size} m and velocity {actor.velocity} m/s")
     return (from_stamp(message.markers[0].header.stamp) if actors else 0.0), actors
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -52,7 +53,7 @@ def run_tasks(
 
 
 def _on_processes(task: Callable[[Job], Result], jobs: list[Job], count: int) -> Iterator[Result]:
-    pool = ProcessPoolExecutor(count, get_context("fork"))
+    pool = ProcessPoolExecutor(count, get_context("fork"), _end_with, (os.getpid(),))
     try:
         with _interrupt_later():
             futures = [pool.submit(task, job) for job in jobs]
@@ -65,6 +66,17 @@ def _on_processes(task: Callable[[Job], Result], jobs: list[Job], count: int) ->
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_with(parent: int) -> None:
+    """In a worker: it would wait for jobs of a parent that was killed for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -10,7 +10,10 @@ from occ_core.poses import Pose
 
 
 def link_poses(xml: str, base: str = "base_link") -> dict[str, Pose]:
-    """Pose in `base` of every link below it, at joint positions zero. ValueError for XML that is not a URDF."""
+    """Pose in `base` of every link below it, at joint positions zero.
+
+    ValueError for XML that is not a URDF, and for joints that do not make a tree.
+    """
     try:
         robot = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:
@@ -25,6 +28,8 @@ def link_poses(xml: str, base: str = "base_link") -> dict[str, Pose]:
     while todo:
         parent_name = todo.pop()
         for name, step in children.get(parent_name, []):
+            if name in poses:
+                raise ValueError(f"robot description has two ways to link '{name}'")
             poses[name] = poses[parent_name] @ step
             todo.append(name)
     return poses

@@ -28,22 +28,25 @@ from occ_core.messages import (
     from_odometry,
     from_pose,
     from_stamp,
+    from_twist,
     vector,
 )  # fmt: skip
 from occ_core.poses import Pose
 
 __all__ = [
     "cloud_points", "cloud_xyz", "from_actors", "from_cloud", "from_image", "from_odometry", "from_pose", "from_stamp",
-    "to_actors", "to_cloud", "to_diagnostics", "to_image", "to_pose", "to_stamp", "vector",
+    "from_twist", "to_actors", "to_cloud", "to_diagnostics", "to_image", "to_pose", "to_stamp", "vector",
 ]  # fmt: skip
 
 _DATATYPES = {dtype: code for code, dtype in DTYPES.items()}
 
 
 def to_stamp(seconds: float) -> Time:
-    """Seconds to a message stamp."""
-    nanoseconds = round(seconds * 1e9)
-    return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+    """Seconds to a message stamp; ValueError beyond the 68 years to either side of zero that it can say."""
+    whole, nanoseconds = divmod(round(seconds * 1e9), 10**9)
+    if not -(2**31) <= whole < 2**31:
+        raise ValueError(f"{seconds:g} s is no time that a stamp can say")
+    return Time(sec=whole, nanosec=nanoseconds)
 
 
 def to_pose(pose: Pose) -> PoseMsg:

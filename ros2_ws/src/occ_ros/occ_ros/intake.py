@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
 from occ_core.intake import MessageIntake
 from occ_core.messages import from_actors
 from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_core.topics import ACTORS, IMU, LIDAR, ODOM, image_topic
+from occ_ros.guard import Guarded
 from occ_ros.qos import subscribe
 
 
 class ActorIntake:
     """What moves in the city, heard and read once for all robots of a node: reading markers is slow."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, node: Guarded) -> None:
         self._robots: list[MessageIntake] = []
         subscribe(node, ACTORS, self.hear, depth=20)
 
@@ -28,22 +27,18 @@ class ActorIntake:
         self._robots.append(robot)
 
     def hear(self, message: MarkerArray) -> None:
-        """A message that can't be read is warned of and left out."""
-        try:
-            stamp, actors = from_actors(message)
-        except (ValueError, TypeError) as error:
-            self._node.get_logger().warning(f"actors: {error}", throttle_duration_sec=5.0)
-            return
+        """Tell every robot. ValueError for a message that can't be read."""
+        stamp, actors = from_actors(message)
         for robot in self._robots:
             robot.actors_at(stamp, actors)
 
 
 class RobotIntake:
-    """Keeps its node's subscriptions alive. A message that can't be read is warned of and left out."""
+    """Keeps its node's subscriptions alive. A message that can't be read is counted by the node and left out."""
 
     def __init__(
         self,
-        node: Node,
+        node: Guarded,
         robot: str,
         synchronizer: SweepSynchronizer,
         deliver: Callable[[SyncedSweep], None],
@@ -62,4 +57,4 @@ class RobotIntake:
             subscribe(node, image_topic(camera), partial(self.messages.image, camera), robot, depth=10)
 
     def _complain(self, what: str, error: Exception) -> None:
-        self._node.get_logger().warning(f"{self._robot}, {what}: {error}", throttle_duration_sec=5.0)
+        self._node.faults.unusable(f"{self._robot}, {what}", error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -30,9 +30,12 @@ class Parameter:
             raise ValueError(f"parameter '{self.name}' has one bound; ROS 2 has ranges with two")
 
 
-def read(node: Node, table: tuple[Parameter, ...]) -> dict[str, Any]:
-    """Declare a table of parameters and return their values by name. ParameterError for a wrong one."""
-    return {parameter.name: _read_one(node, parameter) for parameter in table}
+def read(node: Node, table: tuple[Parameter, ...], prefix: str = "") -> dict[str, Any]:
+    """Declare a table of parameters and return their values by name. ParameterError for a wrong one.
+
+    prefix: of the names on the outside, such as `rover_0.`, where several things have the same parameters.
+    """
+    return {parameter.name: _read_one(node, replace(parameter, name=prefix + parameter.name)) for parameter in table}
 
 
 def _read_one(node: Node, parameter: Parameter) -> Any:

@@ -6,11 +6,13 @@ import signal
 import sys
 from collections.abc import Callable
 from threading import Event
+from typing import Any
 
 import rclpy
-from rclpy.node import Node
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.signals import SignalHandlerOptions
 
+from occ_ros.guard import Guarded, NodeFailed
 from occ_ros.parameters import ParameterError
 
 try:  # a third of the processor time for each message: it builds no wait set of all entities anew
@@ -21,11 +23,7 @@ except ImportError:  # rclpy before Kilted
 BadInput = (ParameterError, ValueError, FileNotFoundError)
 
 
-class NodeFailed(Exception):
-    """A node that can't do its job any more: the sentence that its process ends with."""
-
-
-def run(make: Callable[[], Node], spin: Callable[[Node, Event], None] | None = None) -> int:
+def run(make: Callable[[], Guarded], spin: Callable[[Any, Event], None] | None = None) -> int:
     """Make a node and spin it until SIGINT or SIGTERM; returns the exit code.
 
     spin: instead of an executor's loop; it returns soon after the event is set. The context lives until the node is
@@ -53,9 +51,17 @@ def run(make: Callable[[], Node], spin: Callable[[Node, Event], None] | None = N
     return 0
 
 
-def _spin(node: Node, stop: Event) -> None:
+def _spin(node: Guarded, stop: Event) -> None:
     executor = Executor()
     executor.add_node(node)
     while not stop.is_set():
-        executor.spin_once(timeout_sec=0.2)
+        spin_once(node, executor, 0.2)
     executor.shutdown()
+
+
+def spin_once(node: Guarded, executor: Any, timeout_s: float) -> None:
+    """Let an executor do what waits. Bytes that are no message of their topic's type don't end it."""
+    try:
+        executor.spin_once(timeout_sec=timeout_s)
+    except RCLError as error:
+        node.faults.unusable("message", error)

@@ -10,6 +10,8 @@ from rclpy.parameter import Parameter as RosParameter
 from visualization_msgs.msg import Marker, MarkerArray
 
 from occ_core.sync import SweepSynchronizer
+from occ_core.topics import ACTORS
+from occ_ros.guard import ERRORS, UNSENT, UNUSABLE, GuardedNode
 from occ_ros.intake import ActorIntake, RobotIntake
 from occ_ros.parameters import Parameter, ParameterError, read
 
@@ -65,11 +67,13 @@ def test_a_wrong_parameter_is_named_with_what_is_wanted(context, wrong):
 
 
 def test_markers_of_somebody_else_on_the_actors_topic_do_not_end_the_node(context):
-    node = Node("intake_test", context=context)
+    node = GuardedNode("intake_test", context=context)
     actors, synchronizers = ActorIntake(node), [SweepSynchronizer(0.5), SweepSynchronizer(0.5)]
     for number, synchronizer in enumerate(synchronizers):
         RobotIntake(node, f"rover_{number}", synchronizer, lambda sweep: None, actors)
     try:
-        actors.hear(MarkerArray(markers=[Marker(ns="rviz_notes", type=Marker.TEXT_VIEW_FACING)]))
+        hear = node.guarded(ACTORS.name, actors.hear)
+        hear(MarkerArray(markers=[Marker(ns="rviz_notes", type=Marker.TEXT_VIEW_FACING)]))
+        assert node.faults.values() == {UNUSABLE: 1, ERRORS: 0, UNSENT: 0}
     finally:
         node.destroy_node()

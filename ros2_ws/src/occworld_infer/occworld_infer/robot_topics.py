@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path
-from rclpy._rclpy_pybind11 import RCLError
-from rclpy.node import Node
-from std_msgs.msg import Float32MultiArray, MultiArrayDimension
 
 from occ_core.grid import FRAME_PERIOD_S, VoxelGrid
 from occ_core.poses import Pose
 from occ_core.sync import SweepSynchronizer, SyncedSweep
-from occ_core.topics import LATENCY, OCCUPANCY, PATH, PREDICTION, SCORE, Topic
+from occ_core.topics import LATENCY, OCCUPANCY, PATH, PREDICTION, SCORE
 from occ_core.tracker import FrameTracker
 from occ_ros.convert import to_cloud, to_pose, to_stamp
+from occ_ros.guard import Guarded
 from occ_ros.intake import ActorIntake, RobotIntake
 from occ_ros.qos import publish
 from occworld.forecaster import Forecast
+from occworld_infer.figures import latency_message, score_message
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
-from occworld_infer.grading import Grade, Grader
+from occworld_infer.grading import Grader
 from occworld_infer.grids import grid_points
 from occworld_infer.history import History
 from occworld_infer.live import LiveTrack, Seen
 from occworld_infer.pace import Pace
 from occworld_infer.prediction import Wanted, occupied, prediction_points
 
-LATENCY_STAGES = ("voxelize_s", "model_s", "total_s")
-SCORE_COLUMNS = ("horizon_s", "iou", "warp_iou", "observed_iou", "observed_warp_iou", "count")
 _RATE_OVER_S = 10.0
 _SILENT_S = 3.0
 
@@ -40,7 +36,7 @@ class RobotTopics:
     """One robot, from its first sweep until `close`."""
 
     def __init__(
-        self, node: Node, robot: str, grid: VoxelGrid, tracker: FrameTracker, loop: ForecastLoop, history: History,
+        self, node: Guarded, robot: str, grid: VoxelGrid, tracker: FrameTracker, loop: ForecastLoop, history: History,
         pace: Pace, wanted: Wanted, actors: ActorIntake, needs_actors: bool,
     ) -> None:  # fmt: skip
         self._robot, self._grid, self._loop, self._wanted = robot, grid, loop, wanted
@@ -51,7 +47,7 @@ class RobotTopics:
         self._track = LiveTrack(robot, tracker, history, pace, self._on_frame)
         self._synchronizer = SweepSynchronizer(FRAME_PERIOD_S, needs_actors=needs_actors)
         self._dropped: dict[str, int] = {}
-        self._lost = self._lost_said = 0
+        self._lost_said = 0
         self._heard = time.monotonic()
         self._times: deque[float] = deque(maxlen=1000)
         self._newest: tuple[float, float] | None = None
@@ -61,7 +57,7 @@ class RobotTopics:
         """Stop its thread."""
         self._track.close()
 
-    def withdraw(self, node: Node) -> None:
+    def withdraw(self, node: Guarded) -> None:
         """Take its publishers off the network; after `close`, and after the forecasts' thread has ended."""
         for publisher in self._out.values():
             node.destroy_publisher(publisher)
@@ -81,9 +77,10 @@ class RobotTopics:
             problem = f"waits for what is missing: {', '.join(sorted(grown))}"
         if not problem and now - self._heard > _SILENT_S:
             problem = f"waits: no sweep on /{self._robot}/lidar/points for {now - self._heard:.0f} s"
-        if not problem and self._lost > self._lost_said:
-            problem = f"{self._lost - self._lost_said} messages could not be published: a listener is too slow"
-        self._lost_said = self._lost
+        lost = sum(publisher.lost for publisher in self._out.values())
+        if not problem and lost > self._lost_said:
+            problem = f"{lost - self._lost_said} messages could not be published: a listener is too slow"
+        self._lost_said = lost
         while self._times and self._times[0] < now - _RATE_OVER_S:
             self._times.popleft()
         values: dict[str, object] = {
@@ -91,7 +88,7 @@ class RobotTopics:
             "skipped": self._loop.skipped.get(self._robot, 0),
             "rate_hz": f"{self._rate():.1f}",
             "late_sweeps": self._track.late,
-            "lost_messages": self._lost,
+            "lost_messages": lost,
         }
         if self._newest is not None:
             values |= {"model_ms": round(1e3 * self._newest[0]), "total_ms": round(1e3 * self._newest[1])}
@@ -101,13 +98,6 @@ class RobotTopics:
         """Forecasts a second."""
         times = list(self._times)
         return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
-
-    def _send(self, topic: Topic, message: object) -> None:
-        """What the middleware does not take, as when a slow listener fills its buffers, is lost, and counted."""
-        try:
-            self._out[topic].publish(message)
-        except RCLError:
-            self._lost += 1
 
     def _on_sweep(self, sweep: SyncedSweep) -> None:
         self._heard = time.monotonic()
@@ -121,19 +111,19 @@ class RobotTopics:
             return
         stamp = seen.frame.state.stamp
         points = grid_points(self._grid, seen.frame.occupancy.classes, 0.0)
-        self._send(OCCUPANCY, to_cloud(points, self._frame_id, stamp))
+        self._out[OCCUPANCY].publish(to_cloud(points, self._frame_id, stamp))
         if grades := self._grader.observe(stamp, seen.frame.occupancy):
-            self._send(SCORE, score_message(grades))
+            self._out[SCORE].publish(score_message(grades))
 
     def publish(self, result: LiveForecast) -> None:
         """On the forecasts' thread."""
         forecast, ready = result.forecast, result.ready
         voxels = occupied(forecast)
         points = prediction_points(self._grid, forecast, voxels, self._wanted)
-        self._send(PREDICTION, to_cloud(points, self._frame_id, ready.stamp))
-        self._send(PATH, path_message(forecast, self._frame_id, ready.stamp))
+        self._out[PREDICTION].publish(to_cloud(points, self._frame_id, ready.stamp))
+        self._out[PATH].publish(path_message(forecast, self._frame_id, ready.stamp))
         total = time.perf_counter() - ready.arrived
-        self._send(LATENCY, latency_message((ready.voxelize_s, result.model_s, total)))
+        self._out[LATENCY].publish(latency_message((ready.voxelize_s, result.model_s, total)))
         self._newest = result.model_s, result.total_s
         self._times.append(time.monotonic())
         if ready.keyframe:
@@ -151,23 +141,3 @@ def path_message(forecast: Forecast, frame_id: str, stamp: float) -> Path:
         pose.pose = to_pose(Pose.from_xyz_rpy([x, y, z], [0, 0, yaw]))
         message.poses.append(pose)
     return message
-
-
-def latency_message(seconds: Sequence[float]) -> Float32MultiArray:
-    """One dimension, whose label names the numbers as LATENCY_STAGES."""
-    message = Float32MultiArray(data=[float(value) for value in seconds])
-    message.layout.dim = [_dimension(LATENCY_STAGES)]
-    return message
-
-
-def score_message(grades: Sequence[Grade]) -> Float32MultiArray:
-    """A row for each horizon that was graded, nearest first; the label of the columns names them as SCORE_COLUMNS."""
-    rows = [(g.horizon_s, g.iou, g.warp_iou, g.observed_iou, g.observed_warp_iou, g.count) for g in grades]
-    message = Float32MultiArray(data=[float(value) for row in rows for value in row])
-    outer = MultiArrayDimension(label="horizons", size=len(rows), stride=len(message.data))
-    message.layout.dim = [outer, _dimension(SCORE_COLUMNS)]
-    return message
-
-
-def _dimension(names: Sequence[str]) -> MultiArrayDimension:
-    return MultiArrayDimension(label=",".join(names), size=len(names), stride=len(names))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import rclpy
+import pytest
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.context import Context
+from rclpy.publisher import Publisher
 
 from occ_core.frame import Frame, Occupancy, VehicleState
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import KeyframeBuilder
 from occ_core.poses import Pose
-from occ_core.topics import OCCUPANCY
 from occ_core.tracker import FrameTracker
+from occ_ros.guard import UNSENT, GuardedNode
 from occ_ros.intake import ActorIntake
 from occworld_infer.history import History
 from occworld_infer.live import Seen
@@ -29,17 +30,15 @@ class NoForecasts:
         self.skipped: dict[str, int] = {}
 
 
-class FullPublisher:
+def full(publisher: Publisher, message: object) -> None:
     """Of a middleware whose buffers are full, which can't be brought about at will."""
-
-    def publish(self, message: object) -> None:
-        raise RCLError("Failed to publish")
+    raise RCLError("Failed to publish")
 
 
-def test_messages_that_can_not_be_published_are_counted_and_said_once() -> None:
+def test_messages_that_can_not_be_published_are_counted_and_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     context = Context()
     context.init()
-    node = rclpy.create_node("listener_gone", context=context)
+    node = GuardedNode("listener_gone", context=context)
     tracker = FrameTracker("rover_0", KeyframeBuilder(TOKYO_GRID), {}, lambda x, y: 0.0)
     period = FRAME_PERIOD_S
     topics = RobotTopics(
@@ -62,11 +61,11 @@ def test_messages_that_can_not_be_published_are_counted_and_said_once() -> None:
     try:
         topics._on_frame(seen)
         assert topics.status() == ("", topics.status()[1]) and topics.status()[1]["lost_messages"] == 0
-        topics._out[OCCUPANCY] = FullPublisher()
+        monkeypatch.setattr(Publisher, "publish", full)
         topics._on_frame(seen)
         problem, values = topics.status()
         assert "1 messages could not be published" in problem and values["lost_messages"] == 1
-        assert topics.status()[0] == ""
+        assert topics.status()[0] == "" and node.faults.values()[UNSENT] == 1
     finally:
         topics.close()
         node.destroy_node()

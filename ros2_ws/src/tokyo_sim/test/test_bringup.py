@@ -32,10 +32,9 @@ def listed(**arguments) -> list[tuple[str, str]]:
     return [(spec.namespace, spec.executable) for spec in nodes(Arguments(**{"sim": "embedded", **arguments}))]
 
 
-def test_each_robot_has_a_mission_and_the_simulator_comes_first():
-    assert listed(drones=1, rovers=2) == [
-        ("", "simulator"), ("drone_0", "mission"), ("rover_0", "mission"), ("rover_1", "mission"),
-    ]  # fmt: skip
+def test_one_process_leads_all_robots_and_the_simulator_comes_first():
+    assert listed(drones=1, rovers=2) == listed(drones=60, rovers=60) == [("", "simulator"), ("", "mission")]
+    assert listed(drones=0, rovers=0) == [("", "simulator")]
 
 
 def test_recorder_and_inference_start_where_asked_for():
@@ -116,10 +115,15 @@ def test_every_listed_module_exists():
 
 
 def test_missions_differ_in_seed_and_suit_their_vehicle():
-    missions = [s.parameters for s in nodes(Arguments(drones=2, rovers=2, sim="embedded")) if s.executable == "mission"]
-    assert len({m["seed"] for m in missions}) == 4
-    assert [m["vehicle"] for m in missions] == ["drone", "drone", "rover", "rover"]
-    assert all(m["pattern"] == "street" for m in missions if m["vehicle"] == "rover")
+    (all_of_them,) = (s for s in nodes(Arguments(drones=2, rovers=2, sim="embedded")) if s.executable == "mission")
+    robots = all_of_them.parameters["robots"]
+    assert robots == ["drone_0", "drone_1", "rover_0", "rover_1"]
+    seed, vehicle, pattern = (
+        [all_of_them.parameters[f"{r}.{k}"] for r in robots] for k in ("seed", "vehicle", "pattern")
+    )
+    assert len(set(seed)) == 4
+    assert vehicle == ["drone", "drone", "rover", "rover"]
+    assert pattern == ["survey", "survey", "street", "street"]
 
 
 def test_what_the_user_has_set_in_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,8 +150,8 @@ def nodes(args: Arguments) -> list[NodeSpec]:
     clock = {"use_sim_time": True}
     city = {"city": str(Path(args.city).resolve())}
     specs = _gazebo(args, city) if args.simulator == "gazebo" else [_simulator(args, city)]
-    if args.missions:
-        specs += [_mission(args, city, number, robot) for number, robot in enumerate(args.robots)]
+    if args.missions and args.robots:
+        specs.append(_missions(args, city))
     if args.record and args.robots:
         recording = {
             "robots": args.robots,
@@ -224,15 +224,23 @@ def _gazebo(args: Arguments, city: dict[str, str]) -> list[NodeSpec]:
     return specs
 
 
-def _mission(args: Arguments, city: dict[str, str], number: int, robot: str) -> NodeSpec:
-    drone = robot.startswith("drone_")
-    values = {
-        "robot": robot,
-        "vehicle": "drone" if drone else "rover",
-        "pattern": args.drone_pattern if drone else args.rover_pattern,
-        "speed": args.drone_speed if drone else args.rover_speed,
+def _missions(args: Arguments, city: dict[str, str]) -> NodeSpec:
+    drone = {
+        "vehicle": "drone",
+        "pattern": args.drone_pattern,
+        "speed": args.drone_speed,
         "altitude": args.drone_altitude,
-        "seed": args.seed + number,
-        "use_sim_time": True,
     }
-    return NodeSpec("tokyo_sim", "mission", "tokyo_sim.nodes.mission", "mission", robot, city | values)
+    rover = {"vehicle": "rover", "pattern": args.rover_pattern, "speed": args.rover_speed}
+    missions = {
+        robot: (drone if robot.startswith("drone_") else rover) | {"seed": args.seed + number}
+        for number, robot in enumerate(args.robots)
+    }
+    return mission_node(city | {"use_sim_time": True}, missions)
+
+
+def mission_node(common: dict[str, Any], missions: dict[str, dict[str, Any]]) -> NodeSpec:
+    """One node that leads all robots. missions: parameters of each robot's mission by its namespace."""
+    each = {f"{robot}.{name}": value for robot, values in missions.items() for name, value in values.items()}
+    parameters = common | {"robots": list(missions)} | each
+    return NodeSpec("tokyo_sim", "mission", "tokyo_sim.nodes.mission", "missions", "", parameters)

@@ -11,19 +11,18 @@ from pathlib import Path
 from ament_index_python.packages import get_package_share_directory
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
-from occ_core.topics import DIAGNOSTICS, WORLD_TOPICS
+from occ_core.topics import WORLD_TOPICS
 from occ_recorder.bags.definitions import Definitions
 from occ_recorder.bags.reading import BagError
 from occ_recorder.bags.writing import BagWriter, TopicHeader
-from occ_ros.convert import to_diagnostics
+from occ_ros.guard import GuardedNode, NodeFailed
 from occ_ros.parameters import Parameter, read
-from occ_ros.qos import message_class, publish
-from occ_ros.run import NodeFailed, run
+from occ_ros.qos import message_class
+from occ_ros.run import run
 
 PARAMETERS = (
     Parameter("bag", "", "folder to write; it must not be there yet"),
@@ -35,7 +34,7 @@ _DEPTH = 1000
 _WORLD = tuple(topic.name for topic in WORLD_TOPICS)
 
 
-class BagNode(Node):
+class BagNode(GuardedNode):
     """Finds topics as they appear. A topic that can't be recorded is warned of once, and left out."""
 
     def __init__(self) -> None:
@@ -52,7 +51,6 @@ class BagNode(Node):
         self._seen: set[str] = set()
         self._lost = 0
         self._said = 0
-        self._diagnostics = publish(self, DIAGNOSTICS)
         self.create_timer(_LOOK_S, self._look)
         self.create_timer(1.0, self._report)
         self.get_logger().info(f"recording a bag into {values['bag']}")
@@ -104,8 +102,7 @@ class BagNode(Node):
         if problem:
             self.get_logger().warning(problem)
         values = {"topics": len(self._seen), "messages": sum(self._writer.written.values()), "lost": self._said}
-        stamp = self.get_clock().now().nanoseconds * 1e-9
-        self._diagnostics.publish(to_diagnostics("bag_recorder", problem, values, stamp))
+        self.diagnose("bag_recorder", problem, values)
         if self._writer.problem:
             raise NodeFailed(f"recording the bag ends: {self._writer.problem}; what was written is whole")
 

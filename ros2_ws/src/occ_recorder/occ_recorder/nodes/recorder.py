@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -19,15 +18,15 @@ from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.session import SessionInfo, extrinsics, installed_versions
 from occ_core.sync import SweepSynchronizer
-from occ_core.topics import CAMERAS, DIAGNOSTICS, IMU, ROBOT_DESCRIPTION, Topic, image_topic
+from occ_core.topics import CAMERAS, IMU, ROBOT_DESCRIPTION, Topic, image_topic
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import link_poses
 from occ_recorder.recording import Mode, RobotRecording
 from occ_recorder.reporting import Report, Reporter
-from occ_ros.convert import to_diagnostics
+from occ_ros.guard import GuardedNode
 from occ_ros.intake import ActorIntake, RobotIntake
 from occ_ros.parameters import Parameter, ParameterError, read
-from occ_ros.qos import absolute, publish, subscribe
+from occ_ros.qos import absolute, subscribe
 from occ_ros.run import run
 
 # A description can be heard seconds before its robot's other topics are discovered.
@@ -62,7 +61,7 @@ class _Arriving:
     changed: float = field(default_factory=time.monotonic)
 
 
-class RecorderNode(Node):
+class RecorderNode(GuardedNode):
     """One recording per robot; it begins when the robot's description has come and its topics are discovered.
 
     Services: start, pause, stop, mark.
@@ -81,7 +80,6 @@ class RecorderNode(Node):
         self._recordings: dict[str, RobotRecording] = {}
         self._reporters: dict[str, Reporter] = {}
         self._arriving: dict[str, _Arriving] = {}
-        self._diagnostics = publish(self, DIAGNOSTICS)
         self._actors = ActorIntake(self)
         for robot in self._values["robots"]:
             subscribe(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._arrived(robot, m), robot, depth=1)
@@ -165,8 +163,7 @@ class RecorderNode(Node):
             reporter = self._reporters.get(robot)
             report = reporter.next() if reporter else Report(f"{robot}: no readable robot_description yet", {})
             problems += [report.problem] if report.problem else []
-            stamp = self.get_clock().now().nanoseconds * 1e-9
-            self._diagnostics.publish(to_diagnostics(f"recorder {robot}", report.problem, report.values, stamp))
+            self.diagnose(f"recorder {robot}", report.problem, report.values)
         if problems:
             self.get_logger().warning("; ".join(problems), throttle_duration_sec=5.0)
 

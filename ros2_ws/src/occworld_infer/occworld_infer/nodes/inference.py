@@ -5,21 +5,21 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_msgs.msg import String
 
 from occ_core.citymap import CityMap
 from occ_core.classes import NAMES
 from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
-from occ_core.topics import DIAGNOSTICS, ROBOT_DESCRIPTION
+from occ_core.topics import ROBOT_DESCRIPTION
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import link_poses
-from occ_ros.convert import to_diagnostics
+from occ_ros.guard import GuardedLifecycleNode, NodeFailed
 from occ_ros.intake import ActorIntake
 from occ_ros.parameters import Parameter, ParameterError, read
-from occ_ros.qos import publish, subscribe
-from occ_ros.run import NodeFailed, run
+from occ_ros.qos import subscribe
+from occ_ros.run import run
 from occworld.checkpoint import CheckpointError
 from occworld.forecaster import Forecaster
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
@@ -54,7 +54,7 @@ PARAMETERS = (
 )  # fmt: skip
 
 
-class InferenceNode(LifecycleNode):
+class InferenceNode(GuardedLifecycleNode):
     """Configured, it has a warm model; active, it forecasts for every robot whose description it has heard."""
 
     def __init__(self) -> None:
@@ -66,7 +66,6 @@ class InferenceNode(LifecycleNode):
         # Last, since a node that refuses its parameters is destroyed as it is.
         super().__init__("inference")
         self._values = read(self, PARAMETERS)
-        self._diagnostics = publish(self, DIAGNOSTICS)
         self.create_timer(1.0, self._report)
         if self._values["autostart"]:
             if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
@@ -162,12 +161,11 @@ class InferenceNode(LifecycleNode):
     def _report(self) -> None:
         if self._loop is None:
             return
-        stamp = self.get_clock().now().nanoseconds * 1e-9
         for robot in self._values["robots"]:
             problem, values = f"waits for /{robot}/robot_description", {}
             if robot in self._robots:
                 problem, values = self._robots[robot].status()
-            self._diagnostics.publish(to_diagnostics(f"forecast {robot}", problem, values, stamp))
+            self.diagnose(f"forecast {robot}", problem, values)
         for failure in (self._loop.failure, *(robot.failure for robot in self._robots.values())):
             if failure is not None:
                 raise NodeFailed(f"the forecast stopped: {failure!r}") from failure

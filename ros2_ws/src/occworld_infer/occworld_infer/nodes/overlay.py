@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from nav_msgs.msg import Odometry
-from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Float32MultiArray
 
@@ -17,10 +16,12 @@ from occ_core.citymap import CityMap
 from occ_core.poses import Pose, footprint
 from occ_core.topics import CITY_MARKERS, LATENCY, MARKERS, OCCUPANCY, ODOM, PREDICTION, SCORE
 from occ_ros.convert import from_cloud, from_pose, from_stamp
+from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish, subscribe
 from occ_ros.run import run
 from occworld_infer.city_mesh import class_meshes
+from occworld_infer.figures import SCORE_COLUMNS, from_latency, from_score
 from occworld_infer.headline import Headline
 from occworld_infer.layers import RobotLayers
 from occworld_infer.marker_messages import to_city, to_text, to_update
@@ -38,7 +39,7 @@ _KEPT_POSES = 400
 _LONGEST_GAP_S = 0.1
 
 
-class OverlayNode(Node):
+class OverlayNode(GuardedNode):
     """Markers for all robots, and for the city once."""
 
     def __init__(self) -> None:
@@ -53,13 +54,16 @@ class OverlayNode(Node):
         if city:
             self._city = publish(self, CITY_MARKERS, depth=1)
             self._city.publish(to_city(class_meshes(city, values["city_triangles"])))
+        self.diagnose_each_second()
         self.get_logger().info(f"markers of {', '.join(values['robots'])}")
 
 
 class RobotOverlay:
     """One robot's topics: an update for each observation, when its forecast is there or the next observation is."""
 
-    def __init__(self, node: Node, robot: str, layers: RobotLayers, ground: Callable[[float, float], float]) -> None:
+    def __init__(
+        self, node: GuardedNode, robot: str, layers: RobotLayers, ground: Callable[[float, float], float]
+    ) -> None:
         self._node, self._robot, self._layers, self._ground = node, robot, layers, ground
         self._poses: deque[tuple[float, Pose]] = deque(maxlen=_KEPT_POSES)
         self._observed: PointCloud2 | None = None
@@ -76,11 +80,11 @@ class RobotOverlay:
         self._poses.append((from_stamp(message.header.stamp), from_pose(message.pose.pose)))
 
     def _on_latency(self, message: Float32MultiArray) -> None:
-        self._headline.latency(message.layout.dim[0].label.split(","), list(message.data))
+        seconds = from_latency(message)
+        self._headline.latency(list(seconds), list(seconds.values()))
 
     def _on_score(self, message: Float32MultiArray) -> None:
-        rows, columns = message.layout.dim
-        self._headline.score(columns.label.split(","), np.array(message.data).reshape(rows.size, columns.size))
+        self._headline.score(list(SCORE_COLUMNS), from_score(message))
 
     def _on_occupancy(self, message: PointCloud2) -> None:
         if self._observed is not None:

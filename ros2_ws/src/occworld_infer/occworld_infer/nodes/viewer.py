@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMsg
-from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image, PointCloud2
@@ -32,9 +29,11 @@ from occ_core.topics import (
 )
 from occ_core.urdf import link_poses
 from occ_ros.convert import cloud_xyz, from_actors, from_cloud, from_image, from_pose, from_stamp
+from occ_ros.guard import GuardedNode, NodeFailed
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import absolute, profile, subscribe
-from occ_ros.run import NodeFailed, run
+from occ_ros.run import run
+from occworld_infer.figures import from_latency, from_score
 from occworld_infer.grading import Grade
 from occworld_infer.viewer.cameras import small
 from occworld_infer.viewer.film import Film
@@ -53,7 +52,7 @@ PARAMETERS = (
 _PICTURE_PERIOD_S = 0.5
 
 
-class ViewerNode(Node):
+class ViewerNode(GuardedNode):
     """One page for all robots. LiDAR and images are received of the robot that is looked at, and of no other."""
 
     def __init__(self) -> None:
@@ -70,6 +69,7 @@ class ViewerNode(Node):
         self._cameras = CAMERAS if values["cameras"] else {}
         self._sensors: tuple[str, list[Subscription]] = ("", [])
         self.create_timer(0.5, self._follow_choice)
+        self.diagnose_each_second()
         self._player = Player(film, self._page, names, live=True)
         self._player.start()
         self.get_logger().info(f"look at {self._page.url}")
@@ -98,7 +98,7 @@ class ViewerNode(Node):
 class RobotTopics:
     """The light topics of one robot."""
 
-    def __init__(self, node: Node, name: str, robot: LiveRobot) -> None:
+    def __init__(self, node: GuardedNode, name: str, robot: LiveRobot) -> None:
         self._node, self._robot = node, robot
         subscribe(node, ROBOT_DESCRIPTION, self._on_description, name, depth=1)
         subscribe(node, ODOM, self._on_odometry, name, depth=10)
@@ -127,15 +127,17 @@ class RobotTopics:
         self._robot.path(stamp, steps)
 
     def _on_latency(self, message: Float32MultiArray) -> None:
-        self._robot.model_seconds(message.data[1])
+        seconds = from_latency(message)
+        if "model_s" not in seconds:
+            raise ValueError(f"a latency of {', '.join(seconds)}, without model_s")
+        self._robot.model_seconds(seconds["model_s"])
 
     def _on_score(self, message: Float32MultiArray) -> None:
-        """Rows as `grading.Grade` has its fields."""
-        rows = np.reshape(message.data, (-1, len(fields(Grade))))
-        self._robot.grades(tuple(Grade(round(row[0], 3), *map(float, row[1:5]), count=int(row[5])) for row in rows))
+        rows = from_score(message).tolist()
+        self._robot.grades(tuple(Grade(round(row[0], 3), *row[1:5], count=int(row[5])) for row in rows))
 
 
-def sensors(node: Node, name: str, robot: LiveRobot, cameras: dict[str, str]) -> list[Subscription]:
+def sensors(node: GuardedNode, name: str, robot: LiveRobot, cameras: dict[str, str]) -> list[Subscription]:
     """Subscriptions to a robot's LiDAR and cameras."""
 
     def on_sweep(message: PointCloud2) -> None:

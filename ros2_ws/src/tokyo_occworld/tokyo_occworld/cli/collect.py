@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tokyo_sim.bringup import Arguments, NodeSpec, nodes, recorder_node
+from tokyo_sim.bringup import Arguments, NodeSpec, mission_node, nodes, recorder_node
 from tokyo_sim.engine.robot import Kind
 from tokyo_sim.missions.mission import MissionPlan, numbers
 from tokyo_sim.missions.plans import Pattern
@@ -67,7 +67,7 @@ def _collect(args: argparse.Namespace) -> int:
     from tokyo_occworld.cli.processes import NodeProcesses
 
     robot = args.robot or f"{args.vehicle}_0"
-    specs = [mission_node(args, robot)]
+    specs = [_mission(args, robot)]
     if not Path(args.city).is_dir():
         raise FileNotFoundError(f"no imported city in {args.city}: run `tokyo city` first")
     if not args.no_record:
@@ -96,7 +96,7 @@ def _collect(args: argparse.Namespace) -> int:
         return processes.wait(finished)
 
 
-def mission_node(args: argparse.Namespace, robot: str) -> NodeSpec:
+def _mission(args: argparse.Namespace, robot: str) -> NodeSpec:
     """The mission as a node. ValueError for options that do not go together, before anything is started."""
     pattern = args.pattern or ("survey" if args.vehicle == Kind.DRONE.value else "street")
     waypoints = Path(args.waypoints) if args.waypoints else None
@@ -115,9 +115,7 @@ def mission_node(args: argparse.Namespace, robot: str) -> NodeSpec:
     for name, value, low, high in (("speed", args.speed, 0.1, 15.0), ("altitude", args.altitude, 2.0, 150.0)):
         if not low <= value <= high:
             raise ValueError(f"--{name} {value:g}: {low:g} to {high:g} is wanted")
-    parameters = {
-        "city": str(Path(args.city).resolve()),
-        "robot": robot,
+    mission = {
         "vehicle": args.vehicle,
         "pattern": pattern,
         "speed": args.speed,
@@ -128,9 +126,8 @@ def mission_node(args: argparse.Namespace, robot: str) -> NodeSpec:
         "waypoints": str(waypoints.resolve()) if waypoints else "",
         "loop": not args.once,
         "seed": args.seed,
-        "use_sim_time": True,
     }
-    return NodeSpec("tokyo_sim", "mission", "tokyo_sim.nodes.mission", "mission", robot, parameters)
+    return mission_node({"city": str(Path(args.city).resolve()), "use_sim_time": True}, {robot: mission})
 
 
 def _recorder(args: argparse.Namespace, robot: str) -> NodeSpec:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -15,19 +14,19 @@ from types import TracebackType
 
 import yaml
 
+from occ_core.children import Reaper, ending_with_parent, stop_sessions
 from tokyo_sim.bringup import Arguments, NodeSpec, environment, nodes, world_file
 from tokyo_sim.gazebo.installation import Server, installed_executable, require_gazebo, server
 
 _GRACE_S = 20.0
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class NodeProcesses:
     """Starts nodes and owns them: leaving the context stops every one, the recorder with its queue written.
 
-    They stop, too, when this process is killed. log: file that their output goes to; this process's own output by
-    default.
+    They stop, too, when this process is killed, with all that they have started. log: file that their output goes to;
+    this process's own output by default.
     """
 
     def __init__(self, specs: Sequence[NodeSpec | Server], log: Path | None = None) -> None:
@@ -37,18 +36,21 @@ class NodeProcesses:
 
     def __enter__(self) -> NodeProcesses:
         output = open(self._log, "ab") if self._log else None
+        self._reaper = Reaper(_GRACE_S)
+        self._reaper.keep(self._folder.name)
         try:
             for number, spec in enumerate(self._specs):
                 # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
                 process = subprocess.Popen(
                     self._command(number, spec),
                     start_new_session=True,
-                    preexec_fn=_interrupt_with_parent,
+                    preexec_fn=ending_with_parent(),
                     stdout=output,
                     stderr=output,
                     env=node_environment(),
                 )
                 self._running.append((spec, process))
+                self._reaper.mind(process.pid)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -101,12 +103,9 @@ class NodeProcesses:
             except KeyboardInterrupt:  # a second Ctrl-C: no more waiting
                 patience = 0.0
                 _stop(process, patience)
+            self._reaper.release(process.pid)
         self._folder.cleanup()
-
-
-def _interrupt_with_parent() -> None:
-    """In a child, before its program starts: SIGINT when the parent dies, however it dies."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+        self._reaper.close()
 
 
 def node_environment() -> dict[str, str]:
@@ -115,25 +114,20 @@ def node_environment() -> dict[str, str]:
 
 
 def _stop(process: subprocess.Popen, patience: float) -> None:
-    """patience: seconds after each of SIGINT and SIGTERM."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL) if patience else (signal.SIGKILL,):
-        if process.poll() is not None:
-            return
-        os.killpg(process.pid, number)
-        try:
-            process.wait(patience or None)
-        except subprocess.TimeoutExpired:
-            continue
+    """With all that it has started. patience: seconds after each of SIGINT and SIGTERM."""
+    stop_sessions([process.pid], patience, process.poll)
+    process.wait()
 
 
 class _terminate_as_interrupt:
-    """SIGTERM raises KeyboardInterrupt within the context, so that both stop everything the same way."""
+    """SIGTERM, and the end of the terminal, raise KeyboardInterrupt within the context: all stop everything alike."""
 
     def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self._before = {number: signal.signal(number, signal.default_int_handler) for number in _ENDINGS}
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+        for number, before in self._before.items():
+            signal.signal(number, before)
 
 
 def run_until_stopped(args: Arguments, duration: float) -> int:

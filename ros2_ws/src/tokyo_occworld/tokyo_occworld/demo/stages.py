@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from occ_core.children import ending_with_parent
 
 
 class StageFailed(Exception):
@@ -62,7 +65,7 @@ class Stages:
 
 def python(stage: str, *command: str, cwd: Path | None = None) -> None:
     """Run a Python script in this environment, its output on this terminal; Ctrl-C reaches it too."""
-    process = subprocess.Popen([sys.executable, *command], cwd=cwd)
+    process = subprocess.Popen([sys.executable, *command], cwd=cwd, preexec_fn=ending_with_parent(signal.SIGTERM))
     try:
         code = process.wait()
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from tokyo_sim.missions.follower import Command, PathFollower
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.missions.plans import Pattern
 from tokyo_sim.missions.waypoint_file import read_waypoints
+from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.stored import lane_graph
 
 _LOOKAHEAD_M = {Kind.ROVER: 3.0, Kind.DRONE: 6.0}
 _GROUND_LEVEL = -1e6
+_FAR_M = 1000.0  # from the city: no robot of it gets there
 _STREET_STRIDE = 40  # points of a drive, 0.5 m apart, from one place that a drone flies by to the next
 _LOOK_AHEAD_FOR_ACTORS_M = 12.0
 _HALF_WIDTH_M, _NOSE_M = 0.6, 0.6  # of the rover: its half width with a margin, and its front
@@ -68,11 +71,42 @@ def numbers(name: str, text: str) -> tuple[float, ...]:
     return values
 
 
-class Mission:
-    """Plans from where the robot is when it is first asked for a command."""
+class Surroundings:
+    """A city as missions need it, read once for all robots of a process."""
 
-    def __init__(self, city: Path, plan: MissionPlan) -> None:
-        self._folder, self._city = city, CityMap.load(city)
+    def __init__(self, folder: Path) -> None:
+        self.city = CityMap.load(folder)
+        self._folder = folder
+
+    @cached_property
+    def lanes(self) -> LaneGraph:
+        """Where traffic drives."""
+        return lane_graph(self._folder, self.city)
+
+    @cached_property
+    def obstacles(self) -> ObstacleMap:
+        """What stands in the way."""
+        return ObstacleMap(self.city)
+
+    @cached_property
+    def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        points = self.city.vertices.reshape(-1, 3)
+        return points.min(axis=0) - _FAR_M, points.max(axis=0) + _FAR_M
+
+    def hold(self, position: np.ndarray) -> bool:
+        """Is a position (3,), metres in map, in the city or near it?"""
+        low, high = self._bounds
+        return bool((low <= position).all() and (position <= high).all())
+
+
+class Mission:
+    """Plans from where the robot is when it is told to, or first asked for a command.
+
+    surroundings: of the city, where several missions share them.
+    """
+
+    def __init__(self, city: Path, plan: MissionPlan, surroundings: Surroundings | None = None) -> None:
+        self._around = surroundings or Surroundings(city)
         self._plan = plan
         self._waypoints = read_waypoints(plan.waypoints) if plan.waypoints else None
         self._follower: PathFollower | None = None
@@ -85,14 +119,19 @@ class Mission:
         """True at the end of a mission that does not loop."""
         return self._follower is not None and self._follower.finished
 
+    def plan(self, position: np.ndarray) -> None:
+        """Find the way from a position of base_link (3,), metres in map. ValueError where there is none."""
+        self._height = self._around.city.ground_height(*position[:2]) + self._plan.altitude
+        path, loop_from = self._path(position)
+        lookahead = _LOOKAHEAD_M[self._plan.kind]
+        self._start = Approach(path[0], max(self._height, float(position[2])))
+        self._follower = PathFollower(path, self._plan.speed, lookahead, self._plan.loop, loop_from)
+
     def command(self, pose: Pose, actors: list[Actor]) -> Command:
         """What to do now. pose: base_link in map. actors: everything else that moves."""
         if self._follower is None:
-            self._height = self._city.ground_height(*pose.position[:2]) + self._plan.altitude
-            path, loop_from = self._path(pose.position)
-            lookahead = _LOOKAHEAD_M[self._plan.kind]
-            self._follower = PathFollower(path, self._plan.speed, lookahead, self._plan.loop, loop_from)
-            self._start = Approach(path[0], max(self._height, float(pose.position[2])))
+            self.plan(pose.position)
+        assert self._follower is not None
         if self._plan.kind is Kind.ROVER:
             return self._follower.drive(pose, free_ahead(pose, actors))
         assert self._start is not None
@@ -107,10 +146,10 @@ class Mission:
         here = start[:2]
         drive: np.ndarray | None = None
         if plan.pattern is Pattern.STREET:
-            drive = plans.street(lane_graph(self._folder, self._city), start, rng)
+            drive = plans.street(self._around.lanes, start, rng)
             if plan.kind is Kind.ROVER:
                 return drive, 0
-        obstacles = ObstacleMap(self._city)
+        city, obstacles = self._around.city, self._around.obstacles
         # On the ground everything that stands is in the way, however low it is.
         height = _GROUND_LEVEL if plan.kind is Kind.ROVER else self._height
         if drive is not None:
@@ -118,13 +157,13 @@ class Mission:
         elif self._waypoints is not None:
             path = plans.waypoints(obstacles, self._waypoints, height)
         elif plan.pattern is Pattern.ROAM:
-            path = plans.roam(self._city, obstacles, start, height, rng)
+            path = plans.roam(city, obstacles, start, height, rng)
         elif plan.pattern is Pattern.ORBIT:
-            self._look_at = np.array(plan.centre) if plan.centre else plans.tallest(self._city)
+            self._look_at = np.array(plan.centre) if plan.centre else plans.tallest(city)
             path = plans.orbit(obstacles, start, self._look_at, plan.radius, height)
         else:
             area = (np.array(plan.area[:2]), np.array(plan.area[2:])) if plan.area else None
-            path = plans.survey(self._city, obstacles, start, height, area)
+            path = plans.survey(city, obstacles, start, height, area)
         there = plans.through(obstacles, [here, path[0]], height)
         back = plans.through(obstacles, [path[-1], path[0]], height) if plan.loop else path[:0]
         return np.concatenate([there, path, back]), len(there)

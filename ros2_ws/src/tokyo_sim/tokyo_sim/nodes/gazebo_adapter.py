@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Imu
 from std_msgs.msg import String
@@ -27,13 +26,13 @@ from occ_core.topics import (
     ACTORS,
     CLOCK,
     CMD_VEL,
-    DIAGNOSTICS,
     IMU,
     ODOM,
     ROBOT_DESCRIPTION,
     camera_info_topic,
 )
-from occ_ros.convert import from_pose, from_stamp, to_actors, to_diagnostics, vector
+from occ_ros.convert import from_odometry, from_stamp, from_twist, to_actors, vector
+from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish, subscribe
 from occ_ros.run import run
@@ -61,7 +60,7 @@ _LOST_S = 3.0  # of wall-clock time
 class RobotAdapter:
     """One robot: completes its messages, and knows where it is."""
 
-    def __init__(self, node: Node, robot: Robot, cameras: bool) -> None:
+    def __init__(self, node: GuardedNode, robot: Robot, cameras: bool) -> None:
         self.robot = robot
         self.pose: Pose | None = None
         self.velocity = np.zeros(3)
@@ -83,8 +82,8 @@ class RobotAdapter:
 
     def on_odometry(self, message: Odometry) -> None:
         """Follow the robot; a drone is commanded anew at each pose, and hovers before anybody has commanded it."""
-        self.pose = from_pose(message.pose.pose)
-        self.velocity = self.pose.rotation @ vector(message.twist.twist.linear)
+        odometry = from_odometry(message)
+        self.pose, self.velocity = odometry.pose, odometry.pose.rotation @ odometry.linear
         self.heard = time.monotonic()
         if self.robot.kind is Kind.DRONE:
             body = Twist(angular=self._wanted.angular)
@@ -93,6 +92,7 @@ class RobotAdapter:
         self._describe()
 
     def _on_command(self, message: Twist) -> None:
+        from_twist(message)  # ValueError for one that Gazebo should not get
         self._wanted = message
 
     def _describe(self) -> None:
@@ -117,7 +117,7 @@ class RobotAdapter:
         )
 
 
-class GazeboAdapter(Node):
+class GazeboAdapter(GuardedNode):
     """Every robot's adapter, transforms, actors and diagnostics."""
 
     def __init__(self) -> None:
@@ -130,7 +130,6 @@ class GazeboAdapter(Node):
         self._stamp, self._actor_tick, self._second = 0.0, 0, 0
         self._reported = time.monotonic(), 0.0
         self._actors = publish(self, ACTORS)
-        self._diagnostics = publish(self, DIAGNOSTICS)
         self._tf = TransformPublisher(self)
         self._robots = [RobotAdapter(self, robot, values["cameras"]) for robot in fleet.load()]
         for adapter in self._robots:
@@ -176,7 +175,7 @@ class GazeboAdapter(Node):
         lost = [a.robot.name for a in self._robots if now - a.heard > _LOST_S]
         problem = f"Gazebo sends no odometry of {', '.join(lost)}: were they spawned?" if lost else self._tf.problem
         values = {"real_time_factor": f"{factor:.2f}", "robots": len(self._robots)}
-        self._diagnostics.publish(to_diagnostics("simulator", problem, values, self._stamp))
+        self.diagnose("simulator", problem, values, self._stamp)
 
 
 def main() -> None:

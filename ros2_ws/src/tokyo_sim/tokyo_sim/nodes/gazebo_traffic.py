@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from nav_msgs.msg import Odometry
 from rclpy.client import Client
-from rclpy.node import Node
 from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
 
 from occ_core.citymap import CityMap
 from occ_core.topics import ACTORS, CLOCK, ODOM
-from occ_ros.convert import from_stamp, to_actors, to_pose, vector
+from occ_ros.convert import from_pose, from_stamp, to_actors, to_pose
+from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, ParameterError, read
 from occ_ros.qos import message_class, profile, publish, subscribe
 from occ_ros.run import run
@@ -34,7 +34,7 @@ _PERIOD_S = 1 / ACTORS.rate_hz
 _LOOK_FOR_ROBOTS_S = 1.0
 
 
-class GazeboTrafficNode(Node):
+class GazeboTrafficNode(GuardedNode):
     """Creates the models when Gazebo's services are there; steps traffic, moves the models and publishes them."""
 
     def __init__(self) -> None:
@@ -53,6 +53,7 @@ class GazeboTrafficNode(Node):
         self._next = self._looked = -np.inf
         self._publisher = publish(self, ACTORS)
         subscribe(self, CLOCK, self._on_clock, depth=1)
+        self.diagnose_each_second()
 
     def _service(self, world: str, name: str) -> Client:
         kind = TRAFFIC_SERVICES[name]
@@ -88,7 +89,7 @@ class GazeboTrafficNode(Node):
                 )
 
     def _on_odometry(self, robot: str, message: Odometry) -> None:
-        self._robots[robot] = vector(message.pose.pose.position)
+        self._robots[robot] = from_pose(message.pose.pose).position
 
     def _move(self) -> None:
         """Ask Gazebo for every actor that has no answer outstanding: it is created first, moved from then on."""

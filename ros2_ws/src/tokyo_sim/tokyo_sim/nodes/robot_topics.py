@@ -20,7 +20,7 @@ from occ_core.topics import (
     camera_info_topic,
     image_topic,
 )
-from occ_ros.convert import to_cloud, to_image, to_pose, to_stamp, vector
+from occ_ros.convert import from_twist, to_cloud, to_image, to_pose, to_stamp
 from occ_ros.qos import publish, subscribe
 from tokyo_sim.engine.imu import ImuReading
 from tokyo_sim.engine.lidar import Sweep
@@ -60,7 +60,7 @@ class RobotTopics:
         self._cloud["ring"] = np.repeat(np.arange(len(robot.lidar.elevations)), len(robot.lidar.azimuths))
 
     def _on_command(self, message: Twist) -> None:
-        self.command = vector(message.linear), vector(message.angular)
+        self.command = from_twist(message)
 
     def frame(self, link: str) -> str:
         """A link's frame id: prefixed with the robot's name."""

@@ -9,14 +9,14 @@ from threading import Event, Thread
 
 import numpy as np
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
-from occ_core.topics import ACTORS, CLOCK, DIAGNOSTICS
-from occ_ros.convert import to_actors, to_diagnostics, to_stamp
+from occ_core.topics import ACTORS, CLOCK
+from occ_ros.convert import to_actors, to_stamp
+from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish
-from occ_ros.run import run
+from occ_ros.run import run, spin_once
 from tokyo_sim.engine.odometry import DriftingOdometry
 from tokyo_sim.engine.places import parse_places
 from tokyo_sim.engine.simulator import Fleet, Simulator
@@ -43,7 +43,7 @@ PARAMETERS = (
 )
 
 
-class SimulatorNode(Node):
+class SimulatorNode(GuardedNode):
     """Steps the simulator and publishes; commands arrive on a thread of their own."""
 
     def __init__(self) -> None:
@@ -71,7 +71,6 @@ class SimulatorNode(Node):
             self.get_logger().warning(self._simulator.cameras_off)
         self._clock = publish(self, CLOCK)
         self._actors = publish(self, ACTORS)
-        self._diagnostics = publish(self, DIAGNOSTICS)
         self._tf = TransformPublisher(self)
         drift, seed = values["odometry_drift"], values["seed"]
         self._robots = [
@@ -90,7 +89,7 @@ class SimulatorNode(Node):
         """Run until told to stop."""
         executor = SingleThreadedExecutor()
         executor.add_node(self)
-        listener = Thread(target=_listen, args=(executor, stop))
+        listener = Thread(target=_listen, args=(self, executor, stop))
         listener.start()
         started, tick, reported = time.monotonic(), 0, (time.monotonic(), 0.0)
         while not stop.is_set():
@@ -133,12 +132,12 @@ class SimulatorNode(Node):
     def _report(self, factor: float) -> None:
         problem = self._simulator.cameras_off or self._tf.problem
         values = {"real_time_factor": f"{factor:.2f}", "robots": len(self._robots)}
-        self._diagnostics.publish(to_diagnostics("simulator", problem, values, self._simulator.time))
+        self.diagnose("simulator", problem, values, self._simulator.time)
 
 
-def _listen(executor: SingleThreadedExecutor, stop: Event) -> None:
+def _listen(node: SimulatorNode, executor: SingleThreadedExecutor, stop: Event) -> None:
     while not stop.is_set():
-        executor.spin_once(timeout_sec=0.1)
+        spin_once(node, executor, 0.1)
 
 
 def main() -> None:

@@ -1,0 +1,170 @@
+"""Malformed, NaN, empty, huge and late messages on everything that a node listens to: no node ends, all still work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import rclpy
+import rubbish
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+
+from occ_core.topics import (
+    ACTORS,
+    CAMERAS,
+    CLOCK,
+    CMD_VEL,
+    DIAGNOSTICS,
+    IMU,
+    LATENCY,
+    LIDAR,
+    MARKERS,
+    OCCUPANCY,
+    ODOM,
+    PATH,
+    PREDICTION,
+    ROBOT_DESCRIPTION,
+    SCORE,
+    Topic,
+    image_topic,
+)
+from occ_ros.guard import ERRORS, UNUSABLE, GuardedNode
+from occ_ros.qos import publish, subscribe
+from tokyo_occworld.cli.processes import NodeProcesses
+from tokyo_sim.bringup import Arguments, nodes
+
+ROBOT = "rover_0"
+PER_ROBOT = (
+    ROBOT_DESCRIPTION, ODOM, IMU, LIDAR, CMD_VEL, OCCUPANCY, PREDICTION, PATH, LATENCY, SCORE,
+    *(image_topic(camera) for camera in list(CAMERAS)[:2]),
+)  # fmt: skip
+WORK = (
+    (f"forecast {ROBOT}", "forecasts"), (f"recorder {ROBOT}", "frames"), ("bag_recorder", "messages"),
+    ("forecast drone_0", "forecasts"), ("recorder drone_0", "frames"),
+)  # fmt: skip
+"""What must go on: names of statuses in /diagnostics, and what they count."""
+
+
+class Saboteur:
+    """Hears all topics, and publishes on them too."""
+
+    def __init__(self, up: NodeProcesses, topics: list[tuple[Topic, str]]) -> None:
+        self._up, self._context = up, Context()
+        rclpy.init(context=self._context)
+        self.node = GuardedNode("saboteur", context=self._context)  # not all bytes can be published
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self.heard: dict[tuple[Topic, str], object] = {}
+        self.out = {}
+        for key in topics:
+            self.out[key] = publish(self.node, *key)
+            subscribe(self.node, key[0], lambda m, key=key: self.heard.__setitem__(key, m), key[1], depth=1)
+        self.statuses: dict[str, dict[str, str]] = {}
+        self.messages: dict[str, str] = {}
+        subscribe(self.node, DIAGNOSTICS, self._on_diagnostics)
+
+    def _on_diagnostics(self, message) -> None:
+        for status in message.status:
+            self.statuses[status.name] = {entry.key: entry.value for entry in status.values}
+            self.messages[status.name] = status.message
+
+    def until(self, what: Callable[[], object], seconds: float = 120.0) -> None:
+        """Hear what comes until something holds; every node lives."""
+        end = time.monotonic() + seconds
+        while not what():
+            assert not self._up.failed(), self._up.failed()
+            assert time.monotonic() < end, f"never: {self.messages} {self.statuses}"
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def idle(self, seconds: float) -> None:
+        """Hear what comes."""
+        end = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() > end)
+
+    def count(self, status: str, key: str) -> int:
+        """A number in /diagnostics."""
+        return int(float(self.statuses.get(status, {}).get(key, 0)))
+
+    def grows(self, status: str, key: str) -> None:
+        """Wait until it does."""
+        before = self.count(status, key)
+        self.until(lambda: self.count(status, key) > before)
+
+    def sabotage(self, rounds: int) -> None:
+        """So many messages on each topic."""
+        heard = dict(self.heard)  # what is drawn must not depend on what comes meanwhile
+        kinds = {
+            key: st.one_of(
+                rubbish.message(key[0].type),
+                st.binary(max_size=64),
+                *[rubbish.spoilt(lambda key=key: heard[key])] * (3 if key in heard else 0),
+            )
+            for key in self.out
+        }
+
+        # Nothing can be made smaller: the system is not what it was before.
+        @settings(max_examples=rounds, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+        @given(st.data())
+        def once(data: st.DataObject) -> None:
+            for key, publisher in self.out.items():
+                publisher.publish(data.draw(kinds[key]))
+            self.idle(0.05)
+
+        once()
+
+    def close(self) -> None:
+        self._context.try_shutdown()
+        self.node.destroy_node()
+
+
+def world(*topics: Topic) -> list[tuple[Topic, str]]:
+    return [(topic, "") for topic in topics]
+
+
+@pytest.fixture
+def saboteur(city: Path, untrained_checkpoint: Path, tmp_path: Path) -> Iterator[Saboteur]:
+    """Beside the whole system: simulator, missions, recorders of sessions and bags, forecast, overlay and page."""
+    arguments = Arguments(
+        city=str(city), sim="embedded", actors=5, image_width=64, image_height=36, record=True, view=True, port=0,
+        output=str(tmp_path / "sessions"), bag=str(tmp_path / "bag"), predict=str(untrained_checkpoint),
+        real_time_factor=0.5,
+    )  # fmt: skip
+    log = tmp_path / "log.txt"
+    with NodeProcesses(nodes(arguments), log) as up:
+        made = Saboteur(up, world(CLOCK, ACTORS) + [(topic, ROBOT) for topic in PER_ROBOT])
+        try:
+            for status, key in WORK:
+                made.until(lambda status=status, key=key: made.count(status, key) > 0)
+            assert {status: values[ERRORS] for status, values in made.statuses.items() if values[ERRORS] != "0"} == {}
+            yield made
+        finally:
+            print(log.read_text(errors="replace")[-20000:])
+            made.close()
+
+
+def withstand(saboteur: Saboteur, rounds: int) -> None:
+    saboteur.sabotage(rounds)
+    saboteur.idle(2.0)
+    for status, key in WORK:
+        saboteur.grows(status, key)
+    for topic in (ODOM, LIDAR, CMD_VEL, MARKERS):
+        saboteur.heard.pop((topic, ROBOT), None)
+        saboteur.until(lambda topic=topic: (topic, ROBOT) in saboteur.heard or topic is MARKERS)
+    for status in ("simulator", f"recorder {ROBOT}", f"forecast {ROBOT}", "overlay", "viewer"):
+        assert saboteur.count(status, UNUSABLE) > 0, status
+    wrong = {status: values[ERRORS] for status, values in saboteur.statuses.items() if values.get(ERRORS, "0") != "0"}
+    assert wrong == {}
+
+
+def test_no_node_ends_and_none_takes_rubbish_for_a_mistake_of_its_own(saboteur: Saboteur) -> None:
+    withstand(saboteur, 24)
+
+
+@pytest.mark.nightly
+def test_a_thousand_rounds_of_rubbish_end_no_node(saboteur: Saboteur) -> None:
+    withstand(saboteur, 1000)
