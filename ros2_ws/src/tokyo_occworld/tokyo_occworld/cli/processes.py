@@ -43,7 +43,9 @@ class NodeProcesses:
                 process = subprocess.Popen(
                     self._command(number, spec),
                     start_new_session=True,
-                    preexec_fn=_interrupt_with_parent,
+                    preexec_fn=_end_with_parent
+                    if isinstance(spec, NodeSpec) and spec.module
+                    else _interrupt_with_parent,
                     stdout=output,
                     stderr=output,
                     env=node_environment(),
@@ -64,7 +66,7 @@ class NodeProcesses:
         remaps = [part for name, value in pairs.items() for part in ("-r", f"{name}:={value}")]
         path = Path(self._folder.name) / f"{number}_{spec.name}.yaml"
         path.write_text(yaml.safe_dump({"/**": {"ros__parameters": spec.parameters}}))
-        ours = [sys.executable, "-m", spec.module]
+        ours = [sys.executable, "-m", "occ_ros.start", spec.module]
         program = ours if spec.module else [str(installed_executable(spec.package, spec.executable))]
         return [*program, *spec.arguments, "--ros-args", *remaps, "--params-file", str(path)]
 
@@ -107,6 +109,12 @@ class NodeProcesses:
 def _interrupt_with_parent() -> None:
     """In a child, before its program starts: SIGINT when the parent dies, however it dies."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _end_with_parent() -> None:
+    """As above, for a node of ours: an interrupt before `occ_ros.start` looks after it waits, and prints no trace."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    _interrupt_with_parent()
 
 
 def node_environment() -> dict[str, str]:
