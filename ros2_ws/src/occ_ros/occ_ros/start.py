@@ -17,7 +17,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     if len(sys.argv) < 2:
-        sys.exit("usage: python -m occ_ros.start MODULE ARGUMENTS")
+        print("usage: python -m occ_ros.start MODULE ARGUMENTS", file=sys.stderr)
+        sys.exit(2)
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

@@ -39,13 +39,12 @@ class NodeProcesses:
         output = open(self._log, "ab") if self._log else None
         try:
             for number, spec in enumerate(self._specs):
+                ours = isinstance(spec, NodeSpec) and spec.module
                 # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
                 process = subprocess.Popen(
                     self._command(number, spec),
                     start_new_session=True,
-                    preexec_fn=_end_with_parent
-                    if isinstance(spec, NodeSpec) and spec.module
-                    else _interrupt_with_parent,
+                    preexec_fn=_end_with_parent if ours else _interrupt_with_parent,
                     stdout=output,
                     stderr=output,
                     env=node_environment(),
