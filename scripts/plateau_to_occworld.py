@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from occ_core.command_line import run_command
+from occ_core.command_line import UsageError, run_command
 from occ_core.output_folders import SESSIONS, check_addable, check_replaceable
 from occ_core.parallel import Backend, ParallelError
 from tokyo_city.world import CITY, CITY_FILE
@@ -41,9 +41,9 @@ def run(args: argparse.Namespace) -> None:
     """What is wrong is found before anything is imported or recorded."""
     city = args.city or args.output.with_name(f"{args.output.name}_city")
     if args.workers is not None and args.workers < 1:
-        raise ValueError(f"--workers {args.workers}: at least one process is needed")
+        raise UsageError(f"--workers {args.workers}: at least one process is needed")
     if args.sessions < 1 or args.frames < 1:
-        raise ValueError("at least one session of one frame is needed")
+        raise UsageError("at least one session of one frame is needed")
     check_addable(args.output, SESSIONS)
     if args.input is not None:
         if not args.input.exists():
@@ -75,7 +75,7 @@ def expected() -> tuple[type[Exception], ...]:
     from occ_core.session import SessionError
     from tokyo_city.plateau.model import ImportProblem
 
-    return ImportProblem, ParallelError, SessionError
+    return ImportProblem, ParallelError, SessionError, ValueError
 
 
 if __name__ == "__main__":

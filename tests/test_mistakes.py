@@ -69,7 +69,7 @@ def run(command: tuple[str, ...], cwd: Path) -> tuple[int, str, float]:
         ((TOKYO, "city", "--out", "mine/thesis.tex"), "thesis.tex"),
         ((TOKYO, "city", "--out", "/proc/foo/city"), "can't write /proc/foo: No such file"),
         ((TOKYO, "up", "--predict", "none.pth"), "no checkpoint none.pth"),
-        ((TOKYO, "up", "--predict", "text.pth"), "text.pth is no checkpoint"),
+        ((TOKYO, "up", "--predict", "text.pth"), "text.pth: not a whole checkpoint"),
         ((TOKYO, "up", "--predict", "mine"), "mine is a folder"),
         ((TOKYO, "up", "--city", "mine"), "mine is no imported city"),
         ((TOKYO, "up", "--city", "city", "--drones", "0", "--rovers", "0", "--record"), "--record needs a robot"),
@@ -111,7 +111,7 @@ def run(command: tuple[str, ...], cwd: Path) -> tuple[int, str, float]:
         ((*LAUNCH, "--drones", "x"), "invalid int value: 'x'"),
         ((*LAUNCH, "--predict", "none.pth"), "no checkpoint none.pth"),
         ((*TRAIN, "--config", "none.py", "--work-dir", "w"), "no config file none.py"),
-        ((*TRAIN, "--config", DEMO_CONFIG, "--work-dir", "w", "--data-root", "nowhere"), "no folder of sessions nowhere"),
+        ((*TRAIN, "--config", DEMO_CONFIG, "--work-dir", "w", "--data-root", "none"), "no folder of sessions none"),
         ((*TRAIN, "--config", DEMO_CONFIG, "--work-dir", "mine"), "mine is not empty and is not a training's work"),
         ((*TRAIN, "--config", DEMO_CONFIG, "--work-dir", "/proc/foo"), "can't write /proc/foo"),
         ((*TRAIN, "--config", DEMO_CONFIG, "--work-dir", "w", "--resume-from", "none.pth"), "no checkpoint none.pth"),
@@ -119,7 +119,7 @@ def run(command: tuple[str, ...], cwd: Path) -> tuple[int, str, float]:
         ((*TRAIN, "--config", DEMO_CONFIG, "--work-dir", "w", "--max-minutes", "0"), "--max-minutes 0"),
         ((*TRAIN, "--config", DEMO_CONFIG, "--work-dir", "w", "--bag", "nowhere"), "no bag nowhere"),
         ((*EVAL, "--checkpoint", "none.pth", "--data-root", "data", "--out", "o"), "no checkpoint none.pth"),
-        ((*EVAL, "--checkpoint", "text.pth", "--data-root", "data", "--out", "o"), "text.pth is no checkpoint"),
+        ((*EVAL, "--checkpoint", "text.pth", "--data-root", "data", "--out", "o"), "text.pth: not a whole checkpoint"),
         ((*EXPORT, "--checkpoint", "none.pth", "--data-root", "data", "--out", "o", "--command", "c"), "no checkpoint"),
     ],
     ids=lambda value: " ".join(Path(part).name for part in value) if isinstance(value, tuple) else "",
@@ -161,7 +161,10 @@ def test_tokyo_alone_prints_its_help_and_a_version_is_a_version(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "command",
-    [(TOKYO,), (TOKYO, "up", "--help"), (TOKYO, "sessions", "info", "data"), (*TRAIN, "--help"), (*PLATEAU_TO_OCCWORLD, "--help")],
+    [
+        (TOKYO,), (TOKYO, "up", "--help"), (TOKYO, "sessions", "info", "data"), (*TRAIN, "--help"),
+        (*PLATEAU_TO_OCCWORLD, "--help"),
+    ],
     ids=str,
 )  # fmt: skip
 def test_a_pipe_that_is_closed_is_no_traceback(folder: Path, command: tuple[str, ...]) -> None:

@@ -8,6 +8,50 @@ from dataclasses import dataclass, field
 
 from occworld.config import OptimizerConfig, ScheduleConfig
 
+_MARGIN = 1.15  # of what an evaluation took the last time: no two take the same
+
+
+@dataclass
+class Deadline:
+    """Of a whole run. seconds: wall-clock time from `started` (time.monotonic), None for no limit.
+
+    What is left when training ends has to be enough for the last evaluation, calibration included: how long one takes
+    is measured, first on a single window, then on every evaluation. windows: that an evaluation wants.
+    """
+
+    seconds: float | None
+    windows: int
+    started: float = field(default_factory=time.monotonic)
+    fixed_s: float = 0.0
+    per_window_s: float = 0.0
+
+    def measured(self, windows: int, seconds: float) -> None:
+        """An evaluation of so many windows took so long."""
+        if windows < 2:
+            # Of one window it can't be told what is for the window and what for the rest: both are reserved.
+            self.fixed_s, self.per_window_s = seconds / 2, seconds / 2
+        else:
+            self.fixed_s = min(self.fixed_s, seconds)
+            self.per_window_s = (seconds - self.fixed_s) / windows
+
+    def left(self) -> float:
+        """Seconds, less than 0 once they are over; infinite without a limit."""
+        return math.inf if self.seconds is None else self.started + self.seconds - time.monotonic()
+
+    def reserve(self) -> float:
+        """Seconds to keep for the last evaluation."""
+        return _MARGIN * (self.fixed_s + self.windows * self.per_window_s)
+
+    def for_training(self) -> float | None:
+        """Seconds until training has to end; 0 where that is now, None without a limit."""
+        return None if self.seconds is None else max(self.left() - self.reserve(), 0.0)
+
+    def affordable_windows(self) -> int:
+        """How many windows the last evaluation has time for: at least one, at most those that it wants."""
+        if self.seconds is None or self.per_window_s <= 0:
+            return self.windows
+        return int(min(max((self.left() - self.fixed_s) / self.per_window_s, 1.0), self.windows))
+
 
 @dataclass
 class Budget:

@@ -12,28 +12,41 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 _BAD_USAGE, _INTERRUPTED, _PIPE_CLOSED = 2, 130, 141
+
+
+class UsageError(ValueError):
+    """What the user can put right: the sentence that the command ends with."""
 
 
 def run_command(
     name: str, work: Callable[[], int | None], expected: Callable[[], tuple[type[Exception], ...]] = tuple
 ) -> NoReturn:
-    """Do the work and exit: with its code, 2 after one sentence, 130 after Ctrl-C, 141 before `| head` (as a shell).
+    """Do the work and exit with `exit_code`, or 130 after Ctrl-C, at any moment from now on."""
+    watch = _Watch()
+    try:
+        code = exit_code(name, work, expected)
+    except BaseException as error:
+        # Ctrl-C within an import, or within compiled code, may come out as anything.
+        if not (watch.interrupted or isinstance(error, KeyboardInterrupt)):
+            raise
+        code = _INTERRUPTED
+    sys.exit(_INTERRUPTED if watch.interrupted and code == _BAD_USAGE else code)
 
-    name: before the sentence. work: imports what it needs itself. expected: exceptions, besides those of the system and
-    ValueError, whose text is the sentence; asked for only where something was raised.
-    """
-    sys.exit(_code(name, work, expected, _Watch()))
 
-
-def _code(
-    name: str, work: Callable[[], int | None], expected: Callable[[], tuple[type[Exception], ...]], watch: _Watch
+def exit_code(
+    name: str, work: Callable[[], int | None], expected: Callable[[], tuple[type[Exception], ...]] = tuple
 ) -> int | str:
+    """Do the work: its code, 2 after one sentence, 141 before `| head` (as a shell).
+
+    name: before the sentence. work: imports what it needs itself. expected: exceptions whose text is the sentence,
+    besides UsageError and the system's; asked for only where something else was raised.
+    """
     try:
         try:
-            code: Any = work() or 0
+            code: int | str = work() or 0
         except SystemExit as exit:  # of argparse, after --help
             code = exit.code or 0
         sys.stdout.flush()
@@ -41,16 +54,15 @@ def _code(
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's last flush complains
         return _PIPE_CLOSED
-    except BaseException as error:
-        # Ctrl-C within an import, or within compiled code, may come out as anything.
-        if watch.interrupted or isinstance(error, KeyboardInterrupt):
-            return _INTERRUPTED
-        if isinstance(error, OSError):
-            where = f"{error.filename}: " if error.filename and error.strerror else ""
-            return _say(name, f"{where}{error.strerror or error}")
-        if isinstance(error, ValueError) or isinstance(error, expected()):
-            return _say(name, str(error))
-        raise
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename and error.strerror else ""
+        return _say(name, f"{where}{error.strerror or error}")
+    except UsageError as error:
+        return _say(name, str(error))
+    except Exception as error:
+        if not isinstance(error, expected()):
+            raise
+        return _say(name, str(error))
 
 
 def _say(name: str, sentence: str) -> int:

@@ -6,11 +6,13 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+
+from occ_core.command_line import UsageError
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _SHOWN = 3  # strange things that a sentence names
@@ -28,7 +30,7 @@ def _leave_locks_to_the_parent() -> None:
 os.register_at_fork(after_in_child=_leave_locks_to_the_parent)
 
 
-class OutputError(ValueError):
+class OutputError(UsageError):
     """A folder or a file that must not or can't be written: which, why, and what to do."""
 
 
@@ -61,13 +63,13 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def check_addable(folder: Path, kind: FolderKind) -> None:
+def check_addable(folder: Path, kind: FolderKind, besides: Set[str] = frozenset()) -> None:
     """OutputError for a folder that can't be written, or that holds things and is not of this kind.
 
-    What is hidden does not count. Nothing is made or changed.
+    What is hidden does not count, nor do the names in `besides`. Nothing is made or changed.
     """
     folder = Path(folder)
-    _check_kind(folder, kind, _visible(folder))
+    _check_kind(folder, kind, [name for name in _visible(folder) if name not in besides])
     _check_writable(folder)
 
 

@@ -7,15 +7,15 @@ import math
 import socket
 from pathlib import Path
 
+from occ_core.command_line import UsageError
 from occ_core.output_folders import SESSIONS, check_addable, check_file, check_new, check_replaceable
+from occworld.preflight import check_checkpoint
 from tokyo_city.world import CITY
 from tokyo_occworld.compare import COMPARISON
 from tokyo_occworld.demo import DEMO
 from tokyo_sim.bringup import SHIPPED, Arguments, world_file
 
 PNG = b"\x89PNG\r\n\x1a\n"
-# PyTorch writes zip archives, and wrote pickles before; in safetensors, a JSON object comes after its length.
-_CHECKPOINT_STARTS = (b"PK\x03\x04", b"\x80")
 
 
 def check_input(path: Path, what: str) -> None:
@@ -30,51 +30,39 @@ def check_city(folder: str | Path) -> None:
         world_file(str(folder))
 
 
-def check_checkpoint(path: Path) -> None:
-    """FileNotFoundError where there is none; ValueError for a file that can't be one."""
-    if not path.exists():
-        raise FileNotFoundError(f"no checkpoint {path}")
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, a checkpoint is a file, such as {path / 'best.pth'}")
-    with open(path, "rb") as file:
-        start = file.read(9)
-    if not (start.startswith(_CHECKPOINT_STARTS) or (path.suffix == ".safetensors" and start[8:] == b"{")):
-        raise ValueError(f"{path} is no checkpoint")
-
-
 def check_port(port: int) -> None:
-    """ValueError for a port of 127.0.0.1 that is none, or that somebody has; 0 is any that is free."""
+    """UsageError for a port of 127.0.0.1 that is none, or that somebody has; 0 is any that is free."""
     if not 0 <= port <= 65535:
-        raise ValueError(f"--port {port}: 1024 to 65535, or 0 for any that is free")
+        raise UsageError(f"--port {port}: 1024 to 65535, or 0 for any that is free")
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind(("127.0.0.1", port))
         except OSError as error:
-            raise ValueError(f"--port {port} can't be had ({error.strerror}): name another, or 0 for any") from error
+            raise UsageError(f"--port {port} can't be had ({error.strerror}): name another, or 0 for any") from error
 
 
 def check_city_options(args: argparse.Namespace) -> None:
     """Of `tokyo city`."""
     if args.source is None and (args.mesh or args.bbox):
         option = "--mesh" if args.mesh else "--bbox"
-        raise ValueError(f"{option} goes with a path of PLATEAU files; without a path the sample city is made, whole")
+        raise UsageError(f"{option} goes with a path of PLATEAU files; without a path the sample city is made, whole")
     if args.source is not None:
         check_input(args.source, "a file or folder")
     for name, least in (("workers", 1), ("target_faces", 12)):
         value = getattr(args, name)
         if value is not None and value < least:
-            raise ValueError(f"--{name.replace('_', '-')} {value}: at least {least} is needed")
+            raise UsageError(f"--{name.replace('_', '-')} {value}: at least {least} is needed")
     check_replaceable(args.out, CITY)
 
 
 def check_bringup(args: Arguments, duration: float, city_comes: bool = False) -> None:
     """Of `tokyo up`. city_comes: it need not be there yet."""
     if not (math.isfinite(duration) and duration >= 0):
-        raise ValueError(f"--duration {duration:g}: seconds, 0 for ever")
+        raise UsageError(f"--duration {duration:g}: seconds, 0 for ever")
     for option, wanted in (("--record", args.record), ("--predict", args.predict), ("--view", args.view)):
         if wanted and not args.robots:
-            raise ValueError(f"{option} needs a robot, and --drones and --rovers are 0")
+            raise UsageError(f"{option} needs a robot, and --drones and --rovers are 0")
     check_places(args.places, args.robots)
     if args.predict and args.predict != SHIPPED:
         check_checkpoint(Path(args.predict))
@@ -89,14 +77,17 @@ def check_bringup(args: Arguments, duration: float, city_comes: bool = False) ->
 
 
 def check_places(text: str, robots: list[str]) -> None:
-    """ValueError for an entry of `--places` that is none or lacks its yaw, and for a robot that there is not."""
+    """UsageError for an entry of `--places` that is none or lacks its yaw, and for a robot that there is not."""
     if not text:
         return
     from tokyo_sim.engine.places import check_names, parse_places
 
-    check_names(parse_places(text), robots)
+    try:
+        check_names(parse_places(text), robots)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     if short := [entry for entry in text.split() if entry.count(",") < 2]:
-        raise ValueError(f"--places {short[0]}: the yaw is missing; NAME:X,Y,YAW is wanted, metres and radians in map")
+        raise UsageError(f"--places {short[0]}: the yaw is missing; NAME:X,Y,YAW is wanted, metres and radians in map")
 
 
 def check_comparison(args: argparse.Namespace) -> None:
@@ -104,7 +95,7 @@ def check_comparison(args: argparse.Namespace) -> None:
     check_input(args.session, "a session")
     check_city(args.city)
     if args.frames < 1:
-        raise ValueError(f"--frames is {args.frames}, at least 1 is wanted")
+        raise UsageError(f"--frames is {args.frames}, at least 1 is wanted")
     check_replaceable(args.out, COMPARISON)
 
 

@@ -32,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: exit code 0, 1 for a node that failed, 2 for bad usage."""
-    run_command(_NAME, lambda: _collect(_parser().parse_args(arguments)))
+    run_command(_NAME, lambda: _collect(_parser().parse_args(arguments)), lambda: (ValueError,))
 
 
 def _parser() -> argparse.ArgumentParser:

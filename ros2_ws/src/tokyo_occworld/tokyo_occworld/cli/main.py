@@ -73,7 +73,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from tokyo_city.download.web import DownloadProblem
     from tokyo_city.plateau.model import ImportProblem
 
-    return DownloadProblem, ImportProblem, ParallelError, SessionError
+    return DownloadProblem, ImportProblem, ParallelError, SessionError, ValueError
 
 
 def _parser() -> argparse.ArgumentParser:
