@@ -46,8 +46,13 @@ def newest(work_dir: Path) -> Path:
 
 def run_in(work_dir: Path) -> tuple[Path, ...]:
     """The files of a run in a work folder, which another would mix with its own or write over."""
-    patterns = (*_RESUMABLE, "best.pth", "metrics.*", "train_*.log", "logs/events.out.*")
+    patterns = (*_RESUMABLE, "best.pth", "train_*.log", "logs/events.out.*")
     return tuple(sorted(path for pattern in patterns for path in Path(work_dir).glob(pattern)))
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept, by the XDG base directory specification."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tokyo_occworld"
 
 
 def is_first_process() -> bool:
