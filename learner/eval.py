@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from occ_core.command_line import exit_code, run_command
 from occ_core.session import SessionError
-from occworld.checkpoint import Checkpoint, CheckpointError
-from occworld.config import ConfigError
-from occworld.dataset import GazeboOccWorldDataset
-from occworld.evaluator import evaluate
-from occworld.forecast_model import ForecastModel
-from occworld.report import markdown, write_report
-from occworld.scene import Scene
+from occworld.preflight import WORK_DIR, check_evaluation
+
+if TYPE_CHECKING:
+    from occworld.dataset import GazeboOccWorldDataset
+    from occworld.forecast_model import ForecastModel
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -36,6 +35,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 def write_sample(model: ForecastModel, data: GazeboOccWorldDataset, path: Path) -> None:
     """The middle window: current uint8 (X, Y, Z); truth, forecast uint8, probability float16 (steps, X, Y, Z)."""
     window = data[len(data) // 2]
+    from occworld.scene import Scene
+
     result = model.forecast(Scene.of(model.grid, window, model.config.condition == "poses"))
     np.savez_compressed(
         path,
@@ -52,6 +53,13 @@ def write_sample(model: ForecastModel, data: GazeboOccWorldDataset, path: Path) 
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate and write."""
+    check_evaluation(args, WORK_DIR)
+    from occworld.checkpoint import Checkpoint
+    from occworld.config import ConfigError
+    from occworld.dataset import GazeboOccWorldDataset
+    from occworld.evaluator import evaluate
+    from occworld.report import markdown, write_report
+
     model = Checkpoint.load(args.checkpoint)
     config, model = model.config, model.model(args.checkpoint)
     if args.condition and args.condition != model.config.condition:
@@ -68,15 +76,19 @@ def run(args: argparse.Namespace) -> None:
     print(markdown(evaluation))
 
 
-def main(argv: list[str] | None = None) -> int:
+def expected() -> tuple[type[Exception], ...]:
+    """What the user can put right."""
+    from occworld.checkpoint import CheckpointError
+    from occworld.config import ConfigError
+
+    return ConfigError, CheckpointError, SessionError
+
+
+def main(argv: list[str] | None = None) -> int | str:
     """Exit code 2 and one sentence where the user can put it right."""
-    try:
-        run(arguments(argv))
-    except (ConfigError, CheckpointError, SessionError) as error:
-        print(f"eval.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    args = arguments(argv)
+    return exit_code("eval.py", lambda: run(args), expected)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command("eval.py", main)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+from occ_core.command_line import exit_code, run_command
 from occ_core.session import SessionError
-from occworld.card import export
-from occworld.checkpoint import Checkpoint, CheckpointError
-from occworld.config import ConfigError
-from occworld.dataset import GazeboOccWorldDataset
-from occworld.evaluator import evaluate
+from occworld.preflight import EXPORTED, check_evaluation, check_sessions
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -29,6 +25,13 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate without and with the planned poses, and write both files."""
+    check_evaluation(args, EXPORTED)
+    check_sessions(args.unseen)
+    from occworld.card import export
+    from occworld.checkpoint import Checkpoint
+    from occworld.dataset import GazeboOccWorldDataset
+    from occworld.evaluator import evaluate
+
     checkpoint = Checkpoint.load(args.checkpoint)
     config = replace(checkpoint.config, data_root=str(args.data_root))
     data = GazeboOccWorldDataset(
@@ -43,15 +46,19 @@ def run(args: argparse.Namespace) -> None:
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
-def main(argv: list[str] | None = None) -> int:
+def expected() -> tuple[type[Exception], ...]:
+    """What the user can put right."""
+    from occworld.checkpoint import CheckpointError
+    from occworld.config import ConfigError
+
+    return ConfigError, CheckpointError, SessionError
+
+
+def main(argv: list[str] | None = None) -> int | str:
     """Exit code 2 and one sentence where the user can put it right."""
-    try:
-        run(arguments(argv))
-    except (ConfigError, CheckpointError, SessionError) as error:
-        print(f"export.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    args = arguments(argv)
+    return exit_code("export.py", lambda: run(args), expected)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command("export.py", main)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from occ_core.command_line import exit_code, run_command
+from occ_core.output_folders import locked
 from occ_core.session import SessionError
 from occworld.bags import add_bag_options, sessions_of_bags
-from occworld.checkpoint import Checkpoint, CheckpointError
-from occworld.config import ConfigError, read_config, with_overrides
-from occworld.dataset import GazeboOccWorldDataset
-from occworld.evaluator import evaluate
-from occworld.report import markdown, write_report
-from occworld.trainer import Trainer, TrainingError
+from occworld.preflight import check_training, is_first_process, newest, run_in
+
+_STARTED = time.monotonic()  # --max-minutes counts from here: PyTorch, which takes seconds, is not loaded yet
 
 
 def gpu_ids(text: str) -> list[int]:
@@ -42,27 +43,38 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in the work folder")
     start.add_argument("--resume-from", type=Path, metavar="FILE", help="go on from this checkpoint")
-    start.add_argument("--from-scratch", action="store_true", help="random weights, whatever the config's load_from")
+    start.add_argument("--overwrite", action="store_true", help="begin anew where the work folder holds a run already")
+    parser.add_argument("--from-scratch", action="store_true", help="random weights, whatever the config's load_from")
     parser.add_argument("--gpu-ids", type=gpu_ids, metavar="0,1", help="GPUs to train on; the first one without")
     parser.add_argument("--seed", type=int, help="of weights, order and samples")
     parser.add_argument("--batch-size", type=int, help="windows per step and device")
     parser.add_argument("--lr", type=float, help="largest learning rate")
     parser.add_argument("--epochs", type=int, dest="max_epochs", help="epochs of the forecast stage")
     parser.add_argument("--eval-only", action="store_true", help="evaluate the checkpoint instead of training")
-    parser.add_argument("--max-minutes", type=float, help="stop both stages within this wall-clock time")
+    parser.add_argument(
+        "--max-minutes", type=float, help="end within this wall-clock time, calibration and evaluation included"
+    )
     return parser.parse_args(argv)
 
 
-def newest(work_dir: Path) -> Path:
-    """The checkpoint that was written last."""
-    found = [p for pattern in ("epoch_*.pth", "tokenizer_*.pth", "latest.pth") for p in work_dir.glob(pattern)]
-    if not found:
-        raise CheckpointError(f"nothing to resume in {work_dir}: it holds no checkpoint")
-    return max(found, key=lambda path: path.stat().st_mtime_ns)
+def run(args: argparse.Namespace) -> int:
+    """Train or evaluate; the exit code."""
+    check_training(args)
+    # Of several processes the first holds the folder for all.
+    lock = args.work_dir / ".train.lock"
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    with locked(lock, f"another training is writing into {args.work_dir}") if is_first_process() else nullcontext():
+        return _run(args)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Train or evaluate."""
+def _run(args: argparse.Namespace) -> int:
+    from occworld.checkpoint import Checkpoint, CheckpointError
+    from occworld.config import read_config, with_overrides
+    from occworld.dataset import GazeboOccWorldDataset
+    from occworld.evaluator import evaluate
+    from occworld.report import markdown, write_report
+    from occworld.trainer import Trainer, TrainingError
+
     config = with_overrides(
         read_config(args.config), seed=args.seed, batch_size=args.batch_size, lr=args.lr, max_epochs=args.max_epochs,
         data_root=sessions_of_bags(args) or args.data_root,
@@ -80,24 +92,31 @@ def run(args: argparse.Namespace) -> None:
         resume = Checkpoint.load(path) if path else None
         if resume is not None and resume.config.model != config.model:
             raise CheckpointError(f"{path}: made with another model than {args.config} describes")
-        evaluation = Trainer(config, args.work_dir, resume, args.gpu_ids).fit(args.max_minutes)
+        former = run_in(args.work_dir) if args.overwrite and is_first_process() else ()
+        try:
+            evaluation = Trainer(config, args.work_dir, resume, args.gpu_ids, former).fit(args.max_minutes, _STARTED)
+        except TrainingError as error:
+            print(f"train.py: {error}", file=sys.stderr)
+            return 1
     if evaluation is not None:
         print(markdown(evaluation))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Exit code 2 and one sentence where the user can put it right, 1 where training failed."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        run(arguments(argv))
-    except (ConfigError, CheckpointError, SessionError) as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return 2
-    except TrainingError as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return 1
     return 0
 
 
+def expected() -> tuple[type[Exception], ...]:
+    """What the user can put right."""
+    from occworld.checkpoint import CheckpointError
+    from occworld.config import ConfigError
+
+    return ConfigError, CheckpointError, SessionError
+
+
+def main(argv: list[str] | None = None) -> int | str:
+    """Exit code 2 and one sentence where the user can put it right, 1 where training failed."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    args = arguments(argv)
+    return exit_code("train.py", lambda: run(args), expected)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command("train.py", main)

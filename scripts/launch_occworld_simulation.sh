@@ -39,6 +39,7 @@ for argument in "$@"; do
   case $argument in --city | --city=*) named=yes ;; esac
 done
 if [ "$named" = no ] && [ ! -f out/city/city.sdf ]; then
+  "$tokyo" up "$@" --check # what is wrong is said before a city is made
   "$tokyo" city --out out/city
 fi
 exec "$tokyo" up "$@"

@@ -53,7 +53,9 @@ def test_without_a_city_it_makes_the_sample_city_and_one_that_is_named_is_not_re
     fake.write_text('#!/bin/sh\necho "$@"\n')
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
-    assert run("--drones", "2", cwd=tmp_path).stdout.splitlines() == ["city --out out/city", "up --drones 2"]
+    assert run("--drones", "2", cwd=tmp_path).stdout.splitlines() == [
+        "up --drones 2 --check", "city --out out/city", "up --drones 2",
+    ]  # fmt: skip
     assert run("--city", "x", cwd=tmp_path).stdout.splitlines() == ["up --city x"]
     assert run("--city=x", cwd=tmp_path).stdout.splitlines() == ["up --city=x"]
 

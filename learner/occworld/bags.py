@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from occ_core.session import SessionError
+from occworld.preflight import cache_folder
 
 _NEEDS = "reading bags needs the packages occ_recorder and rosbags: pip install rosbags ros2_ws/src/occ_recorder"
 
 
 def add_bag_options(parser: argparse.ArgumentParser) -> None:
     """Options that say which bags, and how they become sessions."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tokyo_occworld" / "bags"
+    cache = cache_folder() / "bags"
     parser.add_argument("--bag", type=Path, nargs="+", default=[], help="train on these bags, instead of sessions")
     parser.add_argument("--bag-config", type=Path, help="YAML: what is where in the bags, see docs/bags.md")
     parser.add_argument("--bag-city", default="", help="folder of the imported city, for labels")

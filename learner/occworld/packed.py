@@ -1,7 +1,12 @@
-"""Sessions packed once to sparse memory-mapped arrays, rebuilt when a session's files have changed."""
+"""Sessions packed once to sparse memory-mapped arrays, rebuilt when a session's files have changed.
+
+They are kept beside the sessions, or in the user's cache where the sessions' folder can't be written.
+"""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import logging
 import os
@@ -18,9 +23,11 @@ from occ_core.frame import VehicleState
 from occ_core.session import Session, SessionError
 from occ_core.sparse_grid import SparseGrid
 from occworld.motion import from_pose
+from occworld.preflight import cache_folder
 
 PACK_VERSION = 2
 PACK_FOLDER = ".packed"
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 log = logging.getLogger("occworld")
 
 
@@ -62,19 +69,49 @@ _ARRAYS = ("offsets", "voxels", "classes", "instances", "observed", "footprint",
 
 
 def open_packed(session: Session) -> PackedSession:
-    """The packed arrays of a session, packing it first where they are missing, damaged or older than its files."""
-    folder = session.folder.parent / PACK_FOLDER / session.name
+    """The packed arrays of a session, packing it first where they are missing, damaged or older than its files.
+
+    SessionError where they can be kept nowhere.
+    """
     current = _fingerprint(session)
-    written = _manifest(folder)
-    if written.get("source") != current:
-        _pack(session, folder, current)
-    elif damaged := [
-        name for name in _ARRAYS if _checksum(folder / f"{name}.npy") != written.get("crc32", {}).get(name)
-    ]:
-        log.warning("%s: %s damaged, packed again", folder, ", ".join(damaged))
-        _pack(session, folder, current)
+    places = session.folder.parent / PACK_FOLDER / session.name, _in_cache(session)
+    folder = next((place for place in places if _is_whole(place, current)), None)
+    if folder is None:
+        folder = _packed_somewhere(session, places, current)
     arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS]
     return PackedSession(session.name, session.info.agent, *arrays)
+
+
+def _in_cache(session: Session) -> Path:
+    """Where a session of a folder that can't be written is packed: by the place that it has."""
+    place = hashlib.blake2b(str(session.folder.resolve().parent).encode(), digest_size=12).hexdigest()
+    return cache_folder() / "packed" / place / session.name
+
+
+def _is_whole(folder: Path, current: dict) -> bool:
+    written = _manifest(folder)
+    if written.get("source") != current:
+        return False
+    sums = written.get("crc32", {})
+    if damaged := [name for name in _ARRAYS if _checksum(folder / f"{name}.npy") != sums.get(name)]:
+        log.warning("%s: %s damaged, packed again", folder, ", ".join(damaged))
+    return not damaged
+
+
+def _packed_somewhere(session: Session, places: tuple[Path, Path], current: dict) -> Path:
+    """In the first place that can be written. A disk that is full is no reason to fill another."""
+    for folder in places:
+        try:
+            _pack(session, folder, current)
+            return folder
+        except OSError as error:
+            refused = error
+            if error.errno not in _NOT_WRITABLE:
+                break
+    raise SessionError(
+        f"{session.folder}: can't keep it packed in {folder}: {refused.strerror or refused}; free space there, or let"
+        " XDG_CACHE_HOME name a folder that can be written"
+    ) from refused
 
 
 def _manifest(folder: Path) -> dict:
@@ -107,25 +144,34 @@ def _fingerprint(session: Session) -> dict:
 
 
 def _pack(session: Session, folder: Path, fingerprint: dict) -> None:
+    """OSError where the folder can't be written, before anything is read; nothing stays of what was begun."""
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        _write_packed(session, beside, fingerprint)
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            os.replace(beside, folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            # Another process has packed the session meanwhile, of torchrun's for one.
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write_packed(session: Session, folder: Path, fingerprint: dict) -> None:
     frames, observed, states = [], [], []
     for number in tqdm(session.numbers, desc=f"packing {session.name}", unit="frame", leave=False):
         occupancy = session.occupancy(number)
         frames.append(SparseGrid.from_dense(occupancy.classes, occupancy.instance))
         observed.append(np.packbits(occupancy.observed))
         states.append(_finite(session.state(number), session.folder / f"poses/{number:06d}.json"))
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
     for name, array in zip(_ARRAYS, _columns(frames, observed, states, session.info.grid.size), strict=True):
-        np.save(beside / f"{name}.npy", array)
-    sums = {name: _checksum(beside / f"{name}.npy") for name in _ARRAYS}
-    (beside / "manifest.json").write_text(json.dumps({"source": fingerprint, "crc32": sums}))
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        os.replace(beside, folder)
-    except OSError:
-        # Another process has packed the session meanwhile, of torchrun's for one.
-        shutil.rmtree(beside, ignore_errors=True)
+        np.save(folder / f"{name}.npy", array)
+    sums = {name: _checksum(folder / f"{name}.npy") for name in _ARRAYS}
+    (folder / "manifest.json").write_text(json.dumps({"source": fingerprint, "crc32": sums}))
 
 
 def _finite(state: VehicleState, path: Path) -> VehicleState:

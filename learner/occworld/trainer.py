@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
-from occworld.budget import Budget, learning_rate
+from occworld.budget import Budget, Deadline, learning_rate
 from occworld.checkpoint import Checkpoint, Progress, build_model, load_weights
 from occworld.config import Config, ConfigError, TrainingConfig
 from occworld.dataset import Batch, GazeboOccWorldDataset
@@ -36,12 +37,18 @@ class Trainer:
     """Owns the model, its optimizer and the work folder of one run."""
 
     def __init__(
-        self, config: Config, work_dir: Path, resume: Checkpoint | None = None, gpu_ids: list[int] | None = None
+        self,
+        config: Config,
+        work_dir: Path,
+        resume: Checkpoint | None = None,
+        gpu_ids: list[int] | None = None,
+        former: tuple[Path, ...] = (),
     ) -> None:
-        self.config, self.work_dir = config, Path(work_dir)
+        """former: files of another run, deleted when the first checkpoint of this one stands."""
+        self.config, self.work_dir, self._former = config, Path(work_dir), former
         self.work_dir.mkdir(parents=True, exist_ok=True)
         self.fabric = processes(config.training, gpu_ids)
-        with self.fabric.rank_zero_first():  # it packs the sessions for all
+        with self._losing_no_process(), self.fabric.rank_zero_first():  # it packs the sessions for all
             self.train_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="train"))
             self.val_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="val"))
         torch.manual_seed(config.training.seed)
@@ -67,27 +74,59 @@ class Trainer:
         self._scales_loss = bool(self.fabric.strategy.precision.state_dict())
         self.logbook = Logbook(self.work_dir, self.fabric.is_global_zero)
         self._stop = False
+        self._short: list[str] = []  # what there was no time for
         self._saved = time.monotonic()
         used, device = precision(config.training, self.fabric.device.type), self.fabric.device
         log.info("%s on %s%s", used, device, "" if used == config.training.precision else ": fp16 is for a GPU")
         if intake is not None:
             log.info("%s: %s", config.load_from, intake.report())
 
-    def fit(self, max_minutes: float | None = None) -> Evaluation | None:
-        """Both stages; the last evaluation, None where Ctrl-C came before one."""
-        training = self.config.training
+    def fit(self, max_minutes: float | None = None, started: float | None = None) -> Evaluation | None:
+        """Both stages; the last evaluation, None where Ctrl-C came before one.
+
+        max_minutes: for all of it, evaluations included, from `started` (time.monotonic; now by default). A run that
+        has had no time for what it is made of says so at its end.
+        """
+        training, evaluation = self.config.training, None
         seconds = None if max_minutes is None else 60 * max_minutes
+        started = time.monotonic() if started is None else started
+        self._deadline = Deadline(seconds, self._most_windows(), started)
         log.info("%d windows to train on, %d to validate on", len(self.train_data), len(self.val_data))
-        started, evaluation = time.monotonic(), None
         try:
-            with self._stopping_on_signals():
-                share = None if seconds is None else seconds * training.tokenizer_share
+            with self._stopping_on_signals(), self._losing_no_process():
+                if seconds is not None and self._deadline.left > 0 and self.fabric.is_global_zero:
+                    self._rehearse()
+                share = training.tokenizer_share if training.max_epochs else 1.0
                 self._stage(1, training.tokenizer_epochs, share)
-                left = None if seconds is None else seconds - (time.monotonic() - started)
-                evaluation = self._stage(2, training.max_epochs, left)
+                evaluation = self._stage(2, training.max_epochs, 1.0)
+            self._say_what_was_short(max_minutes)
         finally:
             self.logbook.close()
         return evaluation
+
+    def _most_windows(self) -> int:
+        return min(self.config.evaluation.windows, len(self.val_data))
+
+    def _say_what_was_short(self, max_minutes: float | None) -> None:
+        if max_minutes is None or self._stop:
+            return
+        if self._short:
+            log.warning("starved by --max-minutes %g: %s", max_minutes, "; ".join(self._short))
+        if self._deadline.left < 0:
+            log.warning("it took %.0f s longer than --max-minutes %g", -self._deadline.left, max_minutes)
+
+    @contextmanager
+    def _losing_no_process(self) -> Iterator[None]:
+        """TrainingError where another process of this run is gone, which the collectives say in their own ways."""
+        try:
+            yield
+        except RuntimeError as error:
+            gone = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited")
+            if self.fabric.world_size == 1 or not any(sign in str(error) for sign in gone):
+                raise
+            raise TrainingError(
+                "another process of this training has ended; what was saved last is whole, continue with --resume"
+            ) from error
 
     @contextmanager
     def _stopping_on_signals(self) -> Iterator[None]:
@@ -108,10 +147,13 @@ class Trainer:
             for name, handler in zip(names, before, strict=True):
                 signal.signal(name, handler)
 
-    def _stage(self, stage: int, epochs: int, seconds: float | None) -> Evaluation | None:
+    def _stage(self, stage: int, epochs: int, share: float) -> Evaluation | None:
+        """share: of the time that is left for training."""
         done = self.progress.stage1 if stage == 1 else self.progress.stage2
-        if self._stop or (stage == 1 and self.progress.stage2):
+        left, stopped = self._agreed(self._deadline.for_training)
+        if stopped or (stage == 1 and self.progress.stage2):
             return None
+        seconds = None if self._deadline.seconds is None else share * left
         self.model.requires_grad_(True)
         if stage == 2:
             training = self.config.training
@@ -122,11 +164,14 @@ class Trainer:
         for epoch in range(done, epochs):
             if not self._epoch(stage, epoch, batches, budget):
                 return None
+            spent, _ = self._agreed(float(budget.spent()))
+            if spent and epoch == done and (seen := self.progress.batches) < batches:
+                self._short.append(f"stage {stage} has seen {seen} of {batches} batches of an epoch")
             name = "stage1" if stage == 1 else "stage2"
             self.progress = replace(self.progress, batches=0, **{name: epoch + 1})
-            last = epoch + 1 == epochs or budget.spent()
+            last = epoch + 1 == epochs or bool(spent)
             due = last or (epoch + 1) % self.config.evaluation.interval == 0
-            if stage == 2 and due:
+            if stage == 2 and due and (last or self._agreed(float(self._deadline.affords_another))[0]):
                 evaluation = self._evaluate(epoch, last)
             if due:
                 self._save(self.work_dir / (f"tokenizer_{epoch + 1}.pth" if stage == 1 else f"epoch_{epoch + 1}.pth"))
@@ -162,7 +207,7 @@ class Trainer:
         for i, batch in enumerate(bar, first):
             number = epoch * batches + i
             update = number // training.accumulate
-            fraction = self._agreed(budget.fraction(update))
+            fraction, stopped = self._agreed(budget.fraction(update))
             rate = learning_rate(self.config.optimizer, self.config.lr_config, update, fraction)
             # A resumed run draws what an unbroken one would, whatever was drawn before.
             torch.manual_seed(hash((training.seed, stage, number, self.fabric.global_rank)) % 2**63)
@@ -175,7 +220,7 @@ class Trainer:
             self.progress = replace(self.progress, batches=i + 1, step=self.progress.step + 1)
             if self.progress.step % 10 == 0:
                 self.logbook.losses(losses, stage, rate, speed.per_second(), self.progress.step)
-            if self._stop:
+            if stopped or (self._stop and self.fabric.world_size == 1):
                 self._save(self.work_dir / "latest.pth")
                 log.info("interrupted; continue with --resume")
                 return False
@@ -188,9 +233,20 @@ class Trainer:
             log.info("stage %d epoch %d: loss %.4f", stage, epoch + 1, losses.total.item())
         return True
 
-    def _agreed(self, fraction: float) -> float:
-        """The first process's clock counts for all, or they would leave an epoch at different batches."""
-        return fraction if self.fabric.world_size == 1 else float(self.fabric.broadcast(fraction))
+    def _agreed(self, value: float) -> tuple[float, bool]:
+        """A number of at least 0, and whether to stop, the same on all processes.
+
+        The first process's clock counts for all, and a signal to any: or some would leave an epoch at another batch
+        than the others, which then wait for them for ever.
+        """
+        if self.fabric.world_size == 1:
+            return value, self._stop
+        mine = [value if self.fabric.is_global_zero else 0.0, float(self._stop)]
+        numbers = torch.tensor(mine, dtype=torch.float32, device=self.fabric.device)
+        reduced = self.fabric.all_reduce(numbers, reduce_op="max")
+        assert isinstance(reduced, torch.Tensor)  # as what was given
+        agreed, stopped = reduced.tolist()
+        return agreed, bool(stopped)
 
     def _step(self, batch: Batch, stage: int, rate: float, applied: bool) -> Losses:
         for group in self.optimizer.param_groups:
@@ -215,16 +271,37 @@ class Trainer:
         """On the first process; the others wait."""
         evaluation = None
         if self.fabric.is_global_zero:
-            self.model.calibrate(self.train_data, self.config.evaluation.windows)
-            evaluation = evaluate(self.model, self.val_data, self.config.evaluation.windows)
+            began, wanted = time.monotonic(), self._most_windows()
+            windows = self._deadline.affordable_windows if last else wanted
+            if windows < wanted:
+                self._short.append(f"the evaluation has looked at {windows} of {wanted} windows")
+            evaluation = self._scored(windows)
+            scored = time.monotonic()
             self.logbook.evaluation(evaluation, epoch + 1, self.progress.step)
             self.logbook.picture(self.model, self.val_data, self.progress.step)
             write_report(evaluation, self.work_dir)
+            self._deadline.measured(windows, scored - began, time.monotonic() - scored)
             if evaluation.quality > self.progress.best:
                 self.progress = replace(self.progress, best=evaluation.quality)
                 self._save(self.work_dir / "best.pth", bare=True)
         self.fabric.barrier()
         return evaluation
+
+    def _scored(self, windows: int) -> Evaluation:
+        self.model.calibrate(self.train_data, windows)
+        return evaluate(self.model, self.val_data, windows)
+
+    def _rehearse(self) -> None:
+        """An evaluation of one window, twice, since the first compiles: so long will each take at the end."""
+        before = {name: value.clone() for name, value in self.model.state_dict().items() if "threshold" in name}
+        with tempfile.TemporaryDirectory() as folder:
+            for _ in range(2):
+                began = time.monotonic()
+                evaluation = self._scored(1)
+                scored = time.monotonic()
+                write_report(evaluation, Path(folder))
+                self._deadline.measured(1, scored - began, time.monotonic() - scored)
+        self.model.load_state_dict(before, strict=False)
 
     def _save(self, path: Path, bare: bool = False) -> None:
         if not self.fabric.is_global_zero:
@@ -234,6 +311,9 @@ class Trainer:
         scaler = None if bare else self.fabric.strategy.precision.state_dict()
         Checkpoint(self.config, weights, self.progress, optimizer, scaler).save(path)
         self._saved = time.monotonic()
+        for old in set(self._former) - {path}:
+            old.unlink(missing_ok=True)
+        self._former = ()
 
 
 def _continued(resume: Checkpoint, config: Config, processes: int) -> Progress:

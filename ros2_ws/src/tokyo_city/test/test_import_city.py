@@ -21,14 +21,16 @@ from hypothesis import strategies as st
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.meshes import TriangleMesh, decimated
+from occ_core.output_folders import OutputError
 from occ_core.parallel import Backend, ParallelError, run_tasks
 from tokyo_city.plateau.ground import SQUARE_M, ground_of_square
 from tokyo_city.plateau.projection import to_degrees
 from tokyo_city.sample_city import write_sample_city
 from tokyo_city.world.appearance import Appearance
-from tokyo_city.world.city import Options, import_city
+from tokyo_city.world.city import Options, import_city, import_or_generate
 from tokyo_city.world.sdf import read_world
 from tokyo_occworld.cli.main import main
+from tokyo_sim.traffic.stored import lane_graph
 
 ONE = Options(workers=1)
 
@@ -108,7 +110,7 @@ def test_an_import_that_was_killed_goes_on_with_what_it_had_read(tmp_path):
 def test_ctrl_c_leaves_the_city_that_was_there_and_one_line_at_most(tmp_path, tiles_done):
     udx, city = six_tiles(tmp_path / "gml"), tmp_path / "city"
     city.mkdir()
-    (city / "mine").touch()
+    (city / "city.json").write_text("mine")
     command = [sys.executable, "-m", "tokyo_occworld.cli.main", "city", str(udx), "--out", str(city), "--workers", "2"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
     store = tmp_path / ".city.tiles"
@@ -119,7 +121,36 @@ def test_ctrl_c_leaves_the_city_that_was_there_and_one_line_at_most(tmp_path, ti
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors.decode()
     assert b"Traceback" not in errors
-    assert (city / "mine").exists()
+    assert (city / "city.json").read_text() == "mine"
+
+
+def test_a_folder_that_is_no_city_is_refused_before_anything_is_read_and_nothing_in_it_is_lost(citygml, tmp_path):
+    source, data = citygml(building((0, 0, 0), (20, 10, 30))), tmp_path / "data"
+    mine = data / "tokyo_gazebo/rover_0_20240115_120000/session.json"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(OutputError, match="data is not empty and is not an imported city"):
+        import_city(source, data, ONE)
+    with pytest.raises(OutputError, match="data is not empty and is not an imported city"):
+        import_or_generate(None, data, seed=1, options=ONE)
+    with pytest.raises(OutputError, match="data is not empty and is not a generated sample city"):
+        write_sample_city(data)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [source, mine]
+
+
+def test_what_somebody_put_into_a_city_is_named_and_an_import_adds_nothing_that_a_next_one_would_refuse(
+    citygml, tmp_path
+):
+    source, city = citygml(building((0, 0, 0), (20, 10, 30))), tmp_path / "city"
+    for _ in range(2):
+        import_city(source, city, ONE)
+    lane_graph(city, CityMap.load(city))
+    import_city(source, city, ONE)
+    (city / "recordings").mkdir()
+    before = (city / "city.json").stat().st_mtime_ns
+    with pytest.raises(OutputError, match="also holds recordings"):
+        import_city(source, city, ONE)
+    assert (city / "city.json").stat().st_mtime_ns == before
 
 
 def test_tiles_of_another_zone_are_left_out_and_said(citygml, tmp_path):

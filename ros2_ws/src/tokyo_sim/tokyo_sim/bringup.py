@@ -42,7 +42,7 @@ class Arguments:
     drones: int = _argument(1, "number of drones")
     rovers: int = _argument(1, "number of rovers")
     actors: int = _argument(30, "number of cars, bicycles and walkers")
-    places: str = _argument("", "where robots start, as NAME:X,Y,YAW NAME:X,Y ... in map; empty: at free places")
+    places: str = _argument("", "where robots start, as NAME:X,Y,YAW NAME:X,Y,YAW ... in map; empty: at free places")
     sim: str = _argument("auto", "simulator; auto is gazebo where `gz` is on the PATH", "auto", "gazebo", "embedded")
     gui: bool = _argument(False, "open Gazebo's window")
     seed: int = _argument(1, "seed of spawn places, traffic, noise and routes")

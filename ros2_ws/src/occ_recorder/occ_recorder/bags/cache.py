@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from occ_core.citymap import SEMANTIC_MESH
+from occ_core.output_folders import locked
 from occ_recorder.bags.convert import Conversion, convert
 from occ_recorder.bags.reading import BagError
 
@@ -33,15 +35,32 @@ def cached_sessions(bags: Sequence[Path], root: Path, conversion: Conversion) ->
     if len(folders) == 1:
         return folders[0]
     together = root / f"together_{_hash(*sorted(folder.name for folder in folders))}"
-    if not together.is_dir():
-        beside = _fresh(together)
-        for folder in folders:
+    with _made_once(together) as beside:
+        for folder in folders if beside else ():
             for session in folder.glob("[!.]*"):
                 if session.is_dir():
                     # Bags of one second may name their sessions alike.
                     (beside / f"{session.name}_{folder.name[:8]}").symlink_to(session.resolve())
-        os.replace(beside, together)
     return together
+
+
+@contextmanager
+def _made_once(folder: Path) -> Iterator[Path | None]:
+    """An empty folder to fill, which then gets its name; None where it is there, of the process before maybe.
+
+    Of processes that want the same folder, as torchrun's do, one makes it and the others wait, however it ends.
+    """
+    if folder.is_dir():
+        yield None
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder.with_name(f".{folder.name}.lock"), "", wait=True):
+        if folder.is_dir():
+            yield None
+            return
+        beside = _fresh(folder)
+        yield beside
+        os.replace(beside, folder)
 
 
 def _converted(bag: Path, root: Path, conversion: Conversion) -> Path:
@@ -50,13 +69,12 @@ def _converted(bag: Path, root: Path, conversion: Conversion) -> Path:
         digests.append(content_digest(Path(conversion.city) / SEMANTIC_MESH, root))
     options = json.dumps(asdict(conversion), default=_plain, sort_keys=True)
     folder = root / _hash(*digests, options, str(CACHE_VERSION))
-    if not folder.is_dir():
-        beside = _fresh(folder)
-        report = convert(bag, beside, conversion)
-        if not any(report.frames.values()):
-            raise BagError(f"{bag}: no frame came of it: {'; '.join(report.problems)}")
-        (beside / "report.txt").write_text("".join(f"{problem}\n" for problem in report.problems))
-        os.replace(beside, folder)
+    with _made_once(folder) as beside:
+        if beside:
+            report = convert(bag, beside, conversion)
+            if not any(report.frames.values()):
+                raise BagError(f"{bag}: no frame came of it: {'; '.join(report.problems)}")
+            (beside / "report.txt").write_text("".join(f"{problem}\n" for problem in report.problems))
     return folder
 
 
@@ -86,7 +104,9 @@ def content_digest(path: Path, root: Path) -> str:
                     digest.update(block)
                     bar.update(len(block))
     known.parent.mkdir(parents=True, exist_ok=True)
-    known.write_text(json.dumps({"files": stats, "digest": digest.hexdigest()}))
+    beside = known.with_name(f"{known.name}.{os.getpid()}.part")
+    beside.write_text(json.dumps({"files": stats, "digest": digest.hexdigest()}))
+    os.replace(beside, known)  # whole, whoever reads it at this moment
     return digest.hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from occ_core.grid_pictures import oblique_view, top_view
 from occ_core.session import Session
 from occ_core.topics import CAMERAS
 
+PICTURES_FILE = "pictures.json"
 _AS_MOUNTED = ("front_left", "front", "front_right", "back_left", "back", "back_right")
 
 
@@ -44,6 +46,7 @@ def write_page(out: Path, pictures: dict[str, list[Path]]) -> Path:
     page = f'<!doctype html><meta charset="utf-8"><title>Sessions</title><style>{style}</style>\n' + "\n".join(body)
     path = out / "index.html"
     path.write_text(page + "\n")
+    (out / PICTURES_FILE).write_text(json.dumps(sorted(pictures), indent=1))  # by which this folder is known
     return path
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from occ_core.output_folders import FolderKind, check_replaceable, replaced
 
 from .buildings import Building, raise_buildings
 from .citygml import CityModel
@@ -30,6 +33,8 @@ from .terrain import Terrain, relief_tin, roll_terrain
 from .vegetation import Hedge, Tree, plant_hedge, plant_trees
 
 MARGIN_M = 20.0
+_DESCRIPTION = "sample_city.json"  # which no other folder of CityGML has
+SAMPLE_CITY = FolderKind("a generated sample city", (_DESCRIPTION,), (_DESCRIPTION, "udx", "codelists"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +78,16 @@ def write_sample_city(folder: Path, *, seed: int = 7, size_m: float = 480.0) -> 
     The same seed and size give the same bytes. A city that outgrows its mesh is divided by the meshes that hold the
     middles of its features.
     """
+    check_replaceable(folder, SAMPLE_CITY)
     city = build_sample_city(np.random.default_rng(seed), size_m)
-    udx = Path(folder) / "udx"
-    write_codelists(Path(folder) / "codelists")
+    with replaced(folder, SAMPLE_CITY) as new:
+        (new / _DESCRIPTION).write_text(json.dumps({"seed": seed, "size_m": size_m}))
+        write_codelists(new / "codelists")
+        _write_documents(city, new / "udx", seed)
+    return Path(folder) / "udx"
+
+
+def _write_documents(city: SampleCity, udx: Path, seed: int) -> None:
     documents = _Documents(udx, seed)
     terrain = city.terrain
 
@@ -93,7 +105,6 @@ def write_sample_city(folder: Path, *, seed: int = 7, size_m: float = 480.0) -> 
     for furniture in city.furniture:
         write_furniture(documents.at("frn", furniture.faces[0].ring), furniture)
     documents.save()
-    return udx
 
 
 class _Documents:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, count, product
@@ -13,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from occ_core.classes import COLOURS, NAMES
+from occ_core.output_folders import check_replaceable, replaced
 from occ_core.parallel import Backend, run_tasks
 from tokyo_city.plateau.areas import AREA_FOLDERS
 from tokyo_city.plateau.ground import SQUARE_M
@@ -21,7 +21,7 @@ from tokyo_city.plateau.model import ImportProblem
 from tokyo_city.plateau.projection import to_degrees
 from tokyo_city.plateau.sources import EVERYWHERE, Region, TileSource, find_sources
 from tokyo_city.sample_city import write_sample_city
-from tokyo_city.world import CITY_FILE, WORLD_FILE
+from tokyo_city.world import CITY, CITY_FILE, WORLD_FILE
 from tokyo_city.world.appearance import page_path
 from tokyo_city.world.drivable import DrivableJob, lay
 from tokyo_city.world.laying import ground_jobs, near_keys
@@ -83,34 +83,32 @@ def import_city(source: Path, out: Path, options: Options = DEFAULTS) -> ImportR
     """Import every tile of a source into the folder `out`, which is replaced when the import has succeeded.
 
     No more than one tile per process is in memory. Triangulated tiles are kept in a folder beside `out`, so that an
-    import that was interrupted goes on where it was, and a changed file is all that is read again. ImportProblem
-    where nothing could be imported; tiles and objects that can't be read are listed in the report.
+    import that was interrupted goes on where it was, and a changed file is all that is read again. OutputError, before
+    anything is read, where `out` is something else than a city or can't be written. ImportProblem where nothing could
+    be imported; tiles and objects that can't be read are listed in the report.
     """
-    out = Path(out)
-    sources, failed = find_sources(source, options.region)
-    store = out.with_name(f".{out.name}.tiles")
-    store.mkdir(parents=True, exist_ok=True)
-    tiles = _build(sources, store, options, failed)
-    tiles = _one_zone(tiles, failed)
-    anchor = _anchor(tiles)
-    beside = out.with_name(f".{out.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    for folder in (beside / "meshes", page_path(beside, 0).parent):
-        folder.mkdir(parents=True)
-    placed = _place(tiles, anchor, store, beside, options)
-    models = [model for part in placed for model in part.models] + _lay(placed, anchor, beside, options)
-    write_world(beside / WORLD_FILE, anchor, models)
-    report = _report(out, anchor, tiles, placed, failed)
-    body = _city_json(report, tiles, placed, options)
-    (beside / CITY_FILE).write_text(json.dumps(body, indent=1, ensure_ascii=False), encoding="utf-8")
-    shutil.rmtree(out, ignore_errors=True)
-    beside.rename(out)
-    forget_others(store, {tile.key for tile in tiles})
+    with replaced(out, CITY) as beside:
+        store = Path(out).resolve().with_name(f".{Path(out).resolve().name}.tiles")
+        store.mkdir(parents=True, exist_ok=True)
+        sources, failed = find_sources(source, options.region)
+        tiles = _build(sources, store, options, failed)
+        tiles = _one_zone(tiles, failed)
+        anchor = _anchor(tiles)
+        for folder in (beside / "meshes", page_path(beside, 0).parent):
+            folder.mkdir(parents=True)
+        placed = _place(tiles, anchor, store, beside, options)
+        models = [model for part in placed for model in part.models] + _lay(placed, anchor, beside, options)
+        write_world(beside / WORLD_FILE, anchor, models)
+        report = _report(Path(out), anchor, tiles, placed, failed)
+        body = _city_json(report, tiles, placed, options)
+        (beside / CITY_FILE).write_text(json.dumps(body, indent=1, ensure_ascii=False), encoding="utf-8")
+        forget_others(store, {tile.key for tile in tiles})
     return report
 
 
 def import_or_generate(source: Path | None, out: Path, *, seed: int, options: Options = DEFAULTS) -> ImportReport:
     """Import a source; without one, write the sample city as CityGML beside `out` and import that."""
+    check_replaceable(out, CITY)
     if source is None:
         source = write_sample_city(Path(out).with_name(f"{Path(out).name}_citygml"), seed=seed)
     return import_city(source, out, options)
@@ -201,7 +199,9 @@ def _lay(placed: list[Placed], anchor: Anchor, city: Path, options: Options) -> 
             square
             for part in laid
             if part.ground or "bridge" in part.triangles
-            for square in product(*(range(int(a // SQUARE_M), int(b // SQUARE_M) + 1) for a, b in _bounds(part, origin)))
+            for square in product(
+                *(range(int(a // SQUARE_M), int(b // SQUARE_M) + 1) for a, b in _bounds(part, origin))
+            )
         }
     )
     jobs = []

@@ -15,7 +15,7 @@ from occ_core.classes import Semantic
 from occ_core.meshes import TriangleMesh, decimated
 from tokyo_city.plateau.areas import AREA_FOLDERS, Areas, open_edges
 from tokyo_city.plateau.fitting import Fitted, fitted, outline_of
-from tokyo_city.plateau.ground import CELL_M, REACH_M, SIDE, SQUARE_M, SquareGround, cell_triangles
+from tokyo_city.plateau.ground import CELL_M, REACH_M, SQUARE_M, SquareGround, cell_triangles
 from tokyo_city.plateau.materials import CLASS_MATERIALS
 from tokyo_city.world.appearance import UNTEXTURED, Appearance, page_path
 from tokyo_city.world.obj import write_obj

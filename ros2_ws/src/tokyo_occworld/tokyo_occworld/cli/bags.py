@@ -8,6 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from occ_core.output_folders import SESSIONS, check_addable, check_new
+from tokyo_occworld.cli import checks
+
 _NO_ROSBAGS = "bags need the Python packages occ_recorder and rosbags: pip install rosbags ros2_ws/src/occ_recorder"
 
 
@@ -21,12 +24,11 @@ def add_record_options(record: argparse.ArgumentParser) -> None:
 
 def record_bag(args: argparse.Namespace) -> int:
     """`tokyo record --bag`. --robots: their topics and the world's; all topics without."""
+    folder = Path(args.bag).resolve()
+    check_new(folder, "a bag")
     from tokyo_occworld.cli.processes import NodeProcesses
     from tokyo_sim.bringup import bag_node
 
-    folder = Path(args.bag).resolve()
-    if folder.exists():
-        raise ValueError(f"{folder} is there already: a bag is written to a new folder")
     # A parameter can't be an empty list; an empty name means the same.
     parameters: dict[str, Any] = {"bag": str(folder), "robots": args.robots or [""], "topics": args.topics or [""]}
     with NodeProcesses([bag_node(parameters)]) as processes:
@@ -74,6 +76,10 @@ def add_bag2sessions(verbs: Any) -> None:
 
 def bag2sessions(args: argparse.Namespace) -> int:
     """Convert every bag; exit code 2 where one could not be, after all others were."""
+    check_addable(args.output, SESSIONS)
+    checks.check_city(args.city)
+    for path in args.bags:
+        checks.check_input(path, "a bag")
     try:
         from occ_recorder.bags.convert import convert
         from occ_recorder.bags.reading import BagError

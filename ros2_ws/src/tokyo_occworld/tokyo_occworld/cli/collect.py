@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from occ_core.command_line import run_command
+from occ_core.output_folders import SESSIONS, check_addable
 from tokyo_sim.bringup import Arguments, NodeSpec, mission_node, nodes, recorder_node
 from tokyo_sim.engine.robot import Kind
 from tokyo_sim.missions.mission import MissionPlan, numbers
@@ -31,12 +32,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: exit code 0, 1 for a node that failed, 2 for bad usage."""
-    args = _parser().parse_args(arguments)
-    try:
-        sys.exit(_collect(args))
-    except (ValueError, FileNotFoundError) as error:
-        print(f"{_NAME}: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_command(_NAME, lambda: _collect(_parser().parse_args(arguments)), lambda: (ValueError,))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,14 +59,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _collect(args: argparse.Namespace) -> int:
-    from tokyo_occworld.cli.clock import SimulatedTime
-    from tokyo_occworld.cli.processes import NodeProcesses
-
     robot = args.robot or f"{args.vehicle}_0"
     specs = [_mission(args, robot)]
     if not Path(args.city).is_dir():
         raise FileNotFoundError(f"no imported city in {args.city}: run `tokyo city` first")
     if not args.no_record:
+        check_addable(Path(args.output), SESSIONS)
         specs.append(_recorder(args, robot))
     if running := robots_running(_LOOK_S):
         if robot not in running:
@@ -84,6 +78,9 @@ def _collect(args: argparse.Namespace) -> int:
             missions=False, drone_altitude=args.altitude, camera_rate=0.0 if args.no_cameras else 10.0,
         )  # fmt: skip
         specs = nodes(simulation) + specs
+    from tokyo_occworld.cli.clock import SimulatedTime
+    from tokyo_occworld.cli.processes import NodeProcesses
+
     print(f"{_NAME}: {robot}, {specs[-1].name if args.no_record else 'recording to ' + args.output}", flush=True)
     with SimulatedTime() as clock, NodeProcesses(specs) as processes:
         began: float | None = None

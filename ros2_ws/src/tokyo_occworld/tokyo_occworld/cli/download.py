@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from occ_core.output_folders import FolderKind, check_addable
 from tokyo_city.download.addresses import CATALOGUE, WEIGHTS
+
+# Also what somebody put there by hand: archives, or unpacked ones, are as good as downloaded.
+_DOWNLOADS = FolderKind("a folder of downloads", ("*.manifest.json", "*.part", "*.zip", "*/udx", "udx", "latest.pth"))
 
 
 def add_download(download: argparse.ArgumentParser, parser_class: type[argparse.ArgumentParser]) -> None:
@@ -55,6 +59,8 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _plateau(args: argparse.Namespace) -> int:
+    if not args.dry_run:
+        check_addable(args.output, _DOWNLOADS)
     from tokyo_city.download.catalogue import Catalogue
     from tokyo_city.download.plateau import Wanted, archives, download_plateau
     from tokyo_city.download.web import Web
@@ -72,6 +78,7 @@ def _plateau(args: argparse.Namespace) -> int:
 
 
 def _models(args: argparse.Namespace) -> int:
+    check_addable(args.output, _DOWNLOADS)
     from tokyo_city.download.checksum import Checksum
     from tokyo_city.download.web import Web
     from tokyo_city.download.weights import download_weights

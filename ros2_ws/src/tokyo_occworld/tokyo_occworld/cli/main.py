@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokyo_occworld.cli import bags
+from occ_core.command_line import run_command
+from occ_core.output_folders import SESSIONS, check_addable
+from tokyo_occworld.cli import bags, checks
 from tokyo_occworld.cli.download import add_download
 from tokyo_occworld.cli.sessions import add_verbs, with_default_verb
 from tokyo_occworld.cli.view import add_view
@@ -42,23 +43,28 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+class _Version(argparse.Action):
+    """Looked up only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from occ_core.session import installed_versions
+
+        print(f"{parser.prog} {installed_versions('tokyo_occworld')['tokyo_occworld']}")
+        parser.exit()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: exit code 0, 1 for work that failed, 2 for bad usage, 130 after Ctrl-C, 141 before `| head`."""
-    args = _parser().parse_args(with_default_verb(list(sys.argv[1:] if arguments is None else arguments)))
-    try:
-        code = args.handler(args)
-        sys.stdout.flush()
-        sys.exit(code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's last flush complains
-        sys.exit(141)
-    except Exception as error:
-        if not isinstance(error, _expected_errors()):
-            raise
-        print(f"tokyo: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_command("tokyo", lambda: _run(list(sys.argv[1:] if arguments is None else arguments)), _expected_errors)
+
+
+def _run(arguments: list[str]) -> int:
+    parser = _parser()
+    if not arguments:
+        parser.print_help()
+        return 0
+    args = parser.parse_args(with_default_verb(arguments))
+    return args.handler(args)
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:
@@ -67,11 +73,12 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from tokyo_city.download.web import DownloadProblem
     from tokyo_city.plateau.model import ImportProblem
 
-    return DownloadProblem, ImportProblem, ParallelError, SessionError, ValueError, FileNotFoundError
+    return DownloadProblem, ImportProblem, ParallelError, SessionError, ValueError
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="tokyo", description="Real Tokyo in a simulator, and what its streets look like in 3 s.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and stop")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
 
     city = verbs.add_parser("city", help="import PLATEAU tiles, or the generated sample city, into an SDF world")
@@ -102,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", help="start the simulator, missions, and what else is asked for")
     _add_bringup_options(up)
     up.add_argument("--duration", type=float, default=0.0, help="stop after so many simulated seconds; 0: on Ctrl-C")
+    up.add_argument("--check", action="store_true", help="look at the options, not at the city, and start nothing")
     up.set_defaults(handler=_up)
 
     record = verbs.add_parser("record", help="record sessions of robots that are running already")
@@ -156,6 +164,7 @@ def _add_bringup_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _city(args: argparse.Namespace) -> int:
+    checks.check_city_options(args)
     from occ_core.parallel import Backend
     from tokyo_city.plateau.sources import Region
     from tokyo_city.world.city import Options, import_or_generate
@@ -193,20 +202,25 @@ def _box(text: str) -> Box:
 
 
 def _up(args: argparse.Namespace) -> int:
+    options = Arguments(**{spec.name: getattr(args, spec.name) for spec in fields(Arguments)})
+    checks.check_bringup(options, args.duration, args.check)
+    if args.check:
+        return 0
     from tokyo_occworld.cli.processes import run_until_stopped
 
-    options = {spec.name: getattr(args, spec.name) for spec in fields(Arguments)}
-    return run_until_stopped(Arguments(**options), args.duration)
+    return run_until_stopped(options, args.duration)
 
 
 def _record(args: argparse.Namespace) -> int:
-    from tokyo_occworld.cli.processes import NodeProcesses
-    from tokyo_sim.bringup import recorder_node
-
     if args.bag:
         return bags.record_bag(args)
     if args.topics:
         raise ValueError("--topics goes with --bag: sessions are made of the topics that they need")
+    check_addable(Path(args.output), SESSIONS)
+    checks.check_city(args.city)
+    from tokyo_occworld.cli.processes import NodeProcesses
+    from tokyo_sim.bringup import recorder_node
+
     parameters = {"robots": args.robots or ["rover_0"], "output": args.output, "cameras": not args.no_cameras}
     with NodeProcesses([recorder_node(parameters | _city_parameter(args))]) as processes:
         return processes.wait()
@@ -217,6 +231,7 @@ def _city_parameter(args: argparse.Namespace) -> dict[str, str]:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    checks.check_comparison(args)
     from tokyo_occworld.compare.run import compare_session
 
     comparison = compare_session(args.session, args.city, args.frames, args.out)
@@ -225,6 +240,7 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
+    checks.check_demo(args)
     from tokyo_occworld.demo.run import Plan, run_demo
 
     return run_demo(args.out, Plan(args.city_source, args.seed, args.minutes, args.drives, args.drive_seconds))

@@ -40,11 +40,12 @@ class NodeProcesses:
         self._reaper.keep(self._folder.name)
         try:
             for number, spec in enumerate(self._specs):
+                ours = isinstance(spec, NodeSpec) and bool(spec.module)
                 # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
                 process = subprocess.Popen(
                     self._command(number, spec),
                     start_new_session=True,
-                    preexec_fn=ending_with_parent(),
+                    preexec_fn=_prepared(ours),
                     stdout=output,
                     stderr=output,
                     env=node_environment(),
@@ -66,7 +67,7 @@ class NodeProcesses:
         remaps = [part for name, value in pairs.items() for part in ("-r", f"{name}:={value}")]
         path = Path(self._folder.name) / f"{number}_{spec.name}.yaml"
         path.write_text(yaml.safe_dump({"/**": {"ros__parameters": spec.parameters}}))
-        ours = [sys.executable, "-m", spec.module]
+        ours = [sys.executable, "-m", "occ_ros.start", spec.module]
         program = ours if spec.module else [str(installed_executable(spec.package, spec.executable))]
         return [*program, *spec.arguments, "--ros-args", *remaps, "--params-file", str(path)]
 
@@ -106,6 +107,23 @@ class NodeProcesses:
             self._reaper.release(process.pid)
         self._folder.cleanup()
         self._reaper.close()
+
+
+def _prepared(ours: bool) -> Callable[[], None] | None:
+    """What a child does before its program starts: it ends with this process.
+
+    ours: a node of ours, for which an interrupt waits until `occ_ros.start` looks after it, and prints no trace.
+    """
+    ending = ending_with_parent()
+    if not ours:
+        return ending
+
+    def prepare() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        if ending is not None:
+            ending()
+
+    return prepare
 
 
 def node_environment() -> dict[str, str]:

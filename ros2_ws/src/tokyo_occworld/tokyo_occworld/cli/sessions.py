@@ -6,6 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from occ_core.output_folders import SESSIONS, FolderKind, check_addable
+
+_PICTURES = FolderKind("a folder of sessions' pictures", ("pictures.json",))
 _DEFAULT_ROOT = Path("data/tokyo_gazebo")
 
 
@@ -107,11 +110,12 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _view(args: argparse.Namespace) -> int:
+    if args.frames < 1:
+        raise ValueError(f"--frames is {args.frames}, at least 1 is wanted")
+    check_addable(args.out, _PICTURES)
     from occ_core.session import Session
     from occ_recorder.sessions.view import view_session, write_page
 
-    if args.frames < 1:
-        raise ValueError(f"--frames is {args.frames}, at least 1 is wanted")
     sessions = [Session.open(folder) for folder in _folders(args)]
     pictures = {session.name: view_session(session, args.frames, args.out) for session in sessions}
     print(f"{write_page(args.out, pictures)}: {sum(map(len, pictures.values()))} pictures")
@@ -119,6 +123,7 @@ def _view(args: argparse.Namespace) -> int:
 
 
 def _merge(args: argparse.Namespace) -> int:
+    check_addable(args.into, SESSIONS)
     from occ_recorder.sessions.merge import merge
 
     for merged in merge(_folders(args), args.into):

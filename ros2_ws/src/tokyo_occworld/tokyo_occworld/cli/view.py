@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tokyo_occworld.cli.checks import check_view
+
 if TYPE_CHECKING:
     from occ_core.citymap import CityMap
     from occ_core.grid import VoxelGrid
@@ -50,8 +52,7 @@ def add_view(verbs: Any) -> None:
 
 def view(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C. ValueError for what can't be shown."""
-    if not 0 <= args.port <= 65535:
-        raise ValueError(f"--port {args.port}: 1024 to 65535, or 0 for any that is free")
+    check_view(args)
     if not args.recording:
         return _live(args)
     from occworld_infer.viewer.recorded import RecordedView
@@ -80,12 +81,12 @@ def view(args: argparse.Namespace) -> int:
 
 
 def _live(args: argparse.Namespace) -> int:
-    from tokyo_occworld.cli.processes import NodeProcesses
-    from tokyo_sim.bringup import viewer_node
-
     for name in ("checkpoint", "screenshot"):
         if getattr(args, name):
             raise ValueError(f"--{name} goes with a recording; a live run forecasts with `tokyo up --predict`")
+    from tokyo_occworld.cli.processes import NodeProcesses
+    from tokyo_sim.bringup import viewer_node
+
     city = str(Path(args.city).resolve()) if args.city else ""
     parameters = {"robots": args.robots or ["rover_0"], "port": args.port, "city": city}
     with NodeProcesses([viewer_node(parameters)]) as processes:

@@ -11,9 +11,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from occ_core.citymap import CityMap
+from occ_core.output_folders import replaced
 from occ_core.poses import Pose
 from occ_core.session import Session, SessionError
 from occ_core.topics import CAMERAS
+from tokyo_occworld.compare import COMPARISON
 from tokyo_occworld.compare.pictures import draw_ranges, draw_views
 from tokyo_occworld.compare.ranges import compare_ranges, range_image
 from tokyo_occworld.compare.report import markdown
@@ -94,7 +96,7 @@ class Engine:
 def compare_session(folder: Path, city: Path, frames: int, out: Path, limits: Limits | None = None) -> Comparison:
     """Compare some frames, spread evenly, and write pictures, `comparison.json` and `comparison.md`.
 
-    SessionError or ValueError with a sentence for a session or a city that is none.
+    SessionError or ValueError with a sentence for a session or a city that is none. `out`: replaced when all is there.
     """
     world_file(str(city))
     session = Session.open(folder)
@@ -102,15 +104,15 @@ def compare_session(folder: Path, city: Path, frames: int, out: Path, limits: Li
         raise ValueError(f"{folder}: {len(session)} frames to compare, {frames} asked for: at least one is needed")
     chosen = np.unique(np.linspace(0, len(session) - 1, min(frames, len(session))).round().astype(int))
     recorded = [read_frame(session, session.numbers[i]) for i in chosen]
-    out.mkdir(parents=True, exist_ok=True)
-    engine = Engine(Path(city), _robot(session, recorded), any(frame.images for frame in recorded))
-    try:
-        differences = [_compare(frame, engine, out) for frame in tqdm(recorded, unit="frame", desc="compare")]
-    finally:
-        engine.close()
-    comparison = judge(session.name, differences, limits or Limits(), engine.cameras_off)
-    (out / "comparison.json").write_text(json.dumps(comparison.to_json(), indent=1))
-    (out / "comparison.md").write_text(markdown(comparison))
+    with replaced(out, COMPARISON) as new:
+        engine = Engine(Path(city), _robot(session, recorded), any(frame.images for frame in recorded))
+        try:
+            differences = [_compare(frame, engine, new) for frame in tqdm(recorded, unit="frame", desc="compare")]
+        finally:
+            engine.close()
+        comparison = judge(session.name, differences, limits or Limits(), engine.cameras_off)
+        (new / "comparison.json").write_text(json.dumps(comparison.to_json(), indent=1))
+        (new / "comparison.md").write_text(markdown(comparison))
     return comparison
 
 

@@ -10,11 +10,13 @@ from functools import cache
 from pathlib import Path
 
 from occ_core.citymap import CityMap
+from occ_core.output_folders import check_addable
 from occ_core.session import find_sessions
 from tokyo_city.plateau.model import ImportProblem
 from tokyo_city.world.city import import_or_generate
 from tokyo_occworld.cli.clock import SimulatedTime
 from tokyo_occworld.cli.processes import NodeProcesses
+from tokyo_occworld.demo import DEMO
 from tokyo_occworld.demo.live import measure_live
 from tokyo_occworld.demo.report import write_report
 from tokyo_occworld.demo.stages import StageFailed, Stages, python
@@ -69,6 +71,7 @@ class Plan:
 def run_demo(out: Path, plan: Plan) -> int:
     """City, drives, training, evaluation, live forecast, report. Returns the exit code."""
     out = Path(out).resolve()
+    check_addable(out, DEMO)
     out.mkdir(parents=True, exist_ok=True)
     places, stages = Places(out), Stages(out)
     try:

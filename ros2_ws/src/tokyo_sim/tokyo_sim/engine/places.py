@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
+
+if TYPE_CHECKING:  # the command line looks at places before it loads what takes seconds
+    from occ_core.citymap import CityMap
 
 _ENTRY = "NAME:X,Y or NAME:X,Y,YAW, metres and radians in map, such as 'rover_0:12,-30,1.57 drone_0:0,5'"
 

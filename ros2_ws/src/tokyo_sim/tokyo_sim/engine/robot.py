@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xacro
 import yaml
-import yourdfpy
 from lxml import etree
 
 from occ_core.actors import Actor
@@ -20,6 +20,9 @@ from occ_core.poses import Pose
 from occ_core.urdf import link_poses
 from tokyo_sim.engine.returns import ReturnModel
 from tokyo_sim.resources import share
+
+if TYPE_CHECKING:
+    import yourdfpy
 
 
 class Kind(str, Enum):
@@ -155,6 +158,8 @@ def load_robot(kind: Kind, name: str, image_size: tuple[int, int] = (1600, 900))
         raise ValueError(f"robot name '{name}' is not a ROS namespace: lower-case letters, digits, underscores")
     arguments = {"namespace": name, "image_width": str(image_size[0]), "image_height": str(image_size[1])}
     xml = xacro.process_file(str(share("urdf", f"{kind.value}.urdf.xacro")), mappings=arguments).toxml()
+    import yourdfpy  # here, since it takes seconds: the command line wants no more than the names above
+
     urdf = yourdfpy.URDF.load(io.StringIO(xml), build_scene_graph=False, load_meshes=False)
     links = link_poses(xml)
     tree = etree.fromstring(xml)

@@ -1,0 +1,27 @@
+"""`python -m occ_ros.start MODULE ARGUMENTS`: a node's module as a program that can be interrupted at any moment.
+
+While a node's module is imported, which takes seconds, Python would answer SIGINT with a traceback out of somebody's
+`import`. Here it ends the process, until `occ_ros.run` looks after it. Who starts nodes blocks the signal before, so
+that it waits for this module.
+"""
+
+from __future__ import annotations
+
+import runpy
+import signal
+import sys
+
+
+def main() -> None:
+    """Entry point: exit code of the node, 2 without a module."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    if len(sys.argv) < 2:
+        print("usage: python -m occ_ros.start MODULE ARGUMENTS", file=sys.stderr)
+        sys.exit(2)
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Ctrl-C at any moment of any command: no traceback, nobody stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from places import ROOT, TOKYO
+from processes import command_line, descendants
+
+SCRIPTS = ROOT / "scripts"
+MOMENTS_S = (0.5, 1.5, 3.0)
+
+
+def commands(city: Path, tmp_path: Path) -> dict[str, list[str]]:
+    """Such as take a while, but for those that end by themselves within a second or two."""
+    train = [sys.executable, str(ROOT / "learner/train.py"), "--config", str(ROOT / "learner/config/demo_tokyo.py")]
+    mission = [sys.executable, str(SCRIPTS / "data_collection_mission.py"), "--city", str(city), "--no-cameras"]
+    straight = [sys.executable, str(SCRIPTS / "plateau_to_occworld.py"), "--city", str(city), "--frames", "500"]
+    sessions = str(tmp_path / "sessions")
+    return {
+        "help": [TOKYO, "--help"],
+        "city": [TOKYO, "city", "--out", str(tmp_path / "new/city")],
+        "up": [TOKYO, "up", "--city", str(city), "--camera-rate", "0", "--record", "--output", sessions, "--predict"],
+        "record": [TOKYO, "record", "--output", sessions],
+        "view": [TOKYO, "view", "--port", "0"],
+        "demo": [TOKYO, "demo", "--out", str(tmp_path / "demo")],
+        "train": [*train, "--work-dir", str(tmp_path / "work"), "--data-root", str(tmp_path)],
+        "mission": [*mission, "--output", sessions],
+        "plateau_to_occworld": [*straight, "--output", sessions],
+    }
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("moment", MOMENTS_S)
+@pytest.mark.parametrize(
+    "name", ["help", "city", "up", "record", "view", "demo", "train", "mission", "plateau_to_occworld"]
+)
+def test_ctrl_c_leaves_no_traceback_and_no_process(city: Path, tmp_path: Path, name: str, moment: float) -> None:
+    log = tmp_path / "log.txt"
+    with open(log, "wb") as output:
+        command = commands(city, tmp_path)[name]
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=tmp_path, start_new_session=True)
+    time.sleep(moment)
+    children = descendants(process.pid) if process.poll() is None else []
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all of the group
+    code = process.wait(90)
+    said = log.read_text(errors="replace")
+    assert "Traceback" not in said and "KeyboardInterrupt" not in said and "Exception ignored" not in said, said
+    assert code in (0, 2, 130), said
+    deadline = time.monotonic() + 30
+    while (left := [pid for pid in children if command_line(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left
+    assert not list(tmp_path.glob("**/.*.part")) and not list(tmp_path.glob("**/.*.lock"))
