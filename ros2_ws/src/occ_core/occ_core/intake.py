@@ -5,23 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from occ_core.actors import Actor
 from occ_core.messages import (
-    cloud_points,
     from_actors,
+    from_cloud,
     from_compressed_image,
     from_image,
     from_odometry,
     from_stamp,
+    off_unit,
+    returns_of,
     vector,
 )  # fmt: skip
+from occ_core.point_times import PointClock
 from occ_core.sync import SweepSynchronizer, SyncedSweep
+
+_OFF_UNIT = "an orientation that is not of unit length, which it was brought to"
+_FOREIGN = (
+    "the times of a sweep's points are of another clock than its stamp, its first point is taken to be at the stamp"
+)
 
 
 class MessageIntake:
     """Whole sweeps go to `deliver`. A message that can't be read is complained of and left out.
 
-    complain: takes what the message was, and what is wrong with it.
+    complain: takes what the message was, and what is wrong with it. undistort: heed the times of a cloud's points,
+    which a driver that has moved them to one instant already may have left in.
     """
 
     def __init__(
@@ -29,22 +40,38 @@ class MessageIntake:
         synchronizer: SweepSynchronizer,
         deliver: Callable[[SyncedSweep], None],
         complain: Callable[[str, Exception], None],
+        undistort: bool = True,
     ) -> None:
         self.synchronizer, self._deliver, self._complain = synchronizer, deliver, complain
+        self._clock = PointClock() if undistort else None
 
     def odometry(self, message: Any) -> None:
         """Take a nav_msgs/Odometry."""
         self._take("odometry", lambda: self.synchronizer.add_odometry(from_odometry(message)))
+        self.count_off_unit(message.pose.pose.orientation)
+
+    def count_off_unit(self, quaternion: Any) -> None:
+        """Note a quaternion that had to be brought to unit length; one that could not is complained of elsewhere."""
+        if off_unit(quaternion):
+            mended = self.synchronizer.mended
+            mended[_OFF_UNIT] = mended.get(_OFF_UNIT, 0) + 1
 
     def sweep(self, message: Any) -> None:
         """Take a sensor_msgs/PointCloud2."""
-        header = message.header
-        self._take(
-            "LiDAR",
-            lambda: self.synchronizer.add_sweep(
-                from_stamp(header.stamp), cloud_points(message), header.frame_id.lstrip("/")
-            ),
-        )
+        self._take("LiDAR", lambda: self._add_sweep(message))
+
+    def _add_sweep(self, message: Any) -> None:
+        stamp, frame_id = from_stamp(message.header.stamp), message.header.frame_id.lstrip("/")
+        if message.width * message.height == 0:
+            return self.synchronizer.add_sweep(stamp, np.zeros((0, 4), np.float32), frame_id)
+        cloud = from_cloud(message)
+        points = returns_of(cloud)
+        times = self._clock.offsets(cloud, stamp) if self._clock is not None else None
+        if times is not None and self._clock is not None and self._clock.foreign:
+            self.synchronizer.mended[_FOREIGN] = self.synchronizer.mended.get(_FOREIGN, 0) + 1
+        if times is not None and not np.isfinite(times).all():
+            points, times = points[np.isfinite(times)], times[np.isfinite(times)]
+        self.synchronizer.add_sweep(stamp, points, frame_id, times)
 
     def imu(self, message: Any) -> None:
         """Take a sensor_msgs/Imu."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -73,7 +73,8 @@ class KeyframeBuilder:
     def add(
         self, stamp: float, points: np.ndarray, sensor: Pose, actors: list[Actor], itself: Actor | None = None
     ) -> None:
-        """Take a sweep. points: (n, 3) metres in the sensor's frame, NaN allowed. sensor: its pose in `map`.
+        """Take a sweep. points: (n, 3) metres in the sensor's frame, NaN allowed. sensor: its pose in `map`,
+        or in another frame that does not jump: that of the actors here, and of `correction` when a grid is built.
 
         actors: what moves, where it is at this stamp, the vehicle excluded. itself: the vehicle, whose own returns are
         left out. ValueError where stamps go back.
@@ -94,15 +95,25 @@ class KeyframeBuilder:
         while self._sweeps[0].stamp < stamp - keep - 1e-6:
             self._sweeps.popleft()
 
-    def build(self, footprint: Pose, actors: list[Actor]) -> Occupancy:
-        """The grid at a `base_footprint` pose in map; actors: where everything that moves is now."""
+    def build(
+        self, footprint: Pose, actors: list[Actor], stamp: float | None = None, correction: Pose | None = None
+    ) -> Occupancy:
+        """The grid at a `base_footprint` pose in map; actors: where everything that moves is now.
+
+        stamp: of the frame, seconds, where it is later than the last sweep. correction: the frame that sweeps are
+        accumulated in, in map, where it is another (REP 105: odom, which does not jump); actors are in map.
+        """
         if not self._sweeps:
             raise ValueError("no sweep yet: an occupancy frame needs at least one")
-        to_grid = footprint.inverse()
         newest = self._sweeps[-1]
+        keep = (newest.stamp if stamp is None else stamp) - self.window - 1e-6
+        sweeps = [s for s in self._sweeps if s.stamp >= keep or s is newest]
+        to_grid = footprint.inverse() if correction is None else footprint.inverse() @ correction
+        actors_in_map = actors
+        if correction is not None:
+            actors = [replace(a, pose=correction.inverse() @ a.pose) for a in actors]
         scans = [
-            Scan(sweep.still, sweep.origin, rays=age % _CARVE_EVERY == 0)
-            for age, sweep in enumerate(reversed(self._sweeps))
+            Scan(sweep.still, sweep.origin, rays=age % _CARVE_EVERY == 0) for age, sweep in enumerate(reversed(sweeps))
         ]
         # A moving thing's points are carried to where it is now: only the newest sweep's rays to it are real.
         scans.append(Scan(newest.moving, newest.origin, hits=False))
@@ -110,25 +121,26 @@ class KeyframeBuilder:
         truth = None
         if self.city is not None:
             complete = self.source is OccupancySource.GROUND_TRUTH
-            truth, truth_instance = self.city.occupancy(self.grid, footprint, actors, self._solid and complete)
+            truth, truth_instance = self.city.occupancy(self.grid, footprint, actors_in_map, self._solid and complete)
             if complete:
                 return Occupancy(truth, observed, truth_instance)
         classes = np.zeros(self.grid.shape, dtype=np.uint8)
         instance = np.zeros(self.grid.shape, dtype=np.uint16)
         classes.ravel()[occupied] = labels_of(occupied, truth)
-        self._add_moving(to_grid, actors, classes, observed, instance)
+        self._add_moving(sweeps, to_grid, actors, classes, observed, instance)
         return Occupancy(classes, observed, instance)
 
     def _add_moving(
-        self, to_grid: Pose, actors: list[Actor], classes: np.ndarray, observed: np.ndarray, instance: np.ndarray
-    ) -> None:
+        self, sweeps: list[_Sweep], to_grid: Pose, actors: list[Actor], classes: np.ndarray, observed: np.ndarray,
+        instance: np.ndarray,
+    ) -> None:  # fmt: skip
         """Put the returns from actors that are still there to where these are now."""
-        owner = np.concatenate([sweep.owner for sweep in self._sweeps])
+        owner = np.concatenate([sweep.owner for sweep in sweeps])
         here = np.isin(owner, [actor.instance for actor in actors])
         if not here.any():
             return
         owner = owner[here]
-        world = _from(np.concatenate([sweep.on_owner for sweep in self._sweeps])[here], owner, actors)
+        world = _from(np.concatenate([sweep.on_owner for sweep in sweeps])[here], owner, actors)
         numbers = self.grid.numbers(to_grid.apply(world))
         numbers, owner = numbers[numbers >= 0], owner[numbers >= 0]
         semantics = np.zeros(int(owner.max(initial=0)) + 1, dtype=np.uint8)

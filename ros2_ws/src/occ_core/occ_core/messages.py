@@ -28,6 +28,8 @@ DTYPES: dict[int, np.dtype] = {
 _FURTHEST_M = 1e8  # a plane or geocentric coordinate is below 1e7
 VELOCITY = "velocity"
 """Namespace of the arrows beside actors."""
+# tf2 takes quaternions whose squared length is off by less (tf2/src/buffer_core.cpp, QUATERNION_NORMALIZATION_TOLERANCE).
+_OFF_UNIT = 0.01
 # Channels of the image encodings that are read, and which of them are red, green and blue.
 _ENCODINGS = {
     "rgb8": (3, (0, 1, 2)),
@@ -46,17 +48,33 @@ def from_stamp(stamp: Any) -> float:
 
 
 def from_pose(message: Any) -> Pose:
-    """A geometry_msgs/Pose; ValueError for a quaternion that is not of unit length, and for no place on Earth."""
-    p, q = message.position, message.orientation
+    """A geometry_msgs/Pose. ValueError for a place that is nowhere on Earth, and for a quaternion whose squared length
+    is not 1 within 0.01, as tf2 has it."""
+    p = message.position
     if not max(abs(p.x), abs(p.y), abs(p.z)) < _FURTHEST_M:
         raise ValueError(f"a position of {p.x:g}, {p.y:g}, {p.z:g} m")
-    return Pose(np.array([p.x, p.y, p.z]), np.array([q.w, q.x, q.y, q.z]))
+    return Pose(np.array([p.x, p.y, p.z]), _unit(message.orientation))
 
 
 def from_transform(message: Any) -> Pose:
     """A geometry_msgs/Transform: the child frame in its parent. ValueError as in `from_pose`."""
-    t, q = message.translation, message.rotation
-    return Pose(np.array([t.x, t.y, t.z]), np.array([q.w, q.x, q.y, q.z]))
+    t = message.translation
+    return Pose(np.array([t.x, t.y, t.z]), _unit(message.rotation))
+
+
+def off_unit(quaternion: Any) -> bool:
+    """Whether a quaternion is further from unit length than rounding takes it."""
+    return abs(_squared(quaternion) - 1) > 2e-3
+
+
+def _squared(q: Any) -> float:
+    return q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z
+
+
+def _unit(q: Any) -> np.ndarray:
+    """(4,) w, x, y, z of a quaternion, brought to unit length where it is near it, else as it is."""
+    quaternion, squared = np.array([q.w, q.x, q.y, q.z]), _squared(q)
+    return quaternion / np.sqrt(squared) if 2e-3 < abs(squared - 1) < _OFF_UNIT else quaternion
 
 
 def vector(message: Any) -> np.ndarray:
@@ -126,11 +144,14 @@ def cloud_xyz(points: np.ndarray) -> np.ndarray:
 
 def cloud_points(message: Any) -> np.ndarray:
     """(n, 4) float32 x y z intensity in the sensor's frame; intensity is zero where the cloud has none."""
-    if message.width * message.height == 0:
-        return np.zeros((0, 4), np.float32)
-    cloud = from_cloud(message)
+    return returns_of(from_cloud(message)) if message.width * message.height else np.zeros((0, 4), np.float32)
+
+
+def returns_of(cloud: np.ndarray) -> np.ndarray:
+    """(n, 4) float32 x y z intensity of a structured cloud, as `cloud_points` gives them."""
     points = np.zeros((len(cloud), 4), np.float32)
-    points[:, :3] = cloud_xyz(cloud)
+    with np.errstate(over="ignore"):  # Doubles that stand for nothing become infinite, and are left out as such.
+        points[:, :3] = cloud_xyz(cloud)
     if "intensity" in (cloud.dtype.names or ()):
         points[:, 3] = cloud["intensity"]
     return points

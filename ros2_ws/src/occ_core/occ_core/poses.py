@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,11 +102,29 @@ def interpolate(before: Pose, after: Pose, fraction: float) -> Pose:
     """
     if not 0.0 <= fraction <= 1.0:
         raise ValueError(f"interpolation needs a fraction in [0, 1], got {fraction}")
-    step = before.inverse() @ after
-    turn = _rotation(step.orientation).as_rotvec()
-    slide = np.linalg.solve(_translation_of_screw(turn), step.position)
+    turn, slide = _screw(before.inverse() @ after)
     position = _translation_of_screw(turn * fraction) @ (slide * fraction)
     return before @ Pose(position, _quaternion(Rotation.from_rotvec(turn * fraction)))
+
+
+def velocity_between(before: Pose, after: Pose, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Linear and angular velocity (3,) in the child frame, m/s and rad/s, of the screw from one pose to another.
+
+    The logarithm of the step on SE(3): exact where the velocities are constant, in a turn too.
+    """
+    turn, slide = _screw(before.inverse() @ after)
+    return slide / seconds, turn / seconds
+
+
+def screws(steps: Sequence[Pose]) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithms of poses on SE(3): turns (n, 3) in radians and slides (n, 3) in metres."""
+    pairs = [_screw(step) for step in steps]
+    return np.array([turn for turn, _ in pairs]).reshape(-1, 3), np.array([s for _, s in pairs]).reshape(-1, 3)
+
+
+def _screw(step: Pose) -> tuple[np.ndarray, np.ndarray]:
+    turn = _rotation(step.orientation).as_rotvec()
+    return turn, np.linalg.solve(_translation_of_screw(turn), step.position)
 
 
 def _translation_of_screw(turn: np.ndarray) -> np.ndarray:

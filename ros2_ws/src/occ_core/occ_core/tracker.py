@@ -3,54 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from occ_core.actors import Actor
 from occ_core.frame import Frame, VehicleState
 from occ_core.keyframes import KeyframeBuilder
 from occ_core.poses import Pose, footprint
+from occ_core.returns import ReturnFilter, carried
 from occ_core.sync import SyncedSweep
+
+
+@dataclass(frozen=True)
+class _Returns:
+    """Of one sweep. rows: (n, 4) x y z intensity in the sensor's frame at its stamp; base, mount: poses there."""
+
+    rows: np.ndarray
+    base: Pose
+    mount: Pose
 
 
 class FrameTracker:
     """Follows one robot.
 
     links: poses of its links in base_link. ground: height in map at x, y, metres, for sweeps that do not bring theirs.
+    returns: which returns are of the world.
     """
 
     def __init__(
-        self, robot: str, builder: KeyframeBuilder, links: dict[str, Pose], ground: Callable[[float, float], float]
+        self,
+        robot: str,
+        builder: KeyframeBuilder,
+        links: dict[str, Pose],
+        ground: Callable[[float, float], float],
+        returns: ReturnFilter | None = None,
     ) -> None:
         self.robot, self._builder, self._links, self._ground = robot, builder, links, ground
+        self._filter = returns or ReturnFilter()
         self._last = -np.inf
+        self._newest: _Returns | None = None
 
     def clear(self) -> None:
         """Forget all sweeps, as after a clock reset."""
         self._builder.clear()
+        self._newest = None
 
     def add(self, sweep: SyncedSweep) -> Frame | None:
         """Take a sweep; the frame where one is due, without images. A stamp that goes back starts everything anew.
 
         ValueError for an unknown frame id.
         """
-        mount = self._mount(sweep.frame_id)
+        others = [actor for actor in sweep.actors if actor.name != self.robot]
+        if not sweep.between:
+            self._accumulate(sweep, others)
+        if not sweep.keyframe or self._newest is None:
+            return None
+        odometry, newest = sweep.odometry, self._newest
+        base = odometry.pose if sweep.correction is None else sweep.correction @ odometry.pose
+        height = sweep.ground if sweep.ground is not None else self._ground(*base.position[:2])
+        level = footprint(base, height)
+        state = VehicleState(sweep.stamp, base, odometry.linear, odometry.angular, level)
+        seen_from = newest.base if sweep.correction is None else sweep.correction @ newest.base
+        local = (level.inverse() @ seen_from @ newest.mount).apply(newest.rows[:, :3])
+        points = np.column_stack([local, newest.rows[:, 3]]).astype(np.float32)
+        return Frame(state, points, self._builder.build(level, others, sweep.stamp, sweep.correction))
+
+    def _accumulate(self, sweep: SyncedSweep, others: list[Actor]) -> None:
+        mount = self._mount(sweep.frame_id) if sweep.mounts is None else sweep.mounts.at(sweep.stamp)
         if sweep.stamp <= self._last:
             self.clear()
         self._last = sweep.stamp
         base = sweep.odometry.pose
-        others = [actor for actor in sweep.actors if actor.name != self.robot]
+        rows = self._rows(sweep, base, mount)
         itself = next((actor for actor in sweep.actors if actor.name == self.robot), None)
-        self._builder.add(sweep.stamp, sweep.points[:, :3], base @ mount, others, itself)
-        if not sweep.keyframe:
-            return None
-        height = sweep.ground if sweep.ground is not None else self._ground(*base.position[:2])
-        level = footprint(base, height)
-        odometry = sweep.odometry
-        state = VehicleState(sweep.stamp, base, odometry.linear, odometry.angular, level)
-        finite = sweep.points[np.isfinite(sweep.points).all(axis=1)]
-        local = (level.inverse() @ base @ mount).apply(finite[:, :3])
-        points = np.column_stack([local, finite[:, 3]]).astype(np.float32)
-        return Frame(state, points, self._builder.build(level, others))
+        if sweep.correction is not None:  # Sweeps are accumulated in the frame of odometry, and actors are in map.
+            back = sweep.correction.inverse()
+            others = [replace(actor, pose=back @ actor.pose) for actor in others]
+            itself = replace(itself, pose=back @ itself.pose) if itself is not None else None
+        self._builder.add(sweep.stamp, rows[:, :3], base @ mount, others, itself)
+        self._newest = _Returns(rows, base, mount)
+
+    def _rows(self, sweep: SyncedSweep, base: Pose, mount: Pose) -> np.ndarray:
+        """(n, 4) x y z intensity of the returns that are any, in the sensor's frame at the sweep's stamp."""
+        points, times = sweep.points, sweep.times
+        stamps = np.full(len(points), sweep.stamp) if times is None else sweep.stamp + times
+        at_base = None
+        if sweep.mounts is not None and times is not None:
+            at_base, _ = carried(points[:, :3], stamps, sweep.mounts)
+        kept = self._filter.usable(points[:, :3], at_base, mount)
+        rows = points[kept]
+        if times is not None and sweep.motion is not None:
+            on_base = mount.apply(rows[:, :3]) if at_base is None else at_base[kept]
+            placed, known = carried(on_base, stamps[kept], sweep.motion)
+            rows = rows[known].astype(np.float64)
+            rows[:, :3] = (base @ mount).inverse().apply(placed[known])
+        unknown = ~np.isfinite(rows[:, 3])
+        if unknown.any():
+            rows[unknown, 3] = 0.0
+        return rows
 
     def _mount(self, frame_id: str) -> Pose:
         for link in (frame_id, frame_id.removeprefix(f"{self.robot}/")):

@@ -1,0 +1,65 @@
+"""When each point of a cloud was measured, as drivers write it: a turning LiDAR takes a tenth of a second for a sweep."""
+
+from __future__ import annotations
+
+import numpy as np
+
+FIELDS = ("time", "t", "timestamp", "offset_time", "time_stamp", "time_offset")
+"""Velodyne and this simulator; Ouster; Hesai, Robosense and Livox; Livox; Autoware; others."""
+# A sweep lasts from some milliseconds to a second: of the numbers that it spans, only one unit makes such a time.
+_UNITS_S = (1.0, 1e-3, 1e-6, 1e-9)
+_SHORTEST_S, _LONGEST_S = 2e-3, 2.0
+_NEAR_S = 2.0
+
+
+class PointClock:
+    """Reads the times of one LiDAR's points. What unit and clock they are of is found in the first sweep that shows it.
+
+    foreign: the times are of a clock that is neither the stamps' nor counted from the stamp, so that the first point of
+    a sweep is taken to be at its stamp.
+    """
+
+    def __init__(self) -> None:
+        self._unit: float | None = None
+        self.foreign = False
+
+    def offsets(self, cloud: np.ndarray, stamp: float) -> np.ndarray | None:
+        """(n,) float64 seconds after the stamp of each point of a structured cloud; NaN for one that has no time.
+
+        None where the cloud has no such field, where that does not vary, and where no unit makes a sweep of it.
+        """
+        name = next((name for name in FIELDS if name in (cloud.dtype.names or ())), "")
+        if not name or not len(cloud) or cloud.dtype[name].shape:
+            return None
+        values = cloud[name]
+        finite = np.isfinite(values)
+        if not finite.any():
+            return None
+        first, last = values[finite].min(), values[finite].max()
+        # Integers of nanoseconds since 1970 are more than a float64 holds: the difference comes first.
+        after = (values - first).astype(np.float64) if values.dtype.kind in "iu" else values.astype(np.float64) - first
+        span = float(last - first) if values.dtype.kind == "f" else float(int(last) - int(first))
+        unit = self._unit_of(span)
+        if span == 0 or unit is None:
+            return None
+        offsets = after * unit + self._begins(float(first), unit, span * unit, stamp)
+        offsets[~finite] = np.nan
+        return offsets
+
+    def _unit_of(self, span: float) -> float | None:
+        if self._unit is not None and span * self._unit <= _LONGEST_S:
+            return self._unit
+        found = next((unit for unit in _UNITS_S if _SHORTEST_S <= span * unit < _LONGEST_S), None)
+        if found is not None:
+            self._unit = found
+        return found
+
+    def _begins(self, first: float, unit: float, lasts: float, stamp: float) -> float:
+        """Seconds after the stamp of the first point. lasts: of the sweep, seconds."""
+        counted = first * unit
+        if -_NEAR_S <= counted and counted + lasts <= _NEAR_S:
+            return counted  # from the stamp
+        if abs(counted - stamp) <= _NEAR_S:
+            return counted - stamp  # of the stamps' clock
+        self.foreign = True
+        return 0.0
