@@ -33,7 +33,7 @@ def packed_arrays(arrays: dict[str, np.ndarray]) -> bytes:
 
 def _deflated(array: np.ndarray) -> tuple[tuple[int, int, int], bytes]:
     """An array as a .npy: (CRC-32, bytes compressed, bytes), and what they are compressed to."""
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array, order="C")
     header = io.BytesIO()
     npy.write_array_header_1_0(header, npy.header_data_from_array_1_0(array))
     start, content = header.getvalue(), array.reshape(-1).view(np.uint8)  # no copy: megabytes of zeros most of the time
