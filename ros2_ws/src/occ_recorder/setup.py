@@ -22,6 +22,7 @@ setup(
         "matplotlib>=3.7",
         "pyyaml",
         "rosbags",
+        "mcap",
         "tqdm",
     ],
     zip_safe=True,

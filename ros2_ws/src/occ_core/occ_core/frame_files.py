@@ -14,6 +14,7 @@ from PIL import Image
 
 from occ_core.frame import Frame, Occupancy, VehicleState
 from occ_core.grid import VoxelGrid
+from occ_core.packing import packed_arrays
 from occ_core.poses import Pose
 
 IMU_COLUMNS = ("time", "wx", "wy", "wz", "ax", "ay", "az")
@@ -133,14 +134,13 @@ def _npy(array: np.ndarray) -> bytes:
 
 
 def _occupancy_npz(occupancy: Occupancy) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        occupancy=np.asarray(occupancy.classes, dtype=np.uint8),
-        observed=np.packbits(np.asarray(occupancy.observed, dtype=bool)),
-        instance=np.asarray(occupancy.instance, dtype=np.uint16),
+    return packed_arrays(
+        {
+            "occupancy": np.asarray(occupancy.classes, dtype=np.uint8),
+            "observed": np.packbits(np.asarray(occupancy.observed, dtype=bool)),
+            "instance": np.asarray(occupancy.instance, dtype=np.uint16),
+        }
     )
-    return buffer.getvalue()
 
 
 def _pose_json(state: VehicleState) -> dict:

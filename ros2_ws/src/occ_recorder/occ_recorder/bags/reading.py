@@ -11,14 +11,15 @@ from types import TracebackType
 from typing import Any
 
 import yaml
-from rosbags.interfaces import Connection, MessageDefinitionFormat
 from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from occ_recorder.bags.storage import DAMAGE, BagFile, sentence
+from occ_recorder.bags.livox import LIVOX, livox_cloud
+from occ_recorder.bags.storage import ENDINGS, BagFile
+from occ_recorder.bags.topics import CDR, DAMAGE, ROS1, BagTopic, sentence
 
 DISTROS = ("humble", "iron", "jazzy", "kilted")
-_ENDINGS = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd", ".mcap.zst", ".db3.zst")
+_BAGS_TO_NAME = 3
 
 
 class BagError(Exception):
@@ -57,11 +58,9 @@ class Bag:
                 self._problems.append(str(error))
         if not self._files:
             self._scratch.cleanup()
-            raise BagError(
-                f"{self.path} is not a bag that can be read: {'; '.join(self._problems) or 'no .mcap, no .db3'}"
-            )
-        self._types = _Types(self._connections(), distro or str(metadata.get("ros_distro") or ""), bool(distro))
-        self._problems += self._types.problems
+            why = "; ".join(self._problems) or _others(self.path)
+            raise BagError(f"{self.path} is not a bag that can be read: {why}")
+        self._types = _Types(distro or str(metadata.get("ros_distro") or ""), bool(distro))
 
     def _metadata(self) -> dict:
         """What metadata.yaml says; {} with a problem noted where there is none that can be used."""
@@ -81,7 +80,9 @@ class Bag:
     def _listed(self, metadata: dict) -> list[Path]:
         if not self.path.is_dir():
             return [self.path]
-        found = [path for path in self.path.iterdir() if path.name.endswith(_ENDINGS)]
+        found = [path for path in self.path.iterdir() if path.name.endswith(ENDINGS)]
+        if len(found) > 1 and all(path.suffix == ".bag" for path in found):
+            raise BagError(f"{self.path} holds {_named(found)} of ROS 1: name one, or all, each is a bag of its own")
         by_number = sorted(found, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)] + [0])
         names = [Path(str(name)).name for name in metadata.get("relative_file_paths") or ()]
         listed = [self.path / name for name in names]
@@ -89,8 +90,8 @@ class Bag:
             self._problems.append(f"{self.path}: {', '.join(missing)} of metadata.yaml is missing")
         return [path for path in listed if path.exists()] or by_number
 
-    def _connections(self) -> list[Connection]:
-        return [connection for file in self._files for connection in file.connections]
+    def _topics(self) -> list[BagTopic]:
+        return [topic for file in self._files for topic in file.topics]
 
     def _name(self, topic: str) -> str:
         return self._remap.get(topic, topic)
@@ -98,7 +99,21 @@ class Bag:
     @property
     def topics(self) -> dict[str, str]:
         """Type of each topic that has messages, such as sensor_msgs/msg/Image, by its name after remapping."""
-        return {self._name(c.topic): c.msgtype for c in self._connections() if c.msgcount}
+        return {self._name(t.name): t.type for t in self._topics() if t.count and t.encoding in (CDR, ROS1)}
+
+    @property
+    def foreign(self) -> dict[str, str]:
+        """Topics whose messages are not ROS's, by name: what they are, such as `protobuf foxglove.PointCloud`."""
+        others = [topic for topic in self._topics() if topic.count and topic.encoding not in (CDR, ROS1)]
+        return {self._name(topic.name): f"{topic.encoding or 'bare'} {topic.type}".strip() for topic in others}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Messages of each topic, as far as the files say."""
+        found: dict[str, int] = {}
+        for topic in self._topics():
+            found[self._name(topic.name)] = found.get(self._name(topic.name), 0) + max(topic.count, 0)
+        return {name: count for name, count in found.items() if name in self.topics}
 
     @property
     def count(self) -> int:
@@ -117,22 +132,24 @@ class Bag:
         What can't be decoded is counted in `problems`.
         """
         failed: dict[str, tuple[int, str]] = {}
+        readable = (CDR, ROS1)
         for file in self._files:
-            wanted = [c for c in file.connections if self._name(c.topic) in topics]
-            for connection, logged, data in file.messages(wanted):
-                topic = self._name(connection.topic)
+            wanted = [t for t in file.topics if self._name(t.name) in topics and t.encoding in readable]
+            for topic, logged, data in file.messages(wanted):
+                name = self._name(topic.name)
                 try:
-                    content = self._types.decode(data, connection.msgtype)
+                    content = self._types.decode(data, topic)
                 except DAMAGE as error:
-                    failed[topic] = failed.get(topic, (0, ""))[0] + 1, sentence(error)
+                    failed[name] = failed.get(name, (0, ""))[0] + 1, sentence(error)
                     continue
-                yield BagMessage(topic, logged, content)
+                yield BagMessage(name, logged, content)
         self._problems += [f"{topic}: {n} messages can't be decoded ({why})" for topic, (n, why) in failed.items()]
 
     @property
     def problems(self) -> list[str]:
         """Sentences about what was wrong, as far as it has been read."""
-        return list(dict.fromkeys(self._problems + [problem for file in self._files for problem in file.problems]))
+        of_files = [problem for file in self._files for problem in file.problems]
+        return list(dict.fromkeys(self._problems + self._types.problems + of_files))
 
     def __enter__(self) -> Bag:
         return self
@@ -144,39 +161,77 @@ class Bag:
 
 
 class _Types:
-    """Decodes by the definitions that a bag carries; types without one, or all where it is named, by a distro's."""
+    """Decodes by the definition that a topic carries; where it has none, or a distro is named, by the distro's.
 
-    def __init__(self, connections: list[Connection], distro: str, named: bool) -> None:
-        self.problems: list[str] = []
-        self._carried = get_typestore(Stores.EMPTY)
-        carried = set() if named else {c.msgtype for c in connections if self._register(c)}
+    A definition is looked at when a message of its topic is read: what nobody wants is not complained of.
+    """
+
+    def __init__(self, distro: str, named: bool) -> None:
         if named and distro not in DISTROS:
             raise BagError(f"no distro '{distro}': {', '.join(DISTROS)} are known")
-        if distro not in DISTROS:
-            distro = DISTROS[0]
-            if any(connection.msgtype not in carried for connection in connections):
-                self.problems.append(
-                    f"the bag carries no message definitions, those of {distro} are used (--ros-distro)"
-                )
-        self._distro = get_typestore(Stores(f"ros2_{distro}"))
-        self._stores: dict[str, Typestore] = dict.fromkeys(carried, self._carried)
+        self._assumed = distro not in DISTROS
+        self._distro = DISTROS[0] if self._assumed else distro
+        self._named = named
+        self._of_distro = get_typestore(Stores(f"ros2_{self._distro}"))
+        self._stores: dict[tuple[str, str], Typestore] = {}
+        self._lacking: dict[str, str] = {}
 
-    def _register(self, connection: Connection) -> bool:
-        definition = connection.msgdef
+    @property
+    def problems(self) -> list[str]:
+        """Sentences about definitions, of the types that have been read."""
+        bad = [f"the definition of {kind} can't be used ({why})" for kind, why in self._lacking.items() if why]
+        if not self._assumed or not self._lacking:
+            return bad
+        theirs = f"those of {self._distro} are used (--ros-distro)"
+        if len(self._lacking) == len({kind for kind, _ in self._stores}):
+            return [*bad, f"the bag carries no message definitions, {theirs}"]
+        return [*bad, f"the bag carries no definition of {', '.join(self._lacking)}, {theirs}"]
+
+    def decode(self, data: bytes, topic: BagTopic) -> Any:
+        key = topic.type, topic.definition
+        store = self._stores.get(key)
+        if store is None:
+            store = self._stores[key] = self._store(topic)
+        if topic.type in LIVOX:
+            return livox_cloud(data, topic.encoding == ROS1)
+        if topic.type not in store.fielddefs:
+            raise ValueError(f"the bag carries no definition of {topic.type}, and {self._distro} has none")
+        if topic.encoding == ROS1:
+            return store.deserialize_ros1(data, topic.type)
+        return store.deserialize_cdr(memoryview(data), topic.type)
+
+    def _store(self, topic: BagTopic) -> Typestore:
+        if self._named and topic.encoding != ROS1:
+            return self._of_distro
+        # Each type in a store of its own: two bags' definitions of what it is made of may differ.
+        store = get_typestore(Stores.EMPTY)
+        why = ""
         try:
-            if definition.format is MessageDefinitionFormat.MSG:
-                self._carried.register(get_types_from_msg(definition.data, connection.msgtype))
-            elif definition.format is MessageDefinitionFormat.IDL:
-                for part in definition.data.split("=" * 80 + "\n"):
+            if topic.form == "msg":
+                store.register(get_types_from_msg(topic.definition, topic.type))
+            elif topic.form == "idl":
+                for part in topic.definition.split("=" * 80 + "\n"):
                     if part.strip():
                         text = part.split("\n", 1)[1] if part.startswith("IDL: ") else part
-                        self._carried.register(get_types_from_idl(text))
-            else:
-                return False
+                        store.register(get_types_from_idl(text))
         except (TypesysError, *DAMAGE) as error:
-            self.problems.append(f"the definition of {connection.msgtype} can't be used ({sentence(error)})")
-            return False
-        return connection.msgtype in self._carried.fielddefs
+            why = sentence(error)
+        if topic.type in store.fielddefs:
+            return store
+        if topic.type not in LIVOX:
+            self._lacking[topic.type] = why
+        return self._of_distro
 
-    def decode(self, data: bytes, kind: str) -> Any:
-        return self._stores.get(kind, self._distro).deserialize_cdr(memoryview(data), kind)
+
+def _named(paths: list[Path]) -> str:
+    """How many bags, and the first of them by name."""
+    names = ", ".join(str(path) for path in sorted(paths)[:_BAGS_TO_NAME])
+    return f"{len(paths)} bags ({names}{', ...' if len(paths) > _BAGS_TO_NAME else ''})"
+
+
+def _others(path: Path) -> str:
+    """What a folder without a bag's files has instead."""
+    inside = [one for one in path.iterdir() if one.is_dir() and any(f.name.endswith(ENDINGS) for f in one.iterdir())]
+    if inside:
+        return f"it is a folder of {_named(inside)}: name them, such as `tokyo bag2sessions {path}/*`"
+    return "no .mcap, no .db3, no .bag in it"

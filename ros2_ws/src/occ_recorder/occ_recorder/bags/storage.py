@@ -1,54 +1,71 @@
-"""One file of a bag: opened with rosbags, mended first where it is cut; damage inside is stepped over."""
+"""One file of a bag, whatever its format; what is compressed as a whole is unpacked, what a kill left is merged."""
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
-import struct
-import sys
 from collections.abc import Collection, Iterator
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
-import apsw
-from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader, ReaderError
-from rosbags.rosbag2.storage_mcap import ChunkInfo, McapReader, msgsrc
-from rosbags.serde import SerdeError
+from rosbags.interfaces import Connection, MessageDefinitionFormat
+from rosbags.rosbag1 import Reader as Ros1Reader
+from rosbags.rosbag2 import Reader
+from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
 
-from occ_recorder.bags.damaged import MendedMcap, MendedSqlite
+from occ_recorder.bags.damaged import MendedSqlite
+from occ_recorder.bags.mcap_file import McapFile
+from occ_recorder.bags.topics import CDR, DAMAGE, ROS1, BagTopic, sentence, zstd
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
+ENDINGS = (".mcap", ".db3", ".bag", ".mcap.zstd", ".db3.zstd", ".mcap.zst", ".db3.zst")
+"""Of the files that bags are."""
+_KINDS = (".mcap", ".db3", ".bag")
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-# What rosbags and the readers below it raise for bytes that are cut, flipped or foreign.
-DAMAGE = (
-    ReaderError, SerdeError, OSError, EOFError, ValueError, KeyError, TypeError, AssertionError, RuntimeError,
-    OverflowError, MemoryError, struct.error, zstd.ZstdError, sqlite3.Error, apsw.Error,
-)  # fmt: skip
+_LFS_POINTER = b"version https://git-lfs"
+_FORMATS = {MessageDefinitionFormat.MSG: "msg", MessageDefinitionFormat.IDL: "idl"}
+
+
+class _Format(Protocol):
+    """What a file of each format gives."""
+
+    problems: list[str]
+    topics: list[BagTopic]
+    count: int
+    lasted: tuple[int, int] | None
+
+    def messages(self, topics: Collection[BagTopic]) -> Iterator[tuple[BagTopic, int, bytes]]: ...
+
+    def close(self) -> None: ...
 
 
 class BagFile:
-    """problems: sentences about what was wrong, as it is found. lasted: log times in ns, (first, last)."""
+    """topics: what it has. count: how many messages it says that it has; 0 where it can't say.
+
+    lasted: log times of its first and last message, nanoseconds; None where it has none, or can't say.
+    """
 
     def __init__(self, path: Path, scratch: Path) -> None:
-        """Open a .mcap or .db3 file, or one of them compressed (.zstd) by way of the folder `scratch`.
+        """Open a .mcap, .db3 or .bag file, or one of them compressed (.zstd) by way of the folder `scratch`.
 
         ValueError with the reason where nothing in it can be read.
         """
-        self.name, self.problems = path.name, list[str]()
-        if path.suffix in (".zstd", ".zst"):
-            path = self._decompressed(path, scratch)
-        if path.suffix not in (".mcap", ".db3"):
-            raise ValueError(f"{self.name} is neither .mcap nor .db3")
+        self.name, self._problems = path.name, list[str]()
         try:
-            self._reader = self._open(self._merged(path, scratch))
+            _refuse_pointer(path)
+            if path.suffix in (".zstd", ".zst"):
+                path = self._decompressed(path, scratch)
+        except OSError as error:
+            raise ValueError(f"{self.name} can't be read: {sentence(error)}") from error
+        if path.suffix not in _KINDS:
+            raise ValueError(f"{self.name} is neither .mcap nor .db3 nor .bag")
+        try:
+            if path.stat().st_size == 0:
+                raise ValueError("it is empty")
+            self._format = self._open(path, scratch)
         except DAMAGE as error:
             raise ValueError(f"{self.name} can't be read: {sentence(error)}") from error
+        self.topics, self.count, self.lasted = self._format.topics, self._format.count, self._format.lasted
 
     def _decompressed(self, path: Path, scratch: Path) -> Path:
         out = scratch / path.stem
@@ -56,116 +73,112 @@ class BagFile:
             try:
                 shutil.copyfileobj(source, target, 1 << 20)
             except DAMAGE as error:
-                self.problems.append(
+                self._problems.append(
                     f"{self.name}: its compression breaks off ({sentence(error)}); what came before is read"
                 )
         return out
 
+    def _open(self, path: Path, scratch: Path) -> _Format:
+        if path.suffix == ".mcap":
+            return McapFile(path)
+        if path.suffix == ".bag":
+            return _RosbagsFile(_opened_ros1(path), ROS1, self.name)
+        path = self._merged(path, scratch)
+        try:
+            reader = Reader(_plainly_named(path, scratch))
+            reader.open()
+            return _RosbagsFile(reader.storage, CDR, self.name)
+        except DAMAGE as error:
+            database = MendedSqlite(path)
+            try:
+                database.open()
+            except DAMAGE:
+                raise error from None
+            self._problems.append(f"{self.name}: {sentence(error)}; what is whole is read")
+            return database
+
     def _merged(self, path: Path, scratch: Path) -> Path:
         """A copy of a database with the log that a killed recorder left beside it; rosbags would pass that over."""
         log = path.with_name(f"{path.name}-wal")
-        if path.suffix != ".db3" or not log.is_file() or not log.stat().st_size:
+        if not log.is_file() or not log.stat().st_size:
             return path
         for file in (path, log):
             shutil.copy(file, scratch / file.name)
         with closing(sqlite3.connect(scratch / path.name)) as database:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self.problems.append(f"{self.name}: the recording was not finished; what is in {log.name} is read too")
+        self._problems.append(f"{self.name}: the recording was not finished; what is in {log.name} is read too")
         return scratch / path.name
 
-    def _open(self, path: Path) -> McapReader | MendedSqlite:
-        if path.stat().st_size == 0:
-            raise ValueError("it is empty")
+    def messages(self, topics: Collection[BagTopic]) -> Iterator[tuple[BagTopic, int, bytes]]:
+        """(topic, log time in ns, serialized message) in log order; damage inside is said in `problems`."""
+        if not topics:
+            return
         try:
-            reader = Reader(path)
-            reader.open()
-            return reader.storage
+            for topic, stamp, data in self._format.messages(topics):
+                yield topic, stamp, zstd.decompress(data) if data[:4] == _ZSTD_MAGIC else data
         except DAMAGE as error:
-            first = error
-        if path.suffix == ".mcap":
-            mended = MendedMcap(path)
-            reader = Reader(mended)
-            reader.open()
-            self.problems.append(f"{self.name}: {_unfinished(mended.lost)}; what is whole is read")
-            return reader.storage
-        database = MendedSqlite(path)
-        try:
-            database.open()
-        except DAMAGE:
-            raise first from None
-        self.problems.append(f"{self.name}: {sentence(first)}; what is whole is read")
-        return database
+            self._problems.append(f"{self.name}: damaged, the rest is left out ({sentence(error)})")
 
     @property
-    def connections(self) -> list[Connection]:
-        """Its topics."""
-        return self._reader.connections
-
-    @property
-    def count(self) -> int:
-        """How many messages it says that it has; 0 where it can't say."""
-        return self._reader.metadata.message_count
-
-    @property
-    def lasted(self) -> tuple[int, int] | None:
-        """Log times of its first and last message, nanoseconds; None where it has none, or can't say."""
-        metadata = self._reader.metadata
-        return (metadata.start_time, metadata.end_time - 1) if metadata.message_count else None
-
-    def messages(self, connections: Collection[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
-        """(connection, log time in ns, CDR bytes) in log order; where a file has no index, in the order of writing."""
-        start, more = 0, bool(connections)
-        while more:
-            try:
-                for connection, stamp, data in self._read(connections, start):
-                    start = stamp
-                    yield connection, stamp, zstd.decompress(data) if data[:4] == _ZSTD_MAGIC else data
-                return
-            except DAMAGE as error:
-                more = self._step_over(start, error)
-                start += 1
-
-    def _read(self, connections: Collection[Connection], start: int) -> Iterator[tuple[Connection, int, bytes]]:
-        reader = self._reader
-        if isinstance(reader, McapReader) and not reader.chunks:
-            # rosbags' `messages` refuses what was not written in order of time; the synchronizer takes it.
-            return reader.messages_scan(connections, start)
-        return reader.messages(connections, start)
-
-    def _step_over(self, stamp: int, error: Exception) -> bool:
-        """Take the damaged chunk out of the index; False where there is nothing to go on with."""
-        reader = self._reader
-        chunks = reader.chunks if isinstance(reader, McapReader) else []
-        for chunk in sorted(chunks, key=lambda chunk: chunk.message_start_time):
-            if chunk.message_end_time >= stamp and not _whole(chunk, reader):
-                chunks.remove(chunk)
-                count = sum(chunk.channel_count.values())
-                self.problems.append(f"{self.name}: {count} messages are damaged and left out ({sentence(error)})")
-                return True
-        self.problems.append(f"{self.name}: damaged, the rest is left out ({sentence(error)})")
-        return False
+    def problems(self) -> list[str]:
+        """Sentences about what was wrong, as far as it has been read."""
+        return self._problems + self._format.problems
 
     def close(self) -> None:
         """Close it."""
+        self._format.close()
+
+
+class _RosbagsFile:
+    """A database of ROS 2, or a bag of ROS 1, by the reader that rosbags has for it."""
+
+    def __init__(self, reader: Ros1Reader | Sqlite3Reader, encoding: str, name: str) -> None:
+        self._reader, self.problems = reader, list[str]()
+        self._connections = {connection.id: connection for connection in reader.connections}
+        self.topics = [_topic(connection, encoding) for connection in reader.connections]
+        said = reader if isinstance(reader, Ros1Reader) else reader.metadata
+        self.count, first, end = said.message_count, said.start_time, said.end_time
+        self.lasted = (first, end - 1) if self.count else None
+
+    def messages(self, topics: Collection[BagTopic]) -> Iterator[tuple[BagTopic, int, bytes]]:
+        wanted = {topic.number: topic for topic in topics}
+        for connection, stamp, data in self._reader.messages([self._connections[number] for number in wanted]):
+            yield wanted[connection.id], stamp, data
+
+    def close(self) -> None:
         self._reader.close()
 
 
-def _whole(chunk: ChunkInfo, reader: McapReader) -> bool:
-    assert reader.bio
-    everything = {connection.id: connection for connection in reader.connections}
+def _topic(connection: Connection, encoding: str) -> BagTopic:
+    said = getattr(connection.ext, "serialization_format", "") or encoding
+    form, text = _FORMATS.get(connection.msgdef.format, ""), connection.msgdef.data
+    kind = connection.msgtype
+    return BagTopic(connection.id, connection.topic, kind, connection.msgcount, said, form, text)
+
+
+def _opened_ros1(path: Path) -> Ros1Reader:
+    reader = Ros1Reader(path)
     try:
-        list(islice(msgsrc(chunk, everything, 0, 2**63 - 1, reader.bio), 2))
-    except DAMAGE:
-        return False
-    return True
+        reader.open()
+    except DAMAGE as error:
+        raise ValueError(
+            f"it is a bag of ROS 1, and damaged or not finished ({sentence(error)}): `rosbag reindex` of a ROS 1"
+            " installation mends most of them"
+        ) from error
+    return reader
 
 
-def _unfinished(lost: int) -> str:
-    ending = f", its last {lost:,} bytes are cut" if lost else ""
-    return f"the recording was not finished: no index{ending}"
+def _plainly_named(path: Path, scratch: Path) -> Path:
+    """A link to a file whose path is no good within a URI, as SQLite is given it: `#`, `?` and `%` mean something."""
+    if not any(letter in str(path.absolute()) for letter in "#?%"):
+        return path
+    link = scratch / f"link_{len(list(scratch.iterdir()))}{path.suffix}"
+    link.symlink_to(path.absolute())
+    return link
 
 
-def sentence(error: Exception) -> str:
-    """An exception in one line."""
-    text = " ".join(str(error).split()).rstrip(".")
-    return text or type(error).__name__
+def _refuse_pointer(path: Path) -> None:
+    with open(path, "rb") as file:
+        start = file.read(300)
+    if start.startswith(_LFS_POINTER):
+        raise ValueError(f"{path.name} is not the file but Git LFS's pointer to it: fetch it with `git lfs pull`")
