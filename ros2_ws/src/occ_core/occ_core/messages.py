@@ -28,8 +28,8 @@ DTYPES: dict[int, np.dtype] = {
 _FURTHEST_M = 1e8  # a plane or geocentric coordinate is below 1e7
 VELOCITY = "velocity"
 """Namespace of the arrows beside actors."""
-# tf2 takes quaternions whose squared length is off by less (tf2/src/buffer_core.cpp, QUATERNION_NORMALIZATION_TOLERANCE).
-_OFF_UNIT = 0.01
+_ROUNDED = 2e-3  # squared lengths that are off by less are rounding's
+_OFF_UNIT = 0.01  # tf2 takes quaternions up to here (buffer_core.cpp: QUATERNION_NORMALIZATION_TOLERANCE)
 # Channels of the image encodings that are read, and which of them are red, green and blue.
 _ENCODINGS = {
     "rgb8": (3, (0, 1, 2)),
@@ -63,8 +63,8 @@ def from_transform(message: Any) -> Pose:
 
 
 def off_unit(quaternion: Any) -> bool:
-    """Whether a quaternion is further from unit length than rounding takes it."""
-    return abs(_squared(quaternion) - 1) > 2e-3
+    """Whether a quaternion is brought to unit length since it is further from it than rounding takes it."""
+    return _ROUNDED < abs(_squared(quaternion) - 1) < _OFF_UNIT
 
 
 def _squared(q: Any) -> float:
@@ -73,8 +73,8 @@ def _squared(q: Any) -> float:
 
 def _unit(q: Any) -> np.ndarray:
     """(4,) w, x, y, z of a quaternion, brought to unit length where it is near it, else as it is."""
-    quaternion, squared = np.array([q.w, q.x, q.y, q.z]), _squared(q)
-    return quaternion / np.sqrt(squared) if 2e-3 < abs(squared - 1) < _OFF_UNIT else quaternion
+    quaternion = np.array([q.w, q.x, q.y, q.z])
+    return quaternion / np.sqrt(_squared(q)) if off_unit(q) else quaternion
 
 
 def vector(message: Any) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""When each point of a cloud was measured, as drivers write it: a turning LiDAR takes a tenth of a second for a sweep."""
+"""When each point of a cloud was measured, as drivers write it: a turning LiDAR takes a tenth of a second a sweep."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ FIELDS = ("time", "t", "timestamp", "offset_time", "time_stamp", "time_offset")
 # A sweep lasts from some milliseconds to a second: of the numbers that it spans, only one unit makes such a time.
 _UNITS_S = (1.0, 1e-3, 1e-6, 1e-9)
 _SHORTEST_S, _LONGEST_S = 2e-3, 2.0
-_NEAR_S = 2.0
+_NEAR_S = 1.0
+_ABSOLUTE = ("timestamp", "time_stamp")
 
 
 class PointClock:
@@ -42,7 +43,7 @@ class PointClock:
         unit = self._unit_of(span)
         if span == 0 or unit is None:
             return None
-        offsets = after * unit + self._begins(float(first), unit, span * unit, stamp)
+        offsets = after * unit + self._begins(name, float(first) * unit, span * unit, stamp)
         offsets[~finite] = np.nan
         return offsets
 
@@ -54,12 +55,13 @@ class PointClock:
             self._unit = found
         return found
 
-    def _begins(self, first: float, unit: float, lasts: float, stamp: float) -> float:
-        """Seconds after the stamp of the first point. lasts: of the sweep, seconds."""
-        counted = first * unit
-        if -_NEAR_S <= counted and counted + lasts <= _NEAR_S:
-            return counted  # from the stamp
-        if abs(counted - stamp) <= _NEAR_S:
-            return counted - stamp  # of the stamps' clock
+    def _begins(self, field: str, first: float, lasts: float, stamp: float) -> float:
+        """Seconds after the stamp of the first point. first: its time, seconds. lasts: of the sweep, seconds."""
+        from_stamp = -_NEAR_S <= first and first + lasts <= _NEAR_S
+        of_its_clock = abs(first - stamp) <= _NEAR_S
+        if from_stamp and of_its_clock:  # within the first second of a simulated clock
+            return first - stamp if field in _ABSOLUTE else first
+        if from_stamp or of_its_clock:
+            return first if from_stamp else first - stamp
         self.foreign = True
         return 0.0

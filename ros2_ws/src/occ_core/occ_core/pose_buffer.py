@@ -42,6 +42,11 @@ class PoseBuffer:
         return self._stamps[-1] if self._stamps else -np.inf
 
     @property
+    def stamps(self) -> tuple[float, ...]:
+        """Of all poses, rising."""
+        return tuple(self._stamps)
+
+    @property
     def newest(self) -> Pose:
         """The last pose. PoseUnknown where there is none."""
         if not self._poses:
@@ -86,6 +91,14 @@ class PoseBuffer:
             raise PoseUnknown(self._outside(stamp))
         before, after, fraction = between
         return self._poses[after] if before == after else interpolate(self._poses[before], self._poses[after], fraction)
+
+    def nearest(self, stamp: float, within: float) -> Pose | None:
+        """The pose at a stamp, or the nearest that was heard, not more than some seconds away; None where none is."""
+        if self.knows(stamp):
+            return self.at(stamp)
+        after = bisect_left(self._stamps, stamp)
+        near = [n for n in (after - 1, after) if 0 <= n < len(self) and abs(self._stamps[n] - stamp) <= within]
+        return self._poses[min(near, key=lambda n: abs(self._stamps[n] - stamp))] if near else None
 
     def _neighbours(self, stamp: float) -> tuple[int, int, float] | None:
         """Indices of the poses before and after a stamp, the same where one is at it, and the fraction between."""

@@ -24,6 +24,7 @@ class Reporter:
     def __init__(self, recording: RobotRecording, synchronizer: SweepSynchronizer) -> None:
         self._recording, self._synchronizer = recording, synchronizer
         self._dropped: dict[str, int] = {}
+        self._said: set[str] = set()
         self._newest = 0.0
         self._silent = 0
 
@@ -33,6 +34,8 @@ class Reporter:
         problems = [status.take_problem()]
         dropped = dict(self._synchronizer.dropped)
         problems += [f"{why}: {n} times" for why, n in dropped.items() if n > self._dropped.get(why, 0)]
+        problems += [what for what in self._synchronizer.mended if what not in self._said]
+        self._said |= self._synchronizer.mended.keys()
         self._dropped = dropped
         self._silent = self._silent + 1 if self._recording.newest == self._newest else 0
         self._newest = self._recording.newest
@@ -48,5 +51,6 @@ class Reporter:
             "dropped frames": status.dropped_frames,
             "dropped sweeps": status.dropped_sweeps,
             **dropped,
+            **self._synchronizer.mended,
         }
         return Report("; ".join(filter(None, problems)), values)

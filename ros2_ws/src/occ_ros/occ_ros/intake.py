@@ -45,9 +45,10 @@ class RobotIntake:
         actors: ActorIntake,
         cameras: Iterable[str] = (),
         imu: bool = False,
+        undistort: bool = True,
     ) -> None:
         self._node, self._robot = node, robot
-        self.messages = MessageIntake(synchronizer, deliver, self._complain)
+        self.messages = MessageIntake(synchronizer, deliver, self._complain, undistort)
         subscribe(node, ODOM, self.messages.odometry, robot, depth=50)
         subscribe(node, LIDAR, self.messages.sweep, robot, depth=10)
         actors.add(self.messages)

@@ -103,7 +103,8 @@ class LiveTrack:
             return arrived, sweep, bool(self._sweeps)
 
     def _step(self, arrived: float, sweep: SyncedSweep, behind: bool) -> None:
-        between = not sweep.keyframe and not behind and self._pace.grid_due(self._last, sweep.stamp)
+        due = not (sweep.keyframe or sweep.missed or self._pace.has_frame(sweep.stamp))
+        between = due and not behind and self._pace.grid_due(self._last, sweep.stamp)
         self._last = sweep.stamp
         started = time.perf_counter()
         frame = self._tracker.add(replace(sweep, keyframe=sweep.keyframe or between))

@@ -34,6 +34,10 @@ class Pace:
         seconds = max(seconds, 1e-6)
         self._cost = seconds if self._cost is None else self._cost + _SMOOTHING * (seconds - self._cost)
 
+    def has_frame(self, stamp: float) -> bool:
+        """Whether the instant of a frame is so near to a sweep that the frame comes of it anyway."""
+        return abs(stamp - round(stamp / self._period) * self._period) <= _TOLERANCE_S
+
     def grid_due(self, before: float | None, stamp: float) -> bool:
         """Whether a sweep is the first at or after a multiple of `step`. before: stamp of the last sweep, or None."""
         part = math.floor((stamp + _TOLERANCE_S) / self.step)

@@ -38,6 +38,7 @@ class RobotTopics:
     def __init__(
         self, node: Guarded, robot: str, grid: VoxelGrid, tracker: FrameTracker, loop: ForecastLoop, history: History,
         pace: Pace, wanted: Wanted, actors: ActorIntake, needs_actors: bool,
+        undistort: bool = True,
     ) -> None:  # fmt: skip
         self._robot, self._grid, self._loop, self._wanted = robot, grid, loop, wanted
         self._frame_id = f"{robot}/base_footprint"
@@ -51,7 +52,7 @@ class RobotTopics:
         self._heard = time.monotonic()
         self._times: deque[float] = deque(maxlen=1000)
         self._newest: tuple[float, float] | None = None
-        self._intake = RobotIntake(node, robot, self._synchronizer, self._on_sweep, actors)
+        self._intake = RobotIntake(node, robot, self._synchronizer, self._on_sweep, actors, undistort=undistort)
 
     def close(self) -> None:
         """Stop its thread."""
@@ -92,7 +93,7 @@ class RobotTopics:
         }
         if self._newest is not None:
             values |= {"model_ms": round(1e3 * self._newest[0]), "total_ms": round(1e3 * self._newest[1])}
-        return problem, values | self._dropped
+        return problem, values | self._dropped | self._synchronizer.mended
 
     def _rate(self) -> float:
         """Forecasts a second."""

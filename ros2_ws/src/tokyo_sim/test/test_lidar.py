@@ -9,10 +9,10 @@ import pytest
 
 from occ_core.actors import BOX_FACES, Actor
 from occ_core.classes import Semantic
+from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose
 from tokyo_sim.engine.lidar import LidarCaster
 from tokyo_sim.engine.robot import Kind, LidarSpec, load_robot
-from tokyo_sim.engine.track import Track
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +183,13 @@ def test_a_return_model_that_can_not_be_is_refused(spec, wrong):
         replace(spec.returns, **wrong)
 
 
+def known(poses: list[tuple[float, Pose]]) -> PoseBuffer:
+    buffer = PoseBuffer()
+    for time, pose in poses:
+        buffer.add(time, pose)
+    return buffer
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_with_motion_distortion_each_column_is_cast_from_where_the_sensor_was(spec, city, seed):
     """Columns beside sweeps cast all at once from each column's pose, at actors where they were at its time."""
@@ -195,9 +202,8 @@ def test_with_motion_distortion_each_column_is_cast_from_where_the_sensor_was(sp
         1, Semantic.CAR, Pose.from_xyz_rpy(np.array([9, 4, 0]) + np.array([0, 12, 0]) * time, [0, 0, 0.3]),
         np.array([5.0, 5, 5]), np.array([0, 12.0, 0]),
     )  # fmt: skip
-    times = np.linspace(-0.1, 0, 11)
-    track = Track(times, tuple(pose_at(time) for time in times))
-    sweep = LidarCaster(scene).cast(quiet, pose_at(0), [car_at(0)], np.random.default_rng(0), track)
+    past = known([(time, pose_at(time)) for time in np.linspace(-0.1, 0, 101)])
+    sweep = LidarCaster(scene).cast(quiet, pose_at(0), [car_at(0)], np.random.default_rng(0), past)
     columns = len(spec.azimuths)
     assert sweep.times[-1] == 0 and sweep.times[0] == pytest.approx(-0.1 + 0.1 / columns)
     assert (np.diff(sweep.times) > 0).all()
@@ -222,9 +228,8 @@ def test_points_moved_by_their_columns_poses_lie_on_the_wall_that_the_raw_sweep_
     wall = np.array([[(20, -90, -40), (20, 90, -40), (20, 90, 40)], [(20, -90, -40), (20, 90, 40), (20, -90, 40)]])
     caster = LidarCaster(city((Semantic.BUILDING, wall.astype(float))))
     quiet = replace(spec, noise_stddev=0.0)
-    times = np.linspace(-0.1, 0, 11)
-    track = Track(times, tuple(Pose.from_xyz_rpy([15 * time, 0, 0], [0, 0, 0]) for time in times))
-    sweep = caster.cast(quiet, Pose.identity(), [], np.random.default_rng(0), track)
+    past = known([(time, Pose.from_xyz_rpy([15 * time, 0, 0], [0, 0, 0])) for time in np.linspace(-0.1, 0, 11)])
+    sweep = caster.cast(quiet, Pose.identity(), [], np.random.default_rng(0), past)
     seen = np.isfinite(sweep.ranges)
     assert np.ptp(sweep.points[seen][:, 0]) > 0.4  # half a turn faces the wall
     mended = sweep.points + np.array([15, 0, 0]) * sweep.times[None, :, None]

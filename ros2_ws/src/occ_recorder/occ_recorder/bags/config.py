@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from occ_core.poses import Pose
+from occ_core.returns import MIN_RANGE_M, Box, ReturnFilter
 from occ_core.sync import PATIENCE_S
 from occ_core.topics import ACTORS, CAMERAS, TF, TF_STATIC
 from occ_recorder.bags.reading import DISTROS, BagError
@@ -33,15 +34,26 @@ class Ground(str, Enum):
     CONSTANT = "constant"
 
 
+class Stamps(str, Enum):
+    """When a message is of. header: as its own header says. log: when it was recorded."""
+
+    HEADER = "header"
+    LOG = "log"
+
+
 @dataclass(frozen=True)
 class RobotConfig:
     """One robot's topics and frames; what is empty is found by the names of this project, or in /tf.
 
     lidar: PointCloud2. odometry: Odometry, PoseStamped or PoseWithCovarianceStamped; `tf` for the transforms.
     imu: Imu. description: URDF in a String. cameras: Image or CompressedImage topics by name (front, ...); None: those
-    that are there. fixed_frame, base_frame, footprint_frame: where `tf` is asked. extrinsics: poses of frames in
-    base_frame, before what /tf_static says. ground_height: metres in the fixed frame, of `constant`. base_height: of
-    base_frame above the ground, of `takeoff`. ground_topic: Range (straight down) or PointStamped (z of the ground).
+    that are there. fixed_frame, base_frame, footprint_frame: where `tf` is asked; poses are reported in fixed_frame.
+    continuous_frame: of `tf`, the one between fixed_frame and base_frame that does not jump. extrinsics: poses of
+    frames in base_frame, before what a URDF and /tf_static say. min_range: metres; what is nearer is no return.
+    self_filter: boxes that the vehicle fills, in base_frame; None: those of its description. undistort: points are put
+    where they were measured, by their own times. ground_height: metres in the fixed frame, of `constant`.
+    base_height: of base_frame above the ground, of `takeoff`. ground_topic: Range (straight down) or PointStamped (z
+    of the ground).
     """
 
     name: str
@@ -53,7 +65,11 @@ class RobotConfig:
     fixed_frame: str = ""
     base_frame: str = ""
     footprint_frame: str = ""
+    continuous_frame: str = ""
     extrinsics: dict[str, Pose] = field(default_factory=dict)
+    min_range: float = MIN_RANGE_M
+    self_filter: tuple[Box, ...] | None = None
+    undistort: bool = True
     ground: Ground | None = None
     ground_height: float = 0.0
     base_height: float = 0.0
@@ -64,6 +80,7 @@ class RobotConfig:
             raise ValueError(f"a robot's name is one word, got '{self.name}'")
         if unknown := set(self.cameras or ()) - CAMERAS.keys():
             raise ValueError(f"camera '{unknown.pop()}' of {self.name}: one of {', '.join(CAMERAS)} is wanted")
+        ReturnFilter(self.min_range)  # which refuses what is no range
         if self.ground is Ground.TOPIC and not self.ground_topic:
             raise ValueError(f"ground of {self.name} is 'topic', and ground_topic does not say which")
 
@@ -72,7 +89,8 @@ class RobotConfig:
 class BagConfig:
     """robots: () takes every robot whose topics are named as in this project. remap: bag's topic name to ours.
 
-    image_tolerance: seconds between a keyframe and its images. patience: seconds of message time that a sweep waits.
+    stamps: which clock messages are put together by. image_tolerance: seconds between a keyframe and its images.
+    patience: seconds of message time that a sweep waits.
     """
 
     robots: tuple[RobotConfig, ...] = ()
@@ -81,6 +99,7 @@ class BagConfig:
     actors: str = ACTORS.name
     tf: str = TF.name
     tf_static: str = TF_STATIC.name
+    stamps: Stamps = Stamps.HEADER
     image_tolerance: float = 0.005
     patience: float = PATIENCE_S
 
@@ -110,6 +129,7 @@ def read_config(path: Path) -> BagConfig:
 
 def _bag_config(content: Any) -> BagConfig:
     values = _checked(content, BagConfig, "the config")
+    values |= _chosen(values, "stamps", Stamps)
     robots = values.pop("robots", [])
     if not isinstance(robots, list):
         raise ValueError("robots is a list, each with a name")
@@ -118,13 +138,36 @@ def _bag_config(content: Any) -> BagConfig:
 
 def _robot(content: Any) -> RobotConfig:
     values = _checked(content, RobotConfig, "a robot")
-    if "ground" in values:
-        words = [kind.value for kind in Ground]
-        if values["ground"] not in words:
-            raise ValueError(f"ground '{values['ground']}': one of {', '.join(words)} is wanted")
-        values["ground"] = Ground(values["ground"])
-    values["extrinsics"] = {frame: _pose(frame, pose) for frame, pose in values.get("extrinsics", {}).items()}
+    values |= _chosen(values, "ground", Ground)
+    values["extrinsics"] = {
+        frame: _pose(f"extrinsics of {frame}", pose) for frame, pose in values.get("extrinsics", {}).items()
+    }
+    if "self_filter" in values:
+        values["self_filter"] = tuple(_box(box) for box in values["self_filter"])
     return RobotConfig(**values)
+
+
+def _chosen(values: dict[str, Any], key: str, kind: type[Enum]) -> dict[str, Any]:
+    """The one of an enumeration that a key names, where it is there."""
+    if key not in values:
+        return {}
+    words = [one.value for one in kind]
+    if values[key] not in words:
+        raise ValueError(f"{key} '{values[key]}': one of {', '.join(words)} is wanted")
+    return {key: kind(values[key])}
+
+
+def _box(content: Any) -> Box:
+    """`size` in metres, with the centre's `xyz` and `rpy` or `xyzw` in base_frame."""
+    if not isinstance(content, dict) or "size" not in content:
+        raise ValueError(
+            "self_filter is a list of boxes: size (three lengths), xyz and rpy of its centre in base_frame"
+        )
+    size = np.array(content["size"], dtype=float)
+    if size.shape != (3,) or not (size > 0).all():
+        raise ValueError(f"self_filter: size is three lengths in metres, got {content['size']}")
+    where = {key: value for key, value in content.items() if key != "size"}
+    return Box(_pose("self_filter", {"xyz": [0.0, 0.0, 0.0], **where}), size)
 
 
 def _checked(content: Any, kind: type, what: str) -> dict[str, Any]:
@@ -139,7 +182,7 @@ def _checked(content: Any, kind: type, what: str) -> dict[str, Any]:
                 f"{what} has no '{name}'"
                 + (f", did you mean '{near[0]}'?" if near else f"; {', '.join(known)} are known")
             )
-        wanted = {"cameras": dict, "remap": dict, "extrinsics": dict, "robots": list}.get(name, str)
+        wanted = _KINDS.get(name, str)
         default = known[name].default
         if default is not MISSING and isinstance(default, float):
             wanted, value = float, float(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -151,10 +194,13 @@ def _checked(content: Any, kind: type, what: str) -> dict[str, Any]:
     return dict(content)
 
 
-_WORDS = {dict: "mapping", list: "list", str: "text", float: "number"}
+_KINDS = {
+    "cameras": dict, "remap": dict, "extrinsics": dict, "robots": list, "self_filter": list, "undistort": bool
+}  # fmt: skip
+_WORDS = {dict: "mapping", list: "list", str: "text", float: "number", bool: "true or false"}
 
 
-def _pose(frame: str, content: Any) -> Pose:
+def _pose(what: str, content: Any) -> Pose:
     """`xyz` in metres; `rpy` in radians or `xyzw`, a quaternion."""
     known = {"xyz", "rpy", "xyzw"}
     if (
@@ -163,7 +209,7 @@ def _pose(frame: str, content: Any) -> Pose:
         or content.keys() - known
         or {"rpy", "xyzw"} <= content.keys()
     ):
-        raise ValueError(f"extrinsics of {frame}: xyz (metres) and rpy (radians) or xyzw (quaternion) are wanted")
+        raise ValueError(f"{what}: xyz (metres) and rpy (radians) or xyzw (quaternion) are wanted")
     try:
         xyz = np.array(content["xyz"], dtype=float)
         if "xyzw" in content:
@@ -173,4 +219,4 @@ def _pose(frame: str, content: Any) -> Pose:
             raise ValueError("three numbers each")
         return Pose.from_xyz_rpy(xyz, rpy)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"extrinsics of {frame}: {error}") from error
+        raise ValueError(f"{what}: {error}") from error

@@ -12,7 +12,7 @@ from occ_core.citymap import CityMap
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.session import Session, SessionError, SessionInfo, extrinsics, installed_versions
 from occ_recorder.bags.drive import BagDrive, Conversion, drives, feed
-from occ_recorder.bags.plan import Known, RobotPlan
+from occ_recorder.bags.plan import RobotPlan
 from occ_recorder.bags.reading import Bag, BagError
 from occ_recorder.recording import RobotRecording
 
@@ -50,7 +50,7 @@ def convert(path: Path, output: Path, conversion: Conversion, progress: bool = T
         source = f"{path.resolve().name}, {bag.count} messages from {span[0] if span else 0} ns"
         _refuse_twice(output, source)
         began = datetime.fromtimestamp(span[0] * 1e-9) if span else datetime.now()
-        recorded = [_Drive(plan, known, bag, conversion, city, output, source, began) for plan, known in found]
+        recorded = [_Drive(plan, bag, conversion, city, output, source, began) for plan in found]
         try:
             seconds = _feed(bag, [drive.drive for drive in recorded], progress)
         finally:
@@ -68,7 +68,6 @@ class _Drive:
     def __init__(
         self,
         plan: RobotPlan,
-        known: Known,
         bag: Bag,
         conversion: Conversion,
         city: CityMap | None,
@@ -76,7 +75,7 @@ class _Drive:
         source: str,
         began: datetime,
     ) -> None:
-        self.drive = drive = BagDrive(plan, known, bag, conversion, city, lambda sweep: self.recording.add(sweep))
+        self.drive = drive = BagDrive(plan, bag, conversion, city, lambda sweep: self.recording.add(sweep))
         info = SessionInfo(
             agent=drive.robot,
             grid=TOKYO_GRID,
@@ -98,7 +97,8 @@ class _Drive:
         drive, status = self.drive, self.recording.status
         said = [f"{what}: {n} messages left out ({why})" for what, (n, why) in drive.reader.complaints.items()]
         said += [f"{why}: {n} times" for why, n in drive.sync.dropped.items()]
-        missed = sum(n for why, n in drive.sync.dropped.items() if why.startswith("no image"))
+        said += [what if n == 1 else f"{what}: {n} times" for what, n in drive.sync.mended.items()]
+        missed = sum(n for why, n in drive.sync.dropped.items() if why.startswith(("no image", "/tf does not place")))
         if status.dropped_frames > missed:
             said.append(f"{status.dropped_frames - missed} frames dropped: {status.problem}")
         if drive.sync.resets:

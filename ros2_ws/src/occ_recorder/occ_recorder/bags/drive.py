@@ -10,8 +10,9 @@ from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_core.tracker import FrameTracker
-from occ_recorder.bags.config import BagConfig, Ground
-from occ_recorder.bags.plan import Known, RobotPlan, look, planned, topics_of_robots, with_topics
+from occ_recorder.bags.clocks import check_clocks, restamp, twist_is_wrong
+from occ_recorder.bags.config import BagConfig, Ground, Stamps
+from occ_recorder.bags.plan import RobotPlan, look, planned, topics_of_robots, with_topics
 from occ_recorder.bags.reading import Bag, BagError
 from occ_recorder.bags.robot import RobotReader
 
@@ -40,7 +41,7 @@ class Conversion:
             raise ValueError("occupancy 'ground_truth' needs the imported city: give --city")
 
 
-def drives(bag: Bag, conversion: Conversion, has_city: bool) -> tuple[list[tuple[RobotPlan, Known]], list[str]]:
+def drives(bag: Bag, conversion: Conversion, has_city: bool) -> tuple[list[RobotPlan], list[str]]:
     """The robots that can be converted; sentences about those that can't. BagError where none can."""
     config, topics = conversion.config, bag.topics
     robots = topics_of_robots(config, topics)
@@ -52,8 +53,9 @@ def drives(bag: Bag, conversion: Conversion, has_city: bool) -> tuple[list[tuple
             continue
         try:
             found = with_topics(replace(robot, ground=conversion.ground or robot.ground), topics, config.tf)
+            check_clocks(bag, found, config)
             known = look(bag, config, [found])
-            plans.append((planned(found, known, has_city), known))
+            plans.append(planned(found, known, has_city))
         except BagError as error:
             problems.append(str(error))
     if not plans:
@@ -71,7 +73,6 @@ class BagDrive:
     def __init__(
         self,
         plan: RobotPlan,
-        known: Known,
         bag: Bag,
         conversion: Conversion,
         city: CityMap | None,
@@ -88,10 +89,12 @@ class BagDrive:
             needs_ground=config.ground in (Ground.FOOTPRINT, Ground.TOPIC),
             image_tolerance=conversion.config.image_tolerance,
             patience=conversion.config.patience,
+            distrust_twist=twist_is_wrong(bag, config),
         )
         builder = KeyframeBuilder(TOKYO_GRID, conversion.occupancy, conversion.window, city)
-        self.tracker = FrameTracker(self.robot, builder, plan.links, self._ground(config.ground, city))
-        self.reader = RobotReader(plan, conversion.config, known, self.sync, deliver)
+        self.tracker = FrameTracker(self.robot, builder, plan.links, self._ground(config.ground, city), plan.returns)
+        self.reader = RobotReader(plan, conversion.config, self.sync, deliver)
+        self.by_log = conversion.config.stamps is Stamps.LOG
         if not conversion.cameras:
             for topic in (config.cameras or {}).values():
                 self.reader.takes.pop(topic)
@@ -106,8 +109,13 @@ class BagDrive:
 
 def feed(bag: Bag, drives: list[BagDrive]) -> Iterator[int]:
     """Hand every message to the robots that take it; gives the log time of each, nanoseconds since 1970."""
+    by_log = any(drive.by_log for drive in drives)
     for message in bag.messages({topic for drive in drives for topic in drive.reader.takes}):
+        if by_log:
+            restamp(message.content, message.logged)
         for drive in drives:
             if take := drive.reader.takes.get(message.topic):
                 take(message.content)
         yield message.logged
+    for drive in drives:
+        drive.reader.finish()

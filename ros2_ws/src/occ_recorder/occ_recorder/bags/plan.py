@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from occ_core.messages import from_transform
+from occ_core.messages import from_stamp, from_transform
 from occ_core.poses import Pose
+from occ_core.returns import ReturnFilter
 from occ_core.topics import CAMERAS, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
-from occ_core.urdf import link_poses
+from occ_core.urdf import body, joints, link_poses
 from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, Ground, RobotConfig
 from occ_recorder.bags.reading import Bag, BagError
-from occ_recorder.bags.transforms import TransformTree
+from occ_recorder.bags.transforms import Source, TransformTree
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
 IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -37,10 +38,20 @@ class Known:
 
 @dataclass(frozen=True)
 class RobotPlan:
-    """config: with nothing left open but cameras that are not there. links: poses of frames in base_frame."""
+    """config: with nothing left open but cameras that are not there. links: poses of frames in base_frame.
+
+    tree: the frames that do not move, from config, URDF and /tf_static together. sample: those, and what /tf was seen
+    to move. child: the frame whose odometry there is. continuous: the frame that odometry is smooth in, which sweeps
+    are accumulated in; poses are reported in the config's fixed_frame.
+    """
 
     config: RobotConfig
     links: dict[str, Pose]
+    tree: TransformTree
+    sample: TransformTree
+    child: str
+    continuous: str
+    returns: ReturnFilter
 
 
 def topics_of_robots(config: BagConfig, topics: dict[str, str]) -> list[RobotConfig]:
@@ -123,49 +134,106 @@ def _grow(message, trees: Iterable[TransformTree], fixed: bool) -> None:
             pose = from_transform(transform.transform)
         except ValueError:
             continue  # The conversion reads it again, and counts it.
+        parent, child = transform.header.frame_id, transform.child_frame_id
         for tree in trees:
-            tree.add(transform.header.frame_id, transform.child_frame_id, 0.0, pose, fixed)
+            if fixed:
+                tree.add_fixed(parent, child, pose, Source.TF_STATIC, rigid=False)
+            else:
+                tree.add_moving(parent, child, from_stamp(transform.header.stamp), pose)
 
 
 def planned(robot: RobotConfig, known: Known, has_city: bool) -> RobotPlan:
     """The frames and the ground of a robot whose topics are known. BagError where they can't be told."""
     frames = known.sample.frames
-    fixed, child = known.odometry.get(robot.odometry, ("", ""))
+    stated, child = known.odometry.get(robot.odometry, ("", ""))
     base = robot.base_frame.lstrip("/") or child or _first((f"{robot.name}/base_link", "base_link"), frames)
-    fixed = robot.fixed_frame or fixed or _first(("map", f"{robot.name}/odom", "odom"), frames)
-    if robot.odometry == TF_ODOMETRY and not (base and fixed and known.sample.connected(fixed, base)):
+    named = base or "base_link"
+    description = known.descriptions.get(robot.description, "")
+    tree, sample = known.tree.copy(), known.sample
+    try:
+        described = _describe(robot, named, description, (tree, sample))
+    except ValueError as error:
+        raise BagError(f"{robot.name}: {robot.description}: {error}") from error
+    fixed = robot.fixed_frame.lstrip("/") or stated or _first(("map", f"{robot.name}/odom", "odom"), sample.frames)
+    if robot.odometry == TF_ODOMETRY and not (base and fixed and sample.connected(fixed, base)):
         there = ", ".join(sorted(frames)[:20]) or "none"
         raise BagError(
             f"{robot.name}: /tf does not place '{base or 'base_link'}' in '{fixed or 'map'}': say base_frame and"
             f" fixed_frame in a --config; frames: {there}"
         )
-    base = base or "base_link"
+    base = named
+    if child and child != base and not sample.connected(child, base):
+        raise BagError(
+            f"{robot.name}: {robot.odometry} is the odometry of '{child}', and nothing says where that is in '{base}':"
+            " neither extrinsics in the --config nor a URDF nor /tf; without base_frame it is taken for the base"
+        )
     names = (f"{robot.name}/base_footprint", "base_footprint")
-    below = robot.footprint_frame or _first(names, [f for f in frames if known.sample.connected(base, f)])
+    below = robot.footprint_frame or _first(names, [f for f in sample.frames if sample.connected(base, f)])
     ground = robot.ground or (Ground.CITY if has_city else Ground.FOOTPRINT if below else Ground.TAKEOFF)
     if ground is Ground.CITY and not has_city:
         raise BagError(f"{robot.name}: ground 'city' needs the imported city: give --city")
     if ground is Ground.FOOTPRINT and not below:
         raise BagError(f"{robot.name}: no base_footprint in /tf; ground may be takeoff, topic or constant")
     config = replace(robot, base_frame=base, fixed_frame=fixed, footprint_frame=below, ground=ground)
-    return RobotPlan(config, _links(config, known))
+    links = _links(config, tree, described)
+    own = robot.self_filter if robot.self_filter is not None else body(description, links) if description else ()
+    continuous = stated or (_continuous(config, sample) if robot.odometry == TF_ODOMETRY else fixed)
+    if fixed != continuous and not sample.connected(fixed, continuous):
+        raise BagError(
+            f"{robot.name}: fixed_frame is '{fixed}', and /tf does not place '{continuous}', the frame of"
+            f" {robot.odometry}, in it; without fixed_frame poses are reported in '{continuous}'"
+        )
+    return RobotPlan(
+        config, links, tree, sample, child or base, continuous, ReturnFilter(robot.min_range, own)
+    )  # fmt: skip
 
 
 def _first(names: Iterable[str], frames: Iterable[str]) -> str:
     return next((name for name in names if name in frames), "")
 
 
-def _links(robot: RobotConfig, known: Known) -> dict[str, Pose]:
+def _describe(robot: RobotConfig, base: str, description: str, trees: Iterable[TransformTree]) -> dict[str, Pose]:
+    """Add what a URDF and the config say to trees of frames. Poses of the URDF's links in the base, by their names.
+
+    Frames of /tf may be named after the robot, as `robot_state_publisher` does it with its `frame_prefix`.
+    """
+    found = joints(description) if description else []
+    links = {joint.parent for joint in found} | {joint.child for joint in found}
+    root = base if base in links else next((name for name in sorted(links) if base.endswith(f"/{name}")), "")
+    prefix = base.removesuffix(root) if root else ""
+    for tree in trees:
+        for joint in found:
+            tree.add_fixed(prefix + joint.parent, prefix + joint.child, joint.pose, Source.URDF, rigid=not joint.moves)
+        for frame, pose in robot.extrinsics.items():
+            if frame.lstrip("/") != base:
+                tree.add_fixed(base, frame, pose, Source.CONFIG)
+    return link_poses(description, root or "base_link") if description else {}
+
+
+def _continuous(robot: RobotConfig, sample: TransformTree) -> str:
+    """The frame of odometry by /tf: the base moves smoothly in it, while `map` may jump (REP 105)."""
+    if robot.continuous_frame:
+        if not sample.connected(robot.continuous_frame, robot.base_frame):
+            raise BagError(f"{robot.name}: /tf does not place '{robot.base_frame}' in '{robot.continuous_frame}'")
+        return robot.continuous_frame.lstrip("/")
+    above = sample.above(robot.base_frame)
+    if robot.fixed_frame not in above:
+        return robot.fixed_frame
+    way = above[1 : above.index(robot.fixed_frame)]
+    if named := next((frame for frame in way if "odom" in frame.lower()), ""):
+        return named
+    mover = sample.mover(robot.base_frame)
+    parents = [frame for frame in way if mover in above[: above.index(frame)]]
+    smooth = [frame for frame in parents if not any(word in frame.lower() for word in ("base", "foot", "body"))]
+    return smooth[0] if smooth else robot.fixed_frame
+
+
+def _links(robot: RobotConfig, tree: TransformTree, described: dict[str, Pose]) -> dict[str, Pose]:
     """Extrinsics by frame: of the config before the robot's description before /tf_static."""
     links = {robot.base_frame: Pose.identity()}
-    described: dict[str, Pose] = {}
-    if robot.description in known.descriptions:
-        try:
-            described = link_poses(known.descriptions[robot.description])
-        except ValueError as error:
-            raise BagError(f"{robot.name}: {robot.description}: {error}") from error
-    for frame in known.tree.frames:
-        pose = known.tree.lookup(robot.base_frame, frame)
+    for frame in tree.frames:
+        pose = tree.lookup(robot.base_frame, frame)
         if pose is not None and frame.removeprefix(f"{robot.name}/") not in described:
             links[frame] = pose
-    return links | described | robot.extrinsics
+    below = {name: pose for name, pose in described.items() if name not in robot.extrinsics}
+    return links | below | robot.extrinsics

@@ -8,15 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from occ_core.intake import MessageIntake
 from occ_core.messages import from_odometry, from_pose, from_stamp, from_transform
+from occ_core.odometry import Odometry
 from occ_core.poses import Pose
-from occ_core.sync import Odometry, SweepSynchronizer, SyncedSweep
+from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, Ground
-from occ_recorder.bags.plan import Known, RobotPlan
-from occ_recorder.bags.transforms import TransformTree
+from occ_recorder.bags.plan import RobotPlan
 
 
 class RobotReader:
@@ -29,23 +28,26 @@ class RobotReader:
         self,
         plan: RobotPlan,
         bag: BagConfig,
-        known: Known,
         synchronizer: SweepSynchronizer,
         deliver: Callable[[SyncedSweep], None],
     ) -> None:
         self.config = config = plan.config
         self.complaints: dict[str, tuple[int, str]] = {}
         self.takeoff = 0.0
-        self._sync, self._patience = synchronizer, bag.patience
-        self._intake = MessageIntake(synchronizer, deliver, self._complain)
-        self._tree = TransformTree()
-        # Where /tf does not say it, odometry is what places the base in the fixed frame.
-        self._graft = not known.sample.connected(config.fixed_frame, config.base_frame)
-        self._offset = known.tree.lookup(known.odometry.get(config.odometry, ("", ""))[1], config.base_frame)
+        self._plan, self._sync, self._patience, self._deliver = plan, synchronizer, bag.patience, deliver
+        self._intake = MessageIntake(synchronizer, self._on_sweep, self._complain, config.undistort)
+        self._tree = plan.tree.copy()
+        # Where /tf does not say it, odometry is what places the base in its frame.
+        self._graft = not plan.sample.connected(plan.continuous, config.base_frame)
+        self._arm = None if plan.sample.moves(plan.child, config.base_frame) else self._fixed_arm()
+        self._corrected = plan.continuous != config.fixed_frame
         self._waiting: deque[float] = deque()
+        self._on_mount: deque[tuple[float, Pose]] = deque()
         self._heights: deque[tuple[float, float]] = deque()
-        self._last: tuple[float, Pose] | None = None
+        self._sweeps: deque[SyncedSweep] = deque()
+        self._first: Pose | None = None
         self._newest = -np.inf
+        self._ended = False
         self.takes: dict[str, Callable[[Any], None]] = {
             bag.tf_static: lambda message: self._on_transforms(message, fixed=True),
             bag.tf: lambda message: self._on_transforms(message, fixed=False),
@@ -59,52 +61,84 @@ class RobotReader:
             self.takes[topic] = lambda message, camera=camera: self._intake.image(camera, message)
         self.takes.pop("", None)
 
+    def finish(self) -> None:
+        """Deliver what can be made of all that still waits: the bag is at its end."""
+        self._ended = True
+        self._settle_odometry()
+        self._settle_mount()
+        self._settle_heights()
+        for sweep in self._sync.end():
+            self._on_sweep(sweep)
+        self._settle_sweeps()
+
+    def _fixed_arm(self) -> Pose | None:
+        """The base in the frame that odometry is of, where that is another one."""
+        arm = self._plan.tree.lookup(self._plan.child, self.config.base_frame)
+        return arm if arm is not None and (np.any(arm.position) or np.any(arm.orientation[1:])) else None
+
     def _complain(self, what: str, error: Exception) -> None:
         self.complaints[what] = self.complaints.get(what, (0, ""))[0] + 1, str(error)
 
     def _on_odometry(self, message: Any) -> None:
         try:
+            stamp = from_stamp(message.header.stamp)
             if hasattr(message, "twist"):
-                self._moved(self._of_base(from_odometry(message)))
+                holder = message.pose.pose
+                odometry = from_odometry(message)
             else:
-                pose = message.pose if hasattr(message.pose, "position") else message.pose.pose
-                self._placed(from_stamp(message.header.stamp), from_pose(pose))
+                holder = message.pose if hasattr(message.pose, "position") else message.pose.pose
+                odometry = None
+            pose = from_pose(holder)
         except ValueError as error:
-            self._complain("odometry", error)
+            return self._complain("odometry", error)
+        self._intake.count_off_unit(holder.orientation)
+        if self._plan.sample.moves(self._plan.child, self.config.base_frame):
+            self._on_mount.append((stamp, pose))
+            self._settle_mount()
+        elif odometry is not None:
+            self._moved(stamp, self._of_base(odometry))
+        else:
+            self._moved(stamp, pose if self._arm is None else pose @ self._arm)
         self._intake.flush()
+        self._settle_sweeps()
 
     def _of_base(self, odometry: Odometry) -> Odometry:
         """Odometry of a frame that base_frame is fixed to, as that of base_frame."""
-        if self._offset is None or not (np.any(self._offset.position) or np.any(self._offset.orientation[1:])):
+        if self._arm is None:
             return odometry
-        arm, back = self._offset.position, self._offset.rotation.T
+        arm, back = self._arm.position, self._arm.rotation.T
         linear, angular = odometry.linear + np.cross(odometry.angular, arm), odometry.angular
-        return replace(odometry, pose=odometry.pose @ self._offset, linear=back @ linear, angular=back @ angular)
+        return replace(odometry, pose=odometry.pose @ self._arm, linear=back @ linear, angular=back @ angular)
 
-    def _placed(self, stamp: float, pose: Pose) -> None:
-        """A pose without velocities: they follow from the one before."""
-        before, self._last = self._last, (stamp, pose)
-        if before is None or not 0 < stamp - before[0] <= self._patience:
-            return
-        seconds, step = stamp - before[0], before[1].inverse() @ pose
-        turn = Rotation.from_quat(np.roll(step.orientation, -1)).as_rotvec()
-        linear = pose.rotation.T @ (pose.position - before[1].position)
-        self._moved(Odometry(stamp, pose, linear / seconds, turn / seconds))
-
-    def _moved(self, odometry: Odometry) -> None:
-        if odometry.stamp < self._newest - self._patience or self._newest == -np.inf:
+    def _moved(self, stamp: float, motion: Odometry | Pose) -> None:
+        """Take where the base is in the frame that odometry is smooth in, with velocities or without."""
+        pose = motion.pose if isinstance(motion, Odometry) else motion
+        if stamp < self._newest - self._patience or self._newest == -np.inf:
             # The first message, or the first after the clock went back: a robot that stands on the ground.
-            self.takeoff = float(odometry.pose.position[2]) - self.config.base_height
+            self._first = pose
+            if not self._corrected:
+                self.takeoff = float(pose.position[2]) - self.config.base_height
             self._heights.clear()
-        self._newest = odometry.stamp
+        self._newest = stamp
         if self._graft:
-            self._tree.add(self.config.fixed_frame, self.config.base_frame, odometry.stamp, odometry.pose)
+            root = self._tree.above(self.config.base_frame)[-1]
+            if root == self._plan.continuous:
+                root = self._tree.above(self.config.base_frame)[-2]
+            below = self._tree.lookup(self.config.base_frame, root, stamp, hold=True)
+            if below is not None:
+                placed = pose @ below if root != self.config.base_frame else pose
+                self._tree.add_moving(self._plan.continuous, root, stamp, placed)
         if self.config.ground is Ground.FOOTPRINT:
-            self._heights.append((odometry.stamp, 0.0))
-        self._sync.add_odometry(odometry)
+            self._heights.append((stamp, 0.0))
+        if isinstance(motion, Odometry):
+            self._sync.add_odometry(motion)
+        else:
+            self._sync.add_pose(stamp, pose)
         self._settle_heights()
 
     def _on_transforms(self, message: Any, fixed: bool) -> None:
+        if fixed:
+            return  # The plan has read them all.
         moved = False
         for transform in message.transforms:
             stamp, child = from_stamp(transform.header.stamp), transform.child_frame_id.lstrip("/")
@@ -113,27 +147,96 @@ class RobotReader:
             except ValueError as error:
                 self._complain("transforms", error)
                 continue
-            if self._tree.add(transform.header.frame_id, child, stamp, pose, fixed) and not fixed:
+            self._intake.count_off_unit(transform.transform.rotation)
+            if self._tree.add_moving(transform.header.frame_id, child, stamp, pose):
                 moved = True
                 if self.config.odometry == TF_ODOMETRY and child == self._tree.mover(self.config.base_frame):
                     self._waiting.append(stamp)
         if moved:
             self._settle_odometry()
+            self._settle_mount()
             self._settle_heights()
             self._intake.flush()
+            self._settle_sweeps()
 
     def _settle_odometry(self) -> None:
-        """Odometry of the stamps at which every transform between the fixed frame and the base is known by now."""
+        """Odometry of the stamps at which every transform between its frame and the base is known by now."""
         while self._waiting:
             stamp = self._waiting[0]
-            # Corrections such as map to odom come seldom: after a while the last one holds.
-            late = abs(self._waiting[-1] - stamp) > self._patience / 2
-            pose = self._tree.lookup(self.config.fixed_frame, self.config.base_frame, stamp, hold=late)
+            late = self._ended or abs(self._waiting[-1] - stamp) > self._patience / 2
+            pose = self._tree.lookup(self._plan.continuous, self.config.base_frame, stamp, hold=late)
             if pose is None and not late:
                 return
             self._waiting.popleft()
             if pose is not None:
-                self._placed(stamp, pose)
+                self._moved(stamp, pose)
+
+    def _settle_mount(self) -> None:
+        """Odometry of a frame that the base moves in, once /tf has said how."""
+        while self._on_mount:
+            stamp, pose = self._on_mount[0]
+            late = self._ended or abs(self._on_mount[-1][0] - stamp) > self._patience / 2
+            arm = self._tree.lookup(self._plan.child, self.config.base_frame, stamp, hold=late)
+            if arm is None and not late:
+                return
+            self._on_mount.popleft()
+            if arm is not None:
+                self._moved(stamp, pose @ arm)
+            else:
+                self._complain(
+                    "odometry", ValueError(f"/tf does not say where '{self._plan.child}' was in the base then")
+                )
+
+    def _on_sweep(self, sweep: SyncedSweep) -> None:
+        self._sweeps.append(sweep)
+        self._settle_sweeps()
+
+    def _settle_sweeps(self) -> None:
+        """Deliver the sweeps whose mount, and frames whose place in the fixed frame, are known by now."""
+        while self._sweeps:
+            sweep = self._sweeps[0]
+            late = self._ended or abs(self._newest - sweep.stamp) > self._patience
+            placed = self._placed(sweep, late)
+            if placed is None and not late:
+                return
+            self._sweeps.popleft()
+            if placed is not None:
+                self._deliver(placed)
+
+    def _placed(self, sweep: SyncedSweep, late: bool) -> SyncedSweep | None:
+        """A sweep with what only the tree of frames knows of it; None where that is not known yet, or never."""
+        frame = self._named(sweep.frame_id)
+        if not sweep.between and self._turns(frame):
+            times = sweep.times if sweep.times is not None and len(sweep.times) else np.zeros(1)
+            begin, end = sweep.stamp + min(times.min(), 0.0), sweep.stamp + max(times.max(), 0.0)
+            mounts = self._tree.track(self.config.base_frame, frame, begin, end, hold=late)
+            if mounts is None:
+                if late:
+                    self._complain("LiDAR", ValueError(f"/tf does not say where '{frame}' was in the base then"))
+                return None
+            sweep = replace(sweep, mounts=mounts)
+        if not self._corrected or not (sweep.keyframe or sweep.actors):
+            return sweep
+        correction = self._tree.lookup(self.config.fixed_frame, self._plan.continuous, sweep.stamp, hold=late)
+        if correction is None:
+            if not late:
+                return None
+            why = f"/tf does not place '{self._plan.continuous}' in '{self.config.fixed_frame}' at a frame"
+            self._sync.dropped[why] = self._sync.dropped.get(why, 0) + sweep.keyframe
+            return replace(sweep, keyframe=False, images={}, imu=None, actors=[], missed=why if sweep.keyframe else "")
+        if self._first is not None:
+            self.takeoff, self._first = float((correction @ self._first).position[2]) - self.config.base_height, None
+        return replace(sweep, correction=correction)
+
+    def _named(self, frame: str) -> str:
+        """A cloud's frame as the tree names it."""
+        bare = frame.removeprefix(f"{self.config.name}/")
+        return next((name for name in (frame, bare) if name in self._plan.sample.frames), frame)
+
+    def _turns(self, frame: str) -> bool:
+        """Whether a frame moves in the base, by what /tf has said at the beginning or since."""
+        base = self.config.base_frame
+        return any(tree.connected(base, frame) and tree.moves(base, frame) for tree in (self._plan.sample, self._tree))
 
     def _on_height(self, message: Any) -> None:
         stamp = from_stamp(message.header.stamp)
@@ -143,6 +246,7 @@ class RobotReader:
             self._heights.append((stamp, float(message.range)))
         self._settle_heights()
         self._intake.flush()
+        self._settle_sweeps()
 
     def _settle_heights(self) -> None:
         """Heights of the ground at the stamps at which the frame above it is known by now."""
@@ -151,7 +255,7 @@ class RobotReader:
         while self._heights:
             stamp, down = self._heights[0]
             pose = self._tree.lookup(self.config.fixed_frame, frame, stamp)
-            if pose is None and abs(self._newest - stamp) <= self._patience:
+            if pose is None and not self._ended and abs(self._newest - stamp) <= self._patience:
                 return
             self._heights.popleft()
             if pose is not None:

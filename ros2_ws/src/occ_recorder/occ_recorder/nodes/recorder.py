@@ -16,11 +16,12 @@ from std_srvs.srv import Trigger
 from occ_core.citymap import CityMap
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
+from occ_core.returns import MIN_RANGE_M, ReturnFilter
 from occ_core.session import SessionInfo, extrinsics, installed_versions
 from occ_core.sync import SweepSynchronizer
 from occ_core.topics import CAMERAS, IMU, ROBOT_DESCRIPTION, Topic, image_topic
 from occ_core.tracker import FrameTracker
-from occ_core.urdf import link_poses
+from occ_core.urdf import body, link_poses
 from occ_recorder.recording import Mode, RobotRecording
 from occ_recorder.reporting import Report, Reporter
 from occ_ros.guard import GuardedNode
@@ -44,6 +45,9 @@ PARAMETERS = (
     Parameter("cameras", True, "record the cameras that are published; a keyframe that lacks an image is dropped"),
     Parameter("imu", True, "record the IMU where it is published"),
     Parameter("jpeg_quality", 90, "of camera images", 1, 100),
+    Parameter("min_range", MIN_RANGE_M, "metres from the sensor; what is nearer is no return", 0.0, 100.0),
+    Parameter("self_filter", True, "leave out returns from the robot's own body, by the shapes of its description"),
+    Parameter("undistort", True, "put points where they were by their own times, where a cloud has them"),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
     Parameter("autostart", True, "record at once; false: wait for the service `start`"),
     Parameter("mark_label", "mark", "what the service `mark` writes beside the time; set it before the call"),
@@ -130,8 +134,10 @@ class RecorderNode(GuardedNode):
             sensors={name: extrinsics(pose) for name, pose in links.items() if _is_sensor(name)},
             versions=installed_versions("occ_core", "occ_recorder", "numpy"),
         )
+        own = body(arriving.description, links) if values["self_filter"] else ()
+        returns = ReturnFilter(values["min_range"], own)
         recording = RobotRecording(
-            FrameTracker(robot, builder, links, ground), info, self._output, values["session_seconds"],
+            FrameTracker(robot, builder, links, ground, returns), info, self._output, values["session_seconds"],
             values["jpeg_quality"], self._mode,
         )  # fmt: skip
         cameras = arriving.cameras if values["cameras"] else frozenset()
@@ -140,7 +146,7 @@ class RecorderNode(GuardedNode):
         imu = values["imu"] and arriving.imu
         synchronizer = SweepSynchronizer(period, cameras, needs_actors=city is not None, with_imu=imu)
         self._recordings[robot], self._reporters[robot] = recording, Reporter(recording, synchronizer)
-        RobotIntake(self, robot, synchronizer, recording.add, self._actors, cameras, imu)
+        RobotIntake(self, robot, synchronizer, recording.add, self._actors, cameras, imu, values["undistort"])
         self.get_logger().info(f"{robot}: {self._mode.value}, into {self._output}")
 
     def _serve(self, name: str, act: Callable[[RobotRecording], bool], mode: Mode | None = None) -> None:

@@ -12,9 +12,10 @@ from occ_core.citymap import CityMap
 from occ_core.classes import NAMES
 from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
+from occ_core.returns import MIN_RANGE_M, ReturnFilter
 from occ_core.topics import ROBOT_DESCRIPTION
 from occ_core.tracker import FrameTracker
-from occ_core.urdf import link_poses
+from occ_core.urdf import body, link_poses
 from occ_ros.guard import GuardedLifecycleNode, NodeFailed
 from occ_ros.intake import ActorIntake
 from occ_ros.parameters import Parameter, ParameterError, read
@@ -49,6 +50,9 @@ PARAMETERS = (
     Parameter(
         "window", DEFAULT_WINDOW_S, "seconds of sweeps in a grid; as in the recordings it learnt from", 0.1, 10.0
     ),
+    Parameter("min_range", MIN_RANGE_M, "metres from the sensor; what is nearer is no return", 0.0, 100.0),
+    Parameter("self_filter", True, "leave out returns from the robot's own body, by the shapes of its description"),
+    Parameter("undistort", True, "put points where they were by their own times, where a cloud has them"),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
     Parameter("autostart", True, "configure and activate at the start, without a lifecycle manager"),
 )  # fmt: skip
@@ -136,11 +140,14 @@ class InferenceNode(GuardedLifecycleNode):
             return
         builder = KeyframeBuilder(TOKYO_GRID, OccupancySource.ACCUMULATED, self._values["window"], self._city)
         ground = self._city.ground_height if self._city else lambda x, y: self._values["ground_height"]
-        tracker = FrameTracker(robot, builder, link_poses(description.data), ground)
+        links = link_poses(description.data)
+        own = body(description.data, links) if self._values["self_filter"] else ()
+        returns = ReturnFilter(self._values["min_range"], own)
+        tracker = FrameTracker(robot, builder, links, ground, returns)
         history = History(self._forecaster.history, FRAME_PERIOD_S)
         self._robots[robot] = RobotTopics(
             self, robot, TOKYO_GRID, tracker, self._loop, history, self._pace, self._wanted, self._actors,
-            needs_actors=self._city is not None,
+            needs_actors=self._city is not None, undistort=self._values["undistort"],
         )  # fmt: skip
 
     def _publish(self, result: LiveForecast) -> None:

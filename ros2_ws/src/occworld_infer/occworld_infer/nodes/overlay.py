@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Float32MultiArray
 
 from occ_core.citymap import CityMap
+from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose, footprint
 from occ_core.topics import CITY_MARKERS, LATENCY, MARKERS, OCCUPANCY, ODOM, PREDICTION, SCORE
 from occ_ros.convert import from_cloud, from_pose, from_stamp
@@ -35,7 +35,8 @@ PARAMETERS = (
     Parameter("colour_by", "horizon", "what the forecast's colours say", choices=("horizon", "class")),
     Parameter("check", 1.0, "seconds ahead at which an earlier forecast is laid over what is now", 0.5, 3.0),
 )
-_KEPT_POSES = 400
+_KEPT_S = 8.0
+_CLOCK_RESET_S = 1.0
 _LONGEST_GAP_S = 0.1
 
 
@@ -65,7 +66,7 @@ class RobotOverlay:
         self, node: GuardedNode, robot: str, layers: RobotLayers, ground: Callable[[float, float], float]
     ) -> None:
         self._node, self._robot, self._layers, self._ground = node, robot, layers, ground
-        self._poses: deque[tuple[float, Pose]] = deque(maxlen=_KEPT_POSES)
+        self._poses = PoseBuffer(_KEPT_S, _LONGEST_GAP_S)
         self._observed: PointCloud2 | None = None
         self._predicted: PointCloud2 | None = None
         self._headline, self._sent, self._listeners = Headline(), SentMarkers(), 0
@@ -77,7 +78,10 @@ class RobotOverlay:
         subscribe(node, SCORE, self._on_score, robot, depth=1)
 
     def _on_odometry(self, message: Odometry) -> None:
-        self._poses.append((from_stamp(message.header.stamp), from_pose(message.pose.pose)))
+        stamp = from_stamp(message.header.stamp)
+        if stamp < self._poses.last - _CLOCK_RESET_S:
+            self._poses.clear()
+        self._poses.add(stamp, from_pose(message.pose.pose))
 
     def _on_latency(self, message: Float32MultiArray) -> None:
         seconds = from_latency(message)
@@ -124,8 +128,8 @@ class RobotOverlay:
 
     def _footprint(self, stamp: float) -> Pose | None:
         """The robot's `base_footprint` in map; None, and a warning, without odometry of that time."""
-        at, pose = min(self._poses, key=lambda entry: abs(entry[0] - stamp), default=(-np.inf, None))
-        if pose is None or abs(at - stamp) > _LONGEST_GAP_S:
+        pose = self._poses.nearest(stamp, _LONGEST_GAP_S)
+        if pose is None:
             self._node.get_logger().warning(
                 f"{self._robot}: no odometry within {_LONGEST_GAP_S} s of a grid, it is not shown",
                 throttle_duration_sec=5.0,

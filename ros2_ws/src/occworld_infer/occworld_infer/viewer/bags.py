@@ -9,7 +9,7 @@ from occ_core.citymap import CityMap
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.sync import SyncedSweep
 from occ_recorder.bags.drive import BagDrive, Conversion, drives, feed
-from occ_recorder.bags.plan import Known, RobotPlan
+from occ_recorder.bags.plan import RobotPlan
 from occ_recorder.bags.reading import Bag, BagError
 from occworld.forecaster import Forecaster
 from occworld_infer.viewer.maker import MomentMaker
@@ -33,16 +33,17 @@ class BagMoments:
         except BagError as error:
             self._bag.__exit__(None, None, None)
             raise ValueError(f"{path}: {error}") from error
-        self.robots = tuple(plan.config.name for plan, _ in self._drives)
+        self.robots = tuple(plan.config.name for plan in self._drives)
 
     def __iter__(self) -> Iterator[Moment]:
         made: list[Moment] = []
-        robots = [self._robot(plan, known, made) for plan, known in self._drives]
+        robots = [self._robot(plan, made) for plan in self._drives]
         for _ in feed(self._bag, robots):
             yield from made
             made.clear()
+        yield from made
 
-    def _robot(self, plan: RobotPlan, known: Known, made: list[Moment]) -> BagDrive:
+    def _robot(self, plan: RobotPlan, made: list[Moment]) -> BagDrive:
         maker = MomentMaker(plan.config.name, TOKYO_GRID, FRAME_PERIOD_S, self._forecaster)
 
         def take(sweep: SyncedSweep) -> None:
@@ -50,7 +51,7 @@ class BagMoments:
             if frame is not None:
                 made.append(maker.add(frame, tuple(sweep.actors), sweep.images))
 
-        drive = BagDrive(plan, known, self._bag, self._conversion, self._city, take)
+        drive = BagDrive(plan, self._bag, self._conversion, self._city, take)
         return drive
 
     def __enter__(self) -> BagMoments:

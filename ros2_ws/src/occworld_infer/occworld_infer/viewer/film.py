@@ -9,7 +9,8 @@ from threading import Lock
 import numpy as np
 
 from occ_core.actors import Actor
-from occ_core.poses import Pose, interpolate
+from occ_core.pose_buffer import PoseBuffer
+from occ_core.poses import Pose
 from occworld_infer.viewer.moment import Moment
 
 _SAME_S = 0.05  # stamps of keyframes this near to each other are of one instant
@@ -35,6 +36,7 @@ class Film:
         self._keep, self._keep_first = keep, keep_first
         self._moments: dict[str, list[Moment]] = {}
         self._stamps: dict[str, list[float]] = {}
+        self._poses: dict[str, PoseBuffer] = {}
         self._newest: dict[str, Newest] = {}
         self._lock = Lock()
         self.complete = False
@@ -45,15 +47,18 @@ class Film:
         with self._lock:
             moments = self._moments.setdefault(moment.robot, [])
             stamps = self._stamps.setdefault(moment.robot, [])
+            poses = self._poses.setdefault(moment.robot, PoseBuffer(longest_gap=_GAP_S))
             if stamps and moment.stamp <= stamps[-1]:
-                moments.clear(), stamps.clear()
+                moments.clear(), stamps.clear(), poses.clear()
             if len(moments) == self._keep and self._keep_first:
                 self.refused += 1
                 return
             moments.append(moment)
             stamps.append(moment.stamp)
+            poses.add(moment.stamp, moment.base_link)
             if len(moments) > self._keep:
                 del moments[0], stamps[0]
+                poses.forget_before(stamps[0])
 
     def track(self, robot: str, newest: Newest) -> None:
         """Where a robot is, and what it sees, between two moments."""
@@ -104,13 +109,5 @@ class Film:
     def pose(self, robot: str, stamp: float) -> Pose | None:
         """Where base_link was in map, between two moments along the screw motion; None where nobody knows."""
         with self._lock:
-            moments, stamps = self._moments.get(robot), self._stamps.get(robot)
-            if not moments or not stamps:
-                return None
-            after = bisect_left(stamps, stamp)
-            a, b = moments[max(after - 1, 0)], moments[min(after, len(moments) - 1)]
-        apart = b.stamp - a.stamp
-        if not 0.0 < apart <= _GAP_S:
-            near = a if abs(a.stamp - stamp) <= abs(b.stamp - stamp) else b
-            return near.base_link if abs(near.stamp - stamp) <= _GAP_S else None
-        return interpolate(a.base_link, b.base_link, min(max((stamp - a.stamp) / apart, 0.0), 1.0))
+            poses = self._poses.get(robot)
+            return poses.nearest(stamp, _GAP_S) if poses is not None else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from occ_core.actors import Actor
 from occ_core.grid import TOKYO_GRID
+from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose, footprint
 from occworld_infer.grading import Grade
 from occworld_infer.viewer.film import Film, Newest
@@ -31,8 +31,7 @@ class LiveRobot:
         self._clear()
 
     def _clear(self) -> None:
-        self._stamps: list[float] = []
-        self._poses: list[Pose] = []
+        self._poses = PoseBuffer(_MEMORY_S, _GAP_S)
         self._lidar = _NO_POINTS
         self._pictures: dict[str, np.ndarray] = {}
         self._grades: tuple[Grade, ...] = ()
@@ -42,21 +41,11 @@ class LiveRobot:
 
     def odometry(self, stamp: float, base_link: Pose) -> None:
         """base_link: pose in map."""
-        if self._stamps and stamp < self._stamps[-1] - _MEMORY_S / 2:
+        if stamp < self._poses.last - _MEMORY_S / 2:
             self._clear()
-        if self._stamps and stamp <= self._stamps[-1]:
+        if not self._poses.add(stamp, base_link):
             return
-        self._stamps.append(stamp)
-        self._poses.append(base_link)
-        if stamp - self._stamps[0] > _MEMORY_S:
-            del self._stamps[0], self._poses[0]
         self._film.track(self._robot, Newest(base_link, self._lidar, self._actors))
-
-    def _pose(self, stamp: float) -> Pose | None:
-        """The pose nearest to a stamp, None where none is near."""
-        after = bisect_left(self._stamps, stamp)
-        near = [i for i in (after - 1, after) if 0 <= i < len(self._stamps) and abs(self._stamps[i] - stamp) <= _GAP_S]
-        return self._poses[min(near, key=lambda i: abs(self._stamps[i] - stamp))] if near else None
 
     def actors(self, actors: list[Actor]) -> None:
         """Where everything that moves is now."""
@@ -64,7 +53,7 @@ class LiveRobot:
 
     def sweep(self, stamp: float, points: np.ndarray, link: str) -> None:
         """points: (n, 3) metres in a link of the robot, NaN allowed."""
-        pose = self._pose(stamp)
+        pose = self._poses.nearest(stamp, _GAP_S)
         if pose is not None and link in self.links:
             finite = points[np.isfinite(points).all(axis=1)]
             self._lidar = (pose @ self.links[link]).apply(finite).astype(np.float32)
@@ -83,7 +72,7 @@ class LiveRobot:
 
     def occupancy(self, stamp: float, points: np.ndarray, labels: np.ndarray) -> None:
         """A keyframe: voxel centres (n, 3) in `base_footprint` and their classes (n,) uint8. It makes a moment."""
-        pose = self._pose(stamp)
+        pose = self._poses.nearest(stamp, _GAP_S)
         if pose is None:
             return
         level = footprint(pose, self._ground(*pose.position[:2]))

@@ -13,10 +13,10 @@ from scipy.spatial.transform import Rotation
 
 from occ_core.actors import Actor
 from occ_core.citymap import CityMap
+from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose
 from tokyo_sim.engine.returns import Boxes, meet_boxes, receive, turned
 from tokyo_sim.engine.robot import LidarSpec
-from tokyo_sim.engine.track import Track
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,21 @@ class LidarCaster:
         self._scene.run(nowhere, nowhere)  # The first cast builds the tree, and two threads must not.
 
     def cast(
-        self, spec: LidarSpec, sensor: Pose, actors: list[Actor], rng: np.random.Generator, track: Track | None = None
+        self,
+        spec: LidarSpec,
+        sensor: Pose,
+        actors: list[Actor],
+        rng: np.random.Generator,
+        past: PoseBuffer | None = None,
     ) -> Sweep:
         """A sweep from a sensor's pose in map. actors: what moves, the carrier excluded. rng: noise and losses.
 
-        track: the sensor's poses in map during the revolution that ends now; each column is then cast from where the
-        sensor was at its time, and at moving things where they were, and points are in the frame of that time, as a
-        real sensor reports them. Without a track everything is cast at once.
+        past: the sensor's poses in map during the revolution that ends with the last of them; each column is then cast
+        from where the sensor was at its time, before the first pose from there, and at moving things where they were,
+        and points are in the frame of that time, as a real sensor reports them. Without it all is cast at once.
         """
         beams, columns = len(spec.elevations), len(spec.azimuths)
-        aim = _aim(spec, sensor, track)
+        aim = _aim(spec, sensor, past)
         boxes = _boxes(actors, spec, sensor.position)
         noise = rng.standard_normal((beams, columns), dtype=np.float32) * np.float32(spec.noise_stddev)
         chance = rng.random((beams, columns), dtype=np.float32)
@@ -118,13 +123,13 @@ class LidarCaster:
         )  # fmt: skip
 
 
-def _aim(spec: LidarSpec, sensor: Pose, track: Track | None) -> _Aim:
+def _aim(spec: LidarSpec, sensor: Pose, past: PoseBuffer | None) -> _Aim:
     columns = len(spec.azimuths)
-    if track is None:
+    if past is None:
         still = np.broadcast_to(sensor.position, (columns, 3)), np.broadcast_to(sensor.rotation, (columns, 3, 3))
         return _Aim(np.zeros(columns), *(part.copy() for part in still))
     times = (np.arange(1, columns + 1) / columns - 1) / spec.rate
-    return _Aim(times, *track.at(times))
+    return _Aim(times, *past.batch(np.maximum(past.last + times, past.first)))
 
 
 def _boxes(actors: list[Actor], spec: LidarSpec, sensor: np.ndarray) -> Boxes:

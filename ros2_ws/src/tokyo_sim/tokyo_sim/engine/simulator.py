@@ -11,6 +11,7 @@ import numpy as np
 from occ_core.actors import Actor
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
+from occ_core.pose_buffer import PoseBuffer
 from tokyo_city.world import WORLD_FILE
 from tokyo_city.world.appearance import Appearance, pages
 from tokyo_city.world.obj import read_obj
@@ -22,7 +23,6 @@ from tokyo_sim.engine.meshes import actor_vertices, robot_vertices
 from tokyo_sim.engine.physics import STEP_S, Motion, Physics
 from tokyo_sim.engine.robot import Kind, Robot, load_robot
 from tokyo_sim.engine.spawn import spawn_poses
-from tokyo_sim.engine.track import Past
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.traffic.stored import lane_graph
 from tokyo_sim.traffic.traffic import Traffic
@@ -77,7 +77,7 @@ class Simulator:
         self._traffic = Traffic(self.city, graph, fleet.actors, traffic_rng, starts)
         self._physics = Physics(self.city, _collision_prisms(city), self.robots, poses)
         self._lidar = LidarCaster(self.city)
-        self._past = [Past(1 / robot.lidar.rate) for robot in self.robots] if fleet.motion_distortion else []
+        self._past = [PoseBuffer(2 / robot.lidar.rate) for robot in self.robots] if fleet.motion_distortion else []
         self._remember()
         self._imus = [
             Imu(robot.imu, rng) for robot, rng in zip(self.robots, noise_rng.spawn(len(self.robots)), strict=True)
@@ -142,8 +142,8 @@ class Simulator:
         """A LiDAR revolution now."""
         spec = self.robots[robot].lidar
         others = [actor for actor in self.actors() if actor.instance != robot + 1]
-        track = self._past[robot].track().of(spec.mount) if self._past else None
-        return self._lidar.cast(spec, self.motion(robot).pose @ spec.mount, others, self._noise[robot], track)
+        past = self._past[robot].mounted(spec.mount) if self._past else None
+        return self._lidar.cast(spec, self.motion(robot).pose @ spec.mount, others, self._noise[robot], past)
 
     def imu(self, robot: int) -> ImuReading:
         """An IMU reading now."""
