@@ -102,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", help="start the simulator, missions, and what else is asked for")
     _add_bringup_options(up)
     up.add_argument("--duration", type=float, default=0.0, help="stop after so many simulated seconds; 0: on Ctrl-C")
+    up.add_argument(
+        "--domain", default="", metavar="ID",
+        help="ROS domain; auto: the first that nobody is in (default: ROS_DOMAIN_ID, else 0)",
+    )  # fmt: skip
     up.set_defaults(handler=_up)
 
     record = verbs.add_parser("record", help="record sessions of robots that are running already")
@@ -196,7 +200,7 @@ def _up(args: argparse.Namespace) -> int:
     from tokyo_occworld.cli.processes import run_until_stopped
 
     options = {spec.name: getattr(args, spec.name) for spec in fields(Arguments)}
-    return run_until_stopped(Arguments(**options), args.duration)
+    return run_until_stopped(Arguments(**options), args.duration, args.domain)
 
 
 def _record(args: argparse.Namespace) -> int:
