@@ -45,8 +45,8 @@ class SessionInfo:
     """What `session.json` says.
 
     frame_period: seconds. sensors: extrinsics by link name. occupancy: how the grids were made. seed: of the
-    simulation, None where there was none. source: of frames that come from a bag, which one. suspect: why its frames may
-    not be of one drive, '' where nothing says so; such a session is not trained on unless somebody asks for it.
+    simulation, None where there was none. source: of frames that come from a bag, which one. suspect: why its
+    frames may not be of one drive, '' where nothing says so; it is not trained on unless somebody asks for it.
     """
 
     agent: str
@@ -171,7 +171,7 @@ class SessionWriter:
             raise SessionError(f"{event.kind.value} not noted in {self.folder}: {error.strerror}") from error
 
     def mark_suspect(self, why: str) -> None:
-        """Say in `session.json` why the session is not to be trained on; a first reason stays. SessionError as `note`."""
+        """Say in `session.json` why it is not to be trained on; a first reason stays. SessionError as `note`."""
         if self.info.suspect:
             return
         info = replace(self.info, suspect=why)

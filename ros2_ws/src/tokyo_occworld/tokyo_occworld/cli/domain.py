@@ -20,6 +20,7 @@ VARIABLE = "ROS_DOMAIN_ID"
 _HIGHEST = 101  # the ports of those above are in Linux's ephemeral range
 _PORTS = range(7400, 7400 + 250 * (_HIGHEST + 1))  # RTPS: 250 of each domain
 _LOOK_S = 3.0  # until DDS has told who is there
+_NAMELESS = "_NODE_NAME_UNKNOWN_"  # rmw's word for one whose topics were heard of before its name
 _WAY_OUT = "stop it, or run in a ROS domain of your own: --domain auto"
 
 
@@ -114,9 +115,9 @@ def _others(number: int, robots: Sequence[str]) -> str:
     node = rclpy.create_node("tokyo_look_around", context=context, start_parameter_services=False)
     try:
         end = time.monotonic() + _LOOK_S
-        while not (found := _heard(node, robots)) and time.monotonic() < end:
+        while (not (found := _heard(node, robots)) or _NAMELESS in found) and time.monotonic() < end:
             time.sleep(0.1)
-        return found
+        return found.replace(_NAMELESS, "somebody")
     finally:
         node.destroy_node()
         context.try_shutdown()
@@ -133,4 +134,5 @@ def _heard(node: Node, robots: Sequence[str]) -> str:
 
 def _publishers(node: Node, topic: str) -> str:
     infos = node.get_publishers_info_by_topic(topic)
-    return " and ".join(sorted({f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in infos}))
+    names = {f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in infos}
+    return " and ".join(sorted(_NAMELESS if _NAMELESS in name else name for name in names))

@@ -17,6 +17,7 @@ import yaml
 from occ_core.children import Reaper, ending_with_parent, stop_sessions
 from tokyo_sim.bringup import Arguments, NodeSpec, environment, nodes, world_file
 from tokyo_sim.gazebo.installation import Server, installed_executable, require_gazebo, server
+from tokyo_sim.load import refuse_too_many
 
 _GRACE_S = 20.0
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
@@ -133,6 +134,7 @@ class _terminate_as_interrupt:
 def run_until_stopped(args: Arguments, duration: float, domain: str = "") -> int:
     """`tokyo up`. duration: simulated seconds, 0 for ever. domain: ROS domain, as `domain.own_domain` takes it."""
     world_file(args.city)
+    refuse_too_many(args)
     from tokyo_occworld.cli.domain import own_domain
 
     with tempfile.TemporaryDirectory(prefix="tokyo_gazebo_") as folder, own_domain(domain, args.robots) as number:
