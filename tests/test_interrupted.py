@@ -104,7 +104,8 @@ def record(city: Path, tmp_path: Path, times: int) -> None:
     bags.interrupt(signal.SIGTERM, 4.0)
     simulator = Runs(
         [
-            TOKYO, "up", "--city", str(city), "--sim", "embedded", "--drones", "0", "--actors", "0", "--camera-rate", "0",
+            TOKYO, "up", "--city", str(city), "--sim", "embedded", "--drones", "0", "--actors", "0", "--camera-rate",
+            "0",
         ],
         tmp_path / "up.txt",
     )  # fmt: skip

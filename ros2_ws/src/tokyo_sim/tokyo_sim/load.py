@@ -39,8 +39,10 @@ NOBODY = Cost(0.2, 650)
 """Simulator, traffic and missions without a robot."""
 ROBOT = Cost(0.25, 5)
 """Physics, LiDAR, IMU, odometry and mission of one."""
-CAMERAS = Cost(2.9, 270)
+CAMERAS = Cost(2.6, 40)
 """Six images of 1600 x 900, ten times a second, of one robot."""
+RENDERER = Cost(0.0, 270)
+"""What renders them, once."""
 RECORDING = Cost(0.5, 120)
 """One robot's sessions."""
 FORECAST = Cost(0.7, 60)
@@ -69,7 +71,8 @@ def cost(args: Arguments) -> Cost:
 
 
 def _fixed(args: Arguments) -> Cost:
-    return NOBODY + (FORECASTER if args.predict else Cost(0, 0))
+    found = NOBODY + RENDERER if args.camera_rate > 0 else NOBODY
+    return found + FORECASTER if args.predict else found
 
 
 def _each(args: Arguments) -> Cost:
