@@ -43,12 +43,14 @@ CAMERAS = Cost(2.6, 40)
 """Six images of 1600 x 900, ten times a second, of one robot."""
 RENDERER = Cost(0.0, 270)
 """What renders them, once."""
-RECORDING = Cost(0.5, 120)
+RECORDER = Cost(0.0, 300)
+"""The node that records, once."""
+RECORDING = Cost(0.25, 70)
 """One robot's sessions."""
-FORECAST = Cost(0.7, 60)
+FORECAST = Cost(0.25, 50)
 """One robot's forecast and markers."""
-FORECASTER = Cost(0.0, 1200)
-"""The model, once."""
+FORECASTER = Cost(0.0, 850)
+"""The model and its markers, once."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def cost(args: Arguments) -> Cost:
 
 def _fixed(args: Arguments) -> Cost:
     found = NOBODY + RENDERER if args.camera_rate > 0 else NOBODY
+    found += RECORDER if args.record else Cost(0, 0)
     return found + FORECASTER if args.predict else found
 
 
