@@ -11,8 +11,11 @@ import rclpy
 import rubbish
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from nav_msgs.msg import Odometry
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Imu
 
 from occ_core.topics import (
     ACTORS,
@@ -31,12 +34,16 @@ from occ_core.topics import (
     ROBOT_DESCRIPTION,
     SCORE,
     Topic,
+    camera_info_topic,
     image_topic,
 )
+from occ_ros.convert import from_actors, to_stamp
 from occ_ros.guard import ERRORS, UNUSABLE, GuardedNode
 from occ_ros.qos import publish, subscribe
 from tokyo_occworld.cli.processes import NodeProcesses
 from tokyo_sim.bringup import Arguments, nodes
+from tokyo_sim.gazebo.bridge import raw
+from tokyo_sim.gazebo.names import TRAFFIC, TRAFFIC_SERVICES
 
 ROBOT = "rover_0"
 PER_ROBOT = (
@@ -163,6 +170,60 @@ def withstand(saboteur: Saboteur, rounds: int) -> None:
 
 def test_no_node_ends_and_none_takes_rubbish_for_a_mistake_of_its_own(saboteur: Saboteur) -> None:
     withstand(saboteur, 24)
+
+
+@pytest.fixture
+def beside_gazebo(city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Saboteur]:
+    """Beside the nodes that complete Gazebo's topics, in Gazebo's place."""
+    stub = tmp_path / "stub/ros_gz_interfaces/srv"  # services that nobody offers here
+    stub.mkdir(parents=True)
+    names = [kind.rsplit("/")[-1] for kind in TRAFFIC_SERVICES.values()]
+    (stub / "__init__.py").write_text("".join(f"from std_srvs.srv import Trigger as {name}\n" for name in names))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "stub"))
+    arguments = Arguments(city=str(city), sim="gazebo", actors=5, missions=False)
+    robots = ("drone_0", ROBOT)
+    camera_info = raw(camera_info_topic("front"))
+    topics = [(topic, robot) for robot in robots for topic in (ODOM, raw(IMU), camera_info, CMD_VEL)]
+    log = tmp_path / "log.txt"
+    with NodeProcesses(nodes(arguments), log) as up:
+        made = Saboteur(up, world(CLOCK, TRAFFIC) + topics)
+        subscribe(made.node, ACTORS, lambda m: made.heard.__setitem__((ACTORS, ""), m))
+        try:
+            yield made
+        finally:
+            print(log.read_text(errors="replace")[-20000:])
+            made.close()
+
+
+def gazebo_goes_on(saboteur: Saboteur, start: float) -> None:
+    """From a time on, as the bridge tells it, until both nodes have published actors of now: robots and traffic."""
+    stamp = start
+    odometry = Odometry()
+    odometry.pose.pose.orientation.w = 1.0
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        stamp += 0.05
+        for robot in ("drone_0", ROBOT):
+            odometry.header.stamp = to_stamp(stamp)
+            saboteur.out[ODOM, robot].publish(odometry)
+            saboteur.out[raw(IMU), robot].publish(Imu())
+        saboteur.out[CLOCK, ""].publish(Clock(clock=to_stamp(stamp)))
+        saboteur.idle(0.05)
+        if (ACTORS, "") in saboteur.heard:
+            at, actors = from_actors(saboteur.heard[ACTORS, ""])
+            if start <= at <= stamp and len(actors) > 2 and {actor.name for actor in actors} >= {"drone_0", ROBOT}:
+                return
+    raise AssertionError(f"nothing of {start} s; {saboteur.messages}")
+
+
+def test_what_stands_between_gazebo_and_ros_withstands_it_too(beside_gazebo: Saboteur) -> None:
+    gazebo_goes_on(beside_gazebo, 1.0)
+    beside_gazebo.sabotage(24)
+    gazebo_goes_on(beside_gazebo, 3.0)
+    beside_gazebo.idle(2.5)
+    for status in ("simulator", "gazebo_traffic"):
+        assert beside_gazebo.count(status, UNUSABLE) > 0, status
+        assert beside_gazebo.count(status, ERRORS) == 0, status
 
 
 @pytest.mark.nightly

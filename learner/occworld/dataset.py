@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,7 @@ from occworld.split import agent_type, split_sessions
 @dataclass(frozen=True)
 class DatasetConfig:
     """Which windows of which sessions. agent_type: 'both', 'drone' or 'rover'. split: 'train', 'val', 'test' (as
-    `split.json` says) or 'all'."""
+    `split.json` says) or 'all'. suspect: also sessions whose `session.json` says why they are not to be trusted."""
 
     history_frames: int = HISTORY_FRAMES
     future_frames: int = FUTURE_FRAMES
@@ -32,6 +33,7 @@ class DatasetConfig:
     split: str = "all"
     val_fraction: float = 0.2
     split_seed: int = 42
+    suspect: bool = False
 
     def __post_init__(self) -> None:
         if self.agent_type not in ("both", "drone", "rover"):
@@ -97,6 +99,8 @@ class GazeboOccWorldDataset(Dataset):
         sessions = [s for s in find_sessions(root) if wanted in ("both", agent_type(s.info.agent))]
         if not sessions:
             raise SessionError(f"no session of type {wanted} in {root}")
+        if not self.config.suspect:
+            sessions = _trusted(sessions, root)
         for session in sessions:
             if session.info.grid != self.config.grid:
                 raise SessionError(f"{session.folder} was recorded on another grid: {session.info.grid.to_dict()}")
@@ -135,6 +139,17 @@ class GazeboOccWorldDataset(Dataset):
     def class_counts(self) -> np.ndarray:
         """(classes,) int64: occupied voxels of each class over all sessions."""
         return np.sum([session.class_counts for session in self.sessions], axis=0)[:NUM_CLASSES]
+
+
+def _trusted(sessions: list[Session], root: Path) -> list[Session]:
+    """Those that are not marked; who is left out is said once. SessionError where none is left."""
+    marked = [session for session in sessions if session.info.suspect]
+    if marked:
+        why = f"{marked[0].name}: {marked[0].info.suspect}"
+        warnings.warn(f"{len(marked)} sessions of {root} are suspect and left out, such as {why}", stacklevel=2)
+    if len(marked) == len(sessions):
+        raise SessionError(f"every session of {root} is suspect, such as {why}; data.suspect = True takes them still")
+    return [session for session in sessions if not session.info.suspect]
 
 
 class Batch:

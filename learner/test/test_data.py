@@ -42,6 +42,25 @@ def test_a_changed_session_is_packed_again(tmp_path: Path) -> None:
     assert len(manifest["source"]["files"]) == 4
 
 
+def test_suspect_sessions_are_left_out_unless_asked_for(tmp_path: Path) -> None:
+    folders = [write_session(tmp_path, "rover_0", number, frames=4, grid=SMALL_GRID) for number in range(3)]
+    config = DatasetConfig(2, 1, point_cloud_range=(*SMALL_GRID.lower, *SMALL_GRID.upper), voxel_size=SMALL_GRID.voxel)
+
+    def mark(folder: Path) -> None:
+        described = folder / "session.json"
+        described.write_text(json.dumps(json.loads(described.read_text()) | {"suspect": "the clock went back"}))
+
+    mark(folders[1])
+    with pytest.warns(UserWarning, match=rf"1 sessions .* left out, such as {folders[1].name}: the clock went back"):
+        left = GazeboOccWorldDataset(tmp_path, config)
+    assert [session.name for session in left.sessions] == [folders[0].name, folders[2].name]
+    assert len(GazeboOccWorldDataset(tmp_path, replace(config, suspect=True)).sessions) == 3
+    mark(folders[0])
+    mark(folders[2])
+    with pytest.warns(UserWarning), pytest.raises(SessionError, match="every session .* is suspect"):
+        GazeboOccWorldDataset(tmp_path, config)
+
+
 @pytest.mark.parametrize("damage", ["a bit", "half", "gone", "manifest"])
 def test_a_damaged_pack_is_made_again(tmp_path: Path, damage: str) -> None:
     session = Session.open(write_session(tmp_path, "rover_0", 1, frames=3, grid=SMALL_GRID))

@@ -8,7 +8,7 @@ import os
 import shutil
 import zlib
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -45,7 +45,8 @@ class SessionInfo:
     """What `session.json` says.
 
     frame_period: seconds. sensors: extrinsics by link name. occupancy: how the grids were made. seed: of the
-    simulation, None where there was none. source: of frames that come from a bag, which one.
+    simulation, None where there was none. source: of frames that come from a bag, which one. suspect: why its
+    frames may not be of one drive, '' where nothing says so; it is not trained on unless somebody asks for it.
     """
 
     agent: str
@@ -57,6 +58,7 @@ class SessionInfo:
     sensors: dict = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     source: str = ""
+    suspect: str = ""
 
     def to_json(self) -> dict:
         """The content of `session.json`."""
@@ -167,6 +169,17 @@ class SessionWriter:
             append_event(self.folder, event)
         except OSError as error:
             raise SessionError(f"{event.kind.value} not noted in {self.folder}: {error.strerror}") from error
+
+    def mark_suspect(self, why: str) -> None:
+        """Say in `session.json` why it is not to be trained on; a first reason stays. SessionError as `note`."""
+        if self.info.suspect:
+            return
+        info = replace(self.info, suspect=why)
+        try:
+            _write_whole(self.folder / "session.json", json.dumps(info.to_json(), indent=1).encode())
+        except OSError as error:
+            raise SessionError(f"'{why}' not noted in {self.folder}: {error.strerror}") from error
+        self.info = info
 
     def end(self, stamp: float) -> None:
         """Note that the session is whole. stamp: seconds. SessionError where the disk refuses."""

@@ -24,7 +24,7 @@ from occ_core.session_log import Event, EventKind
 from occ_core.sync import SyncedSweep
 from occ_core.topics import CAMERAS
 from occ_core.tracker import FrameTracker
-from occ_recorder.session_thread import SessionThread, wait_for_room
+from occ_recorder.session_thread import SessionThread, wait_for_room, went_back
 from occ_recorder.status import RecordingStatus
 
 _QUEUE_SWEEPS = 100  # 10 s, 100 MB: images are compressed while their sweep waits
@@ -74,6 +74,9 @@ class RobotRecording:
 
     def add(self, sweep: SyncedSweep) -> None:
         """Hand a sweep over; never blocks, unless lossless."""
+        if sweep.stamp < self.newest:
+            back = went_back(self.newest, sweep.stamp)
+            self._queue.put(lambda: self._disk.end(back))
         self.newest = sweep.stamp
         if self.mode is not Mode.RECORDING:
             sweep = replace(sweep, keyframe=False, images={}, imu=None, missed="")
@@ -123,6 +126,11 @@ class RobotRecording:
         self.mode = Mode.STOPPED
         self._queue.put(self._disk.end)
         return True
+
+    def mark_suspect(self, why: str) -> None:
+        """Say in the session that is open why it is not to be trusted."""
+        self.status.problem = f"{self._tracker.robot}: {why}"
+        self._queue.put(lambda: self._disk.mark_suspect(why))
 
     def mark(self, label: str) -> bool:
         """Note the instant of the newest sweep in the session; False where none is open."""

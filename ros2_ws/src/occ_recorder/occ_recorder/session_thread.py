@@ -26,6 +26,11 @@ def wait_for_room(queue: Queue, limit: int, thread: Thread) -> None:
                 raise RuntimeError(f"thread '{thread.name}' has ended before its work was done")
 
 
+def went_back(newest: float, stamp: float) -> str:
+    """Why a session is suspect whose clock went from one time to an earlier one, seconds."""
+    return f"the clock went back from {newest:.2f} s to {stamp:.2f} s"
+
+
 class SessionThread:
     """Owns the session being written. Counts into `status`.
 
@@ -77,9 +82,16 @@ class SessionThread:
         """Add an event to the session that is open when its turn comes."""
         self._queue.put(lambda: self._note(event))
 
-    def end(self) -> None:
-        """Finish the session after all that was handed over; the next frame begins another."""
-        self._queue.put(self._end)
+    def end(self, suspect: str = "") -> None:
+        """Finish the session after all that was handed over; the next frame begins another.
+
+        suspect: why it is not to be trusted, '' where it is.
+        """
+        self._queue.put(lambda: self._end(suspect))
+
+    def mark_suspect(self, why: str) -> None:
+        """Mark the session that is open when its turn comes."""
+        self._queue.put(lambda: self._writer.mark_suspect(why) if self._writer else None)
 
     def close(self) -> None:
         """Write what is queued, finish the session, stop the thread."""
@@ -100,7 +112,7 @@ class SessionThread:
         try:
             if self._writer is not None and (over or stamp < self._last):
                 with suppress(SessionError):  # that the old session can't be finished is no reason to lose this frame
-                    self._end()
+                    self._end(went_back(self._last, stamp) if stamp < self._last else "")
             if self._writer is None:
                 self._writer = SessionWriter(self._folder(), self._info)
                 self._began = stamp
@@ -123,10 +135,13 @@ class SessionThread:
         else:
             self._writer.note(event)
 
-    def _end(self) -> None:
+    def _end(self, suspect: str = "") -> None:
         writer, self._writer = self._writer, None
         self._status.session = ""
         if writer is not None:
+            if suspect:
+                self._status.problem = f"{self._info.agent}: {suspect}, the session ends and is marked as suspect"
+                writer.mark_suspect(suspect)
             self._say_dropped(writer)
             writer.end(self._last)
 

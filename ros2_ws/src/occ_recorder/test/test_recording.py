@@ -22,6 +22,8 @@ from occ_core.sync import Odometry, SweepSynchronizer, SyncedSweep
 from occ_core.tracker import FrameTracker
 from occ_recorder.recording import Mode, RobotRecording
 from occ_recorder.reporting import Reporter
+from occ_recorder.sessions.check import check_session
+from occ_recorder.sessions.describe import describe
 
 GRID = VoxelGrid((-8, -8, -2), (8, 8, 5.5), (0.4, 0.4, 1.25))
 MOUNT = Pose.from_xyz_rpy([0, 0, 1], [0, 0, 0])
@@ -132,6 +134,32 @@ def test_recording_goes_on_after_a_clock_reset(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_clock_that_goes_back_ends_the_session_and_marks_it(tmp_path):
+    made = recording(tmp_path)
+    # None of the later sweeps is a keyframe: the session that is open ends all the same.
+    for stamp in (*np.arange(0, 2.05, 0.1), *np.arange(0.6, 0.9, 0.1)):
+        made.add(sweep(float(stamp)))
+    made.close()
+    (session,) = find_sessions(tmp_path)
+    assert session.info.suspect == "the clock went back from 2.00 s to 0.60 s" and len(session) == 5
+    report = check_session(session.folder)
+    assert report.damage == () and any("the clock went back from 2.00 s" in note for note in report.notes)
+    assert "suspect (the clock went back" in describe(session.folder).lines()[0]
+
+
+def test_a_session_is_marked_with_the_first_reason(tmp_path):
+    made = recording(tmp_path)
+    for tick in range(11):
+        made.add(sweep(0.1 * tick))
+        if tick == 3:
+            made.mark_suspect("2 nodes publish its odometry: simulator and simulator")
+    made.mark_suspect("another reason")
+    made.close()
+    (session,) = find_sessions(tmp_path)
+    assert session.info.suspect == "2 nodes publish its odometry: simulator and simulator"
+    assert check_session(session.folder).usable == session.numbers == (1, 2, 3)
+
+
 def test_a_folder_that_can_not_even_be_looked_for_is_a_problem_said(tmp_path):
     made = record(tmp_path / ("n" * 300), 0.6)
     assert made.status.problem and made.status.dropped_frames == 2

@@ -6,6 +6,8 @@ from array import array
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import Pose as PoseMsg
+from geometry_msgs.msg import Twist
 from hypothesis import given
 from hypothesis import strategies as st
 from sensor_msgs.msg import Image, PointCloud2, PointField
@@ -20,6 +22,7 @@ from occ_ros.convert import (
     from_image,
     from_pose,
     from_stamp,
+    from_twist,
     to_actors,
     to_cloud,
     to_diagnostics,
@@ -203,3 +206,32 @@ def test_a_problem_is_a_warning_in_words():
     good, bad = (to_diagnostics("recorder", problem, {"frames": 3}, 1.0).status[0] for problem in ("", "disk full"))
     assert (good.level, good.message) == (b"\x00", "running") and (bad.level, bad.message) == (b"\x01", "disk full")
     assert (bad.values[0].key, bad.values[0].value) == ("frames", "3")
+
+
+@pytest.mark.parametrize("seconds", [2.0**31, -(2.0**31) - 1, np.nan])
+def test_a_time_that_no_stamp_can_say_is_refused(seconds):
+    with pytest.raises(ValueError):
+        to_stamp(seconds)
+
+
+@pytest.mark.parametrize("axis", "xyz")
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1e300])
+def test_a_place_that_is_not_on_earth_and_a_velocity_that_is_none_are_refused(axis, wrong):
+    place = PoseMsg()
+    place.orientation.w = 1.0
+    setattr(place.position, axis, wrong)
+    with pytest.raises(ValueError, match="position"):
+        from_pose(place)
+    if not np.isfinite(wrong):
+        command = Twist()
+        setattr(command.angular, axis, wrong)
+        with pytest.raises(ValueError, match="velocities"):
+            from_twist(command)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1.0])
+def test_an_actor_without_a_size_is_refused(wrong):
+    message = to_actors(ACTORS, 7.5)
+    message.markers[0].scale.y = wrong
+    with pytest.raises(ValueError, match="with size"):
+        from_actors(message)

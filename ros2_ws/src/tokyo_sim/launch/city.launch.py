@@ -25,6 +25,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
 from tokyo_sim.bringup import Arguments, NodeSpec, environment, nearest, nodes, world_file
+from tokyo_sim.load import refuse_too_many
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -48,6 +49,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     _refuse_misspelt(given)
     args = Arguments(**{spec.name: _convert(spec.name, given[spec.name], spec.default) for spec in fields(Arguments)})
     world_file(args.city)
+    refuse_too_many(args)
     actions: list[LaunchDescriptionEntity] = [
         SetEnvironmentVariable(name, value) for name, value in environment().items() if name not in os.environ
     ]

@@ -130,3 +130,12 @@ def test_a_description_that_is_no_urdf_is_refused():
         link_poses("<robot")
     with pytest.raises(ValueError, match="parent or child"):
         link_poses('<robot><joint name="j"><parent link="a"/></joint></robot>')
+
+
+def test_a_description_whose_joints_are_no_tree_is_refused():
+    def joint(parent: str, child: str) -> str:
+        return f'<joint name="{parent}{child}"><parent link="{parent}"/><child link="{child}"/></joint>'
+
+    for joints in (("base_link", "a"), ("a", "b"), ("b", "a")), (("base_link", "base_link"),):
+        with pytest.raises(ValueError, match="two ways to link"):
+            link_poses("<robot>" + "".join(joint(*names) for names in joints) + "</robot>")

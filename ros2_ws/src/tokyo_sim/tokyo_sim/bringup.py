@@ -73,6 +73,8 @@ class Arguments:
     port: int = _argument(8080, "of the page")
     device: str = _argument("auto", "where the forecast is computed", "auto", "cpu", "cuda")
 
+    force: bool = _argument(False, "start more robots than this machine carries")
+
     def __post_init__(self) -> None:
         for name in fields(self):
             choices, value = name.metadata["argument"].choices, getattr(self, name.name)

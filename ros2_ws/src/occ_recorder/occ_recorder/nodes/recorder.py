@@ -19,7 +19,7 @@ from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySourc
 from occ_core.returns import MIN_RANGE_M, ReturnFilter
 from occ_core.session import SessionInfo, extrinsics, installed_versions
 from occ_core.sync import SweepSynchronizer
-from occ_core.topics import CAMERAS, IMU, ROBOT_DESCRIPTION, Topic, image_topic
+from occ_core.topics import CAMERAS, IMU, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import body, link_poses
 from occ_recorder.recording import Mode, RobotRecording
@@ -167,6 +167,9 @@ class RecorderNode(GuardedNode):
         problems = []
         for robot in self._values["robots"]:
             reporter = self._reporters.get(robot)
+            if reporter and len(publishers := self.get_publishers_info_by_topic(absolute(ODOM, robot))) > 1:
+                names = " and ".join(sorted(info.node_name for info in publishers))
+                self._recordings[robot].mark_suspect(f"{len(publishers)} nodes publish its odometry: {names}")
             report = reporter.next() if reporter else Report(f"{robot}: no readable robot_description yet", {})
             problems += [report.problem] if report.problem else []
             self.diagnose(f"recorder {robot}", report.problem, report.values)

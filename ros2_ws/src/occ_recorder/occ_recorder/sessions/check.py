@@ -34,7 +34,7 @@ def check_session(folder: Path) -> CheckReport:
     """Read every file of a session. Nothing is changed."""
     folder = Path(folder)
     inventory = take_inventory(folder)
-    grid, damage = _description(folder)
+    grid, suspect, damage = _description(folder)
     notes = [] if grid else ["grids were checked against the standard grid"]
     damage += [
         Damage(_name(folder, path), "left over from a write that was interrupted") for path in inventory.leftovers
@@ -50,17 +50,20 @@ def check_session(folder: Path) -> CheckReport:
     ]
     bad = {found.frame for found in damage}
     usable = tuple(number for number in inventory.frames if number not in bad)
+    notes += [f"suspect, training leaves it out: {suspect}"] if suspect else []
     return CheckReport(folder, usable, tuple(damage), (*notes, *_notes(folder, inventory)))
 
 
-def _description(folder: Path) -> tuple[VoxelGrid | None, list[Damage]]:
+def _description(folder: Path) -> tuple[VoxelGrid | None, str, list[Damage]]:
+    """The grid, why the session is suspect, and what is wrong with the description."""
     try:
-        return Session.open(folder).info.grid, []
+        info = Session.open(folder).info
+        return info.grid, info.suspect, []
     except SessionError as error:
         damage = [Damage("session.json", str(error).removeprefix(f"{folder / 'session.json'}: "))]
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return VoxelGrid.from_dict(json.loads((folder / "session.json").read_text())["grid"]), damage
-    return None, damage
+        return VoxelGrid.from_dict(json.loads((folder / "session.json").read_text())["grid"]), "", damage
+    return None, "", damage
 
 
 def _incomplete(inventory: Inventory) -> Iterator[Damage]:

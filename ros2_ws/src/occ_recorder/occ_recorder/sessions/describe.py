@@ -33,6 +33,7 @@ class Description:
     class_counts: np.ndarray
     observed: float
     events: tuple[Event, ...]
+    suspect: str = ""
 
     def lines(self) -> list[str]:
         """For a terminal."""
@@ -44,6 +45,7 @@ class Description:
             f"{100 * self.observed:.1f}% observed"
         )
         extra = [f"{n} {what}" for n, what in ((marks, "marks"), (dropped, "dropped frames")) if n]
+        extra += [f"suspect ({self.suspect})"] if self.suspect else []
         return [", ".join([head, *extra]), f"  {histogram(self.class_counts)}"]
 
 
@@ -89,4 +91,5 @@ def describe(folder: Path) -> Description:
         class_counts=counts,
         observed=observed,
         events=tuple(session.events()),
+        suspect=session.info.suspect,
     )

@@ -110,6 +110,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_bringup_options(up)
     up.add_argument("--duration", type=float, default=0.0, help="stop after so many simulated seconds; 0: on Ctrl-C")
     up.add_argument("--check", action="store_true", help="look at the options, not at the city, and start nothing")
+    up.add_argument(
+        "--domain", default="", metavar="ID",
+        help="ROS domain; auto: the first that nobody is in (default: ROS_DOMAIN_ID, else 0)",
+    )  # fmt: skip
     up.set_defaults(handler=_up)
 
     record = verbs.add_parser("record", help="record sessions of robots that are running already")
@@ -208,7 +212,7 @@ def _up(args: argparse.Namespace) -> int:
         return 0
     from tokyo_occworld.cli.processes import run_until_stopped
 
-    return run_until_stopped(options, args.duration)
+    return run_until_stopped(options, args.duration, args.domain)
 
 
 def _record(args: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ import yaml
 from occ_core.children import Reaper, ending_with_parent, stop_sessions
 from tokyo_sim.bringup import Arguments, NodeSpec, environment, nodes, world_file
 from tokyo_sim.gazebo.installation import Server, installed_executable, require_gazebo, server
+from tokyo_sim.load import refuse_too_many
 
 _GRACE_S = 20.0
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
@@ -148,16 +149,23 @@ class _terminate_as_interrupt:
             signal.signal(number, before)
 
 
-def run_until_stopped(args: Arguments, duration: float) -> int:
-    """`tokyo up`. duration: simulated seconds, 0 for ever."""
+def run_until_stopped(args: Arguments, duration: float, domain: str = "") -> int:
+    """`tokyo up`. duration: simulated seconds, 0 for ever. domain: ROS domain, as `domain.own_domain` takes it."""
     world_file(args.city)
-    with tempfile.TemporaryDirectory(prefix="tokyo_gazebo_") as folder, NodeProcesses(_specs(args, Path(folder))) as up:
-        if duration <= 0:
-            return up.wait()
-        from tokyo_occworld.cli.clock import SimulatedTime
+    refuse_too_many(args)
+    from tokyo_occworld.cli.domain import own_domain
 
-        with SimulatedTime() as clock:
-            return up.wait(lambda: clock.seconds >= duration)
+    with tempfile.TemporaryDirectory(prefix="tokyo_gazebo_") as folder, own_domain(domain, args.robots) as number:
+        specs = _specs(args, Path(folder))
+        if domain:
+            print(f"tokyo: ROS domain {number}; elsewhere: export ROS_DOMAIN_ID={number}", flush=True)
+        with NodeProcesses(specs) as up:
+            if duration <= 0:
+                return up.wait()
+            from tokyo_occworld.cli.clock import SimulatedTime
+
+            with SimulatedTime() as clock:
+                return up.wait(lambda: clock.seconds >= duration)
 
 
 def _specs(args: Arguments, folder: Path) -> list[NodeSpec | Server]:

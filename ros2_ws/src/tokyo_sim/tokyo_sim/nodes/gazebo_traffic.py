@@ -32,6 +32,7 @@ PARAMETERS = (
 )
 _PERIOD_S = 1 / ACTORS.rate_hz
 _LOOK_FOR_ROBOTS_S = 1.0
+_LONGEST_GAP_S = 1.0
 
 
 class GazeboTrafficNode(GuardedNode):
@@ -64,8 +65,8 @@ class GazeboTrafficNode(GuardedNode):
 
     def _on_clock(self, message: Clock) -> None:
         now = from_stamp(message.clock)
-        if now < self._next - 10 * _PERIOD_S:
-            self._next = -np.inf  # The world was reset.
+        if abs(now - self._next) > _LONGEST_GAP_S:
+            self._next = -np.inf  # The world was reset, or stood still: nobody wants to see what happened meanwhile.
         if now < self._next - 1e-6:
             return
         steps = 1 if self._next == -np.inf else int((now - self._next) / _PERIOD_S + 1e-6) + 1

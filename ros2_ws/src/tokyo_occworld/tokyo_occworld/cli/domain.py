@@ -1,0 +1,138 @@
+"""A ROS domain for one simulation: two in one domain ruin each other's clock, recordings and robots."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import rclpy
+from rclpy.context import Context
+from rclpy.node import Node
+
+from occ_core.topics import CLOCK, ODOM
+
+VARIABLE = "ROS_DOMAIN_ID"
+_HIGHEST = 101  # the ports of those above are in Linux's ephemeral range
+_PORTS = range(7400, 7400 + 250 * (_HIGHEST + 1))  # RTPS: 250 of each domain
+_LOOK_S = 3.0  # until DDS has told who is there
+_NAMELESS = "_NODE_NAME_UNKNOWN_"  # rmw's word for one whose topics were heard of before its name
+_WAY_OUT = "stop it, or run in a ROS domain of your own: --domain auto"
+
+
+@contextmanager
+def own_domain(wanted: str, robots: Sequence[str]) -> Iterator[int]:
+    """Hold a domain for a simulation with these robots, and have the environment say so: it goes to all children.
+
+    wanted: a number; '' for what the environment says, 0 where it says nothing; 'auto' for the first where nobody is.
+    ValueError that names who is there already.
+    """
+    before = os.environ.get(VARIABLE)
+    if wanted == "auto":
+        number, lock = _free(robots)
+    else:
+        number = _number(wanted or before or "0")
+        lock = _lock(number)
+        if others := _others(number, robots):
+            os.close(lock)
+            raise ValueError(f"{others} in ROS domain {number}: {_WAY_OUT}")
+    os.environ[VARIABLE] = str(number)
+    try:
+        yield number
+    finally:
+        os.close(lock)
+        os.environ.pop(VARIABLE) if before is None else os.environ.update({VARIABLE: before})
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) > 232:
+        raise ValueError(f"--domain '{text}': 0 to {_HIGHEST} or auto is wanted")
+    return int(text)
+
+
+def _free(robots: Sequence[str]) -> tuple[int, int]:
+    """The first domain that nobody on this machine is in, and its lock. ValueError where every domain is taken."""
+    taken = used_domains()
+    for number in range(_HIGHEST + 1):
+        if number in taken:
+            continue
+        try:
+            lock = _lock(number)
+        except ValueError:
+            continue
+        if not _others(number, robots):
+            return number, lock
+        os.close(lock)
+    raise ValueError(f"--domain auto: somebody is in each of the {_HIGHEST + 1} ROS domains")
+
+
+def _lock(number: int) -> int:
+    """Reserve a domain on this machine until the descriptor is closed, also by a kill. ValueError that names who has.
+
+    Two that begin at once can't see each other over DDS yet.
+    """
+    network = os.stat("/proc/self/ns/net").st_ino  # a container has domains of its own
+    path = Path(tempfile.gettempdir(), f"tokyo_ros_domain_{network}_{number}.lock")
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(lock, 100, 0).decode(errors="replace").strip()
+        os.close(lock)
+        raise ValueError(f"another `tokyo up` ({holder}) runs in ROS domain {number}: {_WAY_OUT}") from None
+    os.truncate(lock, 0)
+    os.pwrite(lock, f"process {os.getpid()}".encode(), 0)
+    return lock
+
+
+def used_domains() -> set[int]:
+    """Domains that a process of this machine has ports of, by /proc/net."""
+    found = set()
+    for table in ("/proc/net/udp", "/proc/net/udp6"):
+        for line in Path(table).read_text().splitlines()[1:] if Path(table).exists() else []:
+            port = int(line.split()[1].rpartition(":")[2], 16)
+            if port in _PORTS:
+                found.add((port - _PORTS.start) // 250)
+    return found
+
+
+def _alone(number: int) -> bool:
+    """Is nobody of this machine in a domain, and would nobody else be heard?"""
+    local = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") in ("LOCALHOST", "OFF")
+    return local and not os.environ.get("ROS_STATIC_PEERS") and number not in used_domains()
+
+
+def _others(number: int, robots: Sequence[str]) -> str:
+    """Who publishes a clock, or the odometry of one of these robots, in a domain; '' where nobody does."""
+    if _alone(number):
+        return ""
+    context = Context()
+    rclpy.init(context=context, domain_id=number)
+    node = rclpy.create_node("tokyo_look_around", context=context, start_parameter_services=False)
+    try:
+        end = time.monotonic() + _LOOK_S
+        while (not (found := _heard(node, robots)) or _NAMELESS in found) and time.monotonic() < end:
+            time.sleep(0.1)
+        return found.replace(_NAMELESS, "somebody")
+    finally:
+        node.destroy_node()
+        context.try_shutdown()
+
+
+def _heard(node: Node, robots: Sequence[str]) -> str:
+    if clocks := _publishers(node, CLOCK.name):
+        return f"{clocks} publishes {CLOCK.name} already"
+    for robot in robots:
+        if others := _publishers(node, f"/{robot}/{ODOM.name}"):
+            return f"there is a {robot} already, of {others},"
+    return ""
+
+
+def _publishers(node: Node, topic: str) -> str:
+    infos = node.get_publishers_info_by_topic(topic)
+    names = {f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in infos}
+    return " and ".join(sorted(_NAMELESS if _NAMELESS in name else name for name in names))

@@ -1,0 +1,91 @@
+"""Two simulations on one machine: the second is refused, or takes a ROS domain of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import rclpy
+from hearing import heard, spec
+from nav_msgs.msg import Odometry
+from places import TOKYO
+from rclpy.context import Context
+from rosgraph_msgs.msg import Clock
+
+from occ_core.topics import CLOCK
+from tokyo_occworld.cli.domain import VARIABLE, own_domain, used_domains
+
+
+def up(city: Path, *more: str) -> list[str]:
+    small = ["--drones", "0", "--actors", "0", "--camera-rate", "0", "--no-missions"]
+    return [TOKYO, "up", "--city", str(city), "--sim", "embedded", *small, *more]
+
+
+@pytest.fixture
+def stranger(request: pytest.FixtureRequest):
+    """Somebody who publishes on a topic in this test's domain."""
+    kind, topic = request.param
+    context = Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("other_simulator", context=context)
+    node.create_publisher(kind, topic, 10)
+    yield topic
+    node.destroy_node()
+    context.try_shutdown()
+
+
+@pytest.mark.parametrize("stranger", [(Clock, "/clock"), (Odometry, "/rover_0/odom")], ids=str, indirect=True)
+def test_a_clock_or_a_robot_of_that_name_is_named(city: Path, stranger: str) -> None:
+    result = subprocess.run(up(city), capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2 and len(result.stderr.strip().splitlines()) == 1
+    for words in ("/other_simulator", f"ROS domain {os.environ[VARIABLE]}", "--domain auto", stranger.split("/")[1]):
+        assert words in result.stderr
+
+
+@pytest.mark.parametrize("stranger", [(Odometry, "/rover_1/odom")], ids=str, indirect=True)
+def test_another_robot_is_no_hindrance(stranger: str) -> None:
+    with own_domain("", ["rover_0"]) as number:
+        assert number == int(os.environ[VARIABLE]) and number in used_domains()
+
+
+def test_a_second_run_is_refused_and_auto_takes_another_domain(city: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = subprocess.Popen(up(city))
+    try:
+        heard(0.5, [spec(CLOCK)])
+        second = subprocess.run(up(city), capture_output=True, text=True, timeout=60)
+        assert second.returncode == 2 and f"another `tokyo up` (process {first.pid}) runs" in second.stderr
+        third = subprocess.run(up(city, "--domain", "auto", "--duration", "1"), capture_output=True, text=True)
+        assert third.returncode == 0, third.stderr
+        taken = int(third.stdout.split("ROS domain ")[1].split(";")[0])
+        assert taken != int(os.environ[VARIABLE])
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.wait()
+    # A kill leaves no lock.
+    fourth = subprocess.Popen(up(city), stderr=subprocess.PIPE, text=True)
+    try:
+        assert heard(0.5, [spec(CLOCK)])["clock"] >= 0.5
+    finally:
+        fourth.send_signal(signal.SIGINT)
+        assert fourth.wait(60) == 0
+
+
+def test_the_environment_says_what_it_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.environ[VARIABLE]
+    with own_domain("auto", []) as number:
+        assert os.environ[VARIABLE] == str(number)
+    assert os.environ[VARIABLE] == before
+    monkeypatch.delenv(VARIABLE)
+    with own_domain("", []) as number:
+        assert number == 0 and os.environ[VARIABLE] == "0"
+    assert VARIABLE not in os.environ
+
+
+@pytest.mark.parametrize("wrong", ["-1", "233", "here"])
+def test_a_domain_that_is_none_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match=f"--domain '{wrong}'"), own_domain(wrong, []):
+        pass
