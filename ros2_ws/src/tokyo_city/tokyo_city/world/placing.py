@@ -28,7 +28,7 @@ class PlaceJob:
     """A stored tile and where it goes. origin: (3,) metres of the anchor in the zone. first_page: of its textures.
 
     relief: keys of the relief tiles around it. target_faces: of collision meshes, per square kilometre; prisms:
-    whether buildings collide as prisms.
+    whether buildings collide as prisms. elsewhere: numbers of objects that another tile has as well and shows.
     """
 
     store: Path
@@ -41,6 +41,7 @@ class PlaceJob:
     relief: tuple[str, ...]
     target_faces: int
     prisms: bool
+    elsewhere: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _place_tile(job: PlaceJob) -> Placed:
     shift = tile.origin - job.origin
     buried = _buried(tile, job)
     sunk = np.zeros(len(tile.gml_ids), dtype=bool)
-    sunk[list(buried)] = True
+    sunk[[*buried, *job.elsewhere]] = True
     faces_kept, prisms = ~sunk[tile.objects], tile.prisms.keep(~sunk[tile.prisms.objects])
     for number in range(job.pages):
         shutil.copyfile(page_file(job.store, job.key, number), page_path(job.city, job.first_page + number))
@@ -104,7 +105,8 @@ def _place_tile(job: PlaceJob) -> Placed:
         semantic_part = CityMap(np.concatenate(vertices).astype(np.float32), np.concatenate(faces), tile.classes[order])
         semantic_part.save(job.city, job.name)
         Appearance(tile.colour[order], tile.uv[order], page[order]).save(job.city, job.name)
-    return Placed(job.name, tuple(models), counts, tuple((str(tile.gml_ids[n]), why) for n, why in buried.items()))
+    left_out = tuple((str(tile.gml_ids[n]), why) for n, why in buried.items() if n not in job.elsewhere)
+    return Placed(job.name, tuple(models), counts, left_out)
 
 
 def _place_ground(job: GroundJob) -> Placed:

@@ -12,6 +12,7 @@ import numpy as np
 
 from occ_core.classes import Semantic
 from occ_core.meshes import TriangleMesh
+from tokyo_city.plateau.codes import BELOW_GROUND
 from tokyo_city.plateau.ground import ground_points
 from tokyo_city.plateau.model import ImportProblem
 from tokyo_city.plateau.obj_tile import read_obj_tile
@@ -19,21 +20,22 @@ from tokyo_city.plateau.prisms import Prisms
 from tokyo_city.plateau.sources import Region, TileSource
 from tokyo_city.plateau.tile import Tile, read_tile
 
-_FORMAT = 1  # of what is stored; a change makes everything that was kept stale
+_FORMAT = 2  # of what is stored; a change makes everything that was kept stale
 
 
 @dataclass(frozen=True)
 class BuildJob:
-    """A file to triangulate, and the folder that keeps the result."""
+    """A file to triangulate, and the folder that keeps the result. epsg: the city's zone, None for the file's own."""
 
     source: TileSource
     region: Region
     folder: Path
+    epsg: int | None
 
     @property
     def key(self) -> str:
         """Names the result; another one when the file or the region changes."""
-        text = f"{_FORMAT} {self.source.stamp()} {self.region}"
+        text = f"{_FORMAT} {self.source.stamp()} {self.region} {self.epsg}"
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -41,7 +43,9 @@ class BuildJob:
 class StoredTile:
     """What the importer has to know of a tile without opening it. low, high: (3,) metres in its zone.
 
-    classes: triangles by class name. lods: objects by level of detail. skipped: (gml:id, reason).
+    classes: triangles by class name. lods: objects by level of detail. skipped: (gml:id, reason). unread: elements that
+    are not imported, by name. beside: (name, stamp) of the images and such that were looked for. year: of the data set
+    that its folder or archive names, 0 for none.
     """
 
     key: str
@@ -59,6 +63,9 @@ class StoredTile:
     mended: int
     skipped: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
+    unread: dict[str, int]
+    beside: tuple[tuple[str, str], ...]
+    year: int
 
     def near(self, low: np.ndarray, high: np.ndarray) -> bool:
         """Does the tile reach into a rectangle, (2,) metres in its zone?"""
@@ -70,7 +77,7 @@ class TileMesh:
     """A stored tile. origin: (3,) metres in its zone, everything else from there; float64.
 
     vertices, faces, and for each face classes, objects, colour, uv, page as in `Tile`; a vertex is of one class.
-    gml_ids: of the objects. ground: (g, 3) points of the ground.
+    gml_ids: of the objects; lod: (o,) uint8 their levels. ground: (g, 3) points of the ground.
     """
 
     origin: np.ndarray
@@ -82,6 +89,7 @@ class TileMesh:
     uv: np.ndarray
     page: np.ndarray
     gml_ids: np.ndarray
+    lod: np.ndarray
     ground: np.ndarray
     prisms: Prisms
 
@@ -91,9 +99,12 @@ def build(job: BuildJob) -> StoredTile | str:
     entry = job.folder / f"{job.key}.json"
     try:
         if entry.is_file():
-            return _stored(json.loads(entry.read_text()))
-        reader = read_obj_tile if job.source.path.suffix.lower() == ".obj" else read_tile
-        tile = reader(job.source, job.region)
+            kept = _stored(json.loads(entry.read_text(encoding="utf-8")))
+            # Images may come later than the tile that they are for.
+            if all(job.source.beside_stamp(name) == stamp for name, stamp in kept.beside):
+                return kept
+        reader = read_obj_tile if job.source.is_obj else read_tile
+        tile = reader(job.source, job.region, job.epsg)
     except ImportProblem as problem:
         return str(problem)
     return _keep(job, tile)
@@ -105,6 +116,15 @@ def open_tile(folder: Path, key: str) -> TileMesh:
         arrays = {name: data[name] for name in data.files}
     prisms = Prisms(*(arrays.pop(f"prism_{name}") for name in ("tops", "sizes", "bases", "objects")))
     return TileMesh(prisms=prisms, **arrays)
+
+
+def object_boxes(tile: TileMesh) -> np.ndarray:
+    """(o, 2, 3) lowest and highest corner of each object, metres in the zone."""
+    boxes = np.stack([np.full((len(tile.gml_ids), 3), np.inf), np.full((len(tile.gml_ids), 3), -np.inf)], axis=1)
+    corners = tile.vertices[tile.faces]
+    np.minimum.at(boxes[:, 0], tile.objects, corners.min(axis=1))
+    np.maximum.at(boxes[:, 1], tile.objects, corners.max(axis=1))
+    return boxes + tile.origin
 
 
 def open_ground(folder: Path, key: str) -> np.ndarray:
@@ -148,7 +168,8 @@ def _keep(job: BuildJob, tile: Tile) -> StoredTile:
         uv=tile.uv[distinct],
         page=tile.page[distinct],
         gml_ids=np.array([entry.gml_id for entry in tile.city_objects]),
-        ground=ground_points(tile),
+        lod=np.array([entry.lod for entry in tile.city_objects], dtype=np.uint8),
+        ground=ground_points(tile) if tile.feature not in BELOW_GROUND else np.zeros((0, 3)),
         prism_tops=prisms.tops,
         prism_sizes=prisms.sizes,
         prism_bases=prisms.bases,
@@ -172,10 +193,13 @@ def _keep(job: BuildJob, tile: Tile) -> StoredTile:
         mended=tile.mended,
         skipped=tuple((skip.gml_id, skip.reason) for skip in tile.skipped),
         problems=tile.problems,
+        unread=tile.unread,
+        beside=tuple((name, job.source.beside_stamp(name)) for name in sorted(set(tile.beside))),
+        year=job.source.year,
     )
     # Last, and whole: a tile without it does not exist yet.
     beside = job.folder / f"{job.key}.json.part"
-    beside.write_text(json.dumps(asdict(stored), ensure_ascii=False))
+    beside.write_text(json.dumps(asdict(stored), ensure_ascii=False), encoding="utf-8")
     os.replace(beside, job.folder / f"{job.key}.json")
     return stored
 
@@ -188,4 +212,5 @@ def _write_whole(path: Path, **arrays: np.ndarray) -> None:
 
 def _stored(data: dict) -> StoredTile:
     columns = {name: tuple(data[name]) for name in ("low", "high", "problems")}
-    return StoredTile(**(data | columns | {"skipped": tuple((gml_id, reason) for gml_id, reason in data["skipped"])}))
+    pairs = {name: tuple((first, second) for first, second in data[name]) for name in ("skipped", "beside")}
+    return StoredTile(**(data | columns | pairs))
