@@ -265,3 +265,15 @@ def test_walls_floors_and_sheets_give_no_prism():
     wall = np.array([[0.0, 0, 0], [5, 0, 0], [5, 0, 10], [0, 0, 10]])
     assert prisms_of((roof[::-1],)) == [] and prisms_of((wall,)) == []
     assert prisms_of((roof,)) == [] and prisms_of((roof,), Kind.FLOOR) == []
+
+
+@given(st.floats(0.05, 3), st.floats(20, 200), st.floats(-0.3, 0.3), st.floats(0, 5))
+@settings(max_examples=25)
+def test_a_narrow_winding_strip_is_not_taken_for_a_bow_tie(width, length, slope, sag):
+    along = np.linspace(0, length, 12)
+    side = np.sin(along / 9)
+    left = np.column_stack([along, side, slope * along - sag * np.sin(along / length * np.pi)])
+    ring = np.concatenate([left, left[::-1] + [0, width, 0]])
+    triangles = triangles_of([ring])
+    a, b, c = np.moveaxis(triangles, 1, 0)
+    assert np.cross(b - a, c - a)[:, 2].sum() / 2 == pytest.approx(width * length, rel=0.01)

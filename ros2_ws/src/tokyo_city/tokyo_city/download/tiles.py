@@ -19,7 +19,7 @@ from tokyo_city.download.transfer import check_space
 from tokyo_city.download.web import DownloadProblem, Web
 from tokyo_city.plateau.codes import FOLDERS
 from tokyo_city.plateau.meshcodes import code_of
-from tokyo_city.plateau.sources import Region
+from tokyo_city.plateau.sources import Region, real_name
 
 _CHUNK_BYTES = 1 << 20
 
@@ -58,7 +58,7 @@ def download_tiles(web: Web, archive: Archive, region: Region, folder: Path) -> 
 
 def _place(info: zipfile.ZipInfo) -> PurePosixPath:
     """The path from `udx` or `codelists` on; archives have a folder of their own name before it, or none."""
-    parts = PurePosixPath(info.filename.replace("\\", "/")).parts
+    parts = PurePosixPath(real_name(info).replace("\\", "/")).parts
     starts = [number for number, part in enumerate(parts) if part in ("udx", "codelists")]
     return PurePosixPath(*parts[starts[0] :]) if starts else PurePosixPath()
 

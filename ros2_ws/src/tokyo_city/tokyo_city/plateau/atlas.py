@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -108,14 +109,21 @@ def _sizes(
 
 def _open(uri: str, read: Callable[[str], bytes]) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(read(uri)), formats=("JPEG", "PNG", "TIFF"))
+        image = Image.open(io.BytesIO(read(uri)), formats=_formats())
     except Image.DecompressionBombError as error:
         raise ImportProblem(f"texture {uri}: too many pixels, {error}") from error
     except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise ImportProblem(f"texture {uri}: not a JPEG, PNG or TIFF image ({error})") from error
+        raise ImportProblem(f"texture {uri}: not a {', '.join(_formats())} image ({error})") from error
     if image.width * image.height > _MOST_PIXELS:
         raise ImportProblem(f"texture {uri}: {image.width} x {image.height} pixels are too many")
     return image
+
+
+@lru_cache
+def _formats() -> tuple[str, ...]:
+    """What PLATEAU specifies, and what else a browser shows, as far as this Pillow was built with it."""
+    Image.init()
+    return tuple(name for name in ("JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP", "AVIF") if name in Image.OPEN)
 
 
 def _decoded(uri: str, read: Callable[[str], bytes]) -> Image.Image:

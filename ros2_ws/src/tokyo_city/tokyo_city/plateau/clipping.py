@@ -1,4 +1,4 @@
-"""What of a file lies in a region: areas of the ground are cut at its border, bodies are whole if they reach into it."""
+"""What of a file lies in a region: areas of the ground are cut at its border, bodies that reach into it whole."""
 
 from __future__ import annotations
 

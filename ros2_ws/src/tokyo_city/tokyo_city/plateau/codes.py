@@ -19,6 +19,9 @@ UNREAD = {
 }  # fmt: skip
 """Folders of `udx` that are not, and what is in them: areas of a map, depths of imagined floods, what is buried."""
 
+BELOW_GROUND = ("tun", "ubld")
+"""Folders of what does not stand on the ground, which says nothing of where that is."""
+
 AREA_CLASSES = (Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.WATER)
 """Classes of what is an area of the ground and not a body that stands on it."""
 

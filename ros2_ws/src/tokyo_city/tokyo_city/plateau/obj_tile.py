@@ -3,37 +3,62 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from occ_core.classes import Semantic
-from tokyo_city.plateau.codes import Kind
+from tokyo_city.plateau.clipping import apart, within
+from tokyo_city.plateau.codes import AREA_CLASSES, Kind
 from tokyo_city.plateau.meshcodes import code_of, mesh_box
 from tokyo_city.plateau.model import CityObject, ImportProblem, Polygons, Reading, Skipped, TextureImage
 from tokyo_city.plateau.projection import to_degrees, to_metres, zone_epsg
-from tokyo_city.plateau.sources import Region, TileSource
+from tokyo_city.plateau.sources import Region, TileSource, found_below
 from tokyo_city.plateau.textures import NO_IMAGE, TextureCoordinates
 from tokyo_city.plateau.tile import Tile, assemble
 
 _CLASSES = {
-    "bldg": Semantic.BUILDING, "tran": Semantic.ROAD, "brid": Semantic.BRIDGE, "dem": Semantic.TERRAIN,
-    "veg": Semantic.VEGETATION, "frn": Semantic.FURNITURE, "wtr": Semantic.WATER, "squr": Semantic.SIDEWALK,
-    "trk": Semantic.SIDEWALK,
+    "bldg": Semantic.BUILDING, "ubld": Semantic.BUILDING, "tran": Semantic.ROAD, "squr": Semantic.SIDEWALK,
+    "trk": Semantic.SIDEWALK, "rwy": Semantic.TERRAIN, "wwy": Semantic.WATER, "dem": Semantic.TERRAIN,
+    "veg": Semantic.VEGETATION, "frn": Semantic.FURNITURE, "brid": Semantic.BRIDGE, "tun": Semantic.OTHER,
+    "cons": Semantic.OTHER, "wtr": Semantic.WATER, "area": Semantic.TERRAIN, "gen": Semantic.OTHER,
 }  # fmt: skip
 _EPSG = re.compile(r"_(66(?:69|7\d|8[0-7]))(?:_|$)")
+_AUTHORITY = re.compile(r'AUTHORITY\["EPSG","?(66(?:69|7\d|8[0-7]))"?\]')
+_MERIDIAN = re.compile(r'"central_meridian",\s*([\d.]+)', re.IGNORECASE)
+_ORIGIN_LATITUDE = re.compile(r'"latitude_of_origin",\s*([\d.]+)', re.IGNORECASE)
+# Options of a texture in an MTL, and how many values they have at most.
+_OPTIONS = {
+    "-s": 3, "-o": 3, "-t": 3, "-mm": 2, "-bm": 1, "-boost": 1, "-texres": 1, "-blendu": 1, "-blendv": 1, "-clamp": 1,
+    "-cc": 1, "-imfchan": 1, "-type": 1,
+}  # fmt: skip
 _NEAR_M = 300.0  # what stands on a tile's edge reaches out of its square
 _TOKYO_EPSG = 6677
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What an MTL says of a material. image: file name, '' for none. colour: 0 to 255, -1 for none (Kd).
+
+    scale, offset: of texture coordinates.
+    """
+
+    image: str = ""
+    colour: tuple[int, int, int] = (-1, -1, -1)
+    scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class _Mesh:
     """An OBJ file. vertices: (v, 3) as written. corners: flat vertex indices, texture: flat indices into uv or -1.
 
-    counts: corners of each face. groups: index of each face's `o` or `g` name. images: map_Kd of each face, '' none.
+    counts: corners of each face. groups: index of each face's `o` or `g` name. materials: of each face an index into
+    palette. libraries: names of its MTL files. header: the coordinate system that it says it is in, '' for none.
     """
 
     vertices: np.ndarray
@@ -43,45 +68,57 @@ class _Mesh:
     counts: np.ndarray
     groups: np.ndarray
     names: tuple[str, ...]
-    images: tuple[str, ...]
+    materials: np.ndarray
+    palette: tuple[_Material, ...]
+    libraries: tuple[str, ...]
+    header: str
 
 
-def read_obj_tile(source: TileSource, region: Region) -> Tile:
+def read_obj_tile(source: TileSource, region: Region, epsg: int | None = None) -> Tile:
     """Read and triangulate an OBJ tile, and the LOD2 files that go with it; LOD2 replaces LOD1 where it stands.
 
-    Axes: z up as distributed, or y up; coordinates: of the plane rectangular zone that the file name says, or from
-    the middle or south-west corner of its mesh: whichever puts the tile into its mesh. ImportProblem where none does.
+    Axes: z up as distributed, or y up; coordinates: of the plane rectangular zone that the file name or header says,
+    or from the middle or south-west corner of its mesh: whichever puts the tile into its mesh. ImportProblem where none
+    does. epsg: the zone to use, None for that of the file.
     """
-    epsg, notes = _zone(source)
+    meshes = {path: _read(path) for path in (source.path, *source.finer)}
+    found, notes = _zone(source, meshes[source.path].header)
     own_lod = 2 if "lod2" in {part.lower() for part in source.path.parts} else 1
     layers = [(source.path, own_lod), *((path, 2) for path in source.finer)]
-    points, uv, counts, owners, images = [], [], [], [], []
+    points, uv, counts, owners, images, colours = [], [], [], [], [], []
+    beside: list[str] = []
     objects: list[CityObject] = []
     skipped: list[Skipped] = []
     uris: dict[str, int] = {}
     taken = np.zeros((0, 2, 2))
+    semantic = _CLASSES[source.feature]
+    area = semantic in AREA_CLASSES
     for path, lod in reversed(layers):
-        mesh = _read(path)
-        metres = _placed(mesh.vertices, path, epsg)
+        mesh = meshes[path]
+        beside += mesh.libraries
+        metres = _placed(mesh.vertices, path, found)
         component = _components(mesh, metres)
         boxes, broken = _boxes(mesh, metres, component)
         middles = boxes.mean(axis=1)
         covered = np.zeros(len(boxes), dtype=bool)
         if lod == 1 and len(taken) and source.feature == "bldg":
             covered = ((middles[:, None] >= taken[:, 0]) & (middles[:, None] <= taken[:, 1])).all(axis=2).any(axis=1)
-        wanted = ~broken & ~covered & _inside(middles, region, epsg)
+        wanted = ~broken & ~covered & _inside(boxes, region, found, whole=not area)
         skipped += [Skipped(f"{path.stem}#{n}", "a vertex is not finite") for n in np.flatnonzero(broken)]
         number = np.cumsum(wanted) - 1 + len(objects)
         faces = wanted[component]
         corner = np.repeat(faces, mesh.counts)
         points.append(metres[mesh.corners[corner]])
-        uv.append(np.where((mesh.texture[corner] >= 0)[:, None], mesh.uv[mesh.texture[corner]], np.nan))
+        used = [mesh.palette[number] for number in mesh.materials[faces]]
+        scale = np.repeat(np.array([m.scale for m in used]).reshape(-1, 2), mesh.counts[faces], axis=0)
+        offset = np.repeat(np.array([m.offset for m in used]).reshape(-1, 2), mesh.counts[faces], axis=0)
+        mapped = mesh.uv[mesh.texture[corner]] * scale + offset
+        uv.append(np.where((mesh.texture[corner] >= 0)[:, None], mapped, np.nan))
         counts.append(mesh.counts[faces])
         owners.append(number[component[faces]])
-        images += [
-            uris.setdefault(mesh.images[k], len(uris)) if mesh.images[k] else NO_IMAGE for k in np.flatnonzero(faces)
-        ]
-        objects += [CityObject(f"{path.stem}#{n}", lod) for n in np.flatnonzero(wanted)]
+        images += [uris.setdefault(m.image, len(uris)) if m.image else NO_IMAGE for m in used]
+        colours += [m.colour for m in used]
+        objects += [CityObject(f"{path.stem}#{n}", lod, area=area) for n in np.flatnonzero(wanted)]
         taken = np.concatenate([taken, boxes[wanted]])
     if not objects:
         raise ImportProblem(
@@ -89,7 +126,6 @@ def read_obj_tile(source: TileSource, region: Region) -> Tile:
         )
     sizes, place, coordinates = np.concatenate(counts), np.concatenate(points), np.concatenate(uv)
     rings = np.concatenate([[0], np.cumsum(sizes)])
-    semantic = _CLASSES[source.feature]
     polygons = Polygons(
         place, rings, np.arange(len(sizes) + 1), np.concatenate(owners).astype(np.int32),
         np.full(len(sizes), Kind.PLAIN, np.uint8), np.full(len(sizes), semantic, np.uint8),
@@ -97,15 +133,30 @@ def read_obj_tile(source: TileSource, region: Region) -> Tile:
     )  # fmt: skip
     image = np.where(np.isnan(np.add.reduceat(coordinates[:, 0], rings[:-1])), NO_IMAGE, images)
     reading = Reading(tuple(objects), polygons, (), tuple(skipped), tuple(TextureImage(uri) for uri in uris))
-    mapping = TextureCoordinates(np.nan_to_num(coordinates), image, np.full((len(sizes), 3), -1, np.int16))
-    tile = assemble(source, reading, polygons, mapping, epsg)
-    return replace(tile, problems=(*tile.problems, *notes))
+    coordinates = np.nan_to_num(coordinates)
+    if region.boxes and area:
+        degrees = replace(polygons, points=to_degrees(polygons.points, found))
+        degrees, coordinates, piece_of = within(degrees, coordinates, reading.objects, apart(region.boxes))
+        if not len(degrees):
+            raise ImportProblem(f"{source.label}: nothing of it is in the region that was asked for")
+        polygons, image = replace(degrees, points=to_metres(degrees.points, found)), image[piece_of]
+        colours = [colours[number] for number in piece_of]
+    if epsg and epsg != found:
+        polygons = replace(polygons, points=to_metres(to_degrees(polygons.points, found), epsg))
+    mapping = TextureCoordinates(coordinates, image, np.array(colours, np.int16).reshape(-1, 3))
+    tile = assemble(source, reading, polygons, mapping, epsg or found)
+    return replace(tile, problems=(*tile.problems, *notes), beside=(*tile.beside, *beside))
 
 
-def _zone(source: TileSource) -> tuple[int, list[str]]:
-    """EPSG code of a file's coordinates, by its name or its mesh."""
+def _zone(source: TileSource, header: str) -> tuple[int, list[str]]:
+    """EPSG code of a file's coordinates, by its name, its header or its mesh."""
     if found := _EPSG.search(source.name):
         return int(found[1]), []
+    if found := _AUTHORITY.search(header):
+        return int(found[1]), []
+    meridian, latitude = _MERIDIAN.search(header), _ORIGIN_LATITUDE.search(header)
+    if meridian and latitude:
+        return zone_epsg(float(latitude[1]), float(meridian[1])), []
     if code := code_of(source.name):
         box = mesh_box(code)
         return zone_epsg((box.south + box.north) / 2, (box.west + box.east) / 2), []
@@ -171,11 +222,19 @@ def _boxes(mesh: _Mesh, metres: np.ndarray, component: np.ndarray) -> tuple[np.n
     return np.stack([low, high], axis=1), broken
 
 
-def _inside(middles: np.ndarray, region: Region, epsg: int) -> np.ndarray:
+def _inside(boxes: np.ndarray, region: Region, epsg: int, whole: bool) -> np.ndarray:
+    """boxes: (k, 2, 2) lowest and highest xy. Returns (k,) bool: it reaches into the region.
+
+    whole: it is taken whole, so that touching the border is not enough.
+    """
     if not region.boxes:
-        return np.ones(len(middles), dtype=bool)
-    place = to_degrees(np.column_stack([np.nan_to_num(middles), np.zeros(len(middles))]), epsg)[:, :2]
-    inside = [(place >= (b.south, b.west)).all(axis=1) & (place < (b.north, b.east)).all(axis=1) for b in region.boxes]
+        return np.ones(len(boxes), dtype=bool)
+    corners = np.nan_to_num(boxes, posinf=0, neginf=0)[:, [0, 0, 1, 1]]
+    corners[:, :, 0] = np.nan_to_num(boxes, posinf=0, neginf=0)[:, [0, 1, 0, 1], 0]
+    flat = np.column_stack([corners.reshape(-1, 2), np.zeros(4 * len(boxes))])
+    place = to_degrees(flat, epsg)[:, :2].reshape(-1, 4, 2)
+    low, high = place.min(axis=1), place.max(axis=1)
+    inside = [(high > (b.south, b.west)).all(axis=1) & (low < (b.north, b.east)).all(axis=1) for b in region.boxes]
     return np.any(inside, axis=0)
 
 
@@ -183,46 +242,66 @@ def _read(path: Path) -> _Mesh:
     """ImportProblem, with the line, for what is no OBJ."""
     vertices: list[str] = []
     coordinates: list[list[float]] = [[0.0, 0.0]]
-    corners, texture, counts, groups, images = [], [], [], [], []
+    corners, texture, counts, groups, used = [], [], [], [], []
     names: dict[str, int] = {}
-    group, image = 0, ""
-    materials: dict[str, str] = {}
+    palette: dict[str, int] = {"": 0}
+    materials: dict[str, _Material] = {}
+    libraries: list[str] = []
+    group, material, header = 0, 0, ""
     at = 0
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for line in file:
-                at += 1
-                kind, _, rest = line.strip().partition(" ")
-                if kind == "v":
-                    vertices.append(rest)
-                elif kind == "vt":
-                    coordinates.append([float(value) for value in rest.split()[:2]])
-                elif kind == "f":
-                    face = [corner.split("/") for corner in rest.split()]
-                    corners += [_index(corner[0], len(vertices)) for corner in face]
-                    texture += [
-                        _index(corner[1], len(coordinates) - 1) + 1 if len(corner) > 1 and corner[1] else -1
-                        for corner in face
-                    ]
-                    counts.append(len(face))
-                    groups.append(group)
-                    images.append(image)
-                elif kind in ("o", "g"):
-                    group = names.setdefault(rest, len(names))
-                elif kind == "usemtl":
-                    image = materials.get(rest.strip(), "")
-                elif kind == "mtllib":
-                    materials |= _materials(path.parent / rest.strip())
+        for number, line in enumerate(_lines(path), start=1):
+            at = number
+            kind, _, rest = line.strip().replace("\t", " ").partition(" ")
+            if kind == "v":
+                vertices.append(rest)
+            elif kind == "vt":
+                coordinates.append([float(value) for value in rest.split()[:2]])
+            elif kind == "f":
+                face = [corner.split("/") for corner in rest.split()]
+                corners += [_index(corner[0], len(vertices)) for corner in face]
+                texture += [
+                    _index(corner[1], len(coordinates) - 1) + 1 if len(corner) > 1 and corner[1] else -1
+                    for corner in face
+                ]
+                counts.append(len(face))
+                groups.append(group)
+                used.append(material)
+            elif kind in ("o", "g"):
+                group = names.setdefault(rest, len(names))
+            elif kind == "usemtl":
+                material = palette.setdefault(rest.strip(), len(palette))
+            elif kind == "mtllib":
+                library = rest.strip()
+                libraries += [library] if found_below(path.parent, PurePosixPath(library)) else library.split()
+            elif kind == "#" and "COORDINATE_SYSTEM" in rest:
+                header = rest
         points = np.array([[float(value) for value in text.split()[:3]] for text in vertices]).reshape(-1, 3)
+        for library in libraries:
+            materials |= _materials(path.parent, library)
     except (ValueError, OSError) as error:
         raise ImportProblem(f"{path.name}, line {at}: {error}") from error
     index = np.array(corners, dtype=np.int64)
     if not len(index) or index.min() < 0 or index.max() >= len(points) or max(texture) >= len(coordinates):
         raise ImportProblem(f"{path.name}: no faces, or faces of vertices that are not there")
     return _Mesh(
-        points, np.array(coordinates), index, np.array(texture), np.array(counts), np.array(groups),
-        tuple(names), tuple(images),
+        points, np.array(coordinates), index, np.array(texture), np.array(counts), np.array(groups), tuple(names),
+        np.array(used), tuple(materials.get(name, _Material()) for name in palette), tuple(libraries), header,
     )  # fmt: skip
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Lines of a text that may begin with a byte order mark; those that end in a backslash with the next."""
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        begun = ""
+        for line in file:
+            if line.rstrip().endswith("\\"):
+                begun += line.rstrip()[:-1] + " "
+                continue
+            yield begun + line
+            begun = ""
+        if begun:
+            yield begun
 
 
 def _index(text: str, count: int) -> int:
@@ -231,15 +310,49 @@ def _index(text: str, count: int) -> int:
     return number - 1 if number > 0 else count + number
 
 
-def _materials(path: Path) -> dict[str, str]:
-    """Material -> texture file, of an MTL file; without one, nothing has a texture."""
-    if not path.is_file():
+def _materials(folder: Path, library: str) -> dict[str, _Material]:
+    """The materials of an MTL file by name; without one, nothing has a texture."""
+    path = found_below(folder, PurePosixPath(library.replace("\\", "/")))
+    if path is None:
         return {}
-    found, name = {}, ""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("cp932", errors="replace")
+    found: dict[str, _Material] = {}
+    name = ""
+    for line in text.splitlines():
         kind, _, rest = line.strip().partition(" ")
         if kind == "newmtl":
             name = rest.strip()
+            found[name] = _Material()
         elif kind == "map_Kd":
-            found[name] = rest.strip()
+            found[name] = _with_image(found.get(name, _Material()), rest.split())
+        elif kind == "Kd":
+            shades = [round(255 * min(max(float(value), 0.0), 1.0)) for value in rest.split()[:3]]
+            if len(shades) == 3:
+                found[name] = replace(found.get(name, _Material()), colour=(shades[0], shades[1], shades[2]))
     return found
+
+
+def _with_image(material: _Material, words: list[str]) -> _Material:
+    """The options of a `map_Kd` and its file name, which may have spaces."""
+    values: dict[str, list[float]] = {}
+    while words and words[0] in _OPTIONS:
+        option, words = words[0], words[1:]
+        while words and len(values.setdefault(option, [])) < _OPTIONS[option]:
+            try:
+                values[option].append(float(words[0]))
+            except ValueError:
+                if option not in ("-s", "-o", "-t", "-mm"):
+                    words = words[1:]  # on, off, and the like
+                break
+            words = words[1:]
+    scale, offset = values.get("-s", []), values.get("-o", [])
+    return replace(
+        material,
+        image=" ".join(words),
+        scale=(scale[0], scale[1] if len(scale) > 1 else 1.0) if scale else material.scale,
+        offset=(offset[0], offset[1] if len(offset) > 1 else 0.0) if offset else material.offset,
+    )

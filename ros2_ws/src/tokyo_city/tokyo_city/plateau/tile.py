@@ -32,6 +32,7 @@ class Tile:
     triangles: (t, 3, 3) float64, outward counter-clockwise, ordered by class. objects: (t,) int32 index into
     `city_objects`. classes: (t,) uint8. colour, uv, page: as in `Atlas`. pages: JPEG files. mended: polygons that
     crossed themselves. unread: elements that are not imported, how many of each name.
+    beside: names of files beside it that were asked for, there or not.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Tile:
     mended: int = 0
     spec: str = ""
     unread: dict[str, int] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
 
     @property
     def lods(self) -> dict[int, int]:
@@ -133,6 +135,7 @@ def assemble(source: TileSource, reading: Reading, metres: Polygons, mapping: Te
         mended=triangles.mended,
         spec=reading.spec,
         unread=reading.unread,
+        beside=tuple(texture.uri for texture in reading.images),
     )
     return compact(tile, expected)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, count, product
 from pathlib import Path
@@ -15,11 +16,13 @@ from occ_core.classes import COLOURS, NAMES
 from occ_core.output_folders import check_replaceable, replaced
 from occ_core.parallel import Backend, run_tasks
 from tokyo_city.plateau.areas import AREA_FOLDERS
+from tokyo_city.plateau.duplicates import Candidates, repeated
 from tokyo_city.plateau.ground import SQUARE_M
 from tokyo_city.plateau.meshcodes import code_of
 from tokyo_city.plateau.model import ImportProblem
-from tokyo_city.plateau.projection import to_degrees
-from tokyo_city.plateau.sources import EVERYWHERE, Region, TileSource, find_sources
+from tokyo_city.plateau.projection import to_degrees, zone_epsg
+from tokyo_city.plateau.sources import EVERYWHERE, Region, TileSource, Unread, find_sources, find_unread
+from tokyo_city.plateau.tile import unread_words
 from tokyo_city.sample_city import write_sample_city
 from tokyo_city.world import CITY, CITY_FILE, WORLD_FILE
 from tokyo_city.world.appearance import page_path
@@ -27,14 +30,17 @@ from tokyo_city.world.drivable import DrivableJob, lay
 from tokyo_city.world.laying import ground_jobs, near_keys
 from tokyo_city.world.obj import plain_name
 from tokyo_city.world.placing import GroundJob, Placed, PlaceJob, place
-from tokyo_city.world.sdf import Anchor, write_world
-from tokyo_city.world.store import BuildJob, StoredTile, build, forget_others
+from tokyo_city.world.sdf import Anchor, WorldModel, write_world
+from tokyo_city.world.store import BuildJob, StoredTile, build, forget_others, object_boxes, open_tile
 
 tqdm.monitor_interval = 0  # Its thread could hold a lock at the moment when worker processes are forked.
 
 ATTRIBUTION = (
     "3D city model: Project PLATEAU, Ministry of Land, Infrastructure, Transport and Tourism (MLIT), Japan, CC BY 4.0"
 )
+
+
+_FAR_KM = 150.0  # a plane rectangular zone is true to 1e-4 about that far from its middle
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class ImportReport:
     """What came of an import: counts, what was skipped (file, gml:id, reason), and files that could not be read.
 
     without_height: areas whose file has no height for them; they lie in the ground around them. problems: what was
-    imported without its textures, and such.
+    imported without its textures, and such. unread: what is not imported, with counts.
     """
 
     folder: Path
@@ -77,6 +83,7 @@ class ImportReport:
     failed: tuple[str, ...]
     without_height: int = 0
     problems: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def import_city(source: Path, out: Path, options: Options = DEFAULTS) -> ImportReport:
@@ -91,16 +98,21 @@ def import_city(source: Path, out: Path, options: Options = DEFAULTS) -> ImportR
         store = Path(out).resolve().with_name(f".{Path(out).resolve().name}.tiles")
         store.mkdir(parents=True, exist_ok=True)
         sources, failed = find_sources(source, options.region)
-        tiles = _build(sources, store, options, failed)
-        tiles = _one_zone(tiles, failed)
+        epsg, sources = _zone(sources, options.region, failed)
+        tiles = _build(sources, store, options, failed, epsg)
+        if epsg is None and len({tile.epsg for tile in tiles}) > 1:
+            epsg, _ = Counter(tile.epsg for tile in tiles).most_common(1)[0]
+            tiles = _build(sources, store, options, failed, epsg)
+        repeats = _repeats(tiles, store)
         anchor = _anchor(tiles)
         for folder in (beside / "meshes", page_path(beside, 0).parent):
             folder.mkdir(parents=True)
-        placed = _place(tiles, anchor, store, beside, options)
+        placed = _place(tiles, repeats, anchor, store, beside, options)
         models = [model for part in placed for model in part.models] + _lay(placed, anchor, beside, options)
         write_world(beside / WORLD_FILE, anchor, models)
-        report = _report(Path(out), anchor, tiles, placed, failed)
-        body = _city_json(report, tiles, placed, options)
+        unread = find_unread(source, options.region)
+        report = _report(Path(out), anchor, tiles, repeats, placed, failed, unread)
+        body = _city_json(report, tiles, repeats, placed, options)
         (beside / CITY_FILE).write_text(json.dumps(body, indent=1, ensure_ascii=False), encoding="utf-8")
         forget_others(store, {tile.key for tile in tiles})
     return report
@@ -114,9 +126,14 @@ def import_or_generate(source: Path | None, out: Path, *, seed: int, options: Op
     return import_city(source, out, options)
 
 
-def _build(sources: list[TileSource], store: Path, options: Options, failed: list[str]) -> list[StoredTile]:
-    """Triangulate what is not kept already, largest files first. The tiles, ordered by name, each name once."""
-    jobs = [BuildJob(tile, options.region, store) for tile in sources]
+def _build(
+    sources: list[TileSource], store: Path, options: Options, failed: list[str], epsg: int | None
+) -> list[StoredTile]:
+    """Triangulate what is not kept already, largest files first. The tiles, ordered by name, each name once.
+
+    Names are those of files with what every simulator and file system takes: ASCII without spaces.
+    """
+    jobs = [BuildJob(tile, options.region, store, epsg) for tile in sources]
     size = {job.key: job.source.size for job in jobs}
     jobs.sort(key=lambda job: -job.source.size)
     tiles: list[StoredTile] = []
@@ -133,7 +150,9 @@ def _build(sources: list[TileSource], store: Path, options: Options, failed: lis
         raise ImportProblem("; ".join(failed))
     # Two wards may share a mesh code, and so a file name: the second one's tile gets a number.
     named: dict[str, StoredTile] = {}
-    for tile in sorted(tiles, key=lambda tile: (tile.name, tile.key)):
+    by_name = sorted(jobs, key=lambda job: (job.source.name, str(job.source)))
+    order = {job.key: number for number, job in enumerate(by_name)}
+    for tile in sorted(tiles, key=lambda tile: order[tile.key]):
         plain = plain_name(tile.name)
         names = chain([plain], (f"{plain}_{number}" for number in count(2)))
         name = next(name for name in names if name not in named)
@@ -141,11 +160,44 @@ def _build(sources: list[TileSource], store: Path, options: Options, failed: lis
     return list(named.values())
 
 
-def _one_zone(tiles: list[StoredTile], failed: list[str]) -> list[StoredTile]:
-    """A world has one plane: tiles of another zone than most are left out, and it is said."""
-    epsg, _ = Counter(tile.epsg for tile in tiles).most_common(1)[0]
-    failed.extend(f"{tile.source}: EPSG:{tile.epsg}, the city is in EPSG:{epsg}" for tile in tiles if tile.epsg != epsg)
-    return [tile for tile in tiles if tile.epsg == epsg]
+def _zone(sources: list[TileSource], region: Region, failed: list[str]) -> tuple[int | None, list[TileSource]]:
+    """The zone of the city and what it is made of: a world has one plane, whichever zones its tiles lie in.
+
+    That of the middle of the region, else of most tiles; None where no file says where it is before it is read. What
+    lies too far from the rest for one plane is left out, and it is said.
+    """
+    if region.boxes:
+        south, west = (min(getattr(box, side) for box in region.boxes) for side in ("south", "west"))
+        north, east = (max(getattr(box, side) for box in region.boxes) for side in ("north", "east"))
+        return zone_epsg((south + north) / 2, (west + east) / 2), sources
+    places = [source.place() for source in sources]
+    zones = Counter(zone_epsg(*place) for place in places if place)
+    if not zones:
+        return None, sources
+    epsg, _ = zones.most_common(1)[0]
+    middle = np.median([place for place in places if place and zone_epsg(*place) == epsg], axis=0)
+    kept = []
+    for source, at in zip(sources, places, strict=True):
+        apart = 0.0 if at is None else float(np.hypot(at[0] - middle[0], (at[1] - middle[1]) * 0.8)) * 111
+        if apart > _FAR_KM:
+            failed.append(f"{source.label}: {apart:.0f} km from the rest of the city, too far for one plane")
+        else:
+            kept.append(source)
+    return epsg, kept
+
+
+def _repeats(tiles: list[StoredTile], store: Path) -> list[dict[int, int]]:
+    """For each tile its objects that another tile has, too: their index -> number of that tile."""
+    near = [[a.near(np.array(b.low[:2]), np.array(b.high[:2])) for b in tiles if b is not a] for a in tiles]
+    candidates = []
+    for number, tile in enumerate(tiles):
+        if any(near[number]) and tile.feature != "dem":
+            mesh = open_tile(store, tile.key)
+            ids, boxes, lods = mesh.gml_ids, object_boxes(mesh), mesh.lod
+        else:
+            ids, boxes, lods = np.zeros(0, dtype=str), np.zeros((0, 2, 3)), np.zeros(0, np.uint8)
+        candidates.append(Candidates(ids, boxes, lods, tile.feature, (tile.year, -number)))
+    return repeated(candidates)
 
 
 def _anchor(tiles: list[StoredTile]) -> Anchor:
@@ -157,7 +209,9 @@ def _anchor(tiles: list[StoredTile]) -> Anchor:
     return Anchor(latitude, longitude, height, chosen[0].epsg, float(origin[0]), float(origin[1]))
 
 
-def _place(tiles: list[StoredTile], anchor: Anchor, store: Path, city: Path, options: Options) -> list[Placed]:
+def _place(
+    tiles: list[StoredTile], repeats: list[dict[int, int]], anchor: Anchor, store: Path, city: Path, options: Options
+) -> list[Placed]:
     """Write all meshes; what was placed, in the order of names."""
     origin = (anchor.east, anchor.north, anchor.height)
     relief = [tile for tile in tiles if tile.feature == "dem"]
@@ -177,8 +231,9 @@ def _place(tiles: list[StoredTile], anchor: Anchor, store: Path, city: Path, opt
             near_keys(around.get(tile.feature, []), np.array(tile.low[:2]), np.array(tile.high[:2])),
             options.target_faces,
             options.prisms,
+            tuple(sorted(repeat)),
         )
-        for tile, first in zip(tiles, pages.tolist(), strict=False)
+        for tile, first, repeat in zip(tiles, pages.tolist(), repeats, strict=False)
     ]
     jobs += ground_jobs(tiles, origin, store, city, options.region, options.engine, options.workers)
     progress = tqdm(total=len(jobs), desc="write", unit="part", disable=None)
@@ -226,7 +281,13 @@ def _bounds(part: Placed, origin: np.ndarray) -> list[tuple[float, float]]:
 
 
 def _report(
-    out: Path, anchor: Anchor, tiles: list[StoredTile], placed: list[Placed], failed: list[str]
+    out: Path,
+    anchor: Anchor,
+    tiles: list[StoredTile],
+    repeats: list[dict[int, int]],
+    placed: list[Placed],
+    failed: list[str],
+    unread: list[Unread],
 ) -> ImportReport:
     triangles: Counter[str] = Counter()
     for part in placed:
@@ -236,16 +297,36 @@ def _report(
     return ImportReport(
         folder=out,
         anchor=anchor,
-        objects=sum(tile.objects for tile in tiles) - len(buried),
+        objects=sum(tile.objects for tile in tiles) - len(buried) - sum(map(len, repeats)),
         triangles=dict(sorted(triangles.items())),
         skipped=(*skipped, *buried),
         failed=tuple(failed),
         without_height=sum(tile.without_height for tile in tiles),
-        problems=tuple(f"{tile.name}: {problem}" for tile in tiles for problem in tile.problems),
+        problems=(
+            *(f"{tile.name}: {problem}" for tile in tiles for problem in tile.problems),
+            *_repeat_notes(tiles, repeats),
+        ),
+        unread=(
+            *map(str, unread),
+            *(f"{tile.name}: {unread_words(tile.unread)}" for tile in tiles if tile.unread),
+        ),
     )
 
 
-def _city_json(report: ImportReport, tiles: list[StoredTile], placed: list[Placed], options: Options) -> dict:
+def _repeat_notes(tiles: list[StoredTile], repeats: list[dict[int, int]]) -> Iterator[str]:
+    for tile, repeat in zip(tiles, repeats, strict=True):
+        for number, count in sorted(Counter(repeat.values()).items()):
+            objects = "1 object" if count == 1 else f"{count} objects"
+            yield f"{tile.name}: {objects} of it, which {tiles[number].name} has as well, taken from there alone"
+
+
+def _city_json(
+    report: ImportReport,
+    tiles: list[StoredTile],
+    repeats: list[dict[int, int]],
+    placed: list[Placed],
+    options: Options,
+) -> dict:
     written = {part.name: part for part in placed}
     return {
         "anchor": asdict(report.anchor),
@@ -268,7 +349,7 @@ def _city_json(report: ImportReport, tiles: list[StoredTile], placed: list[Place
                 "uro": tile.spec,
                 "epsg": tile.epsg,
                 "bounds": {"low": tile.low, "high": tile.high},
-                "objects": tile.objects,
+                "objects": tile.objects - len(repeat),
                 "lods": tile.lods,
                 "without_height": tile.without_height,
                 "triangles": written[tile.name].triangles,
@@ -276,11 +357,12 @@ def _city_json(report: ImportReport, tiles: list[StoredTile], placed: list[Place
                 "mended_polygons": tile.mended,
                 "skipped": len(tile.skipped) + len(written[tile.name].buried),
             }
-            for tile in tiles
+            for tile, repeat in zip(tiles, repeats, strict=True)
         ],
         "without_height": report.without_height,
         "ground": [part.name for part in placed if part.name.startswith("ground_") and part.models],
         "skipped": [dict(zip(("tile", "gml_id", "reason"), skip, strict=True)) for skip in report.skipped],
         "failed": list(report.failed),
         "problems": list(report.problems),
+        "not_imported": list(report.unread),
     }

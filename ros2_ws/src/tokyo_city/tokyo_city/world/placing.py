@@ -31,7 +31,8 @@ class PlaceJob:
     """A stored tile and where it goes. origin: (3,) metres of the anchor in the zone. first_page: of its textures.
 
     feature: its folder of `udx`. around: keys of the relief tiles around it; of a relief tile, of the tiles with areas.
-    target_faces: of collision meshes, per square kilometre; prisms: whether buildings collide as prisms.
+    target_faces: of collision meshes, per square kilometre; prisms: whether buildings collide as prisms. elsewhere:
+    numbers of objects that another tile has as well and shows.
     """
 
     store: Path
@@ -45,6 +46,7 @@ class PlaceJob:
     around: tuple[str, ...]
     target_faces: int
     prisms: bool
+    elsewhere: tuple[int, ...] = ()
 
     @property
     def is_ground(self) -> bool:
@@ -135,15 +137,15 @@ def place(job: PlaceJob | GroundJob) -> Placed:
     if job.feature == "dem":
         return _written(job, job.city, list(_relief(job, tile)))
     buried = _buried(tile, job)
-    reasons = tuple((str(tile.gml_ids[n]), why) for n, why in buried.items())
-    return _written(job, job.city, list(_standing(job, tile, list(buried))), reasons)
+    reasons = tuple((str(tile.gml_ids[n]), why) for n, why in buried.items() if n not in job.elsewhere)
+    return _written(job, job.city, list(_standing(job, tile, [*buried, *job.elsewhere])), reasons)
 
 
-def _standing(job: PlaceJob, tile: TileMesh, buried: list[int]) -> Iterator[_Part]:
-    """A tile's faces but those of buried objects, and those without height, which lie in the ground around them."""
+def _standing(job: PlaceJob, tile: TileMesh, hidden: list[int]) -> Iterator[_Part]:
+    """A tile's faces but those of hidden objects, and those without height, which lie in the ground around them."""
     shift = tile.origin - job.origin
     sunk = np.zeros(len(tile.gml_ids), dtype=bool)
-    sunk[buried] = True
+    sunk[hidden] = True
     faces_kept, prisms = ~sunk[tile.objects] & ~tile.flat, tile.prisms.keep(~sunk[tile.prisms.objects])
     page = _pages(job, tile)
     for semantic in map(Semantic, np.unique(tile.classes)):

@@ -13,6 +13,7 @@ import numpy as np
 from occ_core.classes import Semantic
 from occ_core.meshes import TriangleMesh
 from tokyo_city.plateau.areas import AREA_FOLDERS, Areas, without_height
+from tokyo_city.plateau.codes import BELOW_GROUND
 from tokyo_city.plateau.ground import ground_points
 from tokyo_city.plateau.model import ImportProblem
 from tokyo_city.plateau.obj_tile import read_obj_tile
@@ -25,16 +26,17 @@ _FORMAT = 2  # of what is stored; a change makes everything that was kept stale
 
 @dataclass(frozen=True)
 class BuildJob:
-    """A file to triangulate, and the folder that keeps the result."""
+    """A file to triangulate, and the folder that keeps the result. epsg: the city's zone, None for the file's own."""
 
     source: TileSource
     region: Region
     folder: Path
+    epsg: int | None
 
     @property
     def key(self) -> str:
         """Names the result; another one when the file or the region changes."""
-        text = f"{_FORMAT} {self.source.stamp()} {self.region}"
+        text = f"{_FORMAT} {self.source.stamp()} {self.region} {self.epsg}"
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -43,7 +45,9 @@ class StoredTile:
     """What the importer has to know of a tile without opening it. low, high: (3,) metres in its zone.
 
     classes: triangles by class name. lods: objects by level of detail. without_height: objects that are, or have, areas
-    whose height is not known. skipped: (gml:id, reason).
+    whose height is not known. skipped: (gml:id, reason). unread: elements that are not imported, by name. beside:
+    (name, stamp) of the images and such that were looked for. year: of the data set that its folder or archive names,
+    0 for none.
     """
 
     key: str
@@ -62,6 +66,9 @@ class StoredTile:
     mended: int
     skipped: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
+    unread: dict[str, int]
+    beside: tuple[tuple[str, str], ...]
+    year: int
 
     def near(self, low: np.ndarray, high: np.ndarray) -> bool:
         """Does the tile reach into a rectangle, (2,) metres in its zone?"""
@@ -73,7 +80,7 @@ class TileMesh:
     """A stored tile. origin: (3,) metres in its zone, everything else from there; float64.
 
     vertices, faces, and for each face classes, objects, colour, uv, page as in `Tile`; a vertex is of one class.
-    flat: of faces without a height, whose z is none. gml_ids: of the objects.
+    flat: of faces without a height, whose z is none. gml_ids: of the objects; lod: (o,) uint8 their levels.
     """
 
     origin: np.ndarray
@@ -86,6 +93,7 @@ class TileMesh:
     page: np.ndarray
     flat: np.ndarray
     gml_ids: np.ndarray
+    lod: np.ndarray
     prisms: Prisms
 
 
@@ -94,9 +102,12 @@ def build(job: BuildJob) -> StoredTile | str:
     entry = job.folder / f"{job.key}.json"
     try:
         if entry.is_file():
-            return _stored(json.loads(entry.read_text()))
-        reader = read_obj_tile if job.source.path.suffix.lower() == ".obj" else read_tile
-        tile = reader(job.source, job.region)
+            kept = _stored(json.loads(entry.read_text(encoding="utf-8")))
+            # Images may come later than the tile that they are for.
+            if all(job.source.beside_stamp(name) == stamp for name, stamp in kept.beside):
+                return kept
+        reader = read_obj_tile if job.source.is_obj else read_tile
+        tile = reader(job.source, job.region, job.epsg)
     except ImportProblem as problem:
         return str(problem)
     return _keep(job, tile)
@@ -108,6 +119,15 @@ def open_tile(folder: Path, key: str) -> TileMesh:
         arrays = {name: data[name] for name in data.files if name != "ground" and not name.startswith("area_")}
     prisms = Prisms(*(arrays.pop(f"prism_{name}") for name in ("tops", "sizes", "bases", "objects")))
     return TileMesh(prisms=prisms, **arrays)
+
+
+def object_boxes(tile: TileMesh) -> np.ndarray:
+    """(o, 2, 3) lowest and highest corner of each object, metres in the zone."""
+    boxes = np.stack([np.full((len(tile.gml_ids), 3), np.inf), np.full((len(tile.gml_ids), 3), -np.inf)], axis=1)
+    corners = tile.vertices[tile.faces]
+    np.minimum.at(boxes[:, 0], tile.objects, corners.min(axis=1))
+    np.maximum.at(boxes[:, 1], tile.objects, corners.max(axis=1))
+    return boxes + tile.origin
 
 
 def open_ground(folder: Path, key: str) -> np.ndarray:
@@ -165,7 +185,8 @@ def _keep(job: BuildJob, tile: Tile) -> StoredTile:
         page=tile.page[distinct],
         flat=flat[distinct],
         gml_ids=np.array([entry.gml_id for entry in tile.city_objects]),
-        ground=ground_points(tile, areas),
+        lod=np.array([entry.lod for entry in tile.city_objects], dtype=np.uint8),
+        ground=ground_points(tile, areas) if tile.feature not in BELOW_GROUND else np.zeros((0, 3)),
         **areas.packed(),
         prism_tops=prisms.tops,
         prism_sizes=prisms.sizes,
@@ -191,10 +212,13 @@ def _keep(job: BuildJob, tile: Tile) -> StoredTile:
         mended=tile.mended,
         skipped=tuple((skip.gml_id, skip.reason) for skip in tile.skipped),
         problems=tile.problems,
+        unread=tile.unread,
+        beside=tuple((name, job.source.beside_stamp(name)) for name in sorted(set(tile.beside))),
+        year=job.source.year,
     )
     # Last, and whole: a tile without it does not exist yet.
     beside = job.folder / f"{job.key}.json.part"
-    beside.write_text(json.dumps(asdict(stored), ensure_ascii=False))
+    beside.write_text(json.dumps(asdict(stored), ensure_ascii=False), encoding="utf-8")
     os.replace(beside, job.folder / f"{job.key}.json")
     return stored
 
@@ -216,4 +240,5 @@ def _write_whole(path: Path, **arrays: np.ndarray) -> None:
 
 def _stored(data: dict) -> StoredTile:
     columns = {name: tuple(data[name]) for name in ("low", "high", "problems")}
-    return StoredTile(**(data | columns | {"skipped": tuple((gml_id, reason) for gml_id, reason in data["skipped"])}))
+    pairs = {name: tuple((first, second) for first, second in data[name]) for name in ("skipped", "beside")}
+    return StoredTile(**(data | columns | pairs))

@@ -188,7 +188,9 @@ def _city(args: argparse.Namespace) -> int:
         print(f"  skipped {tile} {gml_id}: {reason}")
     for problem in report.problems[:_SHOWN]:
         print(f"  {problem}")
-    if max(len(report.skipped), len(report.problems)) > _SHOWN:
+    for unread in report.unread[:_SHOWN]:
+        print(f"  not imported: {unread}")
+    if max(len(report.skipped), len(report.problems), len(report.unread)) > _SHOWN:
         print(f"  all of them: {report.folder / 'city.json'}")
     for failure in report.failed:
         print(f"  not read: {failure}", file=sys.stderr)
