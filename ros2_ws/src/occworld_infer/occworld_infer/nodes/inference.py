@@ -136,7 +136,7 @@ class InferenceNode(LifecycleNode):
         if robot in self._robots or self._loop is None or self._forecaster is None:
             return
         builder = KeyframeBuilder(TOKYO_GRID, OccupancySource.ACCUMULATED, self._values["window"], self._city)
-        ground = self._city.ground_height if self._city else lambda x, y: self._values["ground_height"]
+        ground = self._city.nearest_ground if self._city else lambda x, y: self._values["ground_height"]
         tracker = FrameTracker(robot, builder, link_poses(description.data), ground)
         history = History(self._forecaster.history, FRAME_PERIOD_S)
         self._robots[robot] = RobotTopics(

@@ -26,7 +26,7 @@ from tokyo_city.world.appearance import page_path
 from tokyo_city.world.drivable import DrivableJob, lay
 from tokyo_city.world.laying import ground_jobs, near_keys
 from tokyo_city.world.placing import GroundJob, Placed, PlaceJob, place
-from tokyo_city.world.sdf import Anchor, write_world
+from tokyo_city.world.sdf import Anchor, WorldModel, write_world
 from tokyo_city.world.store import BuildJob, StoredTile, build, forget_others
 
 tqdm.monitor_interval = 0  # Its thread could hold a lock at the moment when worker processes are forked.
@@ -199,7 +199,9 @@ def _lay(placed: list[Placed], anchor: Anchor, city: Path, options: Options) -> 
             square
             for part in laid
             if part.ground or "bridge" in part.triangles
-            for square in product(*(range(int(a // SQUARE_M), int(b // SQUARE_M) + 1) for a, b in _bounds(part, origin)))
+            for square in product(
+                *(range(int(a // SQUARE_M), int(b // SQUARE_M) + 1) for a, b in _bounds(part, origin))
+            )
         }
     )
     jobs = []

@@ -88,7 +88,7 @@ class Mission:
     def command(self, pose: Pose, actors: list[Actor]) -> Command:
         """What to do now. pose: base_link in map. actors: everything else that moves."""
         if self._follower is None:
-            self._height = self._city.ground_height(*pose.position[:2]) + self._plan.altitude
+            self._height = self._city.nearest_ground(*pose.position[:2]) + self._plan.altitude
             path, loop_from = self._path(pose.position)
             lookahead = _LOOKAHEAD_M[self._plan.kind]
             self._follower = PathFollower(path, self._plan.speed, lookahead, self._plan.loop, loop_from)
@@ -110,7 +110,7 @@ class Mission:
             drive = plans.street(lane_graph(self._folder, self._city), start, rng)
             if plan.kind is Kind.ROVER:
                 return drive, 0
-        obstacles = ObstacleMap(self._city)
+        obstacles = ObstacleMap(self._city, wheels=plan.kind is Kind.ROVER)
         # On the ground everything that stands is in the way, however low it is.
         height = _GROUND_LEVEL if plan.kind is Kind.ROVER else self._height
         if drive is not None:
