@@ -72,8 +72,8 @@ def closed(mask: np.ndarray, iterations: int) -> np.ndarray:
 def thinned(mask: np.ndarray) -> np.ndarray:
     """The skeleton of a mask (n, m) bool. Source: Zhang and Suen, 1984.
 
-    Thinned here until a line is left, since of each pass only the cells that are left are looked at; scikit-image, whose
-    passes go over the whole raster, then makes the line one cell wide.
+    Thinned here until a line is left, since of each pass only the cells that are left are looked at; scikit-image,
+    whose passes go over the whole raster, then makes the line one cell wide.
     """
     image = np.pad(mask, 1).astype(np.uint8)
     _thin(image, np.argwhere(image))

@@ -22,7 +22,6 @@ from tokyo_city.world.sdf import WorldModel
 TOLERANCE_M = 0.01
 """The mesh is nowhere farther from the raster's points."""
 _SLIT = 3  # raster points: neighbouring surfaces leave slits between them
-_STEEP = 0.1
 
 
 @dataclass(frozen=True)
