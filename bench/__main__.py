@@ -62,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         udx = write_sample_city(Path(folder) / "citygml", seed=7)
         city = import_city(udx, Path(folder) / "city").folder
-        CityMap.load(city).ground_height(0, 0)
+        CityMap.load(city).nearest_ground(0, 0)
         for name in names or BENCHES:
             print(f"## {name}\n\n{BENCHES[name](udx, city)}\n", flush=True)
 

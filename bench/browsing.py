@@ -65,8 +65,8 @@ def run(udx: Path, city: Path) -> str:
 
 
 def _moment(city: CityMap, x: float) -> Moment:
-    base_link = Pose(np.array([x, 0.0, city.ground_height(x, 0.0) + 0.4]), np.array([1.0, 0, 0, 0]))
-    level = footprint(base_link, city.ground_height(x, 0.0))
+    base_link = Pose(np.array([x, 0.0, city.nearest_ground(x, 0.0) + 0.4]), np.array([1.0, 0, 0, 0]))
+    level = footprint(base_link, city.nearest_ground(x, 0.0))
     every = Voxels.of_classes(TOKYO_GRID, city.occupancy(TOKYO_GRID, level, [])[0], level)
     now = Voxels(TOKYO_GRID, level, every.numbers[::_SEEN], every.labels[::_SEEN])
     lidar = level.apply(now.centres).astype(np.float32)

@@ -47,7 +47,7 @@ def core(drive: Drive, city: CityMap, root: Path) -> Recorded:
     for robot in drive.robots:
         builder = KeyframeBuilder(TOKYO_GRID, OccupancySource.ACCUMULATED, city=city)
         info = SessionInfo(robot.name, TOKYO_GRID, FRAME_PERIOD_S, "accumulated")
-        tracker = FrameTracker(robot.name, builder, robot.links, city.ground_height)
+        tracker = FrameTracker(robot.name, builder, robot.links, city.nearest_ground)
         recordings.append(RobotRecording(tracker, info, root, 0.0, jpeg_quality=90))
     cpu, wall = time.process_time(), time.perf_counter()
     for number, tick in at_real_time(drive):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numba
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from occ_core.actors import BOX_FACES, Actor, corners
@@ -18,19 +17,24 @@ from occ_core.ground_truth import voxelize_triangles
 from occ_core.poses import Pose
 
 GROUND_CLASSES = (Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.BRIDGE, Semantic.WATER)
-SEMANTIC_MESH = "semantic"
-DRIVABLE = "drivable"
+SEMANTIC_MESH, DRIVABLE = "semantic", "drivable"
+"""Folders of an imported city."""
 RASTER_M = 0.5
 _BLOCK = 128  # raster points along the side of a block: 64 m
 
 
 @dataclass(frozen=True)
 class CityMap:
-    """vertices: (v, 3) float32, metres, map. faces: (f, 3) int32. classes: (f,) uint8 class of each face."""
+    """vertices: (v, 3) float32, metres, map. faces: (f, 3) int32. classes: (f,) uint8 class of each face.
+
+    surface: (k, 3, 3) float32 triangles that wheels meet, the same in every simulator: where they are is ground, and
+    nowhere else. None: the highest of all faces of `GROUND_CLASSES`.
+    """
 
     vertices: np.ndarray
     faces: np.ndarray
     classes: np.ndarray
+    surface: np.ndarray | None = None
 
     @classmethod
     def load(cls, city: Path) -> CityMap:
@@ -45,7 +49,8 @@ class CityMap:
                 faces.append(data["faces"] + np.int32(start))
                 classes.append(data["classes"])
             start += len(vertices[-1])
-        return cls(np.concatenate(vertices), np.concatenate(faces), np.concatenate(classes))
+        mesh = np.concatenate(vertices), np.concatenate(faces), np.concatenate(classes)
+        return cls(*mesh, surface=_read_surface(Path(city)))
 
     def save(self, city: Path, part: str = "city") -> None:
         """Write one part of a city's semantic mesh; parts are read back in the order of their names."""
@@ -61,8 +66,7 @@ class CityMap:
     @cached_property
     def _face_bounds(self) -> np.ndarray:
         """(4, f) float32: x_min, x_max, y_min, y_max of each face."""
-        x, y = self.triangles[:, :, 0], self.triangles[:, :, 1]
-        return np.stack([x.min(axis=1), x.max(axis=1), y.min(axis=1), y.max(axis=1)])
+        return _bounds(self.triangles)
 
     def faces_near(self, position: np.ndarray, radius: float) -> np.ndarray:
         """Indices of faces whose xy bounds touch the square of half width `radius` about a position in map."""
@@ -97,18 +101,28 @@ class CityMap:
         return voxelize_triangles(grid, local, classes, instances, bodies if solid else None)
 
     def ground_height(self, x: float, y: float) -> float:
-        """Height of the highest ground surface at a point of map, metres: bilinear over a 0.5 m raster.
+        """Height of the ground at a point of map, metres: bilinear over a 0.5 m raster. NaN where there is none."""
+        return float(self._bilinear(np.array([[x, y]]))[0])
 
-        Where there is no ground: the nearest ground's height, 0 where the city has none at all.
+    def nearest_ground(self, x: float, y: float) -> float:
+        """`ground_height`, or where there is none the height of the nearest ground, 0 where the city has none at all.
+
+        For what needs a level everywhere, such as a drone's `base_footprint`; nothing can stand there.
         """
-        u, v = x / RASTER_M, y / RASTER_M
-        i, j = int(np.floor(u)), int(np.floor(v))
-        patch = self._heights(np.array([i, i + 1]), np.array([j, j + 1]))
-        return float(np.array([1 - (u - i), u - i]) @ patch @ np.array([1 - (v - j), v - j]))
+        return float(self.heights(np.array([[x, y]]))[0])
 
     def heights(self, points: np.ndarray) -> np.ndarray:
-        """`ground_height` at many points (n, 2) of map, metres: (n,) float64."""
-        scaled = np.asarray(points, dtype=np.float64) / RASTER_M
+        """`nearest_ground` at many points (n, 2) of map, metres: (n,) float64."""
+        z = self._bilinear(np.asarray(points, dtype=np.float64))
+        gaps = np.isnan(z)
+        if gaps.any():
+            tree, heights = self._ground_points
+            z[gaps] = heights[tree.query(np.asarray(points)[gaps])[1]] if len(heights) else 0.0
+        return z
+
+    def _bilinear(self, points: np.ndarray) -> np.ndarray:
+        """(n,) heights at points (n, 2), NaN where there is no ground."""
+        scaled = points / RASTER_M
         low = np.floor(scaled).astype(int)
         u, v = (scaled - low).T
         corners = low[:, None, :] + np.array([(0, 0), (1, 0), (0, 1), (1, 1)])
@@ -118,15 +132,15 @@ class CityMap:
         for name in names:
             rows = (block == name).all(axis=1)
             z[rows] = self._ground_block(*name)[cell[rows, 0], cell[rows, 1]]
-        a, b, c, d = z.reshape(-1, 4).T
-        return (1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * c + u * d)
+        weights = np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], axis=1)
+        return np.where(weights > 0, weights * z.reshape(-1, 4), 0.0).sum(axis=1)
 
     def ground_heights(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Heights at the raster points nearest to a grid of places. x: (n,), y: (m,) metres. Returns (n, m) float64."""
-        return self._heights(np.round(x / RASTER_M).astype(int), np.round(y / RASTER_M).astype(int))
+        """Heights at the raster points nearest to a grid of places, NaN where there is no ground.
 
-    def _heights(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """Raster values at the outer product of indices, from blocks that are made when first needed."""
+        x: (n,), y: (m,) metres. Returns (n, m) float64.
+        """
+        i, j = np.round(x / RASTER_M).astype(int), np.round(y / RASTER_M).astype(int)
         out = np.empty((len(i), len(j)))
         block_i, block_j = i // _BLOCK, j // _BLOCK
         for bi in np.unique(block_i):
@@ -137,28 +151,28 @@ class CityMap:
         return out
 
     def _ground_block(self, bi: int, bj: int) -> np.ndarray:
-        """(_BLOCK, _BLOCK) float32 heights of a square of the raster, without gaps."""
+        """(_BLOCK, _BLOCK) float32 heights of a square of the raster, made when it is first needed."""
         if (bi, bj) not in self._blocks:
             lower = np.array([bi, bj]) * _BLOCK
-            half = _BLOCK * RASTER_M / 2
-            near = self.faces_near(lower * RASTER_M + half, half + RASTER_M)
-            near = near[np.isin(self.classes[near], GROUND_CLASSES)]
-            triangles = self.triangles[near].astype(np.float64)
+            x, y = lower * RASTER_M
+            x_min, x_max, y_min, y_max = self._ground_bounds
+            reach = _BLOCK * RASTER_M
+            near = (x_max >= x) & (x_min <= x + reach) & (y_max >= y) & (y_min <= y + reach)
+            triangles = self._ground[near].astype(np.float64)
             triangles[:, :, :2] = triangles[:, :, :2] / RASTER_M - lower
             block = np.full((_BLOCK, _BLOCK), np.nan, dtype=np.float32)
             raster_heights(triangles, block)
-            self._blocks[bi, bj] = self._fill(block, lower * RASTER_M + half)
+            self._blocks[bi, bj] = block
         return self._blocks[bi, bj]
 
-    def _fill(self, block: np.ndarray, middle: np.ndarray) -> np.ndarray:
-        gaps = np.isnan(block)
-        if gaps.all():
-            tree, heights = self._ground_points
-            return np.full_like(block, heights[tree.query(middle)[1]] if len(heights) else 0.0)
-        if gaps.any():
-            nearest = distance_transform_edt(gaps, return_distances=False, return_indices=True)
-            block = block[tuple(nearest)]
-        return block
+    @cached_property
+    def _ground(self) -> np.ndarray:
+        """(k, 3, 3) float32 triangles of the ground."""
+        return self.triangles[np.isin(self.classes, GROUND_CLASSES)] if self.surface is None else self.surface
+
+    @cached_property
+    def _ground_bounds(self) -> np.ndarray:
+        return _bounds(self._ground)
 
     @cached_property
     def _blocks(self) -> dict[tuple[int, int], np.ndarray]:
@@ -166,8 +180,23 @@ class CityMap:
 
     @cached_property
     def _ground_points(self) -> tuple[cKDTree, np.ndarray]:
-        corners = self.triangles[np.isin(self.classes, GROUND_CLASSES)].reshape(-1, 3)
+        corners = self._ground.reshape(-1, 3)
         return cKDTree(corners[:, :2] if len(corners) else np.zeros((1, 2))), corners[:, 2]
+
+
+def _bounds(triangles: np.ndarray) -> np.ndarray:
+    """(4, n) x_min, x_max, y_min, y_max of triangles (n, 3, 3)."""
+    x, y = triangles[:, :, 0], triangles[:, :, 1]
+    return np.stack([x.min(axis=1), x.max(axis=1), y.min(axis=1), y.max(axis=1)])
+
+
+def _read_surface(city: Path) -> np.ndarray | None:
+    """(k, 3, 3) float32 metres in map, or None where a city was imported without."""
+    parts = []
+    for part in sorted((city / DRIVABLE).glob("*.npz")):
+        with np.load(part, allow_pickle=False) as data:
+            parts.append(data["vertices"][data["faces"]])
+    return np.concatenate(parts) if parts else None
 
 
 @numba.njit(cache=True)

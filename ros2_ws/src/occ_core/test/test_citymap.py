@@ -51,15 +51,26 @@ def test_the_highest_ground_counts_and_roofs_do_not():
 
 
 @pytest.mark.parametrize("x", [-1e4, -0.1, 0.0, 77.3, 1e4])
-def test_a_city_without_ground_stands_at_zero(x):
-    assert city().ground_height(x, -x) == 0
-    assert city(sheet(-5, 5, -5, 5, lambda x, y: 30, Semantic.BUILDING)).ground_height(x, x) == 0
+def test_a_city_without_ground_has_no_height_and_zero_for_a_level(x):
+    for bare in (city(), city(sheet(-5, 5, -5, 5, lambda x, y: 30, Semantic.BUILDING))):
+        assert np.isnan(bare.ground_height(x, -x)) and bare.nearest_ground(x, -x) == 0
+        assert np.isnan(bare.ground_heights(np.array([x]), np.array([x]))).all()
 
 
-def test_beyond_the_ground_the_nearest_ground_goes_on():
+def test_beyond_the_ground_there_is_none_and_the_nearest_is_asked_for_by_name():
     plate = city(sheet(-20, 20, -20, 20, lambda x, y: 7))
+    assert plate.ground_height(20.0, -20.0) == pytest.approx(7), "its edge is ground"
     for far in (20.5, 100, 3000):
-        assert plate.ground_height(far, 0) == pytest.approx(7)
+        assert np.isnan(plate.ground_height(far, 0)) and plate.nearest_ground(far, 0) == pytest.approx(7)
+        assert plate.heights(np.array([(0.0, 0.0), (far, far)])) == pytest.approx([7, 7])
+
+
+def test_the_surface_that_wheels_meet_is_the_ground_where_a_city_has_one():
+    road, _ = sheet(-50, 50, -50, 50, lambda x, y: 1)
+    surface, _ = sheet(-20, 20, -20, 20, lambda x, y: 1.1)
+    mesh = city((road, np.full(2, Semantic.ROAD)))
+    laid = CityMap(mesh.vertices, mesh.faces, mesh.classes, surface.astype(np.float32))
+    assert laid.ground_height(3, 4) == pytest.approx(1.1) and np.isnan(laid.ground_height(30, 0))
 
 
 def test_a_city_survives_the_disk(tmp_path):

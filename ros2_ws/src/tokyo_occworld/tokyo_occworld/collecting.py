@@ -142,7 +142,7 @@ class _Recorder:
         occupancy = drive.plan.occupancy
         builder = KeyframeBuilder(TOKYO_GRID, occupancy, DEFAULT_WINDOW_S, simulator.city)
         self._simulator, self._number, self._frame_id = simulator, number, robot.lidar.frame
-        self._tracker = FrameTracker(robot.name, builder, links, simulator.city.ground_height)
+        self._tracker = FrameTracker(robot.name, builder, links, simulator.city.nearest_ground)
         sensors = {name: extrinsics(pose) for name, pose in links.items() if "optical" in name or "lidar" in name}
         info = SessionInfo(
             robot.name, TOKYO_GRID, FRAME_PERIOD_S, occupancy.value, str(drive.city), drive.seed, sensors

@@ -101,7 +101,7 @@ class BagDrive:
 
     def _ground(self, ground: Ground | None, city: CityMap | None) -> Callable[[float, float], float]:
         if ground is Ground.CITY and city is not None:
-            return city.ground_height
+            return city.nearest_ground
         if ground is Ground.TAKEOFF:
             return lambda x, y: self.reader.takeoff
         return lambda x, y: self.reader.config.ground_height

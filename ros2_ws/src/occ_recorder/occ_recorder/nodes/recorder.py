@@ -123,7 +123,7 @@ class RecorderNode(GuardedNode):
         city, values = self._city, self._values
         period = values["keyframe_period"]
         builder = KeyframeBuilder(TOKYO_GRID, self._source, values["window"], city, values["solid"])
-        ground = city.ground_height if city else lambda x, y: values["ground_height"]
+        ground = city.nearest_ground if city else lambda x, y: values["ground_height"]
         info = SessionInfo(
             agent=robot,
             grid=TOKYO_GRID,

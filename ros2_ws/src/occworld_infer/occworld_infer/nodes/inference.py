@@ -139,7 +139,7 @@ class InferenceNode(GuardedLifecycleNode):
         if robot in self._robots or self._loop is None or self._forecaster is None:
             return
         builder = KeyframeBuilder(TOKYO_GRID, OccupancySource.ACCUMULATED, self._values["window"], self._city)
-        ground = self._city.ground_height if self._city else lambda x, y: self._values["ground_height"]
+        ground = self._city.nearest_ground if self._city else lambda x, y: self._values["ground_height"]
         links = link_poses(description.data)
         own = body(description.data, links) if self._values["self_filter"] else ()
         returns = ReturnFilter(self._values["min_range"], own)

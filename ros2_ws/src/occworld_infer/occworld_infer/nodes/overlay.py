@@ -46,7 +46,7 @@ class OverlayNode(GuardedNode):
         super().__init__("overlay")
         values = read(self, PARAMETERS)
         city = CityMap.load(Path(values["city"])) if values["city"] else None
-        ground = city.ground_height if city else lambda x, y: values["ground_height"]
+        ground = city.nearest_ground if city else lambda x, y: values["ground_height"]
         by_class = values["colour_by"] == "class"
         self._robots = [
             RobotOverlay(self, robot, RobotLayers(by_class, values["check"]), ground) for robot in values["robots"]

@@ -59,7 +59,7 @@ class ViewerNode(GuardedNode):
         super().__init__("viewer")
         values = read(self, PARAMETERS)
         city = CityMap.load(Path(values["city"])) if values["city"] else None
-        ground = city.ground_height if city else lambda x, y: values["ground_height"]
+        ground = city.nearest_ground if city else lambda x, y: values["ground_height"]
         names = tuple(values["robots"])
         film = Film(values["keep"])
         self._page = Page(values["port"], names, city, live=True)

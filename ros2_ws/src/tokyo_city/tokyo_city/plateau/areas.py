@@ -13,7 +13,7 @@ AREA_FOLDERS = ("tran", "squr", "trk", "rwy", "wwy", "area", "wtr")
 """Folders of `udx` whose features lie on the ground."""
 
 _FINEST_FLAT_LOD = 2  # standard product specification: from LOD3 on an area has real heights
-_STEEP = 0.1  # of the normal's z: walls of a kerb are no part of an area's outline
+_STEEP = 1e-3  # of the normal's z: walls of a kerb are no part of an area's outline; twisted slivers of a road are
 _LEAST_M2 = 1e-4
 
 
@@ -97,9 +97,9 @@ class Areas:
 def without_height(triangles: np.ndarray, objects: np.ndarray, lods: np.ndarray) -> np.ndarray:
     """(t,) bool: triangles of an area that has no height, since PLATEAU writes 0 there.
 
-    triangles: (t, 3, 3) metres above sea level. objects: (t,). lods: (o,) of the objects. An area has none where all its
-    heights are exactly 0 and its level is 2 or lower (standard product specification, from version 2 on); zeros in an
-    object that has heights elsewhere are none either: its levels are mixed.
+    triangles: (t, 3, 3) metres above sea level. objects: (t,). lods: (o,) of the objects. An area has none where all
+    its heights are exactly 0 and its level is 2 or lower (standard product specification, from version 2 on);
+    zeros in an object that has heights elsewhere are none either: its levels are mixed.
     """
     zero = (triangles[:, :, 2] == 0).all(axis=1)
     high = np.zeros(len(lods), dtype=bool)

@@ -101,7 +101,7 @@ def _covered(xy: np.ndarray, relief: np.ndarray) -> np.ndarray:
 
 
 def without_gaps(heights: np.ndarray) -> np.ndarray:
-    """Heights (n, m) of nodes whose gaps (NaN) are filled smoothly from around them; 0 where nothing is known at all."""
+    """Heights (n, m) of nodes, gaps (NaN) filled smoothly from around them; 0 where nothing is known at all."""
     gaps = np.isnan(heights)
     if gaps.all():
         return np.zeros_like(heights)

@@ -315,8 +315,8 @@ def _report(
 
 def _repeat_notes(tiles: list[StoredTile], repeats: list[dict[int, int]]) -> Iterator[str]:
     for tile, repeat in zip(tiles, repeats, strict=True):
-        for number, count in sorted(Counter(repeat.values()).items()):
-            objects = "1 object" if count == 1 else f"{count} objects"
+        for number, shared in sorted(Counter(repeat.values()).items()):
+            objects = "1 object" if shared == 1 else f"{shared} objects"
             yield f"{tile.name}: {objects} of it, which {tiles[number].name} has as well, taken from there alone"
 
 

@@ -1,7 +1,7 @@
-"""One surface to drive on for every simulator: what robots' wheels meet, as a mesh and as the raster that it is made of.
+"""One surface to drive on for every simulator: what wheels meet, as a mesh and as the raster that it is made of.
 
-Steps, such as kerbs, are ramps one raster cell long, so that a simulator with a height field and one with meshes let the
-same wheels over the same edges.
+Steps, such as kerbs, are ramps one raster cell long, so that a simulator with a height field and one with meshes let
+the same wheels over the same edges.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from tokyo_city.world.sdf import WorldModel
 TOLERANCE_M = 0.01
 """The mesh is nowhere farther from the raster's points."""
 _SLIT = 3  # raster points: neighbouring surfaces leave slits between them
-_STEEP = 0.1
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def square_ground(job: SquareJob) -> tuple[SquareJob, SquareGround]:
     low, high = corner - REACH_M, corner + SQUARE_M + REACH_M
 
     def near(xy: np.ndarray) -> np.ndarray:
-        return ((xy >= low) & (xy <= high)).all(axis=1)
+        return np.all((xy >= low) & (xy <= high), axis=1)
 
     places = [np.zeros((0, 2)), *(open_areas(job.store, key).places(CELL_M) for key in job.tiles)]
     flat = np.concatenate(places)
@@ -248,7 +248,11 @@ def _write_model(city: Path, name: str, part: _Part, job: PlaceJob | GroundJob) 
     """Meshes of one model. What is driven on collides as the city's drivable surface, not by itself."""
     visual = f"meshes/{name}.obj"
     write_obj(city / visual, part.mesh, part.seen)
-    if job.is_ground or (part.semantic in GROUND_CLASSES and part.semantic is not Semantic.BRIDGE):
+    if (
+        isinstance(job, GroundJob)
+        or job.is_ground
+        or (part.semantic in GROUND_CLASSES and part.semantic is not Semantic.BRIDGE)
+    ):
         return WorldModel(name, part.semantic, visual, "", own_materials=True)
     solid = part.solid
     if solid is None:

@@ -169,9 +169,11 @@ def _add_bringup_options(parser: argparse.ArgumentParser) -> None:
 
 def _city(args: argparse.Namespace) -> int:
     checks.check_city_options(args)
+    from occ_core.citymap import CityMap
     from occ_core.parallel import Backend
     from tokyo_city.plateau.sources import Region
     from tokyo_city.world.city import Options, import_or_generate
+    from tokyo_sim.traffic.stored import lane_graph
 
     box = _box(args.bbox) if args.bbox else None
     options = Options(
@@ -182,8 +184,14 @@ def _city(args: argparse.Namespace) -> int:
         prisms=args.collision == "prisms",
     )
     report = import_or_generate(args.source, args.out, seed=args.seed, options=options)
+    graph = lane_graph(report.folder, CityMap.load(report.folder))
     total = sum(report.triangles.values())
     print(f"{report.folder}: {report.objects} objects, {total} triangles, {len(report.skipped)} skipped")
+    if report.without_height:
+        print(f"  {report.without_height} areas have no height in the files: they lie in the ground around them")
+    print(
+        f"  {len(graph.lanes)} lanes on {len(graph.sections)} streets" if graph.sections else "  no streets to drive on"
+    )
     for tile, gml_id, reason in report.skipped[:_SHOWN]:
         print(f"  skipped {tile} {gml_id}: {reason}")
     for problem in report.problems[:_SHOWN]:

@@ -19,6 +19,7 @@ STEP_S = 0.005
 _PATCH_M, _CELL_M = 64.0, 0.5
 _PATCH_CELLS = int(_PATCH_M / _CELL_M) + 1
 _HEIGHT_RANGE_M = 200.0
+_PIT_M = 20.0  # what drives off the ground falls, as in Gazebo; here so far
 # Buildings whose bounds come within this of a robot collide with it, metres along x and y.
 _REACH_M = 64.0
 # Collision bits: robots meet buildings, each other, and only the ground patch that follows them.
@@ -119,14 +120,14 @@ class Physics:
         mujoco.mj_forward(self.model, self.data)
 
     def _positions(self) -> np.ndarray:
-        """(n, 2) metres in map of all robots."""
-        return np.array([self.data.qpos[place.pose : place.pose + 2] for place in self._places]).reshape(-1, 2)
+        """(n, 3) metres in map of all robots."""
+        return np.array([self.data.qpos[place.pose : place.pose + 3] for place in self._places]).reshape(-1, 3)
 
     def _follow(self) -> None:
         """Let buildings and ground keep up with the robots."""
         if not self.robots:
             return
-        if np.abs(self._positions() - self._centres).max() > _REACH_M / 2:
+        if np.abs(self._positions()[:, :2] - self._centres).max() > _REACH_M / 2:
             self._rebuild()
         self._lay_ground()
 
@@ -142,13 +143,15 @@ class Physics:
     def _lay_ground(self) -> None:
         """Move each robot's ground patch under it when it has driven a quarter of the patch."""
         for number, position in enumerate(self._positions()):
-            if np.abs(position - self._patch_centres[number]).max() < _PATCH_M / 4:
+            if np.abs(position[:2] - self._patch_centres[number]).max() < _PATCH_M / 4:
                 continue
             name = f"{self.robots[number].name}/ground"
-            centre = np.round(position)
+            centre = np.round(position[:2])
             axis = (np.arange(_PATCH_CELLS) - (_PATCH_CELLS - 1) / 2) * _CELL_M
             heights = self.city.ground_heights(centre[0] + axis, centre[1] + axis)
-            base = heights.min()
+            known = heights[~np.isnan(heights)]
+            base = (known.min() if len(known) else position[2]) - _PIT_M
+            heights = np.where(np.isnan(heights), base, heights)
             # MuJoCo stores rows along y, as fractions of the field's height range.
             start = self.model.hfield(name).adr[0]
             size = _PATCH_CELLS * _PATCH_CELLS

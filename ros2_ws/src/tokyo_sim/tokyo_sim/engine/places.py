@@ -45,6 +45,12 @@ def in_city(city: CityMap, xy: np.ndarray) -> bool:
     return bool(((xy >= low) & (xy <= high)).all())
 
 
+def ground_within(city: CityMap, xy: np.ndarray, radius: float) -> bool:
+    """Whether there is ground everywhere within a radius, metres, of a place (2,) in map: what wheels need."""
+    steps = np.linspace(-radius, radius, max(int(4 * radius), 2) + 1)
+    return bool(np.isfinite(city.ground_heights(xy[0] + steps, xy[1] + steps)).all())
+
+
 def building_within(city: CityMap, xy: np.ndarray, radius: float) -> bool:
     """Whether any part of a building is above or beside a place (2,) in map, closer than a radius, metres."""
     near = city.faces_near(xy, radius)

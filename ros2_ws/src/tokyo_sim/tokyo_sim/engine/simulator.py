@@ -126,7 +126,7 @@ class Simulator:
 
     def ground_under(self, robot: int) -> float:
         """Height in map of the ground below a robot, metres."""
-        return self.city.ground_height(*self.motion(robot).pose.position[:2])
+        return self.city.nearest_ground(*self.motion(robot).pose.position[:2])
 
     def actors(self) -> list[Actor]:
         """Traffic and robots; a robot's instance is its number from 1, its name its namespace."""

@@ -9,7 +9,7 @@ import numpy as np
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
-from tokyo_sim.engine.places import building_within, check_names, in_city
+from tokyo_sim.engine.places import building_within, check_names, ground_within, in_city
 from tokyo_sim.engine.robot import Kind, Robot
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.missions.plans import keep_left
@@ -20,6 +20,7 @@ _APART_M = 6.0
 _STEP_M = 2.0  # between places on a street
 _INSIDE_M = 60.0  # from the edge of the city: a grid reaches 40 m
 _ROVER_CLEARANCE_M = 0.05
+_ROOM_M = 2.0  # of ground around a rover
 
 
 def spawn_poses(
@@ -106,6 +107,8 @@ def _problem(pose: Pose, robot: Robot, others: dict[str, Pose], city: CityMap, o
             return f"{name} is less than {_APART_M:g} m away"
     if not in_city(city, xy):
         return "that is outside the city"
+    if not np.isfinite(height) or (robot.kind is Kind.ROVER and not ground_within(city, xy, _ROOM_M)):
+        return "there is no ground there"
     if robot.kind is Kind.ROVER:
         return "a building is there" if building_within(city, xy, float(np.linalg.norm(robot.size[:2]) / 2)) else ""
     if obstacles.free(xy[None], height)[0]:

@@ -85,8 +85,13 @@ class Surroundings:
 
     @cached_property
     def obstacles(self) -> ObstacleMap:
-        """What stands in the way."""
+        """What stands in the way of what flies."""
         return ObstacleMap(self.city)
+
+    @cached_property
+    def driven(self) -> ObstacleMap:
+        """What is in the way of wheels."""
+        return ObstacleMap(self.city, wheels=True)
 
     @cached_property
     def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +126,7 @@ class Mission:
 
     def plan(self, position: np.ndarray) -> None:
         """Find the way from a position of base_link (3,), metres in map. ValueError where there is none."""
-        self._height = self._around.city.ground_height(*position[:2]) + self._plan.altitude
+        self._height = self._around.city.nearest_ground(*position[:2]) + self._plan.altitude
         path, loop_from = self._path(position)
         lookahead = _LOOKAHEAD_M[self._plan.kind]
         self._start = Approach(path[0], max(self._height, float(position[2])))
@@ -149,7 +154,8 @@ class Mission:
             drive = plans.street(self._around.lanes, start, rng)
             if plan.kind is Kind.ROVER:
                 return drive, 0
-        city, obstacles = self._around.city, self._around.obstacles
+        city = self._around.city
+        obstacles = self._around.driven if plan.kind is Kind.ROVER else self._around.obstacles
         # On the ground everything that stands is in the way, however low it is.
         height = _GROUND_LEVEL if plan.kind is Kind.ROVER else self._height
         if drive is not None:

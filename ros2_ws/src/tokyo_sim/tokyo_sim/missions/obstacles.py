@@ -11,12 +11,16 @@ from tokyo_sim.raster import Raster
 
 _CELL_M = 1.0
 _CLEARANCE_M = 3.0
+_HIGHEST_STEP_M = 0.5  # from cell to cell: steeper than that no rover drives
 
 
 class ObstacleMap:
-    """Top heights of everything that is not ground, one metre cells, grown by a clearance."""
+    """Top heights of everything that is not ground, one metre cells, grown by a clearance.
 
-    def __init__(self, city: CityMap) -> None:
+    wheels: for what drives; places without ground, and steps that no wheel gets over, are in its way at any height.
+    """
+
+    def __init__(self, city: CityMap, wheels: bool = False) -> None:
         self._raster = Raster.covering(city.triangles, _CELL_M, margin=20.0)
         standing = city.triangles[~np.isin(city.classes, GROUND_CLASSES)]
         tops = np.full(self._raster.shape, -np.inf, dtype=np.float32)
@@ -25,6 +29,8 @@ class ObstacleMap:
             # Walls and poles may fall between the cells' points: points along their edges count too.
             points = _along_edges(standing)
             np.maximum.at(tops, tuple(self._raster.cells(points[:, :2]).T), points[:, 2])
+        if wheels:
+            tops[_without_way(city, self._raster)] = np.inf
         reach = 2 * int(np.ceil(_CLEARANCE_M / _CELL_M)) + 1
         self._tops = maximum_filter(tops, size=reach)
         self._region_height = np.nan
@@ -60,9 +66,23 @@ class ObstacleMap:
         return float(self._tops[tuple(self._raster.cells(np.asarray(xy)[:2]))])
 
 
+def _without_way(city: CityMap, raster: Raster) -> np.ndarray:
+    """Bool cells where there is no ground, or a step in it to a neighbour."""
+    axes = (raster.lower[axis] + np.arange(raster.shape[axis]) * raster.cell for axis in (0, 1))
+    ground = city.ground_heights(*axes)
+    out = np.isnan(ground)
+    for axis in (0, 1):
+        step = np.abs(np.diff(ground, axis=axis)) > _HIGHEST_STEP_M
+        for part, beside in ((out, step), (out[::-1, ::-1], step[::-1, ::-1])):
+            part[tuple(slice(None, -1) if a == axis else slice(None) for a in (0, 1))] |= beside
+    return out
+
+
 def _nearest(allowed: np.ndarray, cell: np.ndarray) -> tuple[int, int]:
-    """The allowed cell nearest to one."""
+    """The allowed cell nearest to one. ValueError where none is allowed."""
     free = np.argwhere(allowed)
+    if not len(free):
+        raise ValueError("there is no free place for this robot at that height: fly higher, or choose another city")
     nearest = free[np.argmin(((free - cell) ** 2).sum(axis=1))]
     return int(nearest[0]), int(nearest[1])
 

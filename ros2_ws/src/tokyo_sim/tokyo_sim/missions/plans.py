@@ -124,8 +124,8 @@ def waypoints(obstacles: ObstacleMap, points: np.ndarray, height: float) -> np.n
     if len(blocked):
         x, y = points[blocked[0]]
         raise ValueError(
-            f"waypoint {blocked[0] + 1} at ({x:g}, {y:g}) is inside or too near to something that stands there: "
-            "move it, or fly higher"
+            f"waypoint {blocked[0] + 1} at ({x:g}, {y:g}) is inside or too near to something that stands there, or to "
+            "where the ground ends: move it, or fly higher"
         )
     return through(obstacles, list(points), height)
 

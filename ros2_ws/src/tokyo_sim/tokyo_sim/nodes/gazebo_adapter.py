@@ -142,7 +142,7 @@ class GazeboAdapter(GuardedNode):
 
     def _on_odometry(self, message: Odometry, adapter: RobotAdapter) -> None:
         adapter.on_odometry(message)
-        ground = self._city.ground_height(*adapter.pose.position[:2])
+        ground = self._city.nearest_ground(*adapter.pose.position[:2])
         self._tf.send(transforms(adapter.robot, adapter.pose, ground), from_stamp(message.header.stamp))
 
     def _on_traffic(self, message: MarkerArray) -> None:

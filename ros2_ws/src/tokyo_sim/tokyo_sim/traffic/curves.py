@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from tokyo_sim.traffic.shapes import length_along
+
 _T = np.linspace(0, 1, 41)[:, None]
 _BEZIER = np.hstack([(1 - _T) ** 3, 3 * _T * (1 - _T) ** 2, 3 * _T**2 * (1 - _T), _T**3])
 
 
 def arc(line: np.ndarray) -> np.ndarray:
     """(n,) metres along a line (n, 2) at its points."""
-    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    return length_along(line)
 
 
 def points_at(line: np.ndarray, at: np.ndarray) -> np.ndarray:

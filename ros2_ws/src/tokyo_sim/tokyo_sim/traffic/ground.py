@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import binary_closing, binary_dilation
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
-from tokyo_sim.raster import Raster
+from tokyo_sim.raster import Raster, closed, dilated
 
 CELL_M = 0.5
 
@@ -33,16 +32,16 @@ class Ground:
             triangles = city.triangles[city.classes == semantic]
             if not len(triangles):
                 return np.zeros(raster.shape, dtype=bool)
-            return ~np.isnan(raster.highest(triangles))
+            return raster.covered(triangles)
 
         sidewalk, building = covered(Semantic.SIDEWALK), covered(Semantic.BUILDING)
         # Neighbouring surfaces leave slits of a cell between them; medians are not slits.
-        road = binary_closing(covered(Semantic.ROAD), iterations=1) & ~sidewalk
+        road = closed(covered(Semantic.ROAD), iterations=1) & ~sidewalk
         return cls(raster, road, sidewalk, building)
 
     def drivable(self) -> np.ndarray:
         """Bool raster of road without buildings over it, widened by the cell that its edge may lie in."""
-        return binary_dilation(self.road) & ~self.building
+        return dilated(self.road) & ~self.building
 
     def on(self, mask: np.ndarray, points: np.ndarray) -> np.ndarray:
         """(...,) bool: where points (..., 2) in map lie on a mask of this raster."""

@@ -7,12 +7,12 @@ from functools import cached_property
 
 import networkx as nx
 import numpy as np
-from scipy.ndimage import binary_closing, distance_transform_edt, uniform_filter1d
-from skimage.morphology import skeletonize
+from scipy.ndimage import uniform_filter1d
+from scipy.spatial import cKDTree
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
-from tokyo_sim.raster import Raster
+from tokyo_sim.raster import Raster, closed, dilated, thinned
 
 _CELL_M = 0.5
 _STEP_M = 2.0  # spacing of centre-line points
@@ -48,16 +48,26 @@ def street_network(city: CityMap) -> StreetNetwork:
         return StreetNetwork(nx.MultiGraph())
     raster = Raster.covering(roads, _CELL_M, margin=2.0)
     # Neighbouring surfaces leave slits of a raster cell between them.
-    mask = np.pad(binary_closing(~np.isnan(raster.highest(roads)), iterations=2), 0)
-    half_width = distance_transform_edt(mask) * _CELL_M
-    pixels = _pixel_graph(skeletonize(mask))
-    graph = _contract(pixels, raster, half_width)
+    mask = closed(raster.covered(roads), iterations=2)
+    skeleton = thinned(mask)
+    graph = _contract(_pixel_graph(skeleton), raster, _half_widths(mask, skeleton))
     _prune(graph)
     return StreetNetwork(graph)
 
 
+def _half_widths(mask: np.ndarray, skeleton: np.ndarray) -> dict[tuple[int, int], float]:
+    """Metres from the point of each cell of a skeleton to the nearest cell outside the mask."""
+    wide = np.pad(mask, 1)
+    beside = np.argwhere(dilated(dilated(wide)) & ~wide) - 1
+    cells = np.argwhere(skeleton)
+    if not len(beside) or not len(cells):
+        return {}
+    distance, _ = cKDTree(beside).query(cells)
+    return {(i, j): d for (i, j), d in zip(cells.tolist(), (distance * _CELL_M).tolist(), strict=True)}
+
+
 def _pixel_graph(skeleton: np.ndarray) -> nx.Graph:
-    cells = {tuple(cell) for cell in np.argwhere(skeleton)}
+    cells = set(map(tuple, np.argwhere(skeleton).tolist()))
     graph = nx.Graph()
     for i, j in sorted(cells):
         for di, dj in ((0, 1), (1, 0), (1, 1), (1, -1)):
@@ -68,7 +78,7 @@ def _pixel_graph(skeleton: np.ndarray) -> nx.Graph:
     return graph
 
 
-def _contract(pixels: nx.Graph, raster: Raster, half_width: np.ndarray) -> nx.MultiGraph:
+def _contract(pixels: nx.Graph, raster: Raster, half_width: dict[tuple[int, int], float]) -> nx.MultiGraph:
     """Chains of pixels become edges between junctions and dead ends."""
     nodes = sorted(pixel for pixel, degree in pixels.degree() if degree != 2)
     # A ring without a junction gets a node of its own, where it starts and ends.
@@ -88,7 +98,7 @@ def _contract(pixels: nx.Graph, raster: Raster, half_width: np.ndarray) -> nx.Mu
                 chain.append(next(p for p in sorted(pixels[chain[-1]]) if p != chain[-2]))
             done |= {(chain[0], chain[1]), (chain[-1], chain[-2])}
             cells = np.array(chain)
-            width = 2 * float(np.median(half_width[cells[:, 0], cells[:, 1]]))
+            width = 2 * float(np.median([half_width[cell] for cell in chain]))
             line = _smooth(raster.xy(cells))
             start, end = number[chain[0]], number[chain[-1]]
             graph.add_edge(start, end, start=start, line=line, width=width)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from tqdm import tqdm
 
-from tokyo_sim.traffic.curves import arc, connection, end_direction, points_at, sharpest, start_direction
+from tokyo_sim.traffic.curves import arc, connection, end_direction, sharpest, start_direction
 from tokyo_sim.traffic.ground import Ground
 from tokyo_sim.traffic.junctions import STEP_M
 from tokyo_sim.traffic.kinds import VEHICLES
 from tokyo_sim.traffic.lane import Lane
+from tokyo_sim.traffic.shapes import boxes_on, swept_boxes
 
 AXLES = 0.3  # front and rear axle keep to the path; each is so many lengths from the middle
 _STIFFNESSES = (0.4, 0.55, 0.3, 0.67)
@@ -54,9 +56,9 @@ def connect(lanes: list[Lane], ground: Ground) -> tuple[list[Movement], list[lis
         going[here.origin].append(number)
     movements: list[Movement] = []
     conflicts: list[list[int]] = []
-    for junction in sorted(coming):
+    for junction in tqdm(sorted(coming), desc="lanes", unit="junction", disable=None):
         first = len(movements)
-        queues = _queues(lanes, coming[junction], going[junction])
+        queues = _Queues.of(lanes, coming[junction], going[junction])
         for lane in coming[junction]:
             onward: list[int] = []
             back: list[int] = []
@@ -76,6 +78,8 @@ def connect(lanes: list[Lane], ground: Ground) -> tuple[list[Movement], list[lis
 
 def _conflicts(movements: list[Movement], first: int) -> list[list[int]]:
     """For each movement of a junction the others that sweep the same ground. first: the number of the first one."""
+    if not movements:
+        return []  # a junction that nobody gets through
     areas = [shapely.buffer(movement.swept, _APART_M, quad_segs=2) for movement in movements]
     near: list[list[int]] = [[] for _ in movements]
     for a, b in shapely.STRtree([m.swept for m in movements]).query(areas, predicate="intersects").T:
@@ -118,14 +122,14 @@ def _movement(
     lane: int,
     to: int,
     allowed: int,
-    queues: dict[int, shapely.Geometry],
+    queues: _Queues,
     ground: Ground,
     drivable: np.ndarray,
 ) -> Movement | None:
     """The way that fits most of the allowed kinds of vehicles; None where none fits any."""
     before, after = lanes[lane], lanes[to]
     candidates = allowed & before.kinds & after.kinds
-    others = [area for other, area in queues.items() if other not in (lane, to)]
+    raster = ground.raster
     best: tuple[int, np.ndarray, np.ndarray] | None = None
     for stiffness in _STIFFNESSES:
         line = connection(before.line, after.line, stiffness, STEP_M)
@@ -133,7 +137,7 @@ def _movement(
         for number, kind in enumerate(VEHICLES):
             if candidates & (1 << number):
                 boxes = footprints(before.line, line, after.line, kind.room)
-                if ground.on(drivable, _outline(boxes)).all() and not _hits(boxes, others):
+                if boxes_on(drivable, raster.lower, raster.cell, boxes) and not queues.hit(boxes, (lane, to)):
                     kinds |= 1 << number
                     if kind.room[0] > longest:
                         swept, longest = boxes, kind.room[0]
@@ -150,41 +154,37 @@ def _movement(
 
 def footprints(before: np.ndarray, line: np.ndarray, after: np.ndarray, size: tuple[float, float]) -> np.ndarray:
     """(n, 4, 2) corners of a box (length, width) that goes along a line, from its nose at the start to its tail out."""
-    length, width = size
     whole = np.concatenate([before[:-1], line[:-1], after])
-    begin = arc(before)[-1]
-    end = begin + arc(line)[-1]
-    middle = np.arange(begin - length / 2, end + length / 2 + _BOX_STEP_M, _BOX_STEP_M)
-    front, rear = points_at(whole, middle + AXLES * length), points_at(whole, middle - AXLES * length)
-    along = (front - rear) / np.maximum(np.linalg.norm(front - rear, axis=1, keepdims=True), 1e-9)
-    aside = np.column_stack([-along[:, 1], along[:, 0]])
-    corners = [(1, 1), (-1, 1), (-1, -1), (1, -1)]
-    centre = (front + rear) / 2
-    return np.stack([centre + x * length / 2 * along + y * width / 2 * aside for x, y in corners], axis=1)
+    begin, end = len(before) - 1, len(before) + len(line) - 2
+    return swept_boxes(whole, begin, end, float(size[0]), float(size[1]), AXLES, _BOX_STEP_M)
 
 
 def _area(boxes: np.ndarray) -> shapely.Geometry:
     """All that boxes (n, 4, 2) cover one after the other: hulls over a few of them, which are fewer to unite."""
-    runs = [boxes[start : start + 4].reshape(-1, 2) for start in range(0, max(len(boxes) - 1, 1), 3)]
-    return shapely.union_all([shapely.convex_hull(shapely.MultiPoint(run)) for run in runs])
+    first = np.arange(0, max(len(boxes) - 1, 1), 3)
+    runs = boxes[np.minimum(first[:, None] + np.arange(4), len(boxes) - 1)].reshape(len(first), 16, 2)
+    return shapely.union_all(shapely.convex_hull(shapely.linestrings(runs)))
 
 
-def _outline(boxes: np.ndarray) -> np.ndarray:
-    """(n, 8, 2): corners of boxes and the middles of their sides."""
-    return np.concatenate([boxes, (boxes + np.roll(boxes, -1, axis=1)) / 2], axis=1)
+@dataclass(frozen=True)
+class _Queues:
+    """Where vehicles stand on each lane near a junction. lanes: (q,) the lane of each area in the tree."""
 
+    lanes: np.ndarray
+    tree: shapely.STRtree
 
-def _queues(lanes: list[Lane], coming: list[int], going: list[int]) -> dict[int, shapely.Geometry]:
-    """Where vehicles stand on each lane near a junction."""
-    out = {}
-    for number in coming + going:
-        line, width = lanes[number].line, lanes[number].width
-        near = line[-int(_QUEUE_M / STEP_M) :] if number in coming else line[: int(_QUEUE_M / STEP_M)]
-        out[number] = shapely.buffer(shapely.LineString(near), width / 2 - 0.15, cap_style="flat")
-    return out
+    @classmethod
+    def of(cls, lanes: list[Lane], coming: list[int], going: list[int]) -> _Queues:
+        """Those of the lanes that come to a junction and go from it."""
+        arriving = set(coming)
+        areas = {}
+        for number in coming + going:
+            line, width = lanes[number].line, lanes[number].width
+            near = line[-int(_QUEUE_M / STEP_M) :] if number in arriving else line[: int(_QUEUE_M / STEP_M)]
+            areas[number] = shapely.buffer(shapely.LineString(near), width / 2 - 0.15, cap_style="flat")
+        return cls(np.array(list(areas)), shapely.STRtree(list(areas.values())))
 
-
-def _hits(boxes: np.ndarray, areas: list[shapely.Geometry]) -> bool:
-    if not areas:
-        return False
-    return len(shapely.STRtree(areas).query(shapely.polygons(boxes), predicate="intersects")[0]) > 0
+    def hit(self, boxes: np.ndarray, but: tuple[int, int]) -> bool:
+        """Does one of boxes (n, 4, 2) touch a queue on a lane other than these two?"""
+        near = self.lanes[self.tree.query(shapely.polygons(boxes), predicate="intersects")[1]]
+        return bool((~np.isin(near, but)).any())

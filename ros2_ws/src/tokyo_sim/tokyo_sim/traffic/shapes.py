@@ -43,3 +43,58 @@ def box_distance(x, y, yaw, length, width, px, py):
     forward = max(abs(dx * np.cos(yaw) + dy * np.sin(yaw)) - length / 2, 0.0)
     aside = max(abs(dy * np.cos(yaw) - dx * np.sin(yaw)) - width / 2, 0.0)
     return np.hypot(forward, aside)
+
+
+@numba.njit(cache=True)
+def length_along(line):
+    """(n,) metres along a line (n, 2) at its points."""
+    out = np.zeros(len(line))
+    for i in range(1, len(line)):
+        out[i] = out[i - 1] + np.hypot(line[i, 0] - line[i - 1, 0], line[i, 1] - line[i - 1, 1])
+    return out
+
+
+@numba.njit(cache=True)
+def swept_boxes(whole, begin, end, length, width, axles, step):
+    """(n, 4, 2) corners of a box that goes along a line (k, 2), from its nose at a point to its tail out at another.
+
+    begin, end: indices of the two points. axles: where front and rear keep to the line, lengths from the middle. step:
+    metres from box to box at most. Corners: left front and on counter-clockwise.
+    """
+    at = length_along(whole)
+    first, last = at[begin] - length / 2, at[end] + length / 2
+    count = int(np.ceil((last + step - first) / step))
+    middle = first + step * np.arange(count)
+    x, y = np.ascontiguousarray(whole[:, 0]), np.ascontiguousarray(whole[:, 1])
+    front, rear = middle + axles * length, middle - axles * length
+    front_x, front_y = np.interp(front, at, x), np.interp(front, at, y)
+    rear_x, rear_y = np.interp(rear, at, x), np.interp(rear, at, y)
+    out = np.empty((count, 4, 2))
+    for k in range(count):
+        dx, dy = front_x[k] - rear_x[k], front_y[k] - rear_y[k]
+        size = max(np.hypot(dx, dy), 1e-9)
+        dx, dy = dx / size, dy / size
+        mid_x, mid_y = (front_x[k] + rear_x[k]) / 2, (front_y[k] + rear_y[k]) / 2
+        for corner in range(4):
+            forward = length / 2 if corner == 0 or corner == 3 else -length / 2
+            aside = width / 2 if corner < 2 else -width / 2
+            out[k, corner, 0] = mid_x + forward * dx - aside * dy
+            out[k, corner, 1] = mid_y + forward * dy + aside * dx
+    return out
+
+
+@numba.njit(cache=True)
+def boxes_on(mask, lower, cell, boxes):
+    """Are the corners of boxes (n, 4, 2), and the middles of their sides, all on a raster's mask?"""
+    for k in range(len(boxes)):
+        for corner in range(4):
+            x, y = boxes[k, corner, 0], boxes[k, corner, 1]
+            after = (corner + 1) % 4
+            for share in (0.0, 0.5):
+                u = x + share * (boxes[k, after, 0] - x)
+                v = y + share * (boxes[k, after, 1] - y)
+                i = min(max(int(np.floor((u - lower[0]) / cell + 0.5)), 0), mask.shape[0] - 1)
+                j = min(max(int(np.floor((v - lower[1]) / cell + 0.5)), 0), mask.shape[1] - 1)
+                if not mask[i, j]:
+                    return False
+    return True

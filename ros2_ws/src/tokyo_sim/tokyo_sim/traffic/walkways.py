@@ -79,7 +79,7 @@ class _Builder:
         self._ways: list[Walkway] = []
         self._links: list[shapely.Geometry] = []
         self._nodes = 0
-        self._swept = shapely.STRtree([movement.swept for movement in graph.movements])
+        self._swept = shapely.STRtree(np.array([movement.swept for movement in graph.movements], dtype=object))
 
     def walkways(self) -> Walkways:
         """Along the sections first, then the crossings and corners of each junction."""
@@ -191,7 +191,8 @@ class _Builder:
 
     def _crossed(self) -> list[list[int]]:
         out: list[list[int]] = [[] for _ in self._links]
-        for link, movement in np.transpose(self._swept.query(self._links, predicate="intersects")):
+        links = np.array(self._links, dtype=object)
+        for link, movement in np.transpose(self._swept.query(links, predicate="intersects")):
             out[link].append(int(movement))
         return [sorted(movements) for movements in out]
 
