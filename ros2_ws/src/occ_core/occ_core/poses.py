@@ -119,6 +119,12 @@ def _translation_of_screw(turn: np.ndarray) -> np.ndarray:
     return np.eye(3) + first * cross + second * cross @ cross
 
 
+def velocities(before: Pose, after: Pose, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """(3,) linear, m/s, and (3,) angular, rad/s, in the child frame: means between two poses, the short way round."""
+    turn = _rotation((before.inverse() @ after).orientation).as_rotvec()
+    return after.rotation.T @ (after.position - before.position) / seconds, turn / seconds
+
+
 def footprint(base_link: Pose, ground_z: float) -> Pose:
     """`base_footprint` under a vehicle: its x, y and yaw, level, at ground height (REP 120)."""
     half = base_link.yaw / 2

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from occ_core.actors import Actor
-from occ_core.poses import Pose, interpolate
+from occ_core.poses import Pose, interpolate, velocities
 
 _SAME_INSTANT_S = 0.005
 PATIENCE_S = 1.0  # of message time: what has not come a second later does not come
 _MEMORY_S = 10.0  # of poses and heights that no sweep has asked for
+# m/s, rad/s that no robot has: twice a racing car's, and what robots' gyroscopes can say at most, 2,000 deg/s.
+MOST_SPEED, MOST_TURN = 150.0, 35.0
 
 
 @dataclass(frozen=True)
@@ -117,14 +119,28 @@ class SweepSynchronizer:
         self._sweeps.append((stamp, points, frame_id))
 
     def add_odometry(self, odometry: Odometry) -> None:
-        """Odometry that is older than what came before is dropped."""
+        """Odometry that is older than what came before is dropped, velocities that can't be are worked out anew."""
         if self._odometry and odometry.stamp <= self._odometry[-1].stamp:
             if odometry.stamp > self._odometry[-1].stamp - self._patience:
                 return
             self._reset(odometry.stamp)
-        self._odometry.append(odometry)
+        possible = odometry if _possible(odometry.linear, odometry.angular) else self._by_poses(odometry)
+        if possible is None:
+            return
+        self._odometry.append(possible)
         while self._odometry[0].stamp < odometry.stamp - _MEMORY_S:
             self._odometry.popleft()
+
+    def _by_poses(self, odometry: Odometry) -> Odometry | None:
+        """Its pose with the velocities since the one before; None where there is none, or it jumps. Each is counted."""
+        before = self._odometry[-1] if self._odometry else None
+        if before is not None and odometry.stamp - before.stamp <= self._patience:
+            linear, angular = velocities(before.pose, odometry.pose, odometry.stamp - before.stamp)
+            if _possible(linear, angular):
+                self._drop("odometry with an impossible velocity, worked out from poses instead")
+                return replace(odometry, linear=linear, angular=angular)
+        self._drop("odometry with an impossible velocity")
+        return None
 
     def add_ground(self, stamp: float, height: float) -> None:
         """The height of `base_footprint` in map, metres, at a stamp."""
@@ -270,3 +286,7 @@ class SweepSynchronizer:
 
     def _drop(self, reason: str) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
+
+
+def _possible(linear: np.ndarray, angular: np.ndarray) -> bool:
+    return bool(np.linalg.norm(linear) <= MOST_SPEED and np.linalg.norm(angular) <= MOST_TURN)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.linalg import expm, logm
 from scipy.spatial.transform import Rotation
 
-from occ_core.poses import Pose, footprint, interpolate
+from occ_core.poses import Pose, footprint, interpolate, velocities
 
 coordinate = st.floats(-1e4, 1e4, allow_nan=False)
 angle = st.floats(-np.pi, np.pi)
@@ -167,3 +167,15 @@ def test_the_footprint_is_level_below_the_vehicle_and_heads_where_it_heads(xyz, 
 def test_what_is_not_a_pose_is_refused(position, orientation):
     with pytest.raises(ValueError, match="three finite numbers|unit quaternion"):
         Pose(np.array(position, dtype=float), np.array(orientation, dtype=float))
+
+
+@given(poses, st.tuples(*(st.floats(-3, 3),) * 3), st.tuples(*(st.floats(-9, 9),) * 3), st.sampled_from([1, -1]))
+def test_velocities_are_those_of_the_motion_whichever_sign_a_quaternion_has(before, linear, angular, sign):
+    """Around a half turn the sign changes: a rate from 2 acos(w) would be off by a whole turn there."""
+    seconds = 0.02
+    turn = Rotation.from_rotvec(np.array(angular) * seconds)
+    rotation = Rotation.from_matrix(before.rotation) * turn
+    after = Pose(before.position + rotation.apply(linear) * seconds, sign * rotation.as_quat(scalar_first=True))
+    measured = velocities(before, after, seconds)
+    assert measured[0] == pytest.approx(linear, abs=1e-6)
+    assert measured[1] == pytest.approx(angular, abs=1e-6)

@@ -8,11 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from occ_core.intake import MessageIntake
 from occ_core.messages import from_odometry, from_pose, from_stamp, from_transform
-from occ_core.poses import Pose
+from occ_core.poses import Pose, velocities
 from occ_core.sync import Odometry, SweepSynchronizer, SyncedSweep
 from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, Ground
 from occ_recorder.bags.plan import Known, RobotPlan
@@ -86,10 +85,7 @@ class RobotReader:
         before, self._last = self._last, (stamp, pose)
         if before is None or not 0 < stamp - before[0] <= self._patience:
             return
-        seconds, step = stamp - before[0], before[1].inverse() @ pose
-        turn = Rotation.from_quat(np.roll(step.orientation, -1)).as_rotvec()
-        linear = pose.rotation.T @ (pose.position - before[1].position)
-        self._moved(Odometry(stamp, pose, linear / seconds, turn / seconds))
+        self._moved(Odometry(stamp, pose, *velocities(before[1], pose, stamp - before[0])))
 
     def _moved(self, odometry: Odometry) -> None:
         if odometry.stamp < self._newest - self._patience or self._newest == -np.inf:
