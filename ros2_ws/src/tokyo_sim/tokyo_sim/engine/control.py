@@ -144,7 +144,7 @@ def _wanted_wrench(target, velocity, rates, rotation, mass, inertia, dt, integra
     left = np.array([-heading[1], heading[0], 0.0])
     wanted = heading * target[0] + left * target[1] + np.array([0.0, 0.0, target[2]])
     error = wanted - velocity
-    integral[:] = np.clip(integral + error * dt * _INTEGRAL_GAIN, -1.0, 1.0)
+    integral[:] = limited(integral + error * dt * _INTEGRAL_GAIN, 1.0)
     # What is known beforehand: a turn's centripetal acceleration, and drag. The integral has the rest to learn.
     known = np.array([-target[3] * wanted[1], target[3] * wanted[0], 0.0]) + _DRAG * velocity
     acceleration = known + VELOCITY_GAIN * limited(error + integral / VELOCITY_GAIN, MOST_VELOCITY_ERROR)
