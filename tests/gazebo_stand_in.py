@@ -2,7 +2,8 @@
 
 Started in place of `parameter_bridge`, with its arguments. Clouds have no `time` and padding between fields, rays that
 met nothing are infinite, the clock ticks at 200 Hz, IMU readings have an orientation and no covariances, calibrations
-have their principal point at half the width, odometry starts between two sweeps: all as gz-sensors 8 has them.
+have their principal point at half the width, odometry starts between two sweeps: all as gz-sensors 8 has them. Now and
+then odometry has Gazebo's impossible turning rate. A drone is there once it is commanded: uncommanded it would fall.
 """
 
 from __future__ import annotations
@@ -80,6 +81,8 @@ class StandIn:
     def publish(self, tick: int) -> None:
         stamp = tick * STEP_S
         for number, robot in enumerate(self.robots):
+            if robot.kind is Kind.DRONE and robot.name not in self.commands:
+                continue
             if tick % 2 == 0:
                 self.out[f"/{robot.name}/imu"].publish(self.imu(number, stamp))
             if tick % 4 == 3:
@@ -112,6 +115,8 @@ class StandIn:
         twist = message.twist.twist
         twist.linear.x, twist.linear.y, twist.linear.z = map(float, motion.linear)
         twist.angular.x, twist.angular.y, twist.angular.z = map(float, motion.angular)
+        if round(stamp / STEP_S) % 5 == 0:
+            twist.angular.z = -124.8
         return message
 
     def cloud(self, number: int, stamp: float) -> PointCloud2:

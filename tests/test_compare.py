@@ -30,7 +30,7 @@ from occ_core.topics import CAMERAS
 from tokyo_occworld.compare.ranges import RangeImage, compare_ranges, range_image
 from tokyo_occworld.compare.run import compare_session
 from tokyo_occworld.compare.verdict import Limits
-from tokyo_occworld.compare.views import compare_views
+from tokyo_occworld.compare.views import _edges, compare_views
 from tokyo_sim.engine.lidar import Sweep
 from tokyo_sim.engine.robot import CameraSpec, Kind, load_robot
 from tokyo_sim.engine.simulator import Fleet, Simulator
@@ -231,6 +231,14 @@ def test_an_offset_and_losses_of_ranges_are_measured(offset: float, lost: float,
 def test_a_view_of_nothing_says_so_and_sizes_have_to_match() -> None:
     sky = np.full((90, 160, 3), 200, np.uint8)
     assert compare_views("front", sky, sky).blank
+    wall = np.full((180, 320, 3), 151.0)
+    wall[60:, 100:] = 152  # shaded by one step, in one colour
+    shaded = np.asarray(Image.open(io.BytesIO(jpeg(wall.astype(np.uint8)))))
+    assert 0.01 < _edges(shaded).max() < 0.06
+    assert compare_views("front", shaded, shaded).blank
+    shaded = shaded.copy()
+    shaded[:, 160:] //= 2
+    assert not compare_views("front", shaded, shaded).blank
     with pytest.raises(ValueError, match="front"):
         compare_views("front", sky, sky[:45])
 

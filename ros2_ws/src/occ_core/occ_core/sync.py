@@ -11,7 +11,7 @@ import numpy as np
 from occ_core.actors import Actor
 from occ_core.odometry import Odometry, OdometryBuffer
 from occ_core.pose_buffer import PoseBuffer
-from occ_core.poses import Pose
+from occ_core.poses import Pose, velocity_between
 
 __all__ = ["PATIENCE_S", "Odometry", "SweepSynchronizer", "SyncedSweep"]
 
@@ -21,6 +21,8 @@ PATIENCE_S = 1.0  # of message time: what has not come a second later does not c
 _MEMORY_S = 10.0  # of poses and heights that no sweep has asked for
 _LONGEST_SWEEP_S = 1.0
 _ACTORS_CARRIED_S = 0.15
+# m/s, rad/s that no robot has: twice a racing car's, and what robots' gyroscopes can say at most, 2,000 deg/s.
+MOST_SPEED, MOST_TURN = 150.0, 35.0
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,13 @@ class SweepSynchronizer:
         self._sweeps.append(_Sweep(stamp, points, frame_id, times))
 
     def add_odometry(self, odometry: Odometry) -> None:
-        """Odometry that is older than what came before is dropped."""
-        if self._follows(odometry.stamp):
-            self._odometry.add(odometry)
+        """Odometry that is older than what came before is dropped, velocities that can't be are worked out anew."""
+        if not self._follows(odometry.stamp):
+            return
+        possible = odometry if _possible(odometry.linear, odometry.angular) else self._by_poses(odometry)
+        if possible is None:
+            return
+        self._odometry.add(possible)
         if self._odometry.distrusted:
             self.mended["velocities of the odometry are not what its poses do, those of the poses are taken"] = 1
 
@@ -169,6 +175,18 @@ class SweepSynchronizer:
             return False
         self._reset(stamp)
         return stamp > self._odometry.last
+
+    def _by_poses(self, odometry: Odometry) -> Odometry | None:
+        """Its pose with the velocities since the one before; None where there is none, or it jumps. Each is counted."""
+        last = self._odometry.last
+        if 0 < odometry.stamp - last <= self._patience:
+            before = self._odometry.poses.at(last)
+            linear, angular = velocity_between(before, odometry.pose, odometry.stamp - last)
+            if _possible(linear, angular):
+                self._drop("odometry with an impossible velocity, worked out from poses instead")
+                return replace(odometry, linear=linear, angular=angular)
+        self._drop("odometry with an impossible velocity")
+        return None
 
     def add_ground(self, stamp: float, height: float) -> None:
         """The height of `base_footprint` in map, metres, at a stamp."""
@@ -402,3 +420,7 @@ class SweepSynchronizer:
 
     def _drop(self, reason: str) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
+
+
+def _possible(linear: np.ndarray, angular: np.ndarray) -> bool:
+    return bool(np.linalg.norm(linear) <= MOST_SPEED and np.linalg.norm(angular) <= MOST_TURN)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -183,6 +185,40 @@ def test_a_sweep_that_comes_twice_or_backwards_after_it_was_taken_is_dropped_and
         taken += [sweep.stamp for sweep in synchronizer.take()]
     assert taken == [1.0, 1.1]
     assert synchronizer.dropped == {"sweep out of order": 1}
+
+
+SPIKES = (np.array([0.0, 0.0, -124.8]), np.array([40.0, 0, 0]))  # rad/s; the first is Gazebo's, at a half turn
+
+
+@pytest.mark.parametrize("spike", SPIKES)
+def test_an_impossible_turn_is_replaced_by_the_poses_and_counted(spike):
+    topics = recording(1.0)
+    spiked = [
+        (method, (replace(o, angular=spike) if 20 <= number < 26 else o,))
+        for number, (method, (o,)) in enumerate(topics["odometry"])
+    ]
+    synchronizer = SweepSynchronizer(0.5)
+    sweeps = feed(synchronizer, by_stamp(topics | {"odometry": spiked, "front": [], "back": []}))
+    assert len(sweeps) == 10
+    for sweep in sweeps:
+        expected = odometry(sweep.stamp)
+        assert sweep.odometry.angular == pytest.approx(expected.angular, abs=1e-6)
+        assert sweep.odometry.linear == pytest.approx(expected.linear, abs=0.003)
+        assert sweep.odometry.pose.position == pytest.approx(expected.pose.position, abs=1e-6)
+    assert synchronizer.dropped == {"odometry with an impossible velocity, worked out from poses instead": 6}
+
+
+def test_impossible_velocities_without_a_pose_to_go_by_are_left_out():
+    synchronizer = SweepSynchronizer(0.5)
+    synchronizer.add_odometry(replace(odometry(0.0), linear=np.array([0, 900.0, 0])))  # nothing came before
+    synchronizer.add_odometry(odometry(0.02))
+    jumped = Pose(odometry(0.04).pose.position + (500.0, 0, 0), odometry(0.04).pose.orientation)
+    synchronizer.add_odometry(replace(odometry(0.04), pose=jumped, linear=np.array([25000.0, 0, 0])))
+    synchronizer.add_odometry(odometry(0.06))
+    synchronizer.add_sweep(0.04, points(0.04), "lidar")
+    (sweep,) = synchronizer.take()
+    assert sweep.odometry.pose.position == pytest.approx(odometry(0.04).pose.position, abs=1e-3)
+    assert synchronizer.dropped == {"odometry with an impossible velocity": 2}
 
 
 def test_odometry_that_comes_twice_or_backwards_changes_nothing():

@@ -13,21 +13,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 from lxml import etree
 
 from occ_core.classes import Semantic
+from occ_core.meshes import TriangleMesh
 from occ_core.poses import Pose
 from occ_core.topics import CAMERAS, CLOCK, CMD_VEL, IMU, LIDAR, ODOM, camera_info_topic, image_topic
+from tokyo_city.world.obj import write_obj
 from tokyo_city.world.sdf import LABEL_SYSTEM, WORLD_SYSTEMS, Anchor, WorldModel, write_world
 from tokyo_sim.bringup import Arguments
+from tokyo_sim.engine.physics import Physics
 from tokyo_sim.engine.robot import Kind, load_robot
 from tokyo_sim.gazebo.bridge import BridgeEntry, bridge_entries, write_bridge_config
-from tokyo_sim.gazebo.commands import in_body_frame
 from tokyo_sim.gazebo.names import ROBOT_SYSTEMS, server_arguments
-from tokyo_sim.gazebo.spawn import with_camera_rate
-from tokyo_sim.gazebo.system import gazebo_nodes
+from tokyo_sim.gazebo.spawn import for_gazebo
+from tokyo_sim.gazebo.system import gazebo_nodes, require_world
 
 SDF = pytest.mark.skipif(
     shutil.which("ign") is None and shutil.which("gz") is None,
@@ -42,6 +42,7 @@ UPSTREAM_PAIRS = {
     ("nav_msgs/msg/Odometry", "gz.msgs.Odometry"),
     ("geometry_msgs/msg/Twist", "gz.msgs.Twist"),
 }
+ANCHOR = Anchor(35.681236, 139.767125, 3.25, 6677, -6000.0, -35000.0)
 # https://github.com/gazebosim/ros_gz, ros_gz_bridge/src/bridge_config.cpp: the keys that it reads.
 UPSTREAM_KEYS = {"ros_topic_name", "gz_topic_name", "ros_type_name", "gz_type_name", "direction", "lazy"}
 
@@ -59,7 +60,7 @@ def world(tmp_path_factory) -> etree._Element:
         WorldModel("tile_building", Semantic.BUILDING, "meshes/a.obj", "meshes/a_collision.obj"),
         WorldModel("tile_road", Semantic.ROAD, "meshes/b.obj", "meshes/b.obj"),
     ]
-    write_world(path, Anchor(35.681236, 139.767125, 3.25, 6677, -6000.0, -35000.0), models)
+    write_world(path, ANCHOR, models)
     return etree.parse(str(path)).find("world")
 
 
@@ -82,6 +83,12 @@ def test_a_world_has_its_place_on_earth_a_sun_a_sky_and_labels(world):
     assert world.find("scene/sky") is not None
     labels = [(p.get("filename"), p.get("name"), p.findtext("label")) for p in world.iterfind("model//visual/plugin")]
     assert labels == [(*LABEL_SYSTEM, str(int(Semantic.BUILDING))), (*LABEL_SYSTEM, str(int(Semantic.ROAD)))]
+
+
+def test_both_simulators_have_the_gravity_that_the_world_says(world, city, sheet):
+    physics = Physics(city((Semantic.ROAD, sheet(-9, 9, -9, 9))), [], [], [])
+    gravity = [float(value) for value in world.findtext("gravity").split()]
+    assert gravity == pytest.approx(physics.model.opt.gravity) and gravity == [0, 0, -9.81]
 
 
 def test_the_step_divides_the_period_of_every_sensor(world):
@@ -164,9 +171,9 @@ def test_the_bridge_carries_every_topic_of_the_table_in_pairs_that_it_knows():
     assert all(e.direction in ("GZ_TO_ROS", "ROS_TO_GZ") for e in entries)
     assert len({e.ros_topic_name for e in entries}) == len(entries) == 1 + 2 * (3 + 2 * len(CAMERAS) + 1)
     ros = {e.ros_topic_name for e in entries}
-    for topic in (LIDAR, ODOM, *(image_topic(camera) for camera in CAMERAS)):
+    for topic in (LIDAR, *(image_topic(camera) for camera in CAMERAS)):
         assert f"/rover_0/{topic.name}" in ros  # as it is
-    for topic in (IMU, *(camera_info_topic(camera) for camera in CAMERAS)):
+    for topic in (IMU, ODOM, *(camera_info_topic(camera) for camera in CAMERAS)):
         assert f"/rover_0/gazebo/{topic.name}" in ros  # completed by the adapter
     assert f"/rover_0/{CMD_VEL.name}" in ros and f"/drone_0/gazebo/{CMD_VEL.name}" in ros
     assert bridge_entries([]) == [e for e in entries if e.ros_topic_name == "/clock"]
@@ -181,7 +188,7 @@ def test_the_bridge_reads_what_is_written(tmp_path):
 
 def test_traffic_s_services_are_bridged_where_there_is_traffic(tmp_path, monkeypatch):
     monkeypatch.setattr("tokyo_sim.gazebo.system.spawns", lambda *_: [])
-    (tmp_path / "city.sdf").touch()
+    write_world(tmp_path / "city.sdf", ANCHOR, [])
     bridges = [gazebo_nodes(Arguments(city=str(tmp_path), sim="gazebo", actors=n), tmp_path)[0] for n in (0, 5)]
     assert bridges[0].arguments == ()
     assert bridges[1].arguments == (
@@ -192,26 +199,41 @@ def test_traffic_s_services_are_bridged_where_there_is_traffic(tmp_path, monkeyp
 
 def test_cameras_can_be_slower_or_left_out():
     xml = load_robot(Kind.ROVER, "rover_0").xml
-    slower = etree.fromstring(with_camera_rate(xml, 5.0).encode())
+    slower = etree.fromstring(for_gazebo(xml, 5.0).encode())
     rates = {s.get("name"): s.findtext("update_rate") for s in slower.iter("sensor")}
     assert rates.pop("lidar") == "10.0" and rates.pop("imu") == "100.0"
     assert len(rates) == 6 and set(rates.values()) == {"5.0"}
-    none = etree.fromstring(with_camera_rate(xml, 0.0).encode())
+    none = etree.fromstring(for_gazebo(xml, 0.0).encode())
     assert {s.get("name") for s in none.iter("sensor")} == {"lidar", "imu"}
+
+
+@SDF
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_robot_has_its_colours_after_conversion(kind, tmp_path):
+    """SDFormat divides the colours of a URDF by 0.8."""
+    robot = load_robot(kind, f"{kind.value}_3")
+    path = tmp_path / "robot.urdf"
+    path.write_text(for_gazebo(robot.xml, 10.0))
+    model = etree.fromstring(sdf("-p", str(path)).encode())
+    wanted = np.sort([visual.rgba for visual in robot.visuals], axis=0)
+    for tag in ("diffuse", "ambient"):
+        seen = [list(map(float, colour.text.split())) for colour in model.iterfind(f".//visual/material/{tag}")]
+        assert np.sort(seen, axis=0) == pytest.approx(wanted, abs=1e-4), tag
+
+
+def test_a_world_of_an_earlier_version_or_without_its_meshes_is_refused_with_a_sentence(tmp_path):
+    world, mesh = tmp_path / "city.sdf", tmp_path / "meshes/a.obj"
+    write_world(world, ANCHOR, [WorldModel("a", Semantic.ROAD, "meshes/a.obj", "meshes/a.obj")])
+    with pytest.raises(ValueError, match=r"meshes/a\.obj is not there.*`tokyo city`"):
+        require_world(world)
+    mesh.parent.mkdir()
+    mesh.write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    with pytest.raises(ValueError, match=r"a\.obj has no normals.*`tokyo city`"):
+        require_world(world)
+    write_obj(mesh, TriangleMesh(np.eye(3), np.array([[0, 1, 2]], dtype=np.int32)))
+    require_world(world)
 
 
 def test_the_server_draws_without_a_window_unless_asked():
     assert server_arguments(Path("c.sdf"), gui=False) == ["-r", "-s", "--headless-rendering", "c.sdf"]
     assert server_arguments(Path("c.sdf"), gui=True) == ["-r", "c.sdf"]
-
-
-angle = st.floats(-0.6, 0.6)
-
-
-@given(angle, angle, st.floats(-np.pi, np.pi), st.tuples(*[st.floats(-10, 10)] * 3))
-def test_a_tilted_drone_s_command_is_the_same_velocity_over_ground(roll, pitch, yaw, level):
-    pose = Pose.from_xyz_rpy(np.array([3.0, -2, 30]), np.array([roll, pitch, yaw]))
-    over_ground = pose.rotation @ in_body_frame(np.array(level), pose)
-    assert over_ground[2] == pytest.approx(level[2], abs=1e-9)
-    forward = pose.rotation[:2, 0] / np.linalg.norm(pose.rotation[:2, 0])
-    assert over_ground[:2] @ forward == pytest.approx(level[0], abs=1e-9)

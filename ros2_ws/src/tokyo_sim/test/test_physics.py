@@ -48,6 +48,25 @@ def test_a_rover_drives_at_the_speed_and_yaw_rate_that_it_is_told(flat, speed, t
     assert max(abs(m.pose.rpy()[:2]).max() for m in motions) < 0.1
 
 
+@pytest.mark.parametrize("speed, turn", [(1.0, 2.0), (1.0, -2.0), (-1.0, 2.0)])
+def test_the_tightest_turn_is_that_of_gazebo_s_ackermann_steering(flat, speed, turn):
+    """wheel_base / sin(steering_limit) = 1.19 m about the driven axle; 1.21 m were measured in Gazebo at 1 m/s."""
+    _, motions = driven(flat, ROVER, at(0, 0, ROVER_Z), (speed, 0, 0), turn, seconds=12)
+    axle = np.array([m.pose.apply(np.array([[-0.36, 0, 0]]))[0, :2] for m in motions[30:]])
+    system = np.column_stack([2 * axle, np.ones(len(axle))])
+    centre = np.linalg.lstsq(system, (axle**2).sum(axis=1), rcond=None)[0]
+    radius = np.sqrt(centre[2] + centre[0] ** 2 + centre[1] ** 2)
+    assert radius == pytest.approx(0.72 / np.sin(0.65), rel=0.05)
+    assert max(abs(m.pose.rpy()[:2]).max() for m in motions) < 0.1
+
+
+def test_steered_wheels_may_turn_as_far_as_the_tightest_turn_needs():
+    """Gazebo keeps to the joints' limits: the inner front wheel turns further than `steering_limit`."""
+    tightest = 0.72 / np.sin(ROVER.steering_limit)
+    limits = [joint.limit.upper for joint in ROVER.urdf.robot.joints if joint.type == "revolute"]
+    assert len(limits) == 2 and min(limits) > np.arctan(0.72 / (tightest - 0.38))
+
+
 def test_a_rover_at_rest_stays_and_stands_on_its_wheels(flat):
     _, motions = driven(flat, ROVER, at(3, -2, ROVER_Z, 0.7), seconds=3)
     assert np.linalg.norm(motions[-1].pose.position[:2] - [3, -2]) < 0.02
@@ -187,6 +206,15 @@ def test_a_drone_reaches_its_velocity_and_holds_what_is_not_asked(flat, velocity
     if velocity[2] == 0:
         assert max(abs(m.pose.position[2] - 40) for m in motions) < 0.8
     assert abs(motions[-1].pose.yaw - 0.5) < 0.1
+
+
+def test_a_drone_flies_straight_whatever_its_heading(flat):
+    """Limits on acceleration hold for the vector: clipped along each axis of the world, it would fly aside."""
+    yaw = np.radians(69)
+    _, motions = driven(flat, DRONE, at(0, 0, 40, yaw), (8, 0, 0), seconds=6)
+    across = np.array([-np.sin(yaw), np.cos(yaw), 0])
+    assert max(abs(across @ m.pose.position) for m in motions) < 0.05
+    assert max(abs(m.pose.rpy()[0]) for m in motions) < np.radians(1)
 
 
 @pytest.mark.parametrize("turn", [0.5, -0.8])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import atan2, copysign, tan
+from math import atan, atan2, copysign, sin, tan
 
 import mujoco
 import numba
@@ -12,12 +12,13 @@ from tokyo_city.world import GRAVITY
 from tokyo_sim.engine.robot import Robot
 
 # Of the drone's law, on accelerations and angular accelerations: 1/s and 1/s^2.
-_VELOCITY_GAIN = 1.8
+VELOCITY_GAIN = 1.8
+MOST_VELOCITY_ERROR = 1.6
+"""m/s, the length of wanted minus actual velocity that a drone works off: 2.9 m/s^2 in any direction."""
 _ATTITUDE_GAIN = 60.0
 _RATE_GAIN = 14.0
 _YAW_RATE_GAIN = 6.0
 _INTEGRAL_GAIN = 0.6
-_MOST_ACCELERATION = 4.0  # m/s^2
 _DRAG = 0.25  # 1/s, linear drag of body and rotors per unit mass
 _ROTOR_LAG_S = 0.03
 
@@ -40,7 +41,8 @@ class RoverController:
         self._name = robot.name
         self._radius = float(robot.urdf.link_map[self._driven[0].child].collisions[0].geometry.sphere.radius)
         self._wheel_base = float(self._steered[0].origin[0, 3] - self._driven[0].origin[0, 3])
-        self._most_angle = float(self._steered[0].limit.upper)
+        # AckermannSteering's tightest turn: wheel_base / sin(steering_limit), about the middle of the driven axle.
+        self._most_curvature = sin(robot.steering_limit) / self._wheel_base
         self._target = (0.0, 0.0)
         self._speed, self._angle = 0.0, 0.0
 
@@ -59,16 +61,16 @@ class RoverController:
     def apply(self) -> None:
         """Set wheel speeds and steering angles for the next step, speed and curvature changing at limited rates."""
         speed, turn = self._target
-        # A car at rest can't turn: the angle that a yaw rate needs is that of a crawl.
-        wanted = copysign(1.0, speed) * atan2(self._wheel_base * turn, max(abs(speed), 0.2))
-        angle = min(max(wanted, -self._most_angle), self._most_angle)
+        # A car at rest can't turn: the curvature that a yaw rate needs is that of a crawl.
+        curvature = copysign(1.0, speed) * turn / max(abs(speed), 0.2)
+        angle = atan(self._wheel_base * min(max(curvature, -self._most_curvature), self._most_curvature))
         self._speed = _towards(self._speed, speed, self._MOST_ACCELERATION * self._dt)
         self._angle = _towards(self._angle, angle, self._STEERING_RATE * self._dt)
-        curvature = tan(self._angle) / self._wheel_base
+        bend = tan(self._angle) / self._wheel_base
         for actuator, y in self._driving:
-            self._ctrl[actuator] = self._speed * (1 - curvature * y) / self._radius
+            self._ctrl[actuator] = self._speed * (1 - bend * y) / self._radius
         for actuator, y in self._steering:
-            self._ctrl[actuator] = atan2(self._wheel_base * curvature, 1 - curvature * y)
+            self._ctrl[actuator] = atan2(self._wheel_base * bend, 1 - bend * y)
 
 
 class DroneController:
@@ -126,6 +128,12 @@ class DroneController:
 
 
 @numba.njit(cache=True)
+def limited(vector, longest):
+    """A vector (3,) in its direction, no longer than that."""
+    return vector * min(1.0, longest / max(np.sqrt(np.sum(vector**2)), 1e-9))
+
+
+@numba.njit(cache=True)
 def _wanted_wrench(target, velocity, rates, rotation, mass, inertia, dt, integral):
     """(4,) thrust, N, and torque about the body's axes, N m. target: (4,) velocity forward, left, up, and yaw rate.
 
@@ -136,10 +144,10 @@ def _wanted_wrench(target, velocity, rates, rotation, mass, inertia, dt, integra
     left = np.array([-heading[1], heading[0], 0.0])
     wanted = heading * target[0] + left * target[1] + np.array([0.0, 0.0, target[2]])
     error = wanted - velocity
-    integral[:] = np.clip(integral + error * dt * _INTEGRAL_GAIN, -1.0, 1.0)
+    integral[:] = limited(integral + error * dt * _INTEGRAL_GAIN, 1.0)
     # What is known beforehand: a turn's centripetal acceleration, and drag. The integral has the rest to learn.
     known = np.array([-target[3] * wanted[1], target[3] * wanted[0], 0.0]) + _DRAG * velocity
-    acceleration = known + np.clip(_VELOCITY_GAIN * error + integral, -_MOST_ACCELERATION, _MOST_ACCELERATION)
+    acceleration = known + VELOCITY_GAIN * limited(error + integral / VELOCITY_GAIN, MOST_VELOCITY_ERROR)
     force = mass * (acceleration + np.array([0.0, 0.0, GRAVITY]))
     up = force / np.sqrt(np.sum(force**2))
     side = np.cross(up, heading)

@@ -130,7 +130,8 @@ class Primitive:
 class Robot:
     """A parsed robot. name: its namespace. size: (3,) box that holds its visuals; centre in base_link.
 
-    rotors: a drone's, none for a rover. links: pose of each link in base_link at joint positions zero.
+    steering_limit: radians, of a rover's front wheels seen as one, 0 for a drone. rotors: a drone's, none for a rover.
+    links: pose of each link in base_link at joint positions zero.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Robot:
     lidar: LidarSpec
     cameras: tuple[CameraSpec, ...]
     imu: ImuSpec
+    steering_limit: float
     rotors: tuple[Rotor, ...]
     visuals: tuple[Primitive, ...]
     size: np.ndarray
@@ -174,6 +176,7 @@ def load_robot(kind: Kind, name: str, image_size: tuple[int, int] = (1600, 900))
         lidar=_lidar(*sensors["lidar"], links),
         cameras=tuple(_camera(*entry, links) for key, entry in sensors.items() if key.startswith("camera_")),
         imu=_imu(*sensors["imu"], links),
+        steering_limit=float(tree.findtext("gazebo/plugin/steering_limit", "0")),
         rotors=tuple(
             _rotor(plugin, links) for plugin in tree.iter("plugin") if plugin.find("motorConstant") is not None
         ),

@@ -35,7 +35,7 @@ def bridge_entries(robots: list[str], cameras: bool = True) -> list[BridgeEntry]
 
 
 def _robot_entries(robot: str, cameras: bool) -> list[BridgeEntry]:
-    entries = [_entry(LIDAR, LIDAR, robot), _entry(ODOM, ODOM, robot), _entry(IMU, raw(IMU), robot)]
+    entries = [_entry(LIDAR, LIDAR, robot), _entry(ODOM, raw(ODOM), robot), _entry(IMU, raw(IMU), robot)]
     for camera in CAMERAS if cameras else ():
         image, info = image_topic(camera), camera_info_topic(camera)
         entries += [_entry(image, image, robot), _entry(info, raw(info), robot)]

@@ -25,6 +25,9 @@ class Spawn:
     yaw: float
 
 
+_URDF_SHARE = 0.8  # by which SDFormat (12 to 16, parser_urdf.cc) divides red, green and blue of a URDF's colours
+
+
 def spawns(city: Path, fleet: Fleet, seed: int, camera_rate: float) -> list[Spawn]:
     """The same robots at the same places as the embedded engine for a seed. camera_rate: Hz, 0 for no cameras."""
     mesh = CityMap.load(city)
@@ -34,14 +37,17 @@ def spawns(city: Path, fleet: Fleet, seed: int, camera_rate: float) -> list[Spaw
         robots, mesh, lane_graph(city, mesh).sections, ObstacleMap(mesh), fleet.drone_altitude, rng, fleet.places
     )
     return [
-        Spawn(robot.name, with_camera_rate(robot.xml, camera_rate), tuple(map(float, pose.position)), pose.yaw)
+        Spawn(robot.name, for_gazebo(robot.xml, camera_rate), tuple(map(float, pose.position)), pose.yaw)
         for robot, pose in zip(robots, poses, strict=True)
     ]
 
 
-def with_camera_rate(urdf: str, rate: float) -> str:
-    """The description with cameras at another rate, Hz; without them at 0."""
+def for_gazebo(urdf: str, rate: float) -> str:
+    """The description with cameras at another rate, Hz; without them at 0. Its colours are seen as they are meant."""
     root = etree.fromstring(urdf.encode())
+    for colour in root.iter("color"):
+        *rgb, alpha = map(float, colour.get("rgba").split())
+        colour.set("rgba", " ".join(f"{value:.6g}" for value in (*(_URDF_SHARE * channel for channel in rgb), alpha)))
     for sensor in root.findall("gazebo/sensor[@type='camera']"):
         if rate > 0:
             sensor.find("update_rate").text = str(rate)

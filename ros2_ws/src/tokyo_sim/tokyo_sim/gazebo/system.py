@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tokyo_city.world import WORLD_NAME
+from tokyo_city.world.obj import has_normals
+from tokyo_city.world.sdf import read_world
 from tokyo_sim.bringup import Arguments, NodeSpec, world_file
 from tokyo_sim.engine.places import parse_places
 from tokyo_sim.engine.simulator import Fleet
@@ -14,7 +16,8 @@ from tokyo_sim.gazebo.spawn import Spawn, spawns
 
 
 def gazebo_nodes(args: Arguments, folder: Path) -> list[NodeSpec]:
-    """folder: for the bridge's configuration, kept by the caller while the nodes run."""
+    """folder: for the bridge's configuration, kept by the caller while the nodes run. ValueError as `require_world`."""
+    require_world(world_file(args.city))
     config = folder / "bridge.yaml"
     write_bridge_config(config, bridge_entries(args.robots, args.camera_rate > 0))
     size = args.image_width, args.image_height
@@ -31,6 +34,17 @@ def gazebo_nodes(args: Arguments, folder: Path) -> list[NodeSpec]:
     )
     robots = spawns(world_file(args.city).parent, fleet, args.seed, args.camera_rate)
     return [bridge, *(_creation(spawn) for spawn in robots)]
+
+
+def require_world(world: Path) -> None:
+    """ValueError with one sentence where a world has meshes that Gazebo would leave out, or end at."""
+    for model in read_world(world):
+        for uri in filter(None, (model.visual, model.collision)):
+            mesh = world.parent / uri
+            if not mesh.is_file():
+                raise ValueError(f"{world}: {uri} is not there: import the city again with `tokyo city`")
+            if not has_normals(mesh):
+                raise ValueError(f"{mesh} has no normals, which Gazebo needs: import the city again with `tokyo city`")
 
 
 def _creation(spawn: Spawn) -> NodeSpec:

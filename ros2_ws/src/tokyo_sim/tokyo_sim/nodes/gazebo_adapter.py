@@ -1,8 +1,8 @@
 """What the embedded simulator publishes and Gazebo's bridge does not, so that every topic of the table is there.
 
 From the bridge come IMU readings without our covariances, calibrations half a pixel off (REP 104 puts pixel centres at
-whole numbers) and odometry; out go the completed messages, transforms, descriptions, robots among the actors, and
-/diagnostics. Clouds, images, odometry and the clock pass through the bridge alone.
+whole numbers) and odometry whose turning rates can be whole turns off; out go the completed messages, transforms,
+descriptions, robots among the actors, and /diagnostics. Clouds, images and the clock pass through the bridge alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from occ_core.topics import (
     ROBOT_DESCRIPTION,
     camera_info_topic,
 )
-from occ_ros.convert import from_odometry, from_stamp, from_twist, to_actors, vector
+from occ_ros.convert import from_stamp, from_twist, to_actors, vector
 from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish, subscribe
@@ -39,7 +39,7 @@ from occ_ros.run import run
 from tokyo_sim.engine.robot import CameraSpec, Kind, Robot
 from tokyo_sim.engine.simulator import Fleet
 from tokyo_sim.gazebo.bridge import raw
-from tokyo_sim.gazebo.commands import in_body_frame
+from tokyo_sim.gazebo.flight import FlightLaw, PoseRates
 from tokyo_sim.gazebo.names import TRAFFIC
 from tokyo_sim.nodes.frames import frame, static_transforms, transforms
 from tokyo_sim.nodes.robot_topics import camera_info
@@ -64,6 +64,8 @@ class RobotAdapter:
         self.robot = robot
         self.pose: Pose | None = None
         self.velocity = np.zeros(3)
+        self._rates = PoseRates()
+        self._odometry = publish(node, ODOM, robot.name, depth=50)
         self.heard = time.monotonic()
         self._described = False
         self._imu = publish(node, IMU, robot.name, depth=50)
@@ -72,7 +74,7 @@ class RobotAdapter:
         self._unheard = set(self._info)
         self._description = publish(node, ROBOT_DESCRIPTION, robot.name, depth=1)
         if robot.kind is Kind.DRONE:
-            self._wanted = Twist()
+            self._wanted, self._law, self._flown = Twist(), FlightLaw(), -np.inf
             self._command = publish(node, raw(CMD_VEL), robot.name)
             subscribe(node, CMD_VEL, self._on_command, robot.name)
         subscribe(node, raw(IMU), self._on_imu, robot.name, depth=50)
@@ -81,15 +83,33 @@ class RobotAdapter:
             subscribe(node, topic, lambda m, spec=spec: self._on_camera_info(m, spec), robot.name)
 
     def on_odometry(self, message: Odometry) -> None:
-        """Follow the robot; a drone is commanded anew at each pose, and hovers before anybody has commanded it."""
-        odometry = from_odometry(message)
-        self.pose, self.velocity = odometry.pose, odometry.pose.rotation @ odometry.linear
+        """Publish poses with the velocities between them. A drone is commanded anew at each."""
+        stamp = from_stamp(message.header.stamp)
+        self.pose = from_pose(message.pose.pose)
         self.heard = time.monotonic()
+        rates = self._rates.add(stamp, self.pose)
+        if rates is not None:
+            twist = message.twist.twist
+            for out, values in zip((twist.linear, twist.angular), rates, strict=True):
+                out.x, out.y, out.z = values.tolist()
+            self.velocity = self.pose.rotation @ rates[0]
+            self._odometry.publish(message)
         if self.robot.kind is Kind.DRONE:
-            body = Twist(angular=self._wanted.angular)
-            body.linear.x, body.linear.y, body.linear.z = in_body_frame(vector(self._wanted.linear), self.pose).tolist()
-            self._command.publish(body)
+            self._fly(self.pose, stamp)
         self._describe()
+
+    def before_odometry(self) -> None:
+        """Command a drone to hover before anything is heard of it: its rotors rest until the first command."""
+        if self.robot.kind is Kind.DRONE and self.pose is None:
+            self._command.publish(Twist())
+
+    def _fly(self, pose: Pose, stamp: float) -> None:
+        seconds = min(max(stamp - self._flown, 0.0), 1 / ODOM.rate_hz)
+        self._flown = stamp
+        body = Twist(angular=self._wanted.angular)
+        level = vector(self._wanted.linear)
+        body.linear.x, body.linear.y, body.linear.z = self._law.set_point(level, pose, self.velocity, seconds).tolist()
+        self._command.publish(body)
 
     def _on_command(self, message: Twist) -> None:
         from_twist(message)  # ValueError for one that Gazebo should not get
@@ -133,7 +153,7 @@ class GazeboAdapter(GuardedNode):
         self._tf = TransformPublisher(self)
         self._robots = [RobotAdapter(self, robot, values["cameras"]) for robot in fleet.load()]
         for adapter in self._robots:
-            subscribe(self, ODOM, lambda m, a=adapter: self._on_odometry(m, a), adapter.robot.name, depth=50)
+            subscribe(self, raw(ODOM), lambda m, a=adapter: self._on_odometry(m, a), adapter.robot.name, depth=50)
         static = [transform for adapter in self._robots for transform in static_transforms(adapter.robot)]
         self._tf.send(static, 0.0, static=True)
         if self._traffic:
@@ -156,6 +176,8 @@ class GazeboAdapter(GuardedNode):
 
     def _on_clock(self, message: Clock) -> None:
         self._stamp = from_stamp(message.clock)
+        for adapter in self._robots:
+            adapter.before_odometry()
         tick = int(self._stamp * ACTORS.rate_hz + 1e-6)
         if tick != self._actor_tick:
             self._actor_tick = tick

@@ -83,7 +83,8 @@ class GazeboTrafficNode(GuardedNode):
     def _look_for_robots(self) -> None:
         for name, _ in self.get_topic_names_and_types():
             robot = name[1 : -len(ODOM.name) - 1]
-            if name.endswith(f"/{ODOM.name}") and robot not in self._robots:
+            # Gazebo's own, /<robot>/gazebo/odom, is the same robot's.
+            if name.endswith(f"/{ODOM.name}") and "/" not in robot and robot not in self._robots:
                 self._robots[robot] = np.full(3, 1e9)
                 self.create_subscription(
                     Odometry, name, lambda m, robot=robot: self._on_odometry(robot, m), profile(ODOM)
