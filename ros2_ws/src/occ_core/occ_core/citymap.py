@@ -17,7 +17,10 @@ from occ_core.grid import VoxelGrid
 from occ_core.ground_truth import voxelize_triangles
 from occ_core.poses import Pose
 
-GROUND_CLASSES = (Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.BRIDGE, Semantic.WATER)
+SHEET_CLASSES = (Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.WATER)
+"""Ground that nobody is ever below."""
+GROUND_CLASSES = (*SHEET_CLASSES, Semantic.BRIDGE)
+"""What a robot can stand on: also bridges, which one may drive under, and see from below."""
 SEMANTIC_MESH = "semantic"
 RASTER_M = 0.5
 _BLOCK = 128  # raster points along the side of a block: 64 m
