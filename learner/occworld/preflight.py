@@ -70,6 +70,8 @@ def check_training(args: argparse.Namespace) -> None:
         raise UsageError(f"--max-minutes {args.max_minutes:g}: more than 0 is wanted")
     if args.bag and args.data_root:
         raise UsageError("--bag and --data-root: which of them is to be trained on?")
+    if args.bag_config is not None and not args.bag_config.is_file():
+        raise FileNotFoundError(f"no bag config {args.bag_config}")
     for bag in args.bag:
         if not bag.exists():
             raise FileNotFoundError(f"no bag {bag}")

@@ -118,7 +118,7 @@ class Grader:
             self.clear()
         self._last = stamp
         with self._lock:
-            # A slow model may answer after the clock went back: a forecast from what is still to come is of the old one.
+            # A slow model may answer after the clock went back: a forecast from what is still to come is of before.
             ours = [e for e in self._expected if e.due - e.horizon_s <= stamp + _SAME_INSTANT_S]
             due = [e for e in ours if e.due <= stamp + _SAME_INSTANT_S]
             self._expected = deque(e for e in ours if e.due > stamp + _SAME_INSTANT_S)

@@ -235,7 +235,7 @@ def test_a_robot_is_at_rest_where_it_is_placed(flat):
 def test_of_many_robots_none_touches_the_ground_of_another(flat):
     """MuJoCo has 32 bits for who may touch what: the first and the 29th robot have the same one."""
     robots = [replace(ROVER, name=f"rover_{number}") for number in range(30)]
-    places = [at(3.0 * (number % 6), 3.0 * (number // 6), ROVER_Z) for number in range(30)]
+    places = [at(3.0 * (number % 28), 3.0 * (number // 28), ROVER_Z) for number in range(30)]
     physics = Physics(flat, [], robots, places)
     physics.step(0.5)
     body_of = physics.model.geom_bodyid
