@@ -51,6 +51,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--lr", type=float, help="largest learning rate")
     parser.add_argument("--epochs", type=int, dest="max_epochs", help="epochs of the forecast stage")
     parser.add_argument("--eval-only", action="store_true", help="evaluate the checkpoint instead of training")
+    parser.add_argument("--check", action="store_true", help="look at the options, not at the sessions, and stop")
     parser.add_argument(
         "--max-minutes", type=float, help="end within this wall-clock time, calibration and evaluation included"
     )
@@ -60,6 +61,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Train or evaluate; the exit code."""
     check_training(args)
+    if args.check:
+        return 0
     # Of several processes the first holds the folder for all.
     lock = args.work_dir / ".train.lock"
     args.work_dir.mkdir(parents=True, exist_ok=True)

@@ -75,7 +75,8 @@ def check_training(args: argparse.Namespace) -> None:
     for bag in args.bag:
         if not bag.exists():
             raise FileNotFoundError(f"no bag {bag}")
-    check_sessions(args.data_root)
+    if not args.check:
+        check_sessions(args.data_root)
     if args.resume_from is not None:
         check_checkpoint(args.resume_from)
     if args.resume:
