@@ -12,7 +12,6 @@ from pathlib import Path
 
 from occ_core.command_line import exit_code, run_command
 from occ_core.output_folders import locked
-from occ_core.session import SessionError
 from occworld.bags import add_bag_options, sessions_of_bags
 from occworld.preflight import check_training, is_first_process, newest, run_in
 
@@ -108,6 +107,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def expected() -> tuple[type[Exception], ...]:
     """What the user can put right."""
+    from occ_core.session import SessionError
     from occworld.checkpoint import CheckpointError
     from occworld.config import ConfigError
 
