@@ -7,10 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from occ_core.command_line import exit_code, run_command
-from occ_core.session import SessionError
 from occworld.preflight import WORK_DIR, check_evaluation
 
 if TYPE_CHECKING:
@@ -35,6 +32,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 def write_sample(model: ForecastModel, data: GazeboOccWorldDataset, path: Path) -> None:
     """The middle window: current uint8 (X, Y, Z); truth, forecast uint8, probability float16 (steps, X, Y, Z)."""
     window = data[len(data) // 2]
+    import numpy as np
+
     from occworld.scene import Scene
 
     result = model.forecast(Scene.of(model.grid, window, model.config.condition == "poses"))
@@ -78,6 +77,7 @@ def run(args: argparse.Namespace) -> None:
 
 def expected() -> tuple[type[Exception], ...]:
     """What the user can put right."""
+    from occ_core.session import SessionError
     from occworld.checkpoint import CheckpointError
     from occworld.config import ConfigError
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from occ_core.command_line import exit_code, run_command
-from occ_core.session import SessionError
 from occworld.preflight import EXPORTED, check_evaluation, check_sessions
 
 
@@ -48,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
 
 def expected() -> tuple[type[Exception], ...]:
     """What the user can put right."""
+    from occ_core.session import SessionError
     from occworld.checkpoint import CheckpointError
     from occworld.config import ConfigError
 

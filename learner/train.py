@@ -12,7 +12,6 @@ from pathlib import Path
 
 from occ_core.command_line import exit_code, run_command
 from occ_core.output_folders import locked
-from occ_core.session import SessionError
 from occworld.bags import add_bag_options, sessions_of_bags
 from occworld.preflight import check_training, is_first_process, newest, run_in
 
@@ -51,6 +50,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--lr", type=float, help="largest learning rate")
     parser.add_argument("--epochs", type=int, dest="max_epochs", help="epochs of the forecast stage")
     parser.add_argument("--eval-only", action="store_true", help="evaluate the checkpoint instead of training")
+    parser.add_argument("--check", action="store_true", help="look at the options, not at the sessions, and stop")
     parser.add_argument(
         "--max-minutes", type=float, help="end within this wall-clock time, calibration and evaluation included"
     )
@@ -60,6 +60,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Train or evaluate; the exit code."""
     check_training(args)
+    if args.check:
+        return 0
     # Of several processes the first holds the folder for all.
     lock = args.work_dir / ".train.lock"
     args.work_dir.mkdir(parents=True, exist_ok=True)
@@ -105,6 +107,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def expected() -> tuple[type[Exception], ...]:
     """What the user can put right."""
+    from occ_core.session import SessionError
     from occworld.checkpoint import CheckpointError
     from occworld.config import ConfigError
 

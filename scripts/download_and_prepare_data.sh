@@ -84,6 +84,7 @@ if ((${#areas[@]} + ${#meshes[@]} == 0)); then
 fi
 [[ $frames =~ ^[1-9][0-9]*$ ]] || die "--frames is a whole number, got $frames"
 [[ $sessions =~ ^[1-9][0-9]*$ ]] || die "--sessions is a whole number, got $sessions"
+[[ $engine =~ ^(local|ray|dask)$ ]] || die "--engine is local, ray or dask, got $engine"
 
 tokyo=$(command -v tokyo || echo "$root/.venv/bin/tokyo")
 [[ -x $tokyo ]] || die "there is no tokyo on the PATH and none in $root/.venv/bin: run \`make setup\`, or source the workspace"

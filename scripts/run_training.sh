@@ -15,6 +15,7 @@ Usage: scripts/run_training.sh [options]
   --lr X               largest learning rate
   --quick              one epoch of the small model of config/demo_tokyo.py, five minutes at most
   --resume             go on from the newest checkpoint in the work folder
+  --overwrite          begin anew where the work folder holds a run already
   --eval               evaluate best.pth of the work folder instead of training
   --tensorboard        serve the curves on http://localhost:6006 meanwhile
   --generate-data      record sessions into the data folder first, in out/city (the sample city, if there is none yet)
@@ -53,7 +54,7 @@ while (($#)); do
       shift
       ;;
     --quick) quick=1 ;;
-    --resume) train+=(--resume) ;;
+    --resume | --overwrite) train+=("$1") ;;
     --eval) evaluate=1 ;;
     --tensorboard) board=1 ;;
     --generate-data) generate=1 ;;
@@ -74,9 +75,14 @@ if ((quick)); then
 fi
 [[ -f $config ]] || die "no config file $config"
 work=${work:-work_dirs/$(basename "$config" .py)}
-mkdir -p "$work"
+if ((board)) && (exec 3<>/dev/tcp/127.0.0.1/6006) 2>/dev/null; then
+  die "port 6006, for TensorBoard, is in use: leave --tensorboard away, or end what has it"
+fi
 
 if ((generate)); then
+  if ((!evaluate)); then # what is wrong is said before anything is recorded
+    "$python" "$root/learner/train.py" --config "$config" --work-dir "$work" "${train[@]}" --check
+  fi
   city=out/city
   [[ -f $city/city.json ]] || "$(dirname "$python")/tokyo" city --out "$city"
   "$python" - "$city" "$data" "$sessions" "$frames" <<'PYTHON'

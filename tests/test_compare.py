@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from places import TOKYO
 
-from occ_core.citymap import CityMap
-from occ_core.classes import COLOURS
+from occ_core.citymap import GROUND_CLASSES, CityMap
+from occ_core.classes import COLOURS, Semantic
 from occ_core.frame import Frame, Occupancy, VehicleState
 from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose, footprint
@@ -226,6 +226,15 @@ def test_an_offset_and_losses_of_ranges_are_measured(offset: float, lost: float,
     assert difference.bias == pytest.approx(offset, abs=1e-4)
     assert difference.missing == pytest.approx(lost, abs=0.05) and difference.extra == 0
     assert (difference.agreeing == 1) == (abs(offset) <= 0.1 + 0.005 * ranges[np.isfinite(recorded)].min())
+
+
+@pytest.mark.parametrize("semantic", GROUND_CLASSES)
+def test_what_a_robot_can_stand_on_is_ground_bridges_too(semantic: Semantic) -> None:
+    ranges = np.full((2, 4), 10.0)
+    classes = np.full(ranges.shape, semantic, np.uint8)
+    sweep = Sweep(ranges, np.zeros((2, 4, 3), np.float32), ranges, ranges[0], classes)
+    difference = compare_ranges(RangeImage(ranges + 5.0, 0.0), sweep, np.zeros(ranges.shape, bool))
+    assert (difference.ground, difference.upright) == (0.0, 1.0)
 
 
 def test_a_view_of_nothing_says_so_and_sizes_have_to_match() -> None:

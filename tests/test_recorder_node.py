@@ -157,6 +157,7 @@ def test_start_mark_pause_stop_and_a_kill(bench: Bench) -> None:
     (session,) = find_sessions(bench.output)
     assert kinds(session) == ["mark near miss", "pause", "resume", "end"]
     assert check_session(session.folder).damage == ()
+    assert session.info.seed is None, "nobody has named one"
     for number in session.numbers:
         state = session.state(number)
         assert state.stamp % 0.5 == pytest.approx(0, abs=1e-6)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from occ_core.session import SessionError
 from occworld.preflight import cache_folder
 
 _NEEDS = "reading bags needs the packages occ_recorder and rosbags: pip install rosbags ros2_ws/src/occ_recorder"
@@ -29,6 +28,8 @@ def sessions_of_bags(args: argparse.Namespace) -> Path | None:
     """The folder of the bags' sessions; None where no bag is given. SessionError with what is wrong in a sentence."""
     if not args.bag:
         return None
+    from occ_core.session import SessionError  # which takes a moment that the command line has not got
+
     if args.data_root:
         raise SessionError("--bag and --data-root: which of them is to be trained on?")
     try:

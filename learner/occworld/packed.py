@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from occ_core.frame import VehicleState
+from occ_core.output_folders import reason
 from occ_core.session import Session, SessionError
 from occ_core.sparse_grid import SparseGrid
 from occworld.motion import from_pose
@@ -109,7 +110,7 @@ def _packed_somewhere(session: Session, places: tuple[Path, Path], current: dict
             if error.errno not in _NOT_WRITABLE:
                 break
     raise SessionError(
-        f"{session.folder}: can't keep it packed in {folder}: {refused.strerror or refused}; free space there, or let"
+        f"{session.folder}: can't keep it packed in {folder}: {reason(refused)}; free space there, or let"
         " XDG_CACHE_HOME name a folder that can be written"
     ) from refused
 

@@ -70,10 +70,13 @@ def check_training(args: argparse.Namespace) -> None:
         raise UsageError(f"--max-minutes {args.max_minutes:g}: more than 0 is wanted")
     if args.bag and args.data_root:
         raise UsageError("--bag and --data-root: which of them is to be trained on?")
+    if args.bag_config is not None and not args.bag_config.is_file():
+        raise FileNotFoundError(f"no bag config {args.bag_config}")
     for bag in args.bag:
         if not bag.exists():
             raise FileNotFoundError(f"no bag {bag}")
-    check_sessions(args.data_root)
+    if not args.check:
+        check_sessions(args.data_root)
     if args.resume_from is not None:
         check_checkpoint(args.resume_from)
     if args.resume:

@@ -173,6 +173,8 @@ class Trainer:
             due = last or (epoch + 1) % self.config.evaluation.interval == 0
             if stage == 2 and due and (last or self._agreed(float(self._deadline.affords_another))[0]):
                 evaluation = self._evaluate(epoch, last)
+                # It may have taken the time that was left for more: then it was the last.
+                last = last or self._agreed(self._deadline.for_training)[0] <= 0
             if due:
                 self._save(self.work_dir / (f"tokenizer_{epoch + 1}.pth" if stage == 1 else f"epoch_{epoch + 1}.pth"))
             if last:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import struct
+import zlib
 from typing import Any, Literal
 
 import numpy as np
@@ -186,7 +188,9 @@ def from_compressed_image(message: Any) -> np.ndarray | bytes:
                     f"compressed image of format '{message.format}' holds {picture.mode}, not 8-bit colours"
                 )
             return np.asarray(picture.convert("RGB"))
-    except OSError as error:
+    except Picture.DecompressionBombError as error:
+        raise ValueError(f"compressed image of format '{message.format}' is refused: {error}") from error
+    except (OSError, EOFError, SyntaxError, struct.error, zlib.error) as error:  # what PIL's readers raise
         raise ValueError(f"compressed image of format '{message.format}' can't be read: {error}") from error
 
 

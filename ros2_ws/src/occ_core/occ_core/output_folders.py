@@ -60,7 +60,12 @@ SESSIONS = FolderKind("a folder of sessions", ("*/session.json", "split.json"))
 
 def reason(error: OSError) -> str:
     """What the system says, in words."""
-    return error.strerror or str(error)
+    return os.strerror(errno.ENOSPC) if _is_numpys(error) else error.strerror or str(error)
+
+
+def _is_numpys(error: OSError) -> bool:
+    """Of a disk that is full, `numpy.ndarray.tofile` says how much it took, and no more."""
+    return error.errno is None and " requested and " in str(error)
 
 
 def check_addable(folder: Path, kind: FolderKind, besides: Set[str] = frozenset()) -> None:
@@ -127,7 +132,7 @@ def replaced(folder: Path, kind: FolderKind) -> Iterator[Path]:
                 try:
                     yield beside
                 except OSError as error:
-                    theirs = error if error.errno not in _DISK else None
+                    theirs = None if error.errno in _DISK or _is_numpys(error) else error
                     raise
                 _check_replaceable(folder, kind)  # somebody may have put something there meanwhile
                 if folder.exists():

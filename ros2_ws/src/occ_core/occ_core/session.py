@@ -205,8 +205,9 @@ class Session:
             raise SessionError(f"no session in {folder}: session.json is missing") from error
         except ValueError as error:
             raise SessionError(f"{where}: not JSON, {error}") from error
-        stems = {path.name[:6] for path in (folder / "occupancy").glob("[0-9]*_occupancy.npz")}
-        listed = sorted(int(stem) for stem in stems if stem.isdecimal())
+        stems = [path.name.partition("_")[0] for path in (folder / "occupancy").glob("[0-9]*_occupancy.npz")]
+        # Six digits, and more from a million on.
+        listed = sorted(int(stem) for stem in stems if stem.isdecimal() and stem == f"{int(stem):06d}")
         whole = (n for n in listed if (folder / pose_file(n)).exists() and (folder / lidar_file(n)).exists())
         return cls(folder, info, tuple(whole))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from types import SimpleNamespace as Message
 
 import numpy as np
@@ -149,3 +151,26 @@ def test_odometry_with_velocities_that_are_no_numbers_is_refused(twist):
         )
         with pytest.raises(ValueError, match="velocities"):
             from_odometry(message)
+
+
+def png(width: int, height: int, body: bytes = b"") -> bytes:
+    """A PNG that says so of itself, with whatever pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [header, b"IDAT" + (body or zlib.compress(b"")), b"IEND"]
+    parts = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (png(60_000, 60_000), "is refused: Image size .3600000000 pixels. exceeds limit"),
+        (png(4, 4), "can't be read"),
+        (png(4, 4, b"no zlib stream"), "can't be read"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "can't be read"),
+        (b"", "can't be read"),
+    ],
+)
+def test_a_compressed_image_that_is_a_bomb_or_broken_is_refused_in_words(data, words):
+    with pytest.raises(ValueError, match=words):
+        from_compressed_image(Message(format="png", data=data))

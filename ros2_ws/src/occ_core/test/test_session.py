@@ -52,6 +52,19 @@ def test_what_was_written_is_read_back_bit_for_bit(session):
         assert session.image_path(number, "CAM_FRONT").read_bytes() == written.images["CAM_FRONT"]
 
 
+def test_a_session_of_a_million_frames_has_the_frames_that_it_has(tmp_path):
+    writer = SessionWriter(tmp_path / "long", INFO)
+    for number in (999_999, 1_000_000, 1_000_001):
+        writer.frames_written = number - 1
+        assert writer.write(make_frame(number)) == number
+    # Neither is a frame: no number is written with fewer than six digits, or with more zeros.
+    for name in ("12_occupancy.npz", "0000012_occupancy.npz"):
+        (writer.folder / "occupancy" / name).touch()
+    session = Session.open(writer.folder)
+    assert session.numbers == (999_999, 1_000_000, 1_000_001)
+    assert session.state(1_000_000).stamp == make_frame(1_000_000).state.stamp
+
+
 def test_writing_the_same_frames_twice_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         SessionWriter(tmp_path / name, INFO).write(make_frame(1))

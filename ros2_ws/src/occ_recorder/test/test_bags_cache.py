@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,37 @@ def test_a_conversion_that_broke_off_is_not_taken_for_whole(tmp_path):
     folder.rename(folder.with_name(f".{folder.name}.part"))
     (session,) = find_sessions(cached_sessions([bag], cache, CONSTANT))
     assert len(session) == 3
+
+
+CONVERT = """
+import sys
+from pathlib import Path
+from occ_recorder.bags import cache
+from occ_recorder.bags.config import Ground
+from occ_recorder.bags.convert import Conversion
+convert = cache.convert
+def counted(*arguments):
+    print("converting", flush=True)
+    return convert(*arguments)
+cache.convert = counted
+print(cache.cached_sessions([Path(sys.argv[1])], Path(sys.argv[2]), Conversion(ground=Ground.CONSTANT, cameras=False)))
+"""
+
+
+def test_of_processes_that_want_the_same_bag_one_converts_and_the_others_wait_even_if_it_is_killed(tmp_path):
+    bag, cache = write_bag(tmp_path / "bag", Drive(), Drive().messages(20.0)), tmp_path / "cache"
+    command = [sys.executable, "-c", CONVERT, str(bag), str(cache)]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert first.stdout.readline() == "converting\n"
+    others = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    first.kill()
+    first.wait()
+    said = [other.communicate(timeout=300)[0].splitlines() for other in others]
+    assert [other.returncode for other in others] == [0, 0]
+    assert sorted(len(lines) for lines in said) == [1, 2], "one converts, one finds it done"
+    assert said[0][-1] == said[1][-1]
+    assert len(find_sessions(Path(said[0][-1]))[0]) == 41
+    assert not [path for path in cache.iterdir() if path.name.startswith(".")]
 
 
 def test_several_bags_are_one_data_set(tmp_path):

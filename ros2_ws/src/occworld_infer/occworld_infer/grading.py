@@ -118,8 +118,10 @@ class Grader:
             self.clear()
         self._last = stamp
         with self._lock:
-            due = [e for e in self._expected if e.due <= stamp + _SAME_INSTANT_S]
-            self._expected = deque(e for e in self._expected if e.due > stamp + _SAME_INSTANT_S)
+            # A slow model may answer after the clock went back: a forecast from what is still to come is of before.
+            ours = [e for e in self._expected if e.due - e.horizon_s <= stamp + _SAME_INSTANT_S]
+            due = [e for e in ours if e.due <= stamp + _SAME_INSTANT_S]
+            self._expected = deque(e for e in ours if e.due > stamp + _SAME_INSTANT_S)
         self._facts.append(_Fact.of(stamp, occupancy))
         while self._facts[0].stamp < stamp - _PATIENCE_S:
             self._facts.popleft()

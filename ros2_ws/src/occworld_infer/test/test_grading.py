@@ -95,3 +95,13 @@ def test_nothing_foreseen_where_nothing_is_is_right() -> None:
     grader, empty = Grader(GRID), np.zeros(GRID.shape, np.uint8)
     grader.expect(0.0, HORIZONS, [np.flatnonzero(empty)] * 2, SparseGrid.from_dense(empty), STILL)
     assert grader.observe(0.5, occupancy(empty))[0].iou == 1.0
+
+
+def test_a_forecast_of_the_old_clock_that_comes_after_it_went_back_is_never_graded() -> None:
+    grader, now, other = Grader(GRID), random_grid(1), random_grid(2)
+    for stamp in (2.0, 0.0):
+        grader.observe(stamp, occupancy(now))
+    # The model has taken its time: this is from before.
+    grader.expect(2.0, HORIZONS, [np.flatnonzero(other)] * 2, SparseFrame.from_dense(now), STILL)
+    for stamp in np.arange(0.5, 4.0, 0.5):
+        assert grader.observe(stamp, occupancy(now)) == ()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from occ_core.actors import BOX_FACES
-from occ_core.citymap import CityMap
+from occ_core.citymap import GROUND_CLASSES, SHEET_CLASSES, CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from tokyo_city.world.appearance import PAGE_PIXELS, Appearance, page_path, pages
@@ -168,6 +168,13 @@ def test_an_open_shell_is_seen_from_inside_and_outside(city, box, sheet, spec, e
     for eye in ((0, 0, 3), (-20, 0, 3)):
         assert (renderer.render(spec, optical(eye), [])[SIZE[1] // 2] != sky[SIZE[1] // 2]).any(axis=1)[150:250].all()
     renderer.close()
+
+
+def test_a_bridge_is_ground_to_stand_on_and_is_seen_from_below_too(city, sheet):
+    deck, road = sheet(-5, 5, -5, 5, 6.0), sheet(-50, 50, -50, 50)
+    single, _ = one_sided(city((Semantic.BRIDGE, deck), (Semantic.ROAD, road)))
+    assert single.tolist() == [False, False, True, True]
+    assert set(GROUND_CLASSES) == {*SHEET_CLASSES, Semantic.BRIDGE}
 
 
 @settings(max_examples=20)

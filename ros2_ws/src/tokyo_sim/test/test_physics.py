@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -256,3 +258,17 @@ def test_a_robot_is_at_rest_where_it_is_placed(flat):
     physics.command(0, np.zeros(3), np.zeros(3))
     physics.step(2.0)
     assert physics.motion(0).pose.position[2] == pytest.approx(0.38, abs=0.02)
+
+
+def test_of_many_robots_none_touches_the_ground_of_another(flat):
+    """MuJoCo has 32 bits for who may touch what: the first and the 29th robot have the same one."""
+    robots = [replace(ROVER, name=f"rover_{number}") for number in range(30)]
+    places = [at(3.0 * (number % 28), 3.0 * (number // 28), ROVER_Z) for number in range(30)]
+    physics = Physics(flat, [], robots, places)
+    physics.step(0.5)
+    body_of = physics.model.geom_bodyid
+    names = [[physics.model.body(body_of[geom]).name for geom in pair] for pair in physics.data.contact.geom]
+    pairs = [sorted(pair, key=lambda name: name.endswith("/ground")) for pair in names]
+    on_ground = [(part.split("/")[0], ground.split("/")[0]) for part, ground in pairs if ground.endswith("/ground")]
+    assert {robot for robot, _ in on_ground} == {robot.name for robot in robots}
+    assert all(robot == owner for robot, owner in on_ground)

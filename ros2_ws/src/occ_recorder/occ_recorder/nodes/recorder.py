@@ -51,7 +51,7 @@ PARAMETERS = (
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
     Parameter("autostart", True, "record at once; false: wait for the service `start`"),
     Parameter("mark_label", "mark", "what the service `mark` writes beside the time; set it before the call"),
-    Parameter("seed", 0, "seed of the simulation, for session.json", 0, 2**31 - 1),
+    Parameter("seed", -1, "seed of the simulation, for session.json; -1: it has none", -1, 2**31 - 1),
 )
 
 
@@ -130,7 +130,7 @@ class RecorderNode(GuardedNode):
             frame_period=period,
             occupancy=self._source.value + (", solid" if values["solid"] else ""),
             city=values["city"],
-            seed=values["seed"],
+            seed=values["seed"] if values["seed"] >= 0 else None,
             sensors={name: extrinsics(pose) for name, pose in links.items() if _is_sensor(name)},
             versions=installed_versions("occ_core", "occ_recorder", "numpy"),
         )

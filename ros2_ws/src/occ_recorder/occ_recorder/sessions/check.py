@@ -109,7 +109,7 @@ def _contents(inventory: Inventory, grid: VoxelGrid) -> Iterator[Damage]:
 def _usual_size(inventory: Inventory, channel: str) -> tuple[int, int] | None:
     sizes: Counter[tuple[int, int]] = Counter()
     for parts in inventory.frames.values():
-        with suppress(OSError, KeyError), Image.open(parts[channel]) as image:
+        with suppress(OSError, KeyError, Image.DecompressionBombError), Image.open(parts[channel]) as image:
             sizes[image.size] += 1
     return max(sizes, key=sizes.__getitem__) if sizes else None
 

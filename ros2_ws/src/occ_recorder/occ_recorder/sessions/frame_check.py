@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from occ_core.classes import NUM_CLASSES
 from occ_core.frame_files import SessionError, read_imu, read_occupancy, read_points, read_state
@@ -79,7 +79,7 @@ def image_problems(path: Path, size: tuple[int, int] | None) -> Iterator[str]:
             found = image.size
             if image.format != "JPEG":
                 yield f"a {image.format} image, JPEG is wanted"
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         yield f"damaged, {error}".replace(str(path), path.name)
         return
     if size is not None and found != size:

@@ -22,7 +22,7 @@ def small(picture: np.ndarray | bytes) -> np.ndarray:
             image = Image.open(io.BytesIO(picture))
             image.draft("RGB", (WIDTH, HEIGHT))
             image = image.convert("RGB")
-        except OSError as error:
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise ValueError(f"an image can't be read: {error}") from error
     else:
         # Every n-th pixel first: of 1600 x 900 the filter would read all 4 MB.

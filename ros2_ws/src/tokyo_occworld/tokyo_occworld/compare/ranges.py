@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from occ_core.classes import Semantic
+from occ_core.citymap import GROUND_CLASSES
 from tokyo_sim.engine.lidar import Sweep
 from tokyo_sim.engine.robot import LidarSpec
 
 # Ranges differ by their noise, and by half a pixel of the depth images that Gazebo's rays are read from: 0.0008 rad,
 # which is 0.005 of the range on ground that a beam meets at nine degrees.
 _TOLERANCE_M, _TOLERANCE_PER_M = 0.1, 0.005
-_GROUND = (Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.WATER, Semantic.BRIDGE)
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def compare_ranges(recorded: RangeImage, engine: Sweep, hidden: np.ndarray) -> R
     both = np.isfinite(expected) & np.isfinite(measured)
     error = measured[both] - expected[both]
     agree = np.abs(error) <= _TOLERANCE_M + _TOLERANCE_PER_M * expected[both]
-    ground = np.isin(engine.classes[both], _GROUND)
+    ground = np.isin(engine.classes[both], GROUND_CLASSES)
     return RangeDifference(
         rays=int(both.sum()),
         off_ray=recorded.off_ray,

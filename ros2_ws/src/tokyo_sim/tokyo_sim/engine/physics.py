@@ -24,6 +24,7 @@ _PIT_M = 20.0  # what drives off the ground falls, as in Gazebo; here so far
 _REACH_M = 64.0
 # Collision bits: robots meet buildings, each other, and only the ground patch that follows them.
 _BUILDING, _ROBOT = 1, 2
+_GROUND_BITS = 28  # of the 32 that MuJoCo has
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,16 @@ class Physics:
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
         for number in self._near():
             _add_prism(spec, number, self._prisms[number])
+        bodies: list[list[str]] = []
         for number, (robot, pose) in enumerate(zip(self.robots, poses, strict=True)):
-            own_ground = 1 << (2 + number % 28)
+            own_ground = 1 << (2 + number % _GROUND_BITS)
             _add_ground_patch(spec, robot.name, own_ground)
-            _add_robot(spec, robot, pose, own_ground)
+            bodies.append(_add_robot(spec, robot, pose, own_ground))
+            # MuJoCo has 32 bits: robots that share one are kept off each other's ground one by one.
+            for other in range(number % _GROUND_BITS, number, _GROUND_BITS):
+                for owner, stranger in ((number, other), (other, number)):
+                    for body in bodies[stranger]:
+                        spec.add_exclude(bodyname1=f"{self.robots[owner].name}/ground", bodyname2=body)
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
         self._places = [_Place.of(self.model, robot.name) for robot in self.robots]
@@ -204,8 +211,10 @@ def _add_ground_patch(spec: mujoco.MjSpec, name: str, bit: int) -> None:
     )
 
 
-def _add_robot(spec: mujoco.MjSpec, robot: Robot, pose: Pose, ground: int) -> None:
-    """One body with a free joint, and one per link that moves against it; massless and welded links are left out.
+def _add_robot(spec: mujoco.MjSpec, robot: Robot, pose: Pose, ground: int) -> list[str]:
+    """One body with a free joint, and one per link that moves against it, whose names are returned.
+
+    Massless and welded links are left out.
 
     Joints that steer (revolute) get a position servo, wheels of `base_link` (continuous) a velocity servo; steered
     wheels roll freely; rotors turn nothing here, their thrust is the controller's.
@@ -241,6 +250,7 @@ def _add_robot(spec: mujoco.MjSpec, robot: Robot, pose: Pose, ground: int) -> No
         objtype=mujoco.mjtObj.mjOBJ_SITE,
         objname=f"{robot.name}/imu",
     )
+    return [body.name for body in bodies.values()]
 
 
 def _fill_body(body: mujoco.MjsBody, link: yourdfpy.Link, ground: int) -> None:

@@ -6,11 +6,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from occ_core.citymap import CityMap
-from occ_core.classes import Semantic
-
-# Nobody looks at these from below: robots are above the ground.
-_SHEETS = (Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.WATER)
+from occ_core.citymap import SHEET_CLASSES, CityMap
 
 
 def one_sided(city: CityMap) -> tuple[np.ndarray, np.ndarray]:
@@ -25,7 +21,7 @@ def one_sided(city: CityMap) -> tuple[np.ndarray, np.ndarray]:
     closed = (_open_edges(place, shell, shells) == 0) & (np.abs(volume) > 1e-6)
     a, b, c = np.moveaxis(city.triangles[:, :, :2], 1, 0)
     up = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
-    ground = np.isin(city.classes, _SHEETS) & ~closed[shell]
+    ground = np.isin(city.classes, SHEET_CLASSES) & ~closed[shell]
     return closed[shell] | ground, np.where(ground, up < 0, closed[shell] & (volume[shell] < 0))
 
 

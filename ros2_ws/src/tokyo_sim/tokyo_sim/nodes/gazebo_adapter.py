@@ -31,7 +31,7 @@ from occ_core.topics import (
     ROBOT_DESCRIPTION,
     camera_info_topic,
 )
-from occ_ros.convert import from_stamp, from_twist, to_actors, vector
+from occ_ros.convert import from_pose, from_stamp, from_twist, to_actors, vector
 from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish, subscribe
