@@ -19,10 +19,11 @@ from street import SMALL_GRID, write_session
 
 from occ_core.session import Session, SessionError
 from occworld.budget import Deadline
-from occworld.checkpoint import Checkpoint, Model
+from occworld.checkpoint import Checkpoint
 from occworld.config import Config
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import Evaluation, evaluate
+from occworld.forecast_model import ForecastModel
 from occworld.packed import PACK_FOLDER, open_packed
 from occworld.trainer import Trainer
 
@@ -120,7 +121,7 @@ def test_the_minutes_include_the_evaluation_and_a_starved_run_says_so(
         evaluation=replace(config.evaluation, windows=4, interval=5000),
     )
 
-    def slow(model: Model, data: GazeboOccWorldDataset, limit: int) -> Evaluation:
+    def slow(model: ForecastModel, data: GazeboOccWorldDataset, limit: int) -> Evaluation:
         time.sleep(1.5 * limit)  # whatever else the machine does
         return evaluate(model, data, limit)
 

@@ -102,6 +102,6 @@ def test_a_forecast_of_the_old_clock_that_comes_after_it_went_back_is_never_grad
     for stamp in (2.0, 0.0):
         grader.observe(stamp, occupancy(now))
     # The model has taken its time: this is from before.
-    grader.expect(2.0, HORIZONS, [np.flatnonzero(other)] * 2, SparseFrame.from_dense(now), STILL)
+    grader.expect(2.0, HORIZONS, [np.flatnonzero(other)] * 2, SparseGrid.from_dense(now), STILL)
     for stamp in np.arange(0.5, 4.0, 0.5):
         assert grader.observe(stamp, occupancy(now)) == ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from occ_core.poses import Pose, footprint, velocities
+from occ_core.poses import Pose, footprint, velocity_between
 from tokyo_sim.engine.control import MOST_VELOCITY_ERROR, limited
 
 _LEARNING_GAIN = 0.5  # 1/s; with the controller's 1.8 1/s a damping of 0.95
@@ -27,7 +27,7 @@ class PoseRates:
         before, self._before = self._before, (stamp, pose)
         if before is None or not 0 < stamp - before[0] <= _STALE_S:
             return None
-        return velocities(before[1], pose, stamp - before[0])
+        return velocity_between(before[1], pose, stamp - before[0])
 
 
 class FlightLaw:
