@@ -17,6 +17,17 @@ SCRIPTS = ROOT / "scripts"
 MOMENTS_S = (0.5, 1.5, 3.0)
 
 
+def _wait(process: subprocess.Popen, moment: float) -> None:
+    """Some seconds, and long enough that Python itself has started, which takes 0.1 s of a processor that is free."""
+    time.sleep(moment)
+    deadline = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < deadline:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        if (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") >= 0.15:
+            return
+        time.sleep(0.01)
+
+
 def commands(city: Path, tmp_path: Path) -> dict[str, list[str]]:
     """Such as take a while, but for those that end by themselves within a second or two."""
     train = [sys.executable, str(ROOT / "learner/train.py"), "--config", str(ROOT / "learner/config/demo_tokyo.py")]
@@ -46,7 +57,7 @@ def test_ctrl_c_leaves_no_traceback_and_no_process(city: Path, tmp_path: Path, n
     with open(log, "wb") as output:
         command = commands(city, tmp_path)[name]
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=tmp_path, start_new_session=True)
-    time.sleep(moment)
+    _wait(process, moment)
     children = descendants(process.pid) if process.poll() is None else []
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all of the group

@@ -1,21 +1,17 @@
-"""`tokyo`: import a city, run the system, record, look at sessions."""
+"""`tokyo`: import a city, run the system, record, look at sessions.
+
+What takes a moment is imported where it is needed, so that Ctrl-C is looked after from the start.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from occ_core.command_line import run_command
-from occ_core.output_folders import SESSIONS, check_addable
-from tokyo_occworld.cli import bags, checks
-from tokyo_occworld.cli.download import add_download
-from tokyo_occworld.cli.sessions import add_verbs, with_default_verb
-from tokyo_occworld.cli.view import add_view
-from tokyo_sim.bringup import Arguments, nearest
 
 if TYPE_CHECKING:
     from tokyo_city.plateau.meshcodes import Box
@@ -31,6 +27,8 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **settings)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:
+        from tokyo_sim.bringup import nearest
+
         known, unknown = super().parse_known_args(args, namespace)
         for word in unknown:
             if word.startswith("-"):
@@ -59,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    from tokyo_occworld.cli.sessions import with_default_verb
+
     parser = _parser()
     if not arguments:
         parser.print_help()
@@ -77,6 +77,11 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from tokyo_occworld.cli import bags
+    from tokyo_occworld.cli.download import add_download
+    from tokyo_occworld.cli.sessions import add_verbs
+    from tokyo_occworld.cli.view import add_view
+
     parser = _Parser(prog="tokyo", description="Real Tokyo in a simulator, and what its streets look like in 3 s.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and stop")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
@@ -150,6 +155,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_bringup_options(parser: argparse.ArgumentParser) -> None:
     """One option per field of `bringup.Arguments`, dashes for underscores."""
+    from dataclasses import fields
+
+    from tokyo_sim.bringup import Arguments
+
     for spec in fields(Arguments):
         name, argument = f"--{spec.name.replace('_', '-')}", spec.metadata["argument"]
         text = f"{argument.help} (default: {spec.default})"
@@ -168,6 +177,8 @@ def _add_bringup_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _city(args: argparse.Namespace) -> int:
+    from tokyo_occworld.cli import checks
+
     checks.check_city_options(args)
     from occ_core.citymap import CityMap
     from occ_core.parallel import Backend
@@ -216,6 +227,11 @@ def _box(text: str) -> Box:
 
 
 def _up(args: argparse.Namespace) -> int:
+    from dataclasses import fields
+
+    from tokyo_occworld.cli import checks
+    from tokyo_sim.bringup import Arguments
+
     options = Arguments(**{spec.name: getattr(args, spec.name) for spec in fields(Arguments)})
     checks.check_bringup(options, args.duration, args.check)
     if args.check:
@@ -226,6 +242,9 @@ def _up(args: argparse.Namespace) -> int:
 
 
 def _record(args: argparse.Namespace) -> int:
+    from occ_core.output_folders import SESSIONS, check_addable
+    from tokyo_occworld.cli import bags, checks
+
     if args.bag:
         return bags.record_bag(args)
     if args.topics:
@@ -245,6 +264,8 @@ def _city_parameter(args: argparse.Namespace) -> dict[str, str]:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    from tokyo_occworld.cli import checks
+
     checks.check_comparison(args)
     from tokyo_occworld.compare.run import compare_session
 
@@ -254,6 +275,8 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
+    from tokyo_occworld.cli import checks
+
     checks.check_demo(args)
     from tokyo_occworld.demo.run import Plan, run_demo
 
