@@ -147,8 +147,9 @@ def train(city: Path, tmp_path: Path, times: int) -> None:
     config = tmp_path / "config.py"
     config.write_text(
         f"data = dict(point_cloud_range={(*SMALL_GRID.lower, *SMALL_GRID.upper)}, voxel_size={SMALL_GRID.voxel})\n"
-        "model = dict(base_channel=8, num_codes=16, code_dim=16, embed_dim=16, num_layers=1, temporal_attn_layers=1,\n"
-        "             num_heads=2, column_dim=8, voxel_hidden=8, pose_hidden=16, flow_channel=4)\n"
+        "model = dict(architecture='fast', base_channel=8, num_codes=16, code_dim=16, embed_dim=16, num_layers=1,\n"
+        "             temporal_attn_layers=1, num_heads=2, column_dim=8, voxel_hidden=8, pose_hidden=16,\n"
+        "             flow_channel=4)\n"
         "training = dict(batch_size=2, tokenizer_epochs=2, max_epochs=2, checkpoint_minutes=0)\n"
     )
     work, draw = tmp_path / "work", random.Random(4)

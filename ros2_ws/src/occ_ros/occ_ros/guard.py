@@ -17,7 +17,9 @@ from typing import Any
 
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.clock import Clock, ClockType
+from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode
+from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.service import Service
@@ -41,12 +43,12 @@ class NodeFailed(Exception):
 class Faults:
     """Counts of what went wrong in one node, by topic, service or timer. Threads may share it.
 
-    warn: takes a sentence, of each source at most once in 5 s; complain: takes a traceback, once for each place that an
-    error comes from.
+    logger: gets a warning of each source at most once in 5 s, and a traceback once for each place that an error comes
+    from.
     """
 
-    def __init__(self, warn: Callable[[str], None], complain: Callable[[str], None]) -> None:
-        self._warn, self._complain = warn, complain
+    def __init__(self, logger: RcutilsLogger) -> None:
+        self.logger = logger
         self._lock = Lock()
         self._counts: dict[str, Counter[str]] = {kind: Counter() for kind in (UNUSABLE, ERRORS, UNSENT)}
         self._said: dict[tuple[str, str], tuple[float, int]] = {}
@@ -70,7 +72,7 @@ class Faults:
             new = place not in self._places
             self._places.add(place)
         if new:
-            self._complain(f"{source}: {''.join(traceback.format_exception(error))}")
+            self.logger.error(f"{source}: {''.join(traceback.format_exception(error))}")
 
     def _count(self, kind: str, source: str, sentence: str) -> None:
         now = time.monotonic()
@@ -82,7 +84,7 @@ class Faults:
                 return
             self._said[kind, source] = now, count
         more = f" ({count - said} messages since it was last said)" if count - said > 1 else ""
-        self._warn(f"{sentence}{more}")
+        self.logger.warning(f"{sentence}{more}")
 
     def values(self) -> dict[str, object]:
         """Totals, as they go into /diagnostics."""
@@ -121,19 +123,16 @@ class Guarded:
     """What a guarded node adds to rclpy's: every callback and every publisher is made here."""
 
     def __init__(self, name: str, **settings: Any) -> None:
-        # Before rclpy's part, which subscribes to /clock and serves parameters by way of these methods.
-        self.faults = Faults(self._warn, self._complain)
+        # Before rclpy's part, which subscribes to /clock and serves parameters by way of these methods. Nothing here
+        # refers back to the node: one that refuses its parameters must go at once, before it is asked to finish.
+        self.faults = Faults(get_logger(name))
         super().__init__(name, **settings)
+        self.faults.logger = self.get_logger()
         self._status = publish(self, DIAGNOSTICS)
-
-    def _warn(self, text: str) -> None:
-        self.get_logger().warning(text)
-
-    def _complain(self, text: str) -> None:
-        self.get_logger().error(text)
 
     def guarded(self, source: str, callback: Callable[..., Any], failed: Callable[..., Any] | None = None) -> Any:
         """The callback, which raises nothing but NodeFailed. failed: gives its result where it could not."""
+        faults = self.faults
 
         @wraps(callback)
         def call(*arguments: Any) -> Any:
@@ -142,10 +141,10 @@ class Guarded:
             except NodeFailed:
                 raise
             except ValueError as error:
-                self.faults.unusable(source, error)
+                faults.unusable(source, error)
                 return failed(error, *arguments) if failed else None
             except Exception as error:
-                self.faults.error(source, error)
+                faults.error(source, error)
                 return failed(error, *arguments) if failed else None
 
         return call

@@ -6,6 +6,7 @@ import os
 import random
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -38,8 +39,7 @@ class Stage:
         self.executor.add_node(self.node)
         self.executor.add_node(self.stranger)
         self.said: list[str] = []
-        self.node._warn = self.node.faults._warn = lambda text: self.said.append(text)
-        self.node.faults._complain = lambda text: self.said.append(text)
+        self.node.faults.logger = SimpleNamespace(warning=self.said.append, error=self.said.append)
 
     def until(self, what) -> None:
         end = time.monotonic() + 20
@@ -162,3 +162,19 @@ def test_counts_are_in_diagnostics_and_what_is_new_is_a_warning(stage: Stage) ->
     assert first.name == "guarded" and first.level == DiagnosticStatus.WARN and "/word" in first.message
     assert second.level == DiagnosticStatus.OK
     assert {entry.key: entry.value for entry in second.values} == {UNUSABLE: "1", ERRORS: "0", UNSENT: "0"}
+
+
+def test_a_node_that_refuses_its_parameters_is_gone_at_once() -> None:
+    class Refusing(GuardedNode):
+        def __init__(self, context: Context) -> None:
+            super().__init__("refusing", context=context)
+            raise ValueError("no")
+
+        def destroy_node(self) -> None:
+            raise AssertionError("it has nothing to finish")
+
+    context = Context()
+    rclpy.init(context=context)
+    with pytest.raises(ValueError, match="no"):
+        Refusing(context)
+    context.try_shutdown()
