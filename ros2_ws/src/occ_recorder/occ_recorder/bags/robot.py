@@ -36,7 +36,8 @@ class RobotReader:
         self.takeoff = 0.0
         self._plan, self._sync, self._patience, self._deliver = plan, synchronizer, bag.patience, deliver
         self._intake = MessageIntake(synchronizer, self._on_sweep, self._complain, config.undistort)
-        self._tree = plan.tree.copy()
+        # What is known to move is nowhere until /tf says where.
+        self._tree = plan.tree.copy(but=plan.sample)
         # Where /tf does not say it, odometry is what places the base in its frame.
         self._graft = not plan.sample.connected(plan.continuous, config.base_frame)
         self._arm = None if plan.sample.moves(plan.child, config.base_frame) else self._fixed_arm()
@@ -121,9 +122,8 @@ class RobotReader:
             self._heights.clear()
         self._newest = stamp
         if self._graft:
-            root = self._tree.above(self.config.base_frame)[-1]
-            if root == self._plan.continuous:
-                root = self._tree.above(self.config.base_frame)[-2]
+            above = [*self._tree.above(self.config.base_frame), self._plan.continuous]
+            root = above[above.index(self._plan.continuous) - 1]
             below = self._tree.lookup(self.config.base_frame, root, stamp, hold=True)
             if below is not None:
                 placed = pose @ below if root != self.config.base_frame else pose

@@ -88,10 +88,11 @@ class TransformTree:
             edge.moving.clear()
         return edge.moving.add(stamp, pose)
 
-    def copy(self) -> TransformTree:
-        """A tree of its own with the frames that do not move."""
+    def copy(self, but: TransformTree | None = None) -> TransformTree:
+        """A tree of its own with the frames that do not move, neither here nor in another tree."""
         other = TransformTree()
-        other._edges = {child: edge for child, edge in self._edges.items() if edge.still is not None}
+        moving = {child for child, edge in but._edges.items() if edge.still is None} if but is not None else set()
+        other._edges = {c: edge for c, edge in self._edges.items() if edge.still is not None and c not in moving}
         return other
 
     def mover(self, frame: str) -> str:
@@ -145,6 +146,8 @@ class TransformTree:
 
         None as in `lookup`.
         """
+        if not self.connected(target, frame):
+            return None
         stamps = {begin, end}
         for child in self._between(target.lstrip("/"), frame.lstrip("/")):
             stamps |= {at for at in self._edges[child].moving.stamps if begin < at < end}
