@@ -38,6 +38,7 @@ def fitted(ground: np.ndarray, areas: Areas) -> Fitted:
     flat = np.flatnonzero(areas.flat)
     pieces, of_ground, of_area = _shared(around, areas.polygons[flat])
     rest, left = _cut_out(around, areas.polygons[flat])
+    pieces = _on_edges(pieces, areas.edges)
     return Fitted(
         np.concatenate([rest, pieces]),
         np.concatenate([sources[left], sources[of_ground]]),
@@ -124,6 +125,8 @@ def _lifted(pieces: np.ndarray, planes: np.ndarray) -> np.ndarray:
     s = (away[:, :, 0] * v[:, None, 1] - away[:, :, 1] * v[:, None, 0]) / area[:, None]
     t = (u[:, None, 0] * away[:, :, 1] - u[:, None, 1] * away[:, :, 0]) / area[:, None]
     height = a[:, None, 2] + s * u[:, None, 2] + t * v[:, None, 2]
+    # No higher and no lower than the triangle that it is a part of, however narrow that is.
+    height = np.clip(height, planes[:, :, 2].min(axis=1)[:, None], planes[:, :, 2].max(axis=1)[:, None])
     return np.concatenate([pieces, height[:, :, None]], axis=2)
 
 

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import LinearNDInterpolator
-from scipy.ndimage import binary_closing, binary_dilation, binary_fill_holes, distance_transform_edt, uniform_filter
+from scipy.ndimage import (
+    binary_closing,
+    binary_fill_holes,
+    distance_transform_edt,
+    find_objects,
+    label,
+    uniform_filter,
+)
 from scipy.spatial import QhullError, cKDTree
 
 from occ_core.citymap import GROUND_CLASSES
@@ -22,11 +29,13 @@ SIDE = int(SQUARE_M / CELL_M)
 REACH_M = 130.0
 """Points this far outside a square can matter to the ground in it."""
 _KNOWN_M = 120.0  # from a point on which the ground stands
-_NEAR_M = 60.0  # ground goes so far beyond what stands on it, where nothing else says how far
+NEAR_M = 60.0
+"""Ground goes so far beyond what stands on it, where nothing else says how far."""
 _COVERED_M = 20.0  # from a vertex of the relief
 _THIN_M = 2.0
 _ALONG_M = 4.0  # between the points of an area's edge
 _SMOOTHINGS = 40
+_NEARLY = 0.4
 
 
 def ground_points(tile: Tile, areas: Areas) -> np.ndarray:
@@ -76,7 +85,7 @@ class SquareGround:
         beside = np.concatenate([points[:, :2], flat])
         beside = beside[~_covered(beside, relief)]
         middle = xy + CELL_M / 2
-        near = cKDTree(beside).query(middle, distance_upper_bound=_NEAR_M)[0] < np.inf if len(beside) else None
+        near = cKDTree(beside).query(middle, distance_upper_bound=NEAR_M)[0] < np.inf if len(beside) else None
         known = np.concatenate([points, relief])
         heights = np.full((SIDE, SIDE), np.nan)
         if len(known):
@@ -115,10 +124,14 @@ def without_gaps(heights: np.ndarray) -> np.ndarray:
 
 
 def without_holes(cells: np.ndarray) -> np.ndarray:
-    """Cells (n, m) bool with bays closed and holes filled, so that ground ends at an outline and nowhere else."""
+    """Cells (n, m) bool, bays closed, holes filled, and patches that nearly fill their rectangle made to fill it."""
     wide = np.pad(cells, 4)
-    closed = binary_closing(wide, np.ones((3, 3)), iterations=3)
-    return binary_dilation(binary_fill_holes(wide | closed), iterations=1)[4:-4, 4:-4] | cells
+    out = (binary_fill_holes(binary_closing(wide, np.ones((3, 3)), iterations=3)) | wide)[4:-4, 4:-4]
+    parts, _ = label(out)
+    for number, place in enumerate(find_objects(parts), 1):
+        if (parts[place] == number).mean() > _NEARLY:
+            out[place] = True
+    return out
 
 
 def cell_triangles(corner: np.ndarray, heights: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -139,37 +139,43 @@ def _needed(heights, tolerance):
     step = 1
     while step < count:
         half = step // 2
+        squares = count // (2 * step)
+        joined = np.empty((squares, squares), dtype=np.uint8)
+        for a in range(squares):
+            for b in range(squares):
+                s = state[2 * a, 2 * b]
+                if state[2 * a + 1, 2 * b] != s or state[2 * a, 2 * b + 1] != s or state[2 * a + 1, 2 * b + 1] != s:
+                    s = 2
+                joined[a, b] = s
+        state = joined
         for i in range(0, count + 1, step):
             first = step if i % (2 * step) == 0 else 0
             for j in range(first, count + 1, 2 * step):
-                along_x = first == 0
-                if along_x:
+                if first == 0:
                     low, high = heights[i - step, j], heights[i + step, j]
+                    beside = (i // (2 * step), j // (2 * step)), (i // (2 * step), j // (2 * step) - 1)
                 else:
                     low, high = heights[i, j - step], heights[i, j + step]
+                    beside = (i // (2 * step), j // (2 * step)), (i // (2 * step) - 1, j // (2 * step))
                 needed = abs(heights[i, j] - (low + high) / 2) > tolerance
+                for a, b in beside:
+                    if 0 <= a < squares and 0 <= b < squares and state[a, b] == 2:
+                        needed = True
                 if half and not needed:
                     for u in (i - half, i + half):
                         for v in (j - half, j + half):
                             if 0 <= u <= count and 0 <= v <= count and split[u, v]:
                                 needed = True
                 split[i, j] = needed
-        squares = count // (2 * step)
-        joined = np.empty((squares, squares), dtype=np.uint8)
         for a in range(squares):
             for b in range(squares):
                 i, j = (2 * a + 1) * step, (2 * b + 1) * step
-                s = state[2 * a, 2 * b]
-                if state[2 * a + 1, 2 * b] != s or state[2 * a, 2 * b + 1] != s or state[2 * a + 1, 2 * b + 1] != s:
-                    s = 2
-                joined[a, b] = s
                 if (a + b) % 2 == 0:
                     middle = (heights[i - step, j - step] + heights[i + step, j + step]) / 2
                 else:
                     middle = (heights[i + step, j - step] + heights[i - step, j + step]) / 2
                 below = split[i - step, j] or split[i + step, j] or split[i, j - step] or split[i, j + step]
-                split[i, j] = s == 2 or below or abs(heights[i, j] - middle) > tolerance
-        state = joined
+                split[i, j] = state[a, b] == 2 or below or abs(heights[i, j] - middle) > tolerance
         step *= 2
     return split
 

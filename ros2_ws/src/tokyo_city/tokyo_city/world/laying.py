@@ -11,13 +11,14 @@ from scipy.ndimage import label
 from tqdm import tqdm
 
 from occ_core.parallel import Backend, run_tasks
-from tokyo_city.plateau.ground import CELL_M, REACH_M, SIDE, SQUARE_M, SquareGround, without_gaps, without_holes
+from tokyo_city.plateau.ground import CELL_M, NEAR_M, REACH_M, SIDE, SQUARE_M, SquareGround, without_gaps, without_holes
 from tokyo_city.plateau.meshcodes import Box, code_of, mesh_box
 from tokyo_city.plateau.projection import to_metres
 from tokyo_city.plateau.sources import Region
 from tokyo_city.world.placing import GroundJob, SquareJob, square_ground
 from tokyo_city.world.store import StoredTile
 
+_BEYOND_M = 200.0  # what stands on a square's edge reaches so far out of it
 _SQUARE_DIGITS = 8  # of the mesh code of a square kilometre: larger tiles hold a few features of theirs, often
 
 Square = tuple[int, int]
@@ -89,7 +90,19 @@ def _outlines(tile: StoredTile, region: Region, relief: list[StoredTile]) -> lis
             south, west = max(box.south, wanted.south), max(box.west, wanted.west)
             north, east = min(box.north, wanted.north), min(box.east, wanted.east)
             out.append(_in_zone(Box(south, west, north, east), tile.epsg))
-    return [shape for shape in out if not near_keys(relief, *np.array(shape.bounds).reshape(2, 2))]
+    return [
+        _with_what_reaches_out(shape, tile)
+        for shape in out
+        if not near_keys(relief, *np.array(shape.bounds).reshape(2, 2))
+    ]
+
+
+def _with_what_reaches_out(shape: shapely.Geometry, tile: StoredTile) -> shapely.Geometry:
+    """The rectangle around a square and what of its tile stands at its edge: ground ends in straight lines."""
+    low, high = np.array(shape.bounds).reshape(2, 2)
+    low = np.clip(np.array(tile.low[:2]) - NEAR_M, low - _BEYOND_M, low)
+    high = np.clip(np.array(tile.high[:2]) + NEAR_M, high, high + _BEYOND_M)
+    return shapely.box(*low, *high)
 
 
 def _in_zone(box: Box, epsg: int) -> shapely.Geometry:

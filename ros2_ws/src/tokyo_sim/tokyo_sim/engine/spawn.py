@@ -96,7 +96,7 @@ def _together(places: list[np.ndarray], rng: np.random.Generator) -> list[np.nda
 def _pose(robot: Robot, place: np.ndarray, city: CityMap, altitude: float) -> Pose:
     x, y, yaw = place
     above = altitude if robot.kind is Kind.DRONE else robot.size[2] / 2 - robot.centre[2] + _ROVER_CLEARANCE_M
-    return Pose(np.array([x, y, city.ground_height(x, y) + above]), np.array([np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]))
+    return Pose(np.array([x, y, city.nearest_ground(x, y) + above]), np.array([np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]))
 
 
 def _problem(pose: Pose, robot: Robot, others: dict[str, Pose], city: CityMap, obstacles: ObstacleMap) -> str:
@@ -107,7 +107,7 @@ def _problem(pose: Pose, robot: Robot, others: dict[str, Pose], city: CityMap, o
             return f"{name} is less than {_APART_M:g} m away"
     if not in_city(city, xy):
         return "that is outside the city"
-    if not np.isfinite(height) or (robot.kind is Kind.ROVER and not ground_within(city, xy, _ROOM_M)):
+    if not ground_within(city, xy, _ROOM_M if robot.kind is Kind.ROVER else 0.0):
         return "there is no ground there"
     if robot.kind is Kind.ROVER:
         return "a building is there" if building_within(city, xy, float(np.linalg.norm(robot.size[:2]) / 2)) else ""
