@@ -15,7 +15,7 @@ from occ_core.classes import Semantic
 from tokyo_city.plateau.clipping import apart, within
 from tokyo_city.plateau.codes import AREA_CLASSES, Kind
 from tokyo_city.plateau.meshcodes import code_of, mesh_box
-from tokyo_city.plateau.model import CityObject, ImportProblem, Polygons, Reading, Skipped, TextureImage
+from tokyo_city.plateau.model import CityObject, ImportProblem, OutsideRegion, Polygons, Reading, Skipped, TextureImage
 from tokyo_city.plateau.projection import to_degrees, to_metres, zone_epsg
 from tokyo_city.plateau.sources import Region, TileSource, found_below
 from tokyo_city.plateau.textures import NO_IMAGE, TextureCoordinates
@@ -138,7 +138,7 @@ def read_obj_tile(source: TileSource, region: Region, epsg: int | None = None) -
         degrees = replace(polygons, points=to_degrees(polygons.points, found))
         degrees, coordinates, piece_of = within(degrees, coordinates, reading.objects, apart(region.boxes))
         if not len(degrees):
-            raise ImportProblem(f"{source.label}: nothing of it is in the region that was asked for")
+            raise OutsideRegion(f"{source.label}: nothing of it is in the region that was asked for")
         polygons, image = replace(degrees, points=to_metres(degrees.points, found)), image[piece_of]
         colours = [colours[number] for number in piece_of]
     if epsg and epsg != found:

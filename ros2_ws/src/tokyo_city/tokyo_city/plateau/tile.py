@@ -16,7 +16,7 @@ from tokyo_city.plateau.citygml import read_citygml
 from tokyo_city.plateau.clipping import apart, within
 from tokyo_city.plateau.extrude import with_raised_footprints
 from tokyo_city.plateau.materials import CLASS_MATERIALS, building_colours
-from tokyo_city.plateau.model import CityObject, ImportProblem, Polygons, Reading, Skipped
+from tokyo_city.plateau.model import CityObject, ImportProblem, OutsideRegion, Polygons, Reading, Skipped
 from tokyo_city.plateau.orient import inside_out
 from tokyo_city.plateau.prisms import Prisms, roof_prisms
 from tokyo_city.plateau.projection import to_metres, zone_epsg
@@ -82,7 +82,7 @@ def read_tile(source: TileSource, region: Region = EVERYWHERE, epsg: int | None 
         table, uv, piece_of = within(table, uv, reading.objects, apart(region.boxes))
         of_polygon = of_polygon[piece_of]
         if not len(table):
-            raise ImportProblem(f"{source.file_name}: nothing of it is in the region that was asked for")
+            raise OutsideRegion(f"{source.file_name}: nothing of it is in the region that was asked for")
     mapping = replace(mapping, uv=uv, image=mapping.image[of_polygon], colour=mapping.colour[of_polygon])
     epsg = epsg or zone_epsg(*np.median(table.points[:, :2], axis=0))
     return assemble(source, reading, replace(table, points=to_metres(table.points, epsg)), mapping, epsg)

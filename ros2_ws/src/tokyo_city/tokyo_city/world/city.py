@@ -140,12 +140,12 @@ def _build(
             if isinstance(result, StoredTile):
                 tiles.append(result)
                 progress.update(size[result.key])
-            else:
+            elif result is not None:
                 failed.append(result)
             skipped = sum(len(tile.skipped) for tile in tiles)
             progress.set_postfix_str(f"{len(tiles)}/{len(jobs)} tiles, {skipped} objects skipped", refresh=False)
     if not tiles:
-        raise ImportProblem("; ".join(failed))
+        raise ImportProblem("; ".join(failed) or "nothing at all is in the region that was asked for")
     # Two wards may share a mesh code, and so a file name: the second one's tile gets a number.
     seen: Counter[str] = Counter()
     named = []

@@ -14,7 +14,7 @@ from occ_core.classes import Semantic
 from occ_core.meshes import TriangleMesh
 from tokyo_city.plateau.codes import BELOW_GROUND
 from tokyo_city.plateau.ground import ground_points
-from tokyo_city.plateau.model import ImportProblem
+from tokyo_city.plateau.model import ImportProblem, OutsideRegion
 from tokyo_city.plateau.obj_tile import read_obj_tile
 from tokyo_city.plateau.prisms import Prisms
 from tokyo_city.plateau.sources import Region, TileSource
@@ -94,8 +94,11 @@ class TileMesh:
     prisms: Prisms
 
 
-def build(job: BuildJob) -> StoredTile | str:
-    """Triangulate a file and keep the result, or take what is kept of it; a sentence where nothing can be read."""
+def build(job: BuildJob) -> StoredTile | str | None:
+    """Triangulate a file and keep the result, or take what is kept of it; a sentence where nothing can be read.
+
+    None where nothing of it is in the region.
+    """
     entry = job.folder / f"{job.key}.json"
     try:
         if entry.is_file():
@@ -105,6 +108,8 @@ def build(job: BuildJob) -> StoredTile | str:
                 return kept
         reader = read_obj_tile if job.source.is_obj else read_tile
         tile = reader(job.source, job.region, job.epsg)
+    except OutsideRegion:
+        return None
     except ImportProblem as problem:
         return str(problem)
     return _keep(job, tile)
