@@ -216,7 +216,9 @@ class _FileReader:
             shape = (uncovered if area else joined)(shapes)
             if semantic is Semantic.OTHER:
                 shape = flattened(shape)
-            height = _height(read.element, encoding) or _height(element, encoding)
+            height = None if area else _height(read.element, encoding)
+            if height is None and not area and read.element is not element:
+                height = _height(element, encoding)
             entry = CityObject(
                 read.element.get(f"{encoding.gml}id") or name,
                 int(shape.lods.max(initial=0)), height, _text(element, "usage") or "", area,
