@@ -77,7 +77,8 @@ class TileMesh:
     """A stored tile. origin: (3,) metres in its zone, everything else from there; float64.
 
     vertices, faces, and for each face classes, objects, colour, uv, page as in `Tile`; a vertex is of one class.
-    gml_ids: of the objects; lod: (o,) uint8 their levels. ground: (g, 3) points of the ground.
+    gml_ids: of the objects; lod: (o,) uint8 their levels; boxes: (o, 2, 3) their lowest and highest corners. ground:
+    (g, 3) points of the ground.
     """
 
     origin: np.ndarray
@@ -90,6 +91,7 @@ class TileMesh:
     page: np.ndarray
     gml_ids: np.ndarray
     lod: np.ndarray
+    boxes: np.ndarray
     ground: np.ndarray
     prisms: Prisms
 
@@ -123,13 +125,10 @@ def open_tile(folder: Path, key: str) -> TileMesh:
     return TileMesh(prisms=prisms, **arrays)
 
 
-def object_boxes(tile: TileMesh) -> np.ndarray:
-    """(o, 2, 3) lowest and highest corner of each object, metres in the zone."""
-    boxes = np.stack([np.full((len(tile.gml_ids), 3), np.inf), np.full((len(tile.gml_ids), 3), -np.inf)], axis=1)
-    corners = tile.vertices[tile.faces]
-    np.minimum.at(boxes[:, 0], tile.objects, corners.min(axis=1))
-    np.maximum.at(boxes[:, 1], tile.objects, corners.max(axis=1))
-    return boxes + tile.origin
+def open_objects(folder: Path, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """gml:id, (o, 2, 3) lowest and highest corner in metres of the zone, and level of a stored tile's objects."""
+    with np.load(folder / f"{key}.npz", allow_pickle=False) as data:
+        return data["gml_ids"], data["boxes"] + data["origin"], data["lod"]
 
 
 def open_ground(folder: Path, key: str) -> np.ndarray:
@@ -174,6 +173,7 @@ def _keep(job: BuildJob, tile: Tile) -> StoredTile:
         page=tile.page[distinct],
         gml_ids=np.array([entry.gml_id for entry in tile.city_objects]),
         lod=np.array([entry.lod for entry in tile.city_objects], dtype=np.uint8),
+        boxes=_boxes(points, np.concatenate(faces), tile.objects[distinct], len(tile.city_objects)),
         ground=ground_points(tile) if tile.feature not in BELOW_GROUND else np.zeros((0, 3)),
         prism_tops=prisms.tops,
         prism_sizes=prisms.sizes,
@@ -207,6 +207,15 @@ def _keep(job: BuildJob, tile: Tile) -> StoredTile:
     beside.write_text(json.dumps(asdict(stored), ensure_ascii=False), encoding="utf-8")
     os.replace(beside, job.folder / f"{job.key}.json")
     return stored
+
+
+def _boxes(vertices: np.ndarray, faces: np.ndarray, objects: np.ndarray, count: int) -> np.ndarray:
+    """(o, 2, 3) lowest and highest corner of each object."""
+    boxes = np.stack([np.full((count, 3), np.inf), np.full((count, 3), -np.inf)], axis=1)
+    corners = vertices[faces]
+    np.minimum.at(boxes[:, 0], objects, corners.min(axis=1))
+    np.maximum.at(boxes[:, 1], objects, corners.max(axis=1))
+    return boxes
 
 
 def _write_whole(path: Path, **arrays: np.ndarray) -> None:
