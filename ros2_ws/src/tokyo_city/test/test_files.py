@@ -57,7 +57,8 @@ def test_every_class_with_surfaces_is_read(citygml, tmp_path, feature):
 def test_a_generic_area_without_height_is_an_area_of_the_ground(citygml):
     name = f"gen:GenericCityObject {GEN}"
     path = citygml(f'<{name} gml:id="x">{shape("gen:lod0Geometry", sheet(0, 20, z=0))}</gen:GenericCityObject>')
-    assert set(read_tile(TileSource(path, "gen")).classes) == {Semantic.TERRAIN}
+    tile = read_tile(TileSource(path, "gen"))
+    assert set(tile.classes) == {Semantic.TERRAIN} and tile.city_objects[0].area
 
 
 def member(name: str, namespace: str, gml_id: str = "x") -> str:

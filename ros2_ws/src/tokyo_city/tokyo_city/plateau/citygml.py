@@ -181,6 +181,7 @@ class _FileReader:
             shape = (uncovered if area else joined)(shapes)
             if semantic is Semantic.OTHER:
                 shape = flattened(shape)
+                area = bool(len(shape)) and bool((shape.classes == Semantic.TERRAIN).all())
             height = None if area else _height(read.element, encoding)
             if height is None and not area and read.element is not element:
                 height = _height(element, encoding)

@@ -30,9 +30,9 @@ class Tile:
     """A file's surfaces, in metres east, north, up from `origin` in its plane rectangular zone.
 
     triangles: (t, 3, 3) float64, outward counter-clockwise, ordered by class. objects: (t,) int32 index into
-    `city_objects`. classes: (t,) uint8. colour, uv, page: as in `Atlas`. pages: JPEG files. mended: polygons that
-    crossed themselves. unread: elements that are not imported, how many of each name.
-    beside: names of files beside it that were asked for, there or not.
+    `city_objects`. classes, levels: (t,) uint8; an object's triangles may be of several levels of detail. colour, uv,
+    page: as in `Atlas`. pages: JPEG files. mended: polygons that crossed themselves. unread: elements that are not
+    imported, how many of each name. beside: names of files beside it that were asked for, there or not.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Tile:
     triangles: np.ndarray
     objects: np.ndarray
     classes: np.ndarray
+    levels: np.ndarray
     colour: np.ndarray
     uv: np.ndarray
     page: np.ndarray
@@ -124,6 +125,7 @@ def assemble(source: TileSource, reading: Reading, metres: Polygons, mapping: Te
         triangles=triangles.points[corners],
         objects=raised.objects[of_triangle],
         classes=raised.classes[of_triangle],
+        levels=raised.lods[of_triangle],
         colour=colour,
         uv=atlas.uv,
         page=atlas.page,
@@ -158,6 +160,7 @@ def compact(tile: Tile, expected: np.ndarray) -> Tile:
         triangles=tile.triangles[order],
         objects=number[tile.objects[order]].astype(np.int32),
         classes=tile.classes[order],
+        levels=tile.levels[order],
         colour=tile.colour[order],
         uv=tile.uv[order],
         page=tile.page[order],
