@@ -181,13 +181,13 @@ class _FileReader:
             shape = (uncovered if area else joined)(shapes)
             if semantic is Semantic.OTHER:
                 shape = flattened(shape)
-                area = bool(len(shape)) and bool((shape.classes == Semantic.TERRAIN).all())
-            height = None if area else _height(read.element, encoding)
-            if height is None and not area and read.element is not element:
+            lies = area or bool((shape.classes == Semantic.TERRAIN).all())
+            height = None if lies else _height(read.element, encoding)
+            if height is None and not lies and read.element is not element:
                 height = _height(element, encoding)
             entry = CityObject(
                 read.element.get(f"{encoding.gml}id") or name,
-                int(shape.lods.max(initial=0)), height, text_of(element, "usage") or "", area,
+                int(shape.lods.max(initial=0)), height, text_of(element, "usage") or "", lies,
             )  # fmt: skip
             self._rings.add(shape, len(self._objects))
             self._objects.append(entry)
