@@ -78,6 +78,7 @@ def test_of_a_coarser_area_stays_what_no_finer_one_covers(citygml):
     )
     assert area_of(tile, Semantic.SIDEWALK, z=5) == pytest.approx(200, rel=1e-3)
     assert area_of(tile, Semantic.ROAD, z=0) == pytest.approx(300, rel=1e-3)
+    assert ((tile.levels == 3) == (tile.classes == Semantic.SIDEWALK)).all() and tile.levels.min() == 1
 
 
 def test_a_coarser_outline_that_is_a_little_larger_leaves_no_slivers(citygml):

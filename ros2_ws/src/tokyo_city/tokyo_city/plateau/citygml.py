@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from lxml import etree
 
 from occ_core.classes import Semantic
-from tokyo_city.plateau.codes import AREA_CLASSES, Kind, traffic_area_class
+from tokyo_city.plateau.codes import AREA_CLASSES, Kind
 from tokyo_city.plateau.encodings import ENCODINGS, Encoding
 from tokyo_city.plateau.implicit import Templates
 from tokyo_city.plateau.levels import completed, uncovered
 from tokyo_city.plateau.model import CityObject, ImportProblem, Reading, Skipped, TextureImage
+from tokyo_city.plateau.outline import Geometry, Outline, Piece, links, local_name, outline_of, text_of, why_empty
 from tokyo_city.plateau.rings import Draft, RingTable, Shape, flattened, joined, shape_of, without_repeats
 
-_HREF = "{http://www.w3.org/1999/xlink}href"
-# LOD4 is an interior around LOD3: only where there is nothing else. LOD0 is a footprint, which has to be raised.
-_BY_WORTH = (3, 2, 1, 4, 0)
 # Where more of a level than this is broken, a coarser level that is not is better.
 _FEW = 0.1
 _BATCH = 20_000  # triangles of a relief whose text is held before it becomes numbers
@@ -30,38 +27,6 @@ _MEMBERS = {encoding.member: encoding for encoding in ENCODINGS}
 _TEXTURES = {encoding.texture: encoding for encoding in ENCODINGS}
 _MATERIALS = {encoding.material: encoding for encoding in ENCODINGS}
 _TRIANGLES = {encoding.triangle: encoding for encoding in ENCODINGS}
-
-
-@dataclass(frozen=True)
-class _Geometry:
-    """An element lodN..., and what its polygons are. own: it is the object's, not a boundary surface's."""
-
-    node: etree._Element
-    kind: Kind
-    semantic: Semantic
-    own: bool
-
-
-@dataclass
-class _Piece:
-    """What has levels of detail of its own: an object's hull, an installation, a traffic area."""
-
-    lods: dict[int, list[_Geometry]] = field(default_factory=lambda: defaultdict(list))
-
-    @property
-    def levels(self) -> list[int]:
-        """Levels with something to read, the best first."""
-        return [lod for lod in _BY_WORTH if any(_has_shape(geometry.node) for geometry in self.lods.get(lod, ()))]
-
-
-@dataclass
-class _Outline:
-    """A city object or a part of one before its levels are chosen: its hull, other pieces, and parts."""
-
-    element: etree._Element
-    hull: _Piece = field(default_factory=_Piece)
-    pieces: list[_Piece] = field(default_factory=list)
-    parts: list[_Outline] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -143,7 +108,7 @@ class _FileReader:
 
     def member(self, member: etree._Element, encoding: Encoding) -> None:
         for element in member:
-            name = _local(element.tag)
+            name = local_name(element.tag)
             if name == "ReliefFeature" and self._relief_waits:
                 self._end_relief(element, encoding)
             elif name not in encoding.features:
@@ -160,14 +125,14 @@ class _FileReader:
 
     def texture(self, element: etree._Element, encoding: Encoding) -> None:
         """The first texture that a ring gets is kept: themes of an appearance come in order of preference."""
-        image = TextureImage(_text(element, "imageURI") or "", _text(element, "wrapMode") or "")
+        image = TextureImage(text_of(element, "imageURI") or "", text_of(element, "wrapMode") or "")
         index = self._images.setdefault(image, len(self._images))
         for ring, coordinates in encoding.texture_coordinates(element):
             self._textures.setdefault(ring, (index, coordinates))
 
     def material(self, element: etree._Element) -> None:
         """The first colour that a surface gets is kept."""
-        text = _text(element, "diffuseColor") or "0.8 0.8 0.8"
+        text = text_of(element, "diffuseColor") or "0.8 0.8 0.8"
         try:
             red, green, blue = (round(255 * min(max(float(value), 0.0), 1.0)) for value in text.split())
         except ValueError:
@@ -200,14 +165,14 @@ class _FileReader:
         if self._relief_faults:
             more = f" ({len(self._relief_faults)} triangles left out)" if len(self._relief_faults) > 1 else ""
             self._skipped.append(Skipped(gml_id, self._relief_faults[0] + more))
-        self._objects.append(CityObject(gml_id, int(_text(element, "lod") or 1), area=True))
+        self._objects.append(CityObject(gml_id, int(text_of(element, "lod") or 1), area=True))
         self._relief_faults = []
 
     def _object(self, element: etree._Element, encoding: Encoding, semantic: Semantic) -> None:
         name = element.get(f"{encoding.gml}id", "(no gml:id)")
         area = semantic in AREA_CLASSES
         try:
-            found = list(self._read(_outline(element, encoding, semantic), encoding, area))
+            found = list(self._read(outline_of(element, encoding, semantic), encoding, area))
         except _Nothing as nothing:
             self._skipped.append(Skipped(name, str(nothing)))
             return
@@ -216,17 +181,20 @@ class _FileReader:
             shape = (uncovered if area else joined)(shapes)
             if semantic is Semantic.OTHER:
                 shape = flattened(shape)
-            height = _height(read.element, encoding) or _height(element, encoding)
+            lies = area or bool((shape.classes == Semantic.TERRAIN).all())
+            height = None if lies else _height(read.element, encoding)
+            if height is None and not lies and read.element is not element:
+                height = _height(element, encoding)
             entry = CityObject(
                 read.element.get(f"{encoding.gml}id") or name,
-                int(shape.lods.max(initial=0)), height, _text(element, "usage") or "", area,
+                int(shape.lods.max(initial=0)), height, text_of(element, "usage") or "", lies,
             )  # fmt: skip
             self._rings.add(shape, len(self._objects))
             self._objects.append(entry)
         if not found:
-            self._skipped.append(Skipped(name, _why_empty(element)))
+            self._skipped.append(Skipped(name, why_empty(element)))
 
-    def _read(self, outline: _Outline, encoding: Encoding, area: bool) -> Iterator[_Read]:
+    def _read(self, outline: Outline, encoding: Encoding, area: bool) -> Iterator[_Read]:
         """Each part at its own best level; the whole where it is as good as its parts or a part has no shape.
 
         A building that has only LOD1 over parts in LOD2 is those parts once more, coarser. _Nothing where all of it
@@ -261,7 +229,7 @@ class _FileReader:
         else:
             yield own
 
-    def _read_own(self, outline: _Outline, encoding: Encoding, area: bool) -> _Read | None:
+    def _read_own(self, outline: Outline, encoding: Encoding, area: bool) -> _Read | None:
         """The hull and the other pieces, each at its best level; None where there are none."""
         name = outline.element.get(f"{encoding.gml}id", "(no gml:id)")
         hull, reason = None, None
@@ -296,7 +264,7 @@ class _FileReader:
             return None
         return _Read(outline.element, -1 if hull is None else int(hull.lods.max(initial=0)), hull, others)
 
-    def _hull(self, outline: _Outline, encoding: Encoding, area: bool, name: str) -> Shape | None:
+    def _hull(self, outline: Outline, encoding: Encoding, area: bool, name: str) -> Shape | None:
         levels = outline.hull.levels
         if levels == [0] and not area:
             return self._footprint(outline, encoding)
@@ -304,7 +272,7 @@ class _FileReader:
             levels.remove(0)
         return self._best(outline.hull, levels, encoding, area, name)
 
-    def _best(self, piece: _Piece, levels: list[int], encoding: Encoding, area: bool, name: str) -> Shape | None:
+    def _best(self, piece: Piece, levels: list[int], encoding: Encoding, area: bool, name: str) -> Shape | None:
         """A piece at the best of some levels that is whole enough. _Nothing where all of them are broken."""
         shapes = []
         for lod in levels:
@@ -330,7 +298,7 @@ class _FileReader:
         coarser = [lod for lod in levels if 0 < lod < int(whole.lods[0])]
         return completed([whole, *(self._shape(piece.lods[lod], lod, encoding, area) for lod in coarser)])
 
-    def _footprint(self, outline: _Outline, encoding: Encoding) -> Shape:
+    def _footprint(self, outline: Outline, encoding: Encoding) -> Shape:
         """An object that is nothing but an outline, seen from above; it is raised when it is triangulated."""
         building = any(geometry.semantic is Semantic.BUILDING for geometry in outline.hull.lods[0])
         if building and _height(outline.element, encoding) is None:
@@ -340,19 +308,19 @@ class _FileReader:
             raise _Nothing(shape.faults[0] if shape.faults else "its footprint (LOD0) is empty")
         return shape
 
-    def _shape(self, geometries: list[_Geometry], lod: int, encoding: Encoding, area: bool) -> Shape:
+    def _shape(self, geometries: list[Geometry], lod: int, encoding: Encoding, area: bool) -> Shape:
         """The polygons of some lodN elements. Of footprints, the roof's edge if there is one."""
         draft = Draft(lod, area)
         if not lod:
-            edge = [g for g in geometries if encoding.footprints.get(_local(g.node.tag)) is Kind.ROOF]
+            edge = [g for g in geometries if encoding.footprints.get(local_name(g.node.tag)) is Kind.ROOF]
             edge = edge or [geometry for geometry in geometries if geometry.kind is Kind.ROOF]
             geometries = edge or geometries
         kinds = {
-            link: geometry.kind for geometry in geometries if geometry.kind for link in _links(geometry.node, encoding)
+            link: geometry.kind for geometry in geometries if geometry.kind for link in links(geometry.node, encoding)
         }
         for geometry in geometries:
             kind = geometry.kind or (
-                Kind.PLAIN if lod else encoding.footprints.get(_local(geometry.node.tag), Kind.FLOOR)
+                Kind.PLAIN if lod else encoding.footprints.get(local_name(geometry.node.tag), Kind.FLOOR)
             )
             if "Implicit" in geometry.node.tag:
                 self._draw_implicit(draft, geometry, encoding)
@@ -360,7 +328,7 @@ class _FileReader:
                 _draw(draft, geometry.node, encoding, kind, geometry.semantic, kinds, geometry.own)
         return without_repeats(shape_of(draft)) if lod else shape_of(draft)
 
-    def _draw_implicit(self, draft: Draft, geometry: _Geometry, encoding: Encoding) -> None:
+    def _draw_implicit(self, draft: Draft, geometry: Geometry, encoding: Encoding) -> None:
         try:
             texts = self._templates.rings(geometry.node, encoding)
         except ValueError as error:
@@ -395,7 +363,11 @@ def _draw(
             draft.faults.append("a polygon has no ring")
             continue
         ring = side[0]
-        if ring.tag in shells or _local(ring.tag) in ("PolyhedralSurface", "TriangulatedSurface", "OrientableSurface"):
+        if ring.tag in shells or local_name(ring.tag) in (
+            "PolyhedralSurface",
+            "TriangulatedSurface",
+            "OrientableSurface",
+        ):
             continue  # of a gml:Solid
         text = ring[0].text if len(ring) == 1 and not len(ring[0]) else " ".join(_positions(ring, encoding))
         names = _names(side.getparent(), node, gml_id) if exterior else []
@@ -418,82 +390,6 @@ def _names(polygon: etree._Element, node: etree._Element, gml_id: str) -> list[s
             break
         element = element.getparent()
     return names
-
-
-@lru_cache(maxsize=4096)
-def _local(tag: str) -> str:
-    return tag.rpartition("}")[2]
-
-
-def _outline(element: etree._Element, encoding: Encoding, semantic: Semantic) -> _Outline:
-    outline = _Outline(element)
-    if _local(element.tag) == "ReliefFeature":
-        outline.hull.lods[1].append(_Geometry(element, Kind.PLAIN, semantic, True))
-    else:
-        _explore(element, encoding, Kind.PLAIN, semantic, outline, outline.hull)
-    return outline
-
-
-def _explore(
-    element: etree._Element, encoding: Encoding, kind: Kind, semantic: Semantic, outline: _Outline, piece: _Piece
-) -> None:
-    for child in element:
-        name = _local(child.tag)
-        if name in encoding.parts:
-            part = _Outline(child)
-            _explore(child, encoding, Kind.PLAIN, semantic, part, part.hull)
-            outline.parts.append(part)
-        elif not len(child) or name in encoding.unseen or name.endswith("Attribute"):
-            continue
-        elif name.startswith("lod") and name[3:4].isdigit():
-            own = element is outline.element or _local(element.tag) in encoding.members
-            piece.lods[int(name[3])].append(_Geometry(child, kind, semantic, own))
-        elif name in encoding.members:
-            member = _Piece()
-            outline.pieces.append(member)
-            known = name.endswith("TrafficArea") and semantic in (Semantic.ROAD, Semantic.SIDEWALK)
-            function = (_text(child, "function") or "") if known else ""
-            meant = traffic_area_class(function) if function else semantic
-            _explore(child, encoding, Kind.PLAIN, meant, outline, member)
-        else:
-            _explore(child, encoding, encoding.surfaces.get(name, kind), semantic, outline, piece)
-
-
-def _has_shape(node: etree._Element) -> bool:
-    """Has it rings, or does it all link to somewhere else?"""
-    return next(node.iter("{*}exterior", "{*}ImplicitGeometry"), None) is not None
-
-
-def _links(node: etree._Element, encoding: Encoding) -> Iterator[str]:
-    """Ids of polygons that are somewhere else, most often in the object's solid."""
-    for member in node.iter(f"{encoding.gml}surfaceMember", f"{encoding.gml}baseSurface"):
-        if href := member.get(_HREF):
-            yield href.removeprefix("#")
-
-
-def _why_empty(element: etree._Element) -> str:
-    library = next((node.text for node in element.iter("{*}libraryObject") if node.text), None)
-    if library:
-        return f"its shape is in a library object ({library.strip()}), not in the file"
-    links = [href for node in element.iter() if (href := node.get(_HREF))]
-    if elsewhere := next((href.partition("#")[0] for href in links if not href.startswith("#") and "#" in href), ""):
-        return f"its surfaces are links to another file ({elsewhere}) and are read from there alone"
-    if links:
-        return f"its surfaces are links to what is not in it ({links[0]})"
-    lods = (_local(node.tag) for node in element.iter("{*}*") if len(node))
-    levels = sorted({name for name in lods if re.match(r"lod\d", name)})
-    if next(element.iter("{*}LinearRing"), None) is not None:
-        return f"only surfaces that nobody can see from outside ({', '.join(levels)})"
-    if levels and next(element.iter("{*}pos", "{*}posList"), None) is not None:
-        return f"only lines or points ({', '.join(levels)}), which have no surface"
-    return "no geometry at all" if not levels else f"no geometry in its {', '.join(levels)}"
-
-
-def _text(element: etree._Element, local_name: str) -> str | None:
-    for child in element:
-        if _local(child.tag) == local_name and child.text is not None:
-            return child.text.strip()
-    return None
 
 
 def _height(element: etree._Element, encoding: Encoding) -> float | None:

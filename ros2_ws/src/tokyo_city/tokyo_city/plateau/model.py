@@ -11,6 +11,10 @@ class ImportProblem(Exception):
     """A file or an object that can't be imported: what is wrong, and where."""
 
 
+class OutsideRegion(ImportProblem):
+    """Nothing of a file is in the region that was asked for."""
+
+
 @dataclass(frozen=True)
 class CityObject:
     """A city object or a part of one, at its best level of detail.

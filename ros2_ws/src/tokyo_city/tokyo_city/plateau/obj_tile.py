@@ -15,7 +15,7 @@ from occ_core.classes import Semantic
 from tokyo_city.plateau.clipping import apart, within
 from tokyo_city.plateau.codes import AREA_CLASSES, Kind
 from tokyo_city.plateau.meshcodes import code_of, mesh_box
-from tokyo_city.plateau.model import CityObject, ImportProblem, Polygons, Reading, Skipped, TextureImage
+from tokyo_city.plateau.model import CityObject, ImportProblem, OutsideRegion, Polygons, Reading, Skipped, TextureImage
 from tokyo_city.plateau.projection import to_degrees, to_metres, zone_epsg
 from tokyo_city.plateau.sources import Region, TileSource, found_below
 from tokyo_city.plateau.textures import NO_IMAGE, TextureCoordinates
@@ -103,7 +103,7 @@ def read_obj_tile(source: TileSource, region: Region, epsg: int | None = None) -
         covered = np.zeros(len(boxes), dtype=bool)
         if lod == 1 and len(taken) and source.feature == "bldg":
             covered = ((middles[:, None] >= taken[:, 0]) & (middles[:, None] <= taken[:, 1])).all(axis=2).any(axis=1)
-        wanted = ~broken & ~covered & _inside(boxes, region, found, whole=not area)
+        wanted = ~broken & ~covered & _inside(boxes, region, found)
         skipped += [Skipped(f"{path.stem}#{n}", "a vertex is not finite") for n in np.flatnonzero(broken)]
         number = np.cumsum(wanted) - 1 + len(objects)
         faces = wanted[component]
@@ -138,7 +138,7 @@ def read_obj_tile(source: TileSource, region: Region, epsg: int | None = None) -
         degrees = replace(polygons, points=to_degrees(polygons.points, found))
         degrees, coordinates, piece_of = within(degrees, coordinates, reading.objects, apart(region.boxes))
         if not len(degrees):
-            raise ImportProblem(f"{source.label}: nothing of it is in the region that was asked for")
+            raise OutsideRegion(f"{source.label}: nothing of it is in the region that was asked for")
         polygons, image = replace(degrees, points=to_metres(degrees.points, found)), image[piece_of]
         colours = [colours[number] for number in piece_of]
     if epsg and epsg != found:
@@ -222,15 +222,12 @@ def _boxes(mesh: _Mesh, metres: np.ndarray, component: np.ndarray) -> tuple[np.n
     return np.stack([low, high], axis=1), broken
 
 
-def _inside(boxes: np.ndarray, region: Region, epsg: int, whole: bool) -> np.ndarray:
-    """boxes: (k, 2, 2) lowest and highest xy. Returns (k,) bool: it reaches into the region.
-
-    whole: it is taken whole, so that touching the border is not enough.
-    """
+def _inside(boxes: np.ndarray, region: Region, epsg: int) -> np.ndarray:
+    """boxes: (k, 2, 2) lowest and highest xy. Returns (k,) bool: it reaches into the region."""
     if not region.boxes:
         return np.ones(len(boxes), dtype=bool)
-    corners = np.nan_to_num(boxes, posinf=0, neginf=0)[:, [0, 0, 1, 1]]
-    corners[:, :, 0] = np.nan_to_num(boxes, posinf=0, neginf=0)[:, [0, 1, 0, 1], 0]
+    known = np.nan_to_num(boxes, posinf=0, neginf=0)
+    corners = np.stack([known[:, (0, 0, 1, 1), 0], known[:, (0, 1, 0, 1), 1]], axis=2)
     flat = np.column_stack([corners.reshape(-1, 2), np.zeros(4 * len(boxes))])
     place = to_degrees(flat, epsg)[:, :2].reshape(-1, 4, 2)
     low, high = place.min(axis=1), place.max(axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import accumulate, chain
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from tokyo_city.plateau.triangulate import newell_normals
 
 _UNKNOWN_HEIGHT = -9000.0  # PLATEAU writes -9999
 _JAPAN = np.array([(20.0, 122.0), (46.0, 154.0)])
+_LEAST, _MOST = np.array([20.0, 122.0, _UNKNOWN_HEIGHT]), np.array([46.0, 154.0, np.inf])
 _METRES_PER_DEGREE = 111_000.0
 _CLOSED = 1e-3
 
@@ -87,8 +88,10 @@ class Shape:
     @property
     def whole(self) -> bool:
         """Nothing was left out, or what was is not missed: the rest is closed."""
+        if not self.faults:
+            return True
         total = self.normals
-        return not self.faults or (
+        return (
             len(self) > 3 and float(np.linalg.norm(total.sum(axis=0))) < _CLOSED * np.linalg.norm(total, axis=1).sum()
         )
 
@@ -126,12 +129,35 @@ def degrees_about(points: np.ndarray, place: np.ndarray) -> np.ndarray:
 def shape_of(draft: Draft) -> Shape:
     """A draft as arrays. A polygon with a broken exterior is left out, of one with a broken interior that interior."""
     tokens = [text.split() for text in draft.texts]
-    counts = np.fromiter(map(len, tokens), np.int64, len(tokens))
+    counts = list(map(len, tokens))
+    if draft.texts and draft.exterior[0] and all(count and not count % 3 for count in counts):
+        try:
+            flat = list(chain.from_iterable(tokens))
+            points = np.fromiter(map(float, flat), np.float64, len(flat)).reshape(-1, 3)
+        except ValueError:
+            return _mended(draft, tokens, np.array(counts))
+        # Not true either where one of them is NaN.
+        if (points.min(axis=0) > _LEAST).all() and (points.max(axis=0) < _MOST).all():
+            first = [number for number, exterior in enumerate(draft.exterior) if exterior]
+            return Shape(
+                points,
+                np.array([0, *accumulate(counts)]) // 3,
+                np.array([*first, len(counts)]),
+                np.array([draft.kinds[ring] for ring in first], dtype=np.uint8),
+                np.array([draft.classes[ring] for ring in first], dtype=np.uint8),
+                np.full(len(first), draft.lod, np.uint8),
+                np.array([draft.own[ring] for ring in first], dtype=bool),
+                tuple(draft.ring_ids),
+                tuple(draft.targets[ring] for ring in first),
+                tuple(draft.faults),
+            )
+    return _mended(draft, tokens, np.array(counts, dtype=np.int64))
+
+
+def _mended(draft: Draft, tokens: list[list[str]], counts: np.ndarray) -> Shape:
+    """`shape_of` where something is, or may be, wrong. counts: (r,) numbers of each ring."""
     faults: dict[int, str] = {}
-    try:
-        values = np.fromiter(map(float, chain.from_iterable(tokens)), np.float64, int(counts.sum()))
-    except ValueError:
-        values = _each(tokens, faults)
+    values = _each(tokens, faults)
     for ring in np.flatnonzero((counts % 3 != 0) | (counts == 0)):
         reason = f"a ring has {counts[ring]} numbers, which is not a list of 3D points" if counts[ring] else ""
         faults.setdefault(int(ring), reason or "a polygon has no ring")
@@ -195,6 +221,8 @@ def _each(tokens: list[list[str]], faults: dict[int, str]) -> np.ndarray:
 
 def joined(shapes: list[Shape]) -> Shape:
     """Several shapes as one."""
+    if len(shapes) == 1:
+        return shapes[0]
     rings = np.cumsum([0, *(int(shape.rings[-1]) for shape in shapes)])
     firsts = np.cumsum([0, *(int(shape.firsts[-1]) for shape in shapes)])
     return Shape(

@@ -20,6 +20,9 @@ from tokyo_city.plateau.model import ImportProblem
 
 _SUFFIXES = (".gml", ".gml.gz", ".obj")
 _UTF8_FLAG = 0x800
+_ENVELOPE = re.compile(
+    rb"lowerCorner[^>]*>\s*([\d.]+)\s+([\d.]+)[^<]*</[^>]*lowerCorner>\s*<[^>]*upperCorner[^>]*>\s*([\d.]+)\s+([\d.]+)"
+)
 _YEAR = re.compile(r"[_-](20[12]\d)[_-]")
 _POSITION = re.compile(rb"<(?:[\w.-]+:)?(?:lowerCorner|posList|pos)[^>]*>\s*([\d.]+)\s+([\d.]+)")
 _MEMBER = re.compile(rb"<(?:[\w.-]+:)?cityObjectMember[^>]*>\s*<(?:[\w.-]+:)?([\w.-]+)")
@@ -100,6 +103,15 @@ class TileSource:
             return (float(found[1]), float(found[2])) if found else None
         except (ImportProblem, OSError, EOFError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile):
             return None  # Who reads it, says what is wrong.
+
+    def extent(self) -> Box | None:
+        """Its envelope, which a CityGML file begins with; None where it has none."""
+        try:
+            with self.open() as stream:
+                found = _ENVELOPE.search(stream.read(1 << 16))
+            return Box(*map(float, found.groups())) if found else None
+        except (ImportProblem, OSError, EOFError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile):
+            return None
 
     def open(self) -> BinaryIO:
         """The content, unpacked. ImportProblem where it can't be read."""
@@ -251,10 +263,24 @@ def find_sources(source: Path, region: Region) -> tuple[list[TileSource], list[s
         if unread := find_unread(source, region):
             more = f"; what is not imported: {'; '.join(map(str, unread))}{more}"
         raise ImportProblem(f"{source}: no CityGML or OBJ in {', '.join(FOLDERS)}{more}")
-    within = [tile for tile in _with_finer(found) if region.wants(code_of(tile.name))]
+    within = [tile for tile in _with_finer(found) if _reaches(tile, region)]
     if not within:
         raise ImportProblem(f"{source}: none of its {len(found)} tiles is in the region that was asked for")
     return sorted(within, key=lambda tile: (tile.name, str(tile.path), tile.member)), refused
+
+
+def _reaches(source: TileSource, region: Region) -> bool:
+    """May it have something in the region? Roads, rivers and buildings on the edge reach out of their square."""
+    code = code_of(source.name)
+    if region.wants(code):
+        return True
+    square = mesh_box(code)
+    height, width = square.north - square.south, square.east - square.west
+    around = Box(square.south - height, square.west - width, square.north + height, square.east + width)
+    if source.is_obj or not any(around.touches(box) for box in region.boxes):
+        return False
+    extent = source.extent()
+    return extent is not None and any(extent.touches(box) for box in region.boxes)
 
 
 def find_unread(source: Path, region: Region) -> list[Unread]:
@@ -262,7 +288,7 @@ def find_unread(source: Path, region: Region) -> list[Unread]:
     files: Counter[str] = Counter()
     elements: dict[str, Counter[str]] = defaultdict(Counter)
     for tile in _all_sources(Path(source), []):
-        if tile.feature in UNREAD and region.wants(code_of(tile.name)):
+        if tile.feature in UNREAD and _reaches(tile, region):
             files[tile.feature] += 1
             elements[tile.feature] += _count_members(tile)
     return [Unread(feature, files[feature], dict(elements[feature])) for feature in sorted(files)]

@@ -16,7 +16,7 @@ from tokyo_city.plateau.citygml import read_citygml
 from tokyo_city.plateau.clipping import apart, within
 from tokyo_city.plateau.extrude import with_raised_footprints
 from tokyo_city.plateau.materials import CLASS_MATERIALS, building_colours
-from tokyo_city.plateau.model import CityObject, ImportProblem, Polygons, Reading, Skipped
+from tokyo_city.plateau.model import CityObject, ImportProblem, OutsideRegion, Polygons, Reading, Skipped
 from tokyo_city.plateau.orient import inside_out
 from tokyo_city.plateau.prisms import Prisms, roof_prisms
 from tokyo_city.plateau.projection import to_metres, zone_epsg
@@ -30,9 +30,9 @@ class Tile:
     """A file's surfaces, in metres east, north, up from `origin` in its plane rectangular zone.
 
     triangles: (t, 3, 3) float64, outward counter-clockwise, ordered by class. objects: (t,) int32 index into
-    `city_objects`. classes: (t,) uint8. colour, uv, page: as in `Atlas`. pages: JPEG files. mended: polygons that
-    crossed themselves. unread: elements that are not imported, how many of each name.
-    beside: names of files beside it that were asked for, there or not.
+    `city_objects`. classes, levels: (t,) uint8; an object's triangles may be of several levels of detail. colour, uv,
+    page: as in `Atlas`. pages: JPEG files. mended: polygons that crossed themselves. unread: elements that are not
+    imported, how many of each name. beside: names of files beside it that were asked for, there or not.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Tile:
     triangles: np.ndarray
     objects: np.ndarray
     classes: np.ndarray
+    levels: np.ndarray
     colour: np.ndarray
     uv: np.ndarray
     page: np.ndarray
@@ -82,7 +83,7 @@ def read_tile(source: TileSource, region: Region = EVERYWHERE, epsg: int | None 
         table, uv, piece_of = within(table, uv, reading.objects, apart(region.boxes))
         of_polygon = of_polygon[piece_of]
         if not len(table):
-            raise ImportProblem(f"{source.file_name}: nothing of it is in the region that was asked for")
+            raise OutsideRegion(f"{source.file_name}: nothing of it is in the region that was asked for")
     mapping = replace(mapping, uv=uv, image=mapping.image[of_polygon], colour=mapping.colour[of_polygon])
     epsg = epsg or zone_epsg(*np.median(table.points[:, :2], axis=0))
     return assemble(source, reading, replace(table, points=to_metres(table.points, epsg)), mapping, epsg)
@@ -124,6 +125,7 @@ def assemble(source: TileSource, reading: Reading, metres: Polygons, mapping: Te
         triangles=triangles.points[corners],
         objects=raised.objects[of_triangle],
         classes=raised.classes[of_triangle],
+        levels=raised.lods[of_triangle],
         colour=colour,
         uv=atlas.uv,
         page=atlas.page,
@@ -158,6 +160,7 @@ def compact(tile: Tile, expected: np.ndarray) -> Tile:
         triangles=tile.triangles[order],
         objects=number[tile.objects[order]].astype(np.int32),
         classes=tile.classes[order],
+        levels=tile.levels[order],
         colour=tile.colour[order],
         uv=tile.uv[order],
         page=tile.page[order],

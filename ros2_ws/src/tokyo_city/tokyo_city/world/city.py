@@ -31,7 +31,7 @@ from tokyo_city.world.laying import ground_jobs, near_keys
 from tokyo_city.world.obj import plain_name
 from tokyo_city.world.placing import GroundJob, Placed, PlaceJob, place
 from tokyo_city.world.sdf import Anchor, WorldModel, write_world
-from tokyo_city.world.store import BuildJob, StoredTile, build, forget_others, object_boxes, open_tile
+from tokyo_city.world.store import BuildJob, StoredTile, build, forget_others, open_objects
 
 tqdm.monitor_interval = 0  # Its thread could hold a lock at the moment when worker processes are forked.
 
@@ -41,6 +41,7 @@ ATTRIBUTION = (
 
 
 _FAR_KM = 150.0  # a plane rectangular zone is true to 1e-4 about that far from its middle
+_OVERLAP = 0.1  # of the smaller tile; buildings reach some 50 m out of their square of a kilometre
 
 
 @dataclass(frozen=True)
@@ -142,12 +143,12 @@ def _build(
             if isinstance(result, StoredTile):
                 tiles.append(result)
                 progress.update(size[result.key])
-            else:
+            elif result is not None:
                 failed.append(result)
             skipped = sum(len(tile.skipped) for tile in tiles)
             progress.set_postfix_str(f"{len(tiles)}/{len(jobs)} tiles, {skipped} objects skipped", refresh=False)
     if not tiles:
-        raise ImportProblem("; ".join(failed))
+        raise ImportProblem("; ".join(failed) or "nothing at all is in the region that was asked for")
     # Two wards may share a mesh code, and so a file name: the second one's tile gets a number.
     named: dict[str, StoredTile] = {}
     by_name = sorted(jobs, key=lambda job: (job.source.name, str(job.source)))
@@ -186,16 +187,26 @@ def _zone(sources: list[TileSource], region: Region, failed: list[str]) -> tuple
     return epsg, kept
 
 
+def _overlapping(tiles: list[StoredTile]) -> np.ndarray:
+    """(t,) bool: tiles that another one of their class lies over by more than neighbours do."""
+    low, high = (np.array([getattr(tile, side)[:2] for tile in tiles]) for side in ("low", "high"))
+    feature = np.array([tile.feature for tile in tiles])
+    size = (high - low).prod(axis=1)
+    found = np.zeros(len(tiles), dtype=bool)
+    for number in range(len(tiles)):
+        both = np.clip(np.minimum(high, high[number]) - np.maximum(low, low[number]), 0, None).prod(axis=1)
+        over = (both > _OVERLAP * np.minimum(size, size[number])) & (feature == feature[number])
+        over[number] = False
+        found[number] = over.any()
+    return found & (feature != "dem")
+
+
 def _repeats(tiles: list[StoredTile], store: Path) -> list[dict[int, int]]:
     """For each tile its objects that another tile has, too: their index -> number of that tile."""
-    near = [[a.near(np.array(b.low[:2]), np.array(b.high[:2])) for b in tiles if b is not a] for a in tiles]
+    none = (np.zeros(0, dtype=str), np.zeros((0, 2, 3)), np.zeros(0, np.uint8))
     candidates = []
-    for number, tile in enumerate(tiles):
-        if any(near[number]) and tile.feature != "dem":
-            mesh = open_tile(store, tile.key)
-            ids, boxes, lods = mesh.gml_ids, object_boxes(mesh), mesh.lod
-        else:
-            ids, boxes, lods = np.zeros(0, dtype=str), np.zeros((0, 2, 3)), np.zeros(0, np.uint8)
+    for number, (tile, wanted) in enumerate(zip(tiles, _overlapping(tiles), strict=True)):
+        ids, boxes, lods = open_objects(store, tile.key) if wanted else none
         candidates.append(Candidates(ids, boxes, lods, tile.feature, (tile.year, -number)))
     return repeated(candidates)
 

@@ -15,7 +15,7 @@ from occ_core.meshes import TriangleMesh
 from tokyo_city.plateau.areas import AREA_FOLDERS, Areas, without_height
 from tokyo_city.plateau.codes import BELOW_GROUND
 from tokyo_city.plateau.ground import ground_points
-from tokyo_city.plateau.model import ImportProblem
+from tokyo_city.plateau.model import ImportProblem, OutsideRegion
 from tokyo_city.plateau.obj_tile import read_obj_tile
 from tokyo_city.plateau.prisms import Prisms
 from tokyo_city.plateau.sources import Region, TileSource
@@ -80,7 +80,8 @@ class TileMesh:
     """A stored tile. origin: (3,) metres in its zone, everything else from there; float64.
 
     vertices, faces, and for each face classes, objects, colour, uv, page as in `Tile`; a vertex is of one class.
-    flat: of faces without a height, whose z is none. gml_ids: of the objects; lod: (o,) uint8 their levels.
+    flat: of faces without a height, whose z is none. gml_ids: of the objects; lod: (o,) uint8 their levels; boxes:
+    (o, 2, 3) their lowest and highest corners.
     """
 
     origin: np.ndarray
@@ -94,11 +95,15 @@ class TileMesh:
     flat: np.ndarray
     gml_ids: np.ndarray
     lod: np.ndarray
+    boxes: np.ndarray
     prisms: Prisms
 
 
-def build(job: BuildJob) -> StoredTile | str:
-    """Triangulate a file and keep the result, or take what is kept of it; a sentence where nothing can be read."""
+def build(job: BuildJob) -> StoredTile | str | None:
+    """Triangulate a file and keep the result, or take what is kept of it; a sentence where nothing can be read.
+
+    None where nothing of it is in the region.
+    """
     entry = job.folder / f"{job.key}.json"
     try:
         if entry.is_file():
@@ -108,6 +113,8 @@ def build(job: BuildJob) -> StoredTile | str:
                 return kept
         reader = read_obj_tile if job.source.is_obj else read_tile
         tile = reader(job.source, job.region, job.epsg)
+    except OutsideRegion:
+        return None
     except ImportProblem as problem:
         return str(problem)
     return _keep(job, tile)
@@ -121,13 +128,10 @@ def open_tile(folder: Path, key: str) -> TileMesh:
     return TileMesh(prisms=prisms, **arrays)
 
 
-def object_boxes(tile: TileMesh) -> np.ndarray:
-    """(o, 2, 3) lowest and highest corner of each object, metres in the zone."""
-    boxes = np.stack([np.full((len(tile.gml_ids), 3), np.inf), np.full((len(tile.gml_ids), 3), -np.inf)], axis=1)
-    corners = tile.vertices[tile.faces]
-    np.minimum.at(boxes[:, 0], tile.objects, corners.min(axis=1))
-    np.maximum.at(boxes[:, 1], tile.objects, corners.max(axis=1))
-    return boxes + tile.origin
+def open_objects(folder: Path, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """gml:id, (o, 2, 3) lowest and highest corner in metres of the zone, and level of a stored tile's objects."""
+    with np.load(folder / f"{key}.npz", allow_pickle=False) as data:
+        return data["gml_ids"], data["boxes"] + data["origin"], data["lod"]
 
 
 def open_ground(folder: Path, key: str) -> np.ndarray:
@@ -186,6 +190,7 @@ def _keep(job: BuildJob, tile: Tile) -> StoredTile:
         flat=flat[distinct],
         gml_ids=np.array([entry.gml_id for entry in tile.city_objects]),
         lod=np.array([entry.lod for entry in tile.city_objects], dtype=np.uint8),
+        boxes=_boxes(points, np.concatenate(faces), tile.objects[distinct], len(tile.city_objects)),
         ground=ground_points(tile, areas) if tile.feature not in BELOW_GROUND else np.zeros((0, 3)),
         **areas.packed(),
         prism_tops=prisms.tops,
@@ -230,6 +235,15 @@ def _areas(tile: Tile) -> tuple[Areas, np.ndarray]:
     lods = np.array([entry.lod for entry in tile.city_objects])
     flat = without_height(tile.triangles, tile.objects, lods)
     return Areas.of(tile.triangles, tile.objects, tile.classes, flat), flat
+
+
+def _boxes(vertices: np.ndarray, faces: np.ndarray, objects: np.ndarray, count: int) -> np.ndarray:
+    """(o, 2, 3) lowest and highest corner of each object."""
+    boxes = np.stack([np.full((count, 3), np.inf), np.full((count, 3), -np.inf)], axis=1)
+    corners = vertices[faces]
+    np.minimum.at(boxes[:, 0], objects, corners.min(axis=1))
+    np.maximum.at(boxes[:, 1], objects, corners.max(axis=1))
+    return boxes
 
 
 def _write_whole(path: Path, **arrays: np.ndarray) -> None:
