@@ -58,7 +58,9 @@ class StandIn:
                 self.node.create_subscription(kind, name, hear, 10)
         robots = sorted({name.split("/")[1] for name in self.out if name != "/clock"})
         size = tuple(int(v) for v in os.environ["STAND_IN_IMAGE"].split("x"))
-        fleet = Fleet(sum("drone" in r for r in robots), sum("rover" in r for r in robots), 0, image_size=size)
+        cameras = any("/camera/" in name for name in self.out)
+        kinds = [sum(kind in robot for robot in robots) for kind in ("drone", "rover")]
+        fleet = Fleet(*kinds, 0, image_size=size, cameras=cameras)
         self.simulator = Simulator(Path(os.environ["STAND_IN_CITY"]), fleet, seed=1)
         self.robots = self.simulator.robots
 

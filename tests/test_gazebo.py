@@ -1,24 +1,34 @@
-"""Gazebo itself, headless: every topic of the table at its rate, and sensors that agree with the embedded engine's.
+"""Gazebo itself, headless: what was right when it was seen, as assertions; and one report that can be sent back.
 
-Runs where `gz sim`, ros_gz_sim and ros_gz_bridge are installed and sourced; elsewhere it skips and says so.
+Runs where `gz sim`, ros_gz_sim and ros_gz_bridge are installed and sourced; elsewhere it skips and says so. On Ubuntu
+24.04 with ROS 2 Jazzy (docs/gazebo.md has the set-up):
+
+    sudo apt install ros-jazzy-ros-gz
+    source /opt/ros/jazzy/setup.bash && source ros2_ws/install/setup.bash
+    GAZEBO_COMPARE=out/gazebo python -m pytest -m gazebo tests/test_gazebo.py; cat out/gazebo/report.md
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import signal
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from gazebo_facts import Report, check_drive, driven
 from hearing import heard, spec
 from places import TOKYO
 
+from occ_core.poses import Pose
 from occ_core.session import find_sessions
 from occ_core.topics import ACTORS, CLOCK, CMD_VEL, DIAGNOSTICS, ROBOT_DESCRIPTION, SENSOR_TOPICS, TF, TF_STATIC
+from tokyo_sim.engine.simulator import Fleet
 from tokyo_sim.gazebo.installation import GazeboMissing, require_gazebo
+from tokyo_sim.gazebo.spawn import spawns
 
 HAS_TF = importlib.util.find_spec("tf2_msgs") is not None
 ROBOTS = ("drone_0", "rover_0")
@@ -34,6 +44,20 @@ def missing() -> str:
 
 
 pytestmark = [pytest.mark.gazebo, pytest.mark.timeout(900), pytest.mark.skipif(bool(missing()), reason=missing())]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory):
+    """Rows from all tests; printed at the end, and left as report.md in the folder that $GAZEBO_COMPARE names."""
+    report = Report()
+    yield report
+    gz = subprocess.run(["gz", "sim", "--versions"], capture_output=True, text=True)
+    heading = f"Gazebo {gz.stdout.strip()}, ROS {os.environ.get('ROS_DISTRO', '?')}, {platform.platform()}"
+    folder = Path(os.environ.get("GAZEBO_COMPARE") or tmp_path_factory.mktemp("report"))
+    folder.mkdir(parents=True, exist_ok=True)
+    text = f"# {heading}\n\n{report.markdown()}"
+    (folder / "report.md").write_text(text)
+    print(f"\n{text}\n(also in {folder / 'report.md'})")
 
 
 @pytest.fixture(scope="module")
@@ -63,17 +87,71 @@ def drive(city: Path, tmp_path_factory: pytest.TempPathFactory):
     return result, sessions, text
 
 
-def test_every_topic_is_there(drive) -> None:
+def test_every_topic_is_there(drive, report: Report) -> None:
     result, _, log = drive
-    assert [name for name, stamps in result["stamps"].items() if not stamps] == [], log
+    silent = [name for name, stamps in result["stamps"].items() if not stamps]
+    report.most("topics that are silent", len(silent), 0)
+    assert silent == [], log
+
+
+COMPLAINTS = (
+    "will be ignored",  # gz-physics, of a mesh without normals
+    "Missing material",
+    "Failed to load",
+    "Failed to find",  # a joint that a system wants
+    "not defined in SDF",
+    "Segmentation fault",
+)
+
+
+def test_gazebo_complains_of_none_of_our_files(drive, report: Report) -> None:
+    lines = [line for line in drive[2].splitlines() if any(words in line for words in COMPLAINTS)]
+    visual = [line for line in lines if "_collision.obj" not in line or "Missing material" not in line]
+    report.most("complaints of our files in Gazebo's log", len(visual), 0)
+    assert visual == []
+
+
+def test_robots_driven_by_hand_do_what_was_seen(city: Path, report: Report, tmp_path: Path) -> None:
+    """Speeds, the tightest turn, straight flight, no fall at the start, the clouds' layout, turning rates."""
+    log = tmp_path / "log.txt"
+    command = [
+        TOKYO,
+        "up",
+        "--city",
+        str(city),
+        "--sim",
+        "gazebo",
+        "--actors",
+        "0",
+        "--no-missions",
+        "--camera-rate",
+        "0",
+    ]
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, start_new_session=True, stdout=file, stderr=file)
+        try:
+            heard_of = driven()
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(90)
+    poses = {
+        robot.name: Pose.from_xyz_rpy(np.array(robot.xyz), np.array([0, 0, robot.yaw]))
+        for robot in spawns(city, Fleet(1, 1, 0, cameras=False), 1, 0.0)
+    }
+    before = len(report.rows)
+    check_drive(heard_of, poses, report)
+    wrong = [row for row in report.rows[before:] if not row[3]]
+    assert not wrong, log.read_text(errors="replace")[-3000:]
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
 @pytest.mark.parametrize("topic", SENSOR_TOPICS, ids=lambda topic: topic.name)
-def test_a_sensor_has_its_rate(drive, robot: str, topic) -> None:
+def test_a_sensor_has_its_rate(drive, robot: str, topic, report: Report) -> None:
     stamps = np.array(drive[0]["stamps"][f"/{robot}/{topic.name}"])
     settled = stamps[stamps > stamps.max() - 10]
-    assert (len(settled) - 1) / np.ptp(settled) == pytest.approx(topic.rate_hz, rel=0.15)
+    rate = (len(settled) - 1) / np.ptp(settled)
+    report.near(f"/{robot}/{topic.name}, Hz", rate, topic.rate_hz, 0.15 * topic.rate_hz)
+    assert rate == pytest.approx(topic.rate_hz, rel=0.15)
 
 
 def test_the_actors_have_their_rate(drive) -> None:
@@ -82,13 +160,16 @@ def test_the_actors_have_their_rate(drive) -> None:
 
 
 @pytest.mark.parametrize("robot", ROBOTS)
-def test_ranges_and_images_agree_with_the_embedded_engine(drive, robot: str, city: Path, tmp_path: Path) -> None:
+def test_ranges_and_images_agree_with_the_embedded_engine(
+    drive, robot: str, city: Path, tmp_path: Path, report: Report
+) -> None:
     """The pictures, and the figures, are left in the folder that $GAZEBO_COMPARE names."""
     (session,) = (session for session in find_sessions(drive[1]) if session.info.agent == robot)
     assert len(session) >= 30
     out = Path(os.environ.get("GAZEBO_COMPARE", tmp_path)) / robot
     command = [TOKYO, "compare", str(session.folder), "--city", str(city), "--out", str(out), "--frames", "8"]
     result = subprocess.run(command, capture_output=True, text=True)
+    report.most(f"{robot}: `tokyo compare`, exit code", result.returncode, 0)
     assert result.returncode == 0, result.stdout + result.stderr
 
 

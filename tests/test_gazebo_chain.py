@@ -17,13 +17,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from gazebo_facts import Report, check_drive, driven
 from hearing import heard, spec
 from places import TOKYO
 from processes import command_line, descendants
 
+from occ_core.poses import Pose
 from occ_core.session import find_sessions
 from occ_core.topics import ACTORS, CLOCK, DIAGNOSTICS, ROBOT_DESCRIPTION, SENSOR_TOPICS, TF, TF_STATIC
 from tokyo_occworld.compare.run import compare_session
+from tokyo_sim.engine.simulator import Fleet
+from tokyo_sim.gazebo.spawn import spawns
 
 STAND_IN = Path(__file__).with_name("gazebo_stand_in.py")
 HAS_TF = importlib.util.find_spec("tf2_msgs") is not None
@@ -124,6 +128,25 @@ def test_the_adapter_completes_imu_and_calibration_and_puts_robots_among_the_act
     assert heard_once["actors"] == [[1, "drone", "drone_0"], [2, "rover", "rover_0"]]
     assert heard_once["diagnostics"]["robots"] == "2"
     assert float(heard_once["diagnostics"]["real_time_factor"]) > 0
+
+
+def test_robots_driven_by_hand_do_what_was_seen_in_gazebo(installation: Path, city: Path, tmp_path: Path) -> None:
+    """The assertions of test_gazebo.py on the stand-in: that they can be met, and by what our adapter publishes."""
+    process = subprocess.Popen(
+        up(city, "--no-missions", "--camera-rate", "0"),
+        start_new_session=True,
+        stderr=(tmp_path / "log.txt").open("wb"),
+    )
+    try:
+        heard_of = driven()
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0, (tmp_path / "log.txt").read_text()
+    report = Report()
+    robots = spawns(city, Fleet(1, 1, 0, cameras=False), 1, 0.0)
+    poses = {robot.name: Pose.from_xyz_rpy(robot.xyz, [0, 0, robot.yaw]) for robot in robots}
+    check_drive(heard_of, poses, report)
+    assert not report.wrong, report.markdown()
 
 
 @pytest.mark.parametrize("victim", ["gz", "tokyo_sim.nodes.gazebo_adapter"])
