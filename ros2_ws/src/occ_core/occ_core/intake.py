@@ -74,7 +74,7 @@ class MessageIntake:
             return self._complain(what, error)
         self.flush()
 
-    def flush(self) -> None:
-        """Deliver every sweep that is whole by now."""
-        for sweep in self.synchronizer.take():
+    def flush(self, ended: bool = False) -> None:
+        """Deliver every sweep that is whole by now. ended: nothing more will come, so that none waits any longer."""
+        for sweep in self.synchronizer.take(ended):
             self._deliver(sweep)

@@ -154,22 +154,22 @@ class SweepSynchronizer:
         while self._imu[0][0] < stamp - self._memory:
             self._imu.popleft()
 
-    def take(self) -> list[SyncedSweep]:
-        """Every sweep that is complete by now, oldest first."""
+    def take(self, ended: bool = False) -> list[SyncedSweep]:
+        """Every sweep that is complete by now, oldest first. ended: nothing more comes, and what is missing is."""
         ready = []
         while self._sweeps:
-            sweep = self._try_oldest()
+            sweep = self._try_oldest(ended)
             if sweep is None:
                 break
             self._sweeps.popleft()
             ready.append(sweep) if isinstance(sweep, SyncedSweep) else self._drop(sweep)
         return ready
 
-    def _try_oldest(self) -> SyncedSweep | str | None:
+    def _try_oldest(self, ended: bool) -> SyncedSweep | str | None:
         """The oldest sweep put together; why it can't ever be; or None while something may still come."""
         stamp, points, frame_id = self._sweeps[0]
         newest = max(self._sweeps[-1][0], self._odometry[-1].stamp if self._odometry else -np.inf)
-        late = newest > stamp + self._patience
+        late = ended or newest > stamp + self._patience
         odometry = self._odometry_at(stamp)
         if odometry is None:
             too_old = bool(self._odometry) and self._odometry[0].stamp > stamp + _SAME_INSTANT_S

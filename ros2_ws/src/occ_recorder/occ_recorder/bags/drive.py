@@ -43,7 +43,7 @@ class Conversion:
 def drives(bag: Bag, conversion: Conversion, has_city: bool) -> tuple[list[tuple[RobotPlan, Known]], list[str]]:
     """The robots that can be converted; sentences about those that can't. BagError where none can."""
     config, topics = conversion.config, bag.topics
-    robots = topics_of_robots(config, topics)
+    robots = topics_of_robots(config, topics, bag.foreign)
     if missing := set(conversion.robots) - {robot.name for robot in robots}:
         raise BagError(f"no robot '{missing.pop()}' in it; there are {', '.join(robot.name for robot in robots)}")
     plans, problems = [], []
@@ -51,9 +51,12 @@ def drives(bag: Bag, conversion: Conversion, has_city: bool) -> tuple[list[tuple
         if conversion.robots and robot.name not in conversion.robots:
             continue
         try:
-            found = with_topics(replace(robot, ground=conversion.ground or robot.ground), topics, config.tf)
-            known = look(bag, config, [found])
-            plans.append((planned(found, known, has_city), known))
+            robot = replace(robot, ground=conversion.ground or robot.ground)
+            found = with_topics(robot, topics, config.tf, bag.foreign)
+            known = look(bag, config, [found if conversion.cameras else replace(found, cameras={})])
+            plan = planned(found, known, has_city)
+            plans.append((plan, known))
+            problems += plan.problems
         except BagError as error:
             problems.append(str(error))
     if not plans:
@@ -111,3 +114,7 @@ def feed(bag: Bag, drives: list[BagDrive]) -> Iterator[int]:
             if take := drive.reader.takes.get(message.topic):
                 take(message.content)
         yield message.logged
+    for drive in drives:
+        drive.reader.finish()
+    if bag.lasted:
+        yield bag.lasted[1]

@@ -2,48 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from occ_core.messages import from_transform
+from occ_core.messages import from_compressed_image, from_image, from_transform
 from occ_core.poses import Pose
 from occ_core.topics import CAMERAS, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
 from occ_core.urdf import link_poses
 from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, Ground, RobotConfig
 from occ_recorder.bags.reading import Bag, BagError
+from occ_recorder.bags.sensors import CLOUDS, IMAGES, instead_of_clouds
 from occ_recorder.bags.transforms import TransformTree
 
-CLOUD = "sensor_msgs/msg/PointCloud2"
-IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 ODOMETRY = "nav_msgs/msg/Odometry"
 POSES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped")
 HEIGHTS = ("sensor_msgs/msg/Range", "geometry_msgs/msg/PointStamped")
-_TF_TO_LOOK_AT = 300
+# A first message may be odd where the rest is well: so many must be, for the topic to be.
+_FIRST = 3
 
 
 @dataclass
 class Known:
     """What is read before the conversion: fixed transforms, descriptions by topic, frames of odometry by topic.
 
-    tree: fixed transforms alone. sample: those and the first of /tf. odometry: (frame, child frame).
+    tree: fixed transforms alone. sample: those and the first of each frame of /tf. odometry: (frame, child frame).
+    clouds: frame ids of the first clouds. unreadable: why no image of a topic can be read.
     """
 
     tree: TransformTree = field(default_factory=TransformTree)
     sample: TransformTree = field(default_factory=TransformTree)
     descriptions: dict[str, str] = field(default_factory=dict)
     odometry: dict[str, tuple[str, str]] = field(default_factory=dict)
+    clouds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class RobotPlan:
-    """config: with nothing left open but cameras that are not there. links: poses of frames in base_frame."""
+    """config: with nothing left open but cameras that are not there. links: poses of frames in base_frame.
+
+    problems: sentences about what is left out.
+    """
 
     config: RobotConfig
     links: dict[str, Pose]
+    problems: tuple[str, ...] = ()
 
 
-def topics_of_robots(config: BagConfig, topics: dict[str, str]) -> list[RobotConfig]:
+def topics_of_robots(config: BagConfig, topics: dict[str, str], foreign: Mapping[str, str]) -> list[RobotConfig]:
     """The config's robots, or one for each namespace with a LiDAR topic as this project names them.
 
     BagError where there is none, with the clouds that there are.
@@ -53,26 +60,30 @@ def topics_of_robots(config: BagConfig, topics: dict[str, str]) -> list[RobotCon
     ending = f"/{LIDAR.name}"
     names = sorted(topic[1 : -len(ending)] for topic in topics if topic.endswith(ending) and topic.count("/") == 3)
     if not names:
-        raise BagError(f"no robot's {ending[1:]} in it: name its topics in a --config; {_there(topics, (CLOUD,))}")
+        help_ = "name its topics in a --config, which --inspect writes"
+        raise BagError(f"no robot's {ending[1:]} in it: {help_}; {_clouds_there(topics, foreign)}")
     return [RobotConfig(name) for name in names]
 
 
-def with_topics(robot: RobotConfig, topics: dict[str, str], tf: str) -> RobotConfig:
+def with_topics(robot: RobotConfig, topics: dict[str, str], tf: str, foreign: Mapping[str, str]) -> RobotConfig:
     """The robot with a topic for everything that the bag has of it. BagError that names what is missing."""
 
     def find(given: str, usual: Topic, kinds: Iterable[str], what: str) -> str:
         name = given or f"/{robot.name}/{usual.name}"
         if topics.get(name) in kinds:
             return name
+        there = _clouds_there(topics, foreign) if kinds is CLOUDS else _there(topics, kinds)
         if given and name in topics:
-            raise BagError(f"{robot.name}: {what} {given} is a {topics[name]}; {_there(topics, kinds)}")
+            raise BagError(f"{robot.name}: {what} {given} is a {topics[name]}; {there}")
+        if given and name in foreign:
+            raise BagError(f"{robot.name}: {what} {given} is {foreign[name]}, not a ROS message; {there}")
         if given:
-            raise BagError(f"{robot.name}: {what} {given} is not in it; {_there(topics, kinds)}")
+            raise BagError(f"{robot.name}: {what} {given} is not in it; {there}")
         return ""
 
-    lidar = find(robot.lidar, LIDAR, (CLOUD,), "lidar")
+    lidar = find(robot.lidar, LIDAR, CLOUDS, "lidar")
     if not lidar:
-        raise BagError(f"{robot.name}: no /{robot.name}/{LIDAR.name} in it; {_there(topics, (CLOUD,))}")
+        raise BagError(f"{robot.name}: no /{robot.name}/{LIDAR.name} in it; {_clouds_there(topics, foreign)}")
     odometry = robot.odometry
     if odometry != TF_ODOMETRY:
         odometry = find(odometry, ODOM, (ODOMETRY, *POSES), "odometry") or (TF_ODOMETRY if tf in topics else "")
@@ -101,30 +112,59 @@ def _there(topics: dict[str, str], kinds: Iterable[str]) -> str:
     return f"of {words} it has {', '.join(found)}" if found else f"it has no {words}"
 
 
+def _clouds_there(topics: dict[str, str], foreign: Mapping[str, str]) -> str:
+    """The clouds that there are; what there is instead, where there are none."""
+    there = _there(topics, CLOUDS[:2])
+    others = "" if set(topics.values()) & set(CLOUDS) else instead_of_clouds(topics, foreign)
+    return f"{there}; {others}" if others else there
+
+
 def look(bag: Bag, config: BagConfig, robots: list[RobotConfig]) -> Known:
-    """Read what the conversion needs from its beginning: latched things, the first odometry, some of /tf."""
+    """Read what the conversion needs to know before: transforms, descriptions, the first of odometry, clouds, images.
+
+    All of /tf: frames that begin late, as a localiser's do, count too.
+    """
     known = Known()
-    for message in bag.messages({config.tf_static}):
-        _grow(message.content, (known.tree, known.sample), fixed=True)
-    for message in islice(bag.messages({config.tf}), _TF_TO_LOOK_AT):
-        _grow(message.content, (known.sample,), fixed=False)
+    seen: set[tuple[str, str, bool]] = set()
+    for message in bag.messages({config.tf_static, config.tf} & bag.topics.keys()):
+        _grow(message.content, known, message.topic == config.tf_static, seen)
     for robot in robots:
         for message in islice(bag.messages({robot.description} - {""}), 1):
             known.descriptions[robot.description] = message.content.data
         for message in islice(bag.messages({robot.odometry} - {TF_ODOMETRY}), 1):
             header, child = message.content.header, getattr(message.content, "child_frame_id", "")
             known.odometry[robot.odometry] = header.frame_id.lstrip("/"), child.lstrip("/")
+        clouds = islice(bag.messages({robot.lidar}), _FIRST)
+        known.clouds[robot.lidar] = tuple(message.content.header.frame_id.lstrip("/") for message in clouds)
+        for topic in (robot.cameras or {}).values():
+            reasons = [_unreadable(message.content) for message in islice(bag.messages({topic}), _FIRST)]
+            if reasons and all(reasons):
+                known.unreadable[topic] = reasons[0]
     return known
 
 
-def _grow(message, trees: Iterable[TransformTree], fixed: bool) -> None:
+def _grow(message, known: Known, fixed: bool, seen: set[tuple[str, str, bool]]) -> None:
+    """Take transforms into the trees: the newest of those that are fixed, the first of those that move."""
     for transform in message.transforms:
+        parent, child = transform.header.frame_id, transform.child_frame_id
+        if not fixed and (parent, child, fixed) in seen:
+            continue
         try:
             pose = from_transform(transform.transform)
         except ValueError:
             continue  # The conversion reads it again, and counts it.
-        for tree in trees:
-            tree.add(transform.header.frame_id, transform.child_frame_id, 0.0, pose, fixed)
+        seen.add((parent, child, fixed))
+        for tree in (known.tree, known.sample) if fixed else (known.sample,):
+            tree.add(parent, child, 0.0, pose, fixed)
+
+
+def _unreadable(image) -> str:
+    """Why an image can't be read; '' where it can."""
+    try:
+        from_image(image) if hasattr(image, "encoding") else from_compressed_image(image)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def planned(robot: RobotConfig, known: Known, has_city: bool) -> RobotPlan:
@@ -147,8 +187,38 @@ def planned(robot: RobotConfig, known: Known, has_city: bool) -> RobotPlan:
         raise BagError(f"{robot.name}: ground 'city' needs the imported city: give --city")
     if ground is Ground.FOOTPRINT and not below:
         raise BagError(f"{robot.name}: no base_footprint in /tf; ground may be takeoff, topic or constant")
-    config = replace(robot, base_frame=base, fixed_frame=fixed, footprint_frame=below, ground=ground)
-    return RobotPlan(config, _links(config, known))
+    cameras = {camera: topic for camera, topic in (robot.cameras or {}).items() if topic not in known.unreadable}
+    config = replace(
+        robot, base_frame=base, fixed_frame=fixed, footprint_frame=below, ground=ground, cameras=cameras
+    )  # fmt: skip
+    links = _links(config, known)
+    _refuse_unplaced(config, known, links)
+    left_out = {camera: topic for camera, topic in (robot.cameras or {}).items() if camera not in cameras}
+    return RobotPlan(config, links, tuple(_without(robot.name, *entry, known) for entry in left_out.items()))
+
+
+def _without(robot: str, camera: str, topic: str, known: Known) -> str:
+    return (
+        f"{robot}: camera {camera} is left out: {known.unreadable[topic]}. Its colour images, as {topic}/compressed or"
+        " behind image_proc, can be recorded"
+    )
+
+
+def _refuse_unplaced(robot: RobotConfig, known: Known, links: Mapping[str, Pose]) -> None:
+    """BagError where nobody says where the LiDAR is: no frame would come of it."""
+    frames = known.clouds.get(robot.lidar, ())
+    if not frames or any(
+        frame in links
+        or frame.removeprefix(f"{robot.name}/") in links
+        or known.sample.connected(robot.base_frame, frame)
+        for frame in frames
+    ):
+        return
+    raise BagError(
+        f"{robot.name}: nothing says where the LiDAR's frame '{frames[0]}' is in '{robot.base_frame}', neither a URDF"
+        f' nor /tf_static: say it in a --config, extrinsics: {{"{frames[0]}": {{xyz: [0, 0, 1], rpy: [0, 0, 0]}}}}'
+        f" (metres, radians); frames that are known: {', '.join(sorted(links))}"
+    )
 
 
 def _first(names: Iterable[str], frames: Iterable[str]) -> str:

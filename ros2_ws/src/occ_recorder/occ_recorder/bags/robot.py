@@ -59,6 +59,12 @@ class RobotReader:
             self.takes[topic] = lambda message, camera=camera: self._intake.image(camera, message)
         self.takes.pop("", None)
 
+    def finish(self) -> None:
+        """The bag has ended: what waits for more makes do with what there is."""
+        self._settle_odometry(ended=True)
+        self._settle_heights(ended=True)
+        self._intake.flush(ended=True)
+
     def _complain(self, what: str, error: Exception) -> None:
         self.complaints[what] = self.complaints.get(what, (0, ""))[0] + 1, str(error)
 
@@ -122,12 +128,12 @@ class RobotReader:
             self._settle_heights()
             self._intake.flush()
 
-    def _settle_odometry(self) -> None:
+    def _settle_odometry(self, ended: bool = False) -> None:
         """Odometry of the stamps at which every transform between the fixed frame and the base is known by now."""
         while self._waiting:
             stamp = self._waiting[0]
             # Corrections such as map to odom come seldom: after a while the last one holds.
-            late = abs(self._waiting[-1] - stamp) > self._patience / 2
+            late = ended or abs(self._waiting[-1] - stamp) > self._patience / 2
             pose = self._tree.lookup(self.config.fixed_frame, self.config.base_frame, stamp, hold=late)
             if pose is None and not late:
                 return
@@ -144,14 +150,14 @@ class RobotReader:
         self._settle_heights()
         self._intake.flush()
 
-    def _settle_heights(self) -> None:
+    def _settle_heights(self, ended: bool = False) -> None:
         """Heights of the ground at the stamps at which the frame above it is known by now."""
         footprint = self.config.ground is Ground.FOOTPRINT
         frame = self.config.footprint_frame if footprint else self.config.base_frame
         while self._heights:
             stamp, down = self._heights[0]
-            pose = self._tree.lookup(self.config.fixed_frame, frame, stamp)
-            if pose is None and abs(self._newest - stamp) <= self._patience:
+            pose = self._tree.lookup(self.config.fixed_frame, frame, stamp, hold=ended)
+            if pose is None and not ended and abs(self._newest - stamp) <= self._patience:
                 return
             self._heights.popleft()
             if pose is not None:
