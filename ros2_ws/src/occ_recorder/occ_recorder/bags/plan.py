@@ -62,7 +62,10 @@ def topics_of_robots(config: BagConfig, topics: dict[str, str], foreign: Mapping
     if not names:
         help_ = "name its topics in a --config, which --inspect writes"
         raise BagError(f"no robot's {ending[1:]} in it: {help_}; {_clouds_there(topics, foreign)}")
-    return [RobotConfig(name) for name in names]
+    try:
+        return [RobotConfig(name) for name in names]
+    except ValueError as error:
+        raise BagError(str(error)) from error
 
 
 def with_topics(robot: RobotConfig, topics: dict[str, str], tf: str, foreign: Mapping[str, str]) -> RobotConfig:
