@@ -140,9 +140,8 @@ def look(bag: Bag, config: BagConfig, robots: list[RobotConfig]) -> Known:
         clouds = islice(bag.messages({robot.lidar}), _FIRST)
         known.clouds[robot.lidar] = tuple(message.content.header.frame_id.lstrip("/") for message in clouds)
         for topic in (robot.cameras or {}).values():
-            reasons = [_unreadable(message.content) for message in islice(bag.messages({topic}), _FIRST)]
-            if reasons and all(reasons):
-                known.unreadable[topic] = reasons[0]
+            if why := unreadable_images(bag, topic):
+                known.unreadable[topic] = why
     return known
 
 
@@ -161,13 +160,18 @@ def _grow(message, known: Known, fixed: bool, seen: set[tuple[str, str, bool]]) 
             tree.add(parent, child, 0.0, pose, fixed)
 
 
-def _unreadable(image) -> str:
-    """Why an image can't be read; '' where it can."""
-    try:
-        from_image(image) if hasattr(image, "encoding") else from_compressed_image(image)
-    except ValueError as error:
-        return str(error)
-    return ""
+def unreadable_images(bag: Bag, topic: str) -> str:
+    """Why none of a topic's first images can be read; '' where one can, or there is none."""
+    why = ""
+    for message in islice(bag.messages({topic}), _FIRST):
+        image = message.content
+        try:
+            from_image(image) if hasattr(image, "encoding") else from_compressed_image(image)
+        except ValueError as error:
+            why = why or str(error)
+        else:
+            return ""
+    return why
 
 
 def planned(robot: RobotConfig, known: Known, has_city: bool) -> RobotPlan:
