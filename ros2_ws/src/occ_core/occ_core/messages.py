@@ -144,8 +144,9 @@ def cloud_points(message: Any) -> np.ndarray:
     cloud = from_cloud(message)
     points = np.zeros((len(cloud), 4), np.float32)
     points[:, :3] = cloud_xyz(cloud)
-    if "intensity" in (cloud.dtype.names or ()):
-        points[:, 3] = cloud["intensity"]
+    # SICK's driver calls it i.
+    if brightness := next((name for name in ("intensity", "i") if name in (cloud.dtype.names or ())), ""):
+        points[:, 3] = cloud[brightness]
     return points
 
 

@@ -98,6 +98,11 @@ def test_row_step_of_a_single_row_may_be_left_at_zero():
     assert len(from_cloud(cloud(row_step=0))) == 2
 
 
+def test_sick_s_i_is_the_intensity():
+    data = np.arange(8, dtype=np.float32).view(np.uint8)
+    assert cloud_points(cloud("xyzi", data=data))[:, 3].tolist() == [3, 7]
+
+
 def organised(row_step: int, padding: int = 0) -> Message:
     """Three rows of two points whose x are 0 to 5."""
     values = np.zeros((3, 2, 3), np.float32)

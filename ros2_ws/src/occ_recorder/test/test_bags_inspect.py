@@ -75,7 +75,7 @@ def test_the_config_that_is_written_gives_the_right_voxels(tmp_path, monkeypatch
     config = read_config(tmp_path / "drive 1.yaml")
     (robot,) = config.robots
     assert robot.lidar == "/velodyne_points" and robot.odometry == "/odometry/filtered"
-    assert robot.cameras == {"front_left": "/zed/left/image/compressed"}
+    assert robot.cameras == {"front": "/zed/left/image/compressed"}
     assert robot.base_height == pytest.approx(base_pose(0).position[2] - GROUND, abs=0.03)
 
     convert(bag, tmp_path / "out", Conversion(config), progress=False)

@@ -11,6 +11,8 @@ import numpy as np
 
 from occ_core.messages import cloud_xyz, from_cloud, from_pose, from_stamp, from_transform
 from occ_core.poses import Pose
+from occ_core.topics import ROBOT_DESCRIPTION
+from occ_core.urdf import link_poses
 from occ_recorder.bags.config import BagConfig
 from occ_recorder.bags.reading import Bag
 from occ_recorder.bags.sensors import CLOUDS, instead_of_clouds
@@ -67,7 +69,10 @@ class FrameFacts:
 
 @dataclass
 class BagFacts:
-    """offsets: seconds from stamp to logging, by topic. frames: by name of the child. problems: of reading it."""
+    """offsets: seconds from stamp to logging, by topic. frames: by name of the child. problems: of reading it.
+
+    links: poses of a URDF's links in its first one, by name.
+    """
 
     topics: dict[str, str]
     counts: dict[str, int]
@@ -76,6 +81,7 @@ class BagFacts:
     odometry: dict[str, OdometryFacts] = field(default_factory=dict)
     frames: dict[str, FrameFacts] = field(default_factory=dict)
     tree: TransformTree = field(default_factory=TransformTree)
+    links: dict[str, Pose] = field(default_factory=dict)
     offsets: dict[str, float] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -87,6 +93,8 @@ def inspected(bag: Bag, config: BagConfig) -> BagFacts:
     for message in bag.messages({config.tf, config.tf_static} & facts.topics.keys()):
         _take_transforms(facts, message.content, message.topic == config.tf_static)
     for topic, kind in sorted(facts.topics.items()):
+        if kind == ROBOT_DESCRIPTION.type and topic.endswith(ROBOT_DESCRIPTION.name):
+            _take_description(facts, next(bag.messages({topic})).content.data)
         first = list(islice(bag.messages({topic}), _CLOUDS_READ)) if _stamped(kind, topic, config) else []
         headers = [(m.logged * 1e-9, m.content.header) for m in first if hasattr(m.content, "header")]
         if headers:
@@ -95,10 +103,17 @@ def inspected(bag: Bag, config: BagConfig) -> BagFacts:
             facts.clouds[topic] = _cloud_facts([message.content for message in first])
         elif kind in (ODOMETRY, *POSES):
             facts.odometry[topic] = _odometry_facts(message.content for message in bag.messages({topic}))
-    facts.problems = bag.problems
+    facts.problems += bag.problems
     if not facts.clouds and (said := instead_of_clouds(facts.topics, bag.foreign)):
         facts.problems.append(said)
     return facts
+
+
+def _take_description(facts: BagFacts, text: str) -> None:
+    try:
+        facts.links |= link_poses(text)
+    except ValueError as error:
+        facts.problems.append(f"the robot description can't be used: {error}")
 
 
 def _stamped(kind: str, topic: str, config: BagConfig) -> bool:

@@ -50,7 +50,7 @@ def proposal(bag: Bag, facts: BagFacts, config: BagConfig) -> str:
     lines.append("    cameras:" if cameras else "    cameras: {}")
     lines += [f"      {camera}: {_text(topic)}" for camera, topic in cameras.items()]
     mount = _mount(facts, base, lidar)
-    if mount is None and not _described(facts):
+    if mount is None:
         lines += [
             f"    extrinsics:  # nothing in the bag says where the LiDAR is in {base or 'the base'}: measure it",
             f"      {_text(facts.clouds[lidar].frame)}: {{xyz: [0.0, 0.0, 0.0], rpy: [0.0, 0.0, 0.0]}}  # m, radians",
@@ -131,13 +131,11 @@ def _world(facts: BagFacts, base: str) -> str:
     return next((name for name in _WORLDS if name in above), above[-1])
 
 
-def _described(facts: BagFacts) -> bool:
-    return any(t.endswith("robot_description") for t, k in facts.topics.items() if k == ROBOT_DESCRIPTION.type)
-
-
 def _mount(facts: BagFacts, base: str, lidar: str) -> Pose | None:
-    """Where the LiDAR is in the base, as /tf says; None where it does not."""
+    """Where the LiDAR is in the base, as a URDF or /tf says; None where neither does."""
     frame = facts.clouds[lidar].frame
+    if base in facts.links and frame in facts.links:
+        return facts.links[base].inverse() @ facts.links[frame]
     return Pose.identity() if frame == base else facts.tree.lookup(base, frame, hold=True) if base else None
 
 
@@ -176,4 +174,6 @@ def _cameras(bag: Bag, facts: BagFacts) -> dict[str, str]:
         if side in found or unreadable_images(bag, topic):
             continue
         found[side] = topic
+    if len(found) == 1 and not found.keys() <= {"back", "back_left", "back_right"}:
+        return {"front": next(iter(found.values()))}  # one eye of a stereo pair looks ahead, whichever it is
     return {camera: found[camera] for camera in CAMERAS if camera in found}
