@@ -101,28 +101,25 @@ def from_odometry(message: Any) -> Odometry:
 def from_cloud(message: Any) -> np.ndarray:
     """A cloud to a structured array (n,), as sensor_msgs_py reads it: organised ones row by row.
 
-    Fields that are padding (no name, or one that is there twice) are left out. ValueError where fields and data
-    disagree.
+    Fields that are padding (no name, or one that is there twice), of a type that is none, or that do not lie within a
+    point are left out, unless they are x, y or z. ValueError for those, and where the size of the data disagrees.
     """
     order: Literal[">", "<"] = ">" if message.is_bigendian else "<"
     names = [field.name for field in message.fields]
-    fields = [f for f in message.fields if f.name and names.count(f.name) == 1]
-    if unknown := [field.name for field in fields if field.datatype not in DTYPES]:
-        raise ValueError(f"cloud fields of unknown datatype: {', '.join(unknown)}")
+    size = message.point_step
+    fields = [f for f in message.fields if f.name and names.count(f.name) == 1 and _readable(f, size)]
     count = message.width * message.height
     formats = [(DTYPES[f.datatype].newbyteorder(order), (f.count,) if f.count > 1 else ()) for f in fields]
     layout: Any = {"names": [f.name for f in fields], "formats": formats, "offsets": [f.offset for f in fields]}
-    if message.point_step or count:  # An empty cloud may not say how large its points would be.
-        layout["itemsize"] = message.point_step
+    if size or count:  # An empty cloud may not say how large its points would be.
+        layout["itemsize"] = size
     dtype = np.dtype(layout)
     if count == 0:
         return np.zeros(0, dtype)
-    row = message.width * message.point_step
-    # Some drivers leave row_step at zero in a cloud of one row.
-    step = row if message.height == 1 else message.row_step
-    if step < row:
-        raise ValueError(f"cloud with rows of {step} bytes for {message.width} points of {message.point_step} bytes")
+    row, step = message.width * size, _row_step(message)
     needed = step * (message.height - 1) + row
+    if step < row:
+        raise ValueError(f"cloud with rows of {step} bytes for {message.width} points of {size} bytes")
     if needed > len(message.data):
         raise ValueError(f"cloud of {count} points needs {needed} bytes and has only {len(message.data)}")
     data = np.frombuffer(message.data, np.uint8)
@@ -131,6 +128,31 @@ def from_cloud(message: Any) -> np.ndarray:
         padded[:needed] = data[:needed]
         data = padded.reshape(message.height, step)[:, :row].ravel()
     return np.frombuffer(data, dtype=dtype, count=count)
+
+
+def _readable(field: Any, point_step: int) -> bool:
+    """Is a field of a known type, and within a point? ValueError where it is not, and no cloud can do without it."""
+    if field.datatype not in DTYPES:
+        why = f"is of the unknown datatype {field.datatype}"
+    else:
+        end = field.offset + DTYPES[field.datatype].itemsize * max(field.count, 1)
+        if not point_step or end <= point_step:  # An empty cloud may have points of 0 bytes.
+            return True
+        why = f"ends at byte {end}, behind the itemsize of a point: point_step is {point_step}"
+    if field.name in ("x", "y", "z"):
+        raise ValueError(f"cloud field {field.name} {why}")
+    return False
+
+
+def _row_step(message: Any) -> int:
+    """Bytes from row to row, of what row_step says or the data allow: drivers leave it at 0, or count points or all."""
+    row, rows, size = message.width * message.point_step, message.height, len(message.data)
+    if rows == 1:
+        return row
+    fits = row <= message.row_step and message.row_step * (rows - 1) + row <= size
+    if fits or message.row_step not in (0, message.width, row, row * rows):
+        return message.row_step
+    return size // rows if size % rows == 0 and size >= row * rows else row
 
 
 def cloud_xyz(points: np.ndarray) -> np.ndarray:
@@ -154,8 +176,9 @@ def returns_of(cloud: np.ndarray) -> np.ndarray:
     points = np.zeros((len(cloud), 4), np.float32)
     with np.errstate(over="ignore"):  # Doubles that stand for nothing become infinite, and are left out as such.
         points[:, :3] = cloud_xyz(cloud)
-    if "intensity" in (cloud.dtype.names or ()):
-        points[:, 3] = cloud["intensity"]
+        # SICK's driver calls it i.
+        if brightness := next((name for name in ("intensity", "i") if name in (cloud.dtype.names or ())), ""):
+            points[:, 3] = cloud[brightness]
     return points
 
 

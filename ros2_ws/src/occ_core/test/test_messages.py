@@ -100,6 +100,40 @@ def test_row_step_of_a_single_row_may_be_left_at_zero():
     assert len(from_cloud(cloud(row_step=0))) == 2
 
 
+def test_sick_s_i_is_the_intensity():
+    data = np.arange(8, dtype=np.float32).view(np.uint8)
+    assert cloud_points(cloud("xyzi", data=data))[:, 3].tolist() == [3, 7]
+
+
+def organised(row_step: int, padding: int = 0) -> Message:
+    """Three rows of two points whose x are 0 to 5."""
+    values = np.zeros((3, 2, 3), np.float32)
+    values[..., 0] = np.arange(6).reshape(3, 2)
+    rows = np.pad(values.reshape(3, -1).view(np.uint8), ((0, 0), (0, padding)), constant_values=0xAB)
+    return cloud(height=3, width=2, row_step=row_step, data=rows.ravel())
+
+
+@pytest.mark.parametrize(
+    "row_step, padding", [(24, 0), (0, 0), (2, 0), (72, 0), (27, 3), (0, 3), (2, 3)]
+)  # fmt: skip
+def test_organised_clouds_are_read_whatever_their_driver_leaves_in_row_step(row_step, padding):
+    assert cloud_points(organised(row_step, padding))[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Message(name="ring", offset=12, datatype=4, count=1), Message(name="rgb", offset=0, datatype=0, count=1),
+        Message(name="time", offset=8, datatype=8, count=1), Message(name="normal", offset=0, datatype=7, count=9),
+        Message(name="intensity", offset=12, datatype=7, count=1), Message(name="tag", offset=4, datatype=255, count=1),
+    ],
+)  # fmt: skip
+def test_fields_that_nobody_needs_may_be_of_no_type_or_lie_behind_the_point(odd):
+    fields = [Message(name=n, offset=4 * k, datatype=7, count=1) for k, n in enumerate("xyz")]
+    points = cloud_points(cloud(fields=[*fields, odd], data=np.arange(6, dtype=np.float32).view(np.uint8)))
+    assert points.tolist() == [[0, 1, 2, 0], [3, 4, 5, 0]]
+
+
 def image(encoding: str, pixels: np.ndarray, padding: int = 0) -> Message:
     rows = pixels.reshape(len(pixels), -1)
     data = np.pad(rows, ((0, 0), (0, padding)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -18,6 +19,8 @@ from occ_core.topics import ACTORS, CAMERAS, TF, TF_STATIC
 from occ_recorder.bags.reading import DISTROS, BagError
 
 TF_ODOMETRY = "tf"
+# What is a folder's name everywhere, is not hidden, and means nothing to those who list folders.
+_NAME = re.compile(r"[^\W_][\w.-]*")
 
 
 class Ground(str, Enum):
@@ -76,8 +79,11 @@ class RobotConfig:
     ground_topic: str = ""
 
     def __post_init__(self) -> None:
-        if not self.name or "/" in self.name.strip("/"):
-            raise ValueError(f"a robot's name is one word, got '{self.name}'")
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"a robot's name is one word of letters, digits, '_', '-' and '.' that begins with a letter or a digit:"
+                f" its sessions are folders of that name; got '{self.name}'"
+            )
         if unknown := set(self.cameras or ()) - CAMERAS.keys():
             raise ValueError(f"camera '{unknown.pop()}' of {self.name}: one of {', '.join(CAMERAS)} is wanted")
         ReturnFilter(self.min_range)  # which refuses what is no range

@@ -44,7 +44,7 @@ class Conversion:
 def drives(bag: Bag, conversion: Conversion, has_city: bool) -> tuple[list[RobotPlan], list[str]]:
     """The robots that can be converted; sentences about those that can't. BagError where none can."""
     config, topics = conversion.config, bag.topics
-    robots = topics_of_robots(config, topics)
+    robots = topics_of_robots(config, topics, bag.foreign)
     if missing := set(conversion.robots) - {robot.name for robot in robots}:
         raise BagError(f"no robot '{missing.pop()}' in it; there are {', '.join(robot.name for robot in robots)}")
     plans, problems = [], []
@@ -52,10 +52,13 @@ def drives(bag: Bag, conversion: Conversion, has_city: bool) -> tuple[list[Robot
         if conversion.robots and robot.name not in conversion.robots:
             continue
         try:
-            found = with_topics(replace(robot, ground=conversion.ground or robot.ground), topics, config.tf)
+            robot = replace(robot, ground=conversion.ground or robot.ground)
+            found = with_topics(robot, topics, config.tf, bag.foreign)
             check_clocks(bag, found, config)
-            known = look(bag, config, [found])
-            plans.append(planned(found, known, has_city))
+            known = look(bag, config, [found if conversion.cameras else replace(found, cameras={})])
+            plan = planned(found, known, has_city)
+            plans.append(plan)
+            problems += plan.problems
         except BagError as error:
             problems.append(str(error))
     if not plans:
@@ -119,3 +122,5 @@ def feed(bag: Bag, drives: list[BagDrive]) -> Iterator[int]:
         yield message.logged
     for drive in drives:
         drive.reader.finish()
+    if bag.lasted:
+        yield bag.lasted[1]

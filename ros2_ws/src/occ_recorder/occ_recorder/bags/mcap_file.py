@@ -144,15 +144,18 @@ class McapFile:
         chunks = sum(span.chunk for span in self._spans)
         counted = {channel for channel, count in statistics.channel_message_counts.items() if count}
         complete = sum(statistics.channel_message_counts.values()) == statistics.message_count
-        known = all(self._channels[c].schema_id in {0, *self._schemas} for c in counted & self._channels.keys())
-        return chunks == statistics.chunk_count and complete and counted <= self._channels.keys() and known
+        return chunks == statistics.chunk_count and complete and counted <= self._known()
+
+    def _known(self) -> set[int]:
+        """The channels whose names and types are known by now."""
+        return {number for number, channel in self._channels.items() if channel.schema_id in {0, *self._schemas}}
 
     def _scanned(self) -> tuple[Counter[int], tuple[int, int] | None]:
         """Messages by channel and log times, of what has to be read to know them; channels and schemas are noted."""
         counts, times = Counter[int](), list[int]()
         for span in self._spans:
             # Index and times of a chunk with messages are believed, once its channels have been declared.
-            if not span.counts or not span.counts.keys() <= self._channels.keys():
+            if not span.counts or not span.counts.keys() <= self._known():
                 try:
                     messages = self._messages_of(span)
                 except DAMAGE:

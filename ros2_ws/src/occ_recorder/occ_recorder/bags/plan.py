@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from occ_core.messages import from_stamp, from_transform
+from occ_core.messages import from_compressed_image, from_image, from_stamp, from_transform
 from occ_core.poses import Pose
 from occ_core.returns import ReturnFilter
 from occ_core.topics import CAMERAS, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
 from occ_core.urdf import body, joints, link_poses
 from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, Ground, RobotConfig
 from occ_recorder.bags.reading import Bag, BagError
+from occ_recorder.bags.sensors import CLOUDS, IMAGES, instead_of_clouds
 from occ_recorder.bags.transforms import Source, TransformTree
 
-CLOUD = "sensor_msgs/msg/PointCloud2"
-IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 ODOMETRY = "nav_msgs/msg/Odometry"
 POSES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped")
 HEIGHTS = ("sensor_msgs/msg/Range", "geometry_msgs/msg/PointStamped")
-_TF_TO_LOOK_AT = 300
+_TF_TO_LOOK_AT = 300  # of each frame
+# A first message may be odd where the rest is well: so many must be, for the topic to be.
+_FIRST = 3
 
 
 @dataclass
 class Known:
     """What is read before the conversion: fixed transforms, descriptions by topic, frames of odometry by topic.
 
-    tree: fixed transforms alone. sample: those and the first of /tf. odometry: (frame, child frame).
+    tree: fixed transforms alone. sample: those and the first of each frame of /tf. odometry: (frame, child frame).
+    clouds: frame ids of the first clouds. unreadable: why no image of a topic can be read.
     """
 
     tree: TransformTree = field(default_factory=TransformTree)
     sample: TransformTree = field(default_factory=TransformTree)
     descriptions: dict[str, str] = field(default_factory=dict)
     odometry: dict[str, tuple[str, str]] = field(default_factory=dict)
+    clouds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class RobotPlan:
 
     tree: the frames that do not move, from config, URDF and /tf_static together. sample: those, and what /tf was seen
     to move. child: the frame whose odometry there is. continuous: the frame that odometry is smooth in, which sweeps
-    are accumulated in; poses are reported in the config's fixed_frame.
+    are accumulated in; poses are reported in the config's fixed_frame. problems: sentences about what is left out.
     """
 
     config: RobotConfig
@@ -52,9 +57,10 @@ class RobotPlan:
     child: str
     continuous: str
     returns: ReturnFilter
+    problems: tuple[str, ...] = ()
 
 
-def topics_of_robots(config: BagConfig, topics: dict[str, str]) -> list[RobotConfig]:
+def topics_of_robots(config: BagConfig, topics: dict[str, str], foreign: Mapping[str, str]) -> list[RobotConfig]:
     """The config's robots, or one for each namespace with a LiDAR topic as this project names them.
 
     BagError where there is none, with the clouds that there are.
@@ -64,26 +70,33 @@ def topics_of_robots(config: BagConfig, topics: dict[str, str]) -> list[RobotCon
     ending = f"/{LIDAR.name}"
     names = sorted(topic[1 : -len(ending)] for topic in topics if topic.endswith(ending) and topic.count("/") == 3)
     if not names:
-        raise BagError(f"no robot's {ending[1:]} in it: name its topics in a --config; {_there(topics, (CLOUD,))}")
-    return [RobotConfig(name) for name in names]
+        help_ = "name its topics in a --config, which --inspect writes"
+        raise BagError(f"no robot's {ending[1:]} in it: {help_}; {_clouds_there(topics, foreign)}")
+    try:
+        return [RobotConfig(name) for name in names]
+    except ValueError as error:
+        raise BagError(str(error)) from error
 
 
-def with_topics(robot: RobotConfig, topics: dict[str, str], tf: str) -> RobotConfig:
+def with_topics(robot: RobotConfig, topics: dict[str, str], tf: str, foreign: Mapping[str, str]) -> RobotConfig:
     """The robot with a topic for everything that the bag has of it. BagError that names what is missing."""
 
     def find(given: str, usual: Topic, kinds: Iterable[str], what: str) -> str:
         name = given or f"/{robot.name}/{usual.name}"
         if topics.get(name) in kinds:
             return name
+        there = _clouds_there(topics, foreign) if kinds is CLOUDS else _there(topics, kinds)
         if given and name in topics:
-            raise BagError(f"{robot.name}: {what} {given} is a {topics[name]}; {_there(topics, kinds)}")
+            raise BagError(f"{robot.name}: {what} {given} is a {topics[name]}; {there}")
+        if given and name in foreign:
+            raise BagError(f"{robot.name}: {what} {given} is {foreign[name]}, not a ROS message; {there}")
         if given:
-            raise BagError(f"{robot.name}: {what} {given} is not in it; {_there(topics, kinds)}")
+            raise BagError(f"{robot.name}: {what} {given} is not in it; {there}")
         return ""
 
-    lidar = find(robot.lidar, LIDAR, (CLOUD,), "lidar")
+    lidar = find(robot.lidar, LIDAR, CLOUDS, "lidar")
     if not lidar:
-        raise BagError(f"{robot.name}: no /{robot.name}/{LIDAR.name} in it; {_there(topics, (CLOUD,))}")
+        raise BagError(f"{robot.name}: no /{robot.name}/{LIDAR.name} in it; {_clouds_there(topics, foreign)}")
     odometry = robot.odometry
     if odometry != TF_ODOMETRY:
         odometry = find(odometry, ODOM, (ODOMETRY, *POSES), "odometry") or (TF_ODOMETRY if tf in topics else "")
@@ -112,34 +125,66 @@ def _there(topics: dict[str, str], kinds: Iterable[str]) -> str:
     return f"of {words} it has {', '.join(found)}" if found else f"it has no {words}"
 
 
+def _clouds_there(topics: dict[str, str], foreign: Mapping[str, str]) -> str:
+    """The clouds that there are; what there is instead, where there are none."""
+    there = _there(topics, CLOUDS[:2])
+    others = "" if set(topics.values()) & set(CLOUDS) else instead_of_clouds(topics, foreign)
+    return f"{there}; {others}" if others else there
+
+
 def look(bag: Bag, config: BagConfig, robots: list[RobotConfig]) -> Known:
-    """Read what the conversion needs from its beginning: latched things, the first odometry, some of /tf."""
+    """Read what the conversion needs to know before: transforms, descriptions, the first of odometry, clouds, images.
+
+    All of /tf: frames that begin late, as a localiser's do, count too.
+    """
     known = Known()
-    for message in bag.messages({config.tf_static}):
-        _grow(message.content, (known.tree, known.sample), fixed=True)
-    for message in islice(bag.messages({config.tf}), _TF_TO_LOOK_AT):
-        _grow(message.content, (known.sample,), fixed=False)
+    seen: Counter[tuple[str, str]] = Counter()
+    for message in bag.messages({config.tf_static, config.tf} & bag.topics.keys()):
+        _grow(message.content, known, message.topic == config.tf_static, seen)
     for robot in robots:
         for message in islice(bag.messages({robot.description} - {""}), 1):
             known.descriptions[robot.description] = message.content.data
         for message in islice(bag.messages({robot.odometry} - {TF_ODOMETRY}), 1):
             header, child = message.content.header, getattr(message.content, "child_frame_id", "")
             known.odometry[robot.odometry] = header.frame_id.lstrip("/"), child.lstrip("/")
+        clouds = islice(bag.messages({robot.lidar}), _FIRST)
+        known.clouds[robot.lidar] = tuple(message.content.header.frame_id.lstrip("/") for message in clouds)
+        for topic in (robot.cameras or {}).values():
+            if why := unreadable_images(bag, topic):
+                known.unreadable[topic] = why
     return known
 
 
-def _grow(message, trees: Iterable[TransformTree], fixed: bool) -> None:
+def _grow(message, known: Known, fixed: bool, seen: Counter[tuple[str, str]]) -> None:
+    """Take transforms into the trees: all that are fixed, of those that move the first of each frame."""
     for transform in message.transforms:
+        parent, child = transform.header.frame_id, transform.child_frame_id
+        if not fixed and seen[parent, child] >= _TF_TO_LOOK_AT:
+            continue
         try:
             pose = from_transform(transform.transform)
         except ValueError:
             continue  # The conversion reads it again, and counts it.
-        parent, child = transform.header.frame_id, transform.child_frame_id
-        for tree in trees:
-            if fixed:
+        if fixed:
+            for tree in (known.tree, known.sample):
                 tree.add_fixed(parent, child, pose, Source.TF_STATIC, rigid=False)
-            else:
-                tree.add_moving(parent, child, from_stamp(transform.header.stamp), pose)
+        else:
+            seen[parent, child] += 1
+            known.sample.add_moving(parent, child, from_stamp(transform.header.stamp), pose)
+
+
+def unreadable_images(bag: Bag, topic: str) -> str:
+    """Why none of a topic's first images can be read; '' where one can, or there is none."""
+    why = ""
+    for message in islice(bag.messages({topic}), _FIRST):
+        image = message.content
+        try:
+            from_image(image) if hasattr(image, "encoding") else from_compressed_image(image)
+        except ValueError as error:
+            why = why or str(error)
+        else:
+            return ""
+    return why
 
 
 def planned(robot: RobotConfig, known: Known, has_city: bool) -> RobotPlan:
@@ -174,8 +219,12 @@ def planned(robot: RobotConfig, known: Known, has_city: bool) -> RobotPlan:
         raise BagError(f"{robot.name}: ground 'city' needs the imported city: give --city")
     if ground is Ground.FOOTPRINT and not below:
         raise BagError(f"{robot.name}: no base_footprint in /tf; ground may be takeoff, topic or constant")
-    config = replace(robot, base_frame=base, fixed_frame=fixed, footprint_frame=below, ground=ground)
+    cameras = {camera: topic for camera, topic in (robot.cameras or {}).items() if topic not in known.unreadable}
+    config = replace(
+        robot, base_frame=base, fixed_frame=fixed, footprint_frame=below, ground=ground, cameras=cameras
+    )  # fmt: skip
     links = _links(config, tree, described)
+    _refuse_unplaced(config, known, links)
     own = robot.self_filter if robot.self_filter is not None else body(description, links) if description else ()
     continuous = stated or (_continuous(config, sample) if robot.odometry == TF_ODOMETRY else fixed)
     if fixed != continuous and not sample.connected(fixed, continuous):
@@ -183,9 +232,35 @@ def planned(robot: RobotConfig, known: Known, has_city: bool) -> RobotPlan:
             f"{robot.name}: fixed_frame is '{fixed}', and /tf does not place '{continuous}', the frame of"
             f" {robot.odometry}, in it; without fixed_frame poses are reported in '{continuous}'"
         )
+    left_out = {camera: topic for camera, topic in (robot.cameras or {}).items() if camera not in cameras}
+    problems = tuple(_without(robot.name, *entry, known) for entry in left_out.items())
     return RobotPlan(
-        config, links, tree, sample, child or base, continuous, ReturnFilter(robot.min_range, own)
+        config, links, tree, sample, child or base, continuous, ReturnFilter(robot.min_range, own), problems
     )  # fmt: skip
+
+
+def _without(robot: str, camera: str, topic: str, known: Known) -> str:
+    return (
+        f"{robot}: camera {camera} is left out: {known.unreadable[topic]}. Its colour images, as {topic}/compressed or"
+        " behind image_proc, can be recorded"
+    )
+
+
+def _refuse_unplaced(robot: RobotConfig, known: Known, links: Mapping[str, Pose]) -> None:
+    """BagError where nobody says where the LiDAR is: no frame would come of it."""
+    frames = known.clouds.get(robot.lidar, ())
+    if not frames or any(
+        frame in links
+        or frame.removeprefix(f"{robot.name}/") in links
+        or known.sample.connected(robot.base_frame, frame)
+        for frame in frames
+    ):
+        return
+    raise BagError(
+        f"{robot.name}: nothing says where the LiDAR's frame '{frames[0]}' is in '{robot.base_frame}', neither a URDF"
+        f' nor /tf_static: say it in a --config, extrinsics: {{"{frames[0]}": {{xyz: [0, 0, 1], rpy: [0, 0, 0]}}}}'
+        f" (metres, radians); frames that are known: {', '.join(sorted(links))}"
+    )
 
 
 def _first(names: Iterable[str], frames: Iterable[str]) -> str:

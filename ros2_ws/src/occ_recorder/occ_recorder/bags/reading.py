@@ -214,10 +214,11 @@ class _Types:
                     if part.strip():
                         text = part.split("\n", 1)[1] if part.startswith("IDL: ") else part
                         store.register(get_types_from_idl(text))
+            if topic.type in store.fielddefs:
+                store.generate_msgdef(topic.type)  # fails where it is made of types that nobody defines
+                return store
         except (TypesysError, *DAMAGE) as error:
             why = sentence(error)
-        if topic.type in store.fielddefs:
-            return store
         if topic.type not in LIVOX:
             self._lacking[topic.type] = why
         return self._of_distro

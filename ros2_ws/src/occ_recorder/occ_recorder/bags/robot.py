@@ -254,7 +254,7 @@ class RobotReader:
         frame = self.config.footprint_frame if footprint else self.config.base_frame
         while self._heights:
             stamp, down = self._heights[0]
-            pose = self._tree.lookup(self.config.fixed_frame, frame, stamp)
+            pose = self._tree.lookup(self.config.fixed_frame, frame, stamp, hold=self._ended)
             if pose is None and not self._ended and abs(self._newest - stamp) <= self._patience:
                 return
             self._heights.popleft()

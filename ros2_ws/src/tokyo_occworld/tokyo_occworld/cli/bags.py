@@ -47,7 +47,11 @@ def add_bag2sessions(verbs: Any) -> None:
         "bags", nargs="+", type=Path, metavar="BAG", help="bag folder, .mcap or .db3, compressed or not"
     )
     parser.add_argument("--output", type=Path, default=Path("data/tokyo_gazebo"), help="folder (default: %(default)s)")
-    parser.add_argument("--config", type=Path, help="YAML: what is where in the bag")
+    parser.add_argument("--config", type=Path, help="YAML: what is where in the bag; --inspect writes it")
+    parser.add_argument(
+        "--inspect", action="store_true",
+        help="convert nothing: print what the bag holds, and write a --config that fits it (default: BAG.yaml, here)",
+    )  # fmt: skip
     parser.add_argument("--robots", nargs="+", default=[], metavar="NAME", help="only these (default: all)")
     parser.add_argument("--city", default="", help="folder of the imported city, for labels and ground")
     parser.add_argument(
@@ -76,6 +80,8 @@ def add_bag2sessions(verbs: Any) -> None:
 
 def bag2sessions(args: argparse.Namespace) -> int:
     """Convert every bag; exit code 2 where one could not be, after all others were."""
+    if args.inspect:
+        return inspect(args)
     check_addable(args.output, SESSIONS)
     checks.check_city(args.city)
     for path in args.bags:
@@ -100,6 +106,51 @@ def bag2sessions(args: argparse.Namespace) -> int:
         print(f"{path}: {counts}, {report.sessions} sessions in {args.output}")
         failed += not any(report.frames.values())
     return 2 if failed else 0
+
+
+def inspect(args: argparse.Namespace) -> int:
+    """`--inspect`: print what each bag holds, and write a config that fits it; 2 where one can't be read."""
+    try:
+        from occ_recorder.bags.config import BagConfig
+        from occ_recorder.bags.inspecting import inspected, report
+        from occ_recorder.bags.proposing import proposal
+        from occ_recorder.bags.reading import Bag, BagError
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{_NO_ROSBAGS} ({error})") from error
+    if args.config and len(args.bags) > 1:
+        raise ValueError("--inspect writes one --config: name one bag, or leave --config out")
+
+    failed = 0
+    for path in args.bags:
+        try:
+            with Bag(path, dict(_remapping(text) for text in args.remap), args.ros_distro) as bag:
+                facts = inspected(bag, BagConfig())
+                print(f"{path}: ", end="")
+                print("\n".join(report(facts)))
+                text = proposal(bag, facts, BagConfig())
+        except BagError as error:
+            print(f"tokyo: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        print(f"\n{_written(args.config or Path(f'{path.resolve().name}.yaml'), text, path, facts.clouds)}")
+        failed += not facts.clouds
+    return 2 if failed else 0
+
+
+def _written(config: Path, text: str, bag: Path, clouds: Any) -> str:
+    """Write a proposed config, and say what to do with it; one that is there is somebody's work, and stays."""
+    if not text:
+        return "its topics are named as here: no --config is needed" if clouds else "no clouds: no --config fits it"
+    command = f"tokyo bag2sessions {bag} --config {config} --output ..."
+    try:
+        with open(config, "x") as file:
+            file.write(text)
+    except FileExistsError:
+        return f"{config} is there already and stays as it is; what would be written:\n\n{text}"
+    except OSError as error:
+        raise ValueError(f"{config} can't be written: {error.strerror}") from error
+    but = " but for what it says to measure" if "measure it" in text else ""
+    return f"{config} fits it{but}; read it through, and then: {command}\n\n{text}"
 
 
 def _conversion(args: argparse.Namespace) -> Any:
