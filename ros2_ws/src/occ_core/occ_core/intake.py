@@ -21,7 +21,8 @@ from occ_core.sync import SweepSynchronizer, SyncedSweep
 class MessageIntake:
     """Whole sweeps go to `deliver`. A message that can't be read is complained of and left out.
 
-    complain: takes what the message was, and what is wrong with it.
+    complain: takes what the message was, and what is wrong with it. settled: takes the stamp of the newest sweep that
+    is delivered, or given up. heard: messages so far.
     """
 
     def __init__(
@@ -29,8 +30,11 @@ class MessageIntake:
         synchronizer: SweepSynchronizer,
         deliver: Callable[[SyncedSweep], None],
         complain: Callable[[str, Exception], None],
+        settled: Callable[[float], None] = lambda stamp: None,
     ) -> None:
         self.synchronizer, self._deliver, self._complain = synchronizer, deliver, complain
+        self._settled = settled
+        self.heard = 0
 
     def odometry(self, message: Any) -> None:
         """Take a nav_msgs/Odometry."""
@@ -68,6 +72,7 @@ class MessageIntake:
         )
 
     def _take(self, what: str, add: Callable[[], None]) -> None:
+        self.heard += 1
         try:
             add()
         except (ValueError, TypeError) as error:
@@ -76,5 +81,8 @@ class MessageIntake:
 
     def flush(self) -> None:
         """Deliver every sweep that is whole by now."""
+        before = self.synchronizer.settled
         for sweep in self.synchronizer.take():
             self._deliver(sweep)
+        if self.synchronizer.settled != before:
+            self._settled(self.synchronizer.settled)

@@ -80,6 +80,8 @@ class SweepSynchronizer:
         self._frame: int | None = None
         self._newest = -np.inf
         self.dropped: dict[str, int] = {}
+        self.settled = -np.inf
+        """Stamp of the newest sweep that was taken or given up, seconds."""
         self.resets = 0
         """How often the stamps went back, as where a simulator was started again."""
 
@@ -161,7 +163,7 @@ class SweepSynchronizer:
             sweep = self._try_oldest()
             if sweep is None:
                 break
-            self._sweeps.popleft()
+            self.settled = self._sweeps.popleft()[0]
             ready.append(sweep) if isinstance(sweep, SyncedSweep) else self._drop(sweep)
         return ready
 

@@ -18,10 +18,10 @@ from occ_ros.qos import subscribe
 class ActorIntake:
     """What moves in the city, heard and read once for all robots of a node: reading markers is slow."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, lockstep: bool = False) -> None:
         self._node = node
         self._robots: list[MessageIntake] = []
-        subscribe(node, ACTORS, self.hear, depth=20)
+        subscribe(node, ACTORS, self.hear, depth=20, lockstep=lockstep)
 
     def add(self, robot: MessageIntake) -> None:
         """Tell one more robot."""
@@ -39,7 +39,11 @@ class ActorIntake:
 
 
 class RobotIntake:
-    """Keeps its node's subscriptions alive. A message that can't be read is warned of and left out."""
+    """Keeps its node's subscriptions alive. A message that can't be read is warned of and left out.
+
+    settled: called with the stamp of each sweep that is delivered or given up; what asks for it is in lock step with
+    the simulator, and loses no message.
+    """
 
     def __init__(
         self,
@@ -50,16 +54,19 @@ class RobotIntake:
         actors: ActorIntake,
         cameras: Iterable[str] = (),
         imu: bool = False,
+        settled: Callable[[float], None] | None = None,
     ) -> None:
         self._node, self._robot = node, robot
-        self.messages = MessageIntake(synchronizer, deliver, self._complain)
-        subscribe(node, ODOM, self.messages.odometry, robot, depth=50)
-        subscribe(node, LIDAR, self.messages.sweep, robot, depth=10)
+        lockstep = settled is not None
+        self.messages = MessageIntake(synchronizer, deliver, self._complain, settled or (lambda stamp: None))
         actors.add(self.messages)
+        subscribe(node, ODOM, self.messages.odometry, robot, depth=50, lockstep=lockstep)
+        subscribe(node, LIDAR, self.messages.sweep, robot, depth=10, lockstep=lockstep)
         if imu:
-            subscribe(node, IMU, self.messages.imu, robot, depth=100)
+            subscribe(node, IMU, self.messages.imu, robot, depth=100, lockstep=lockstep)
         for camera in cameras:
-            subscribe(node, image_topic(camera), partial(self.messages.image, camera), robot, depth=10)
+            take = partial(self.messages.image, camera)
+            subscribe(node, image_topic(camera), take, robot, depth=10, lockstep=lockstep)
 
     def _complain(self, what: str, error: Exception) -> None:
         self._node.get_logger().warning(f"{self._robot}, {what}: {error}", throttle_duration_sec=5.0)

@@ -63,7 +63,7 @@ def test_a_forecast_comes_with_its_markers_and_the_shipped_checkpoint_is_the_nod
 )
 def test_predict_takes_the_shipped_checkpoint_where_it_names_none(monkeypatch, line, predict):
     started = []
-    monkeypatch.setattr(processes, "run_until_stopped", lambda arguments, duration: started.append(arguments) or 0)
+    monkeypatch.setattr(processes, "run_until_stopped", lambda arguments: started.append(arguments) or 0)
     with pytest.raises(SystemExit) as end:
         main(["up", *line])
     assert end.value.code == 0 and started[0].predict == predict

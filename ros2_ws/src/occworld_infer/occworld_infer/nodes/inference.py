@@ -24,6 +24,7 @@ from occworld.checkpoint import CheckpointError
 from occworld.forecaster import Forecaster
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
 from occworld_infer.history import History
+from occworld_infer.lockstep import ForecastStep
 from occworld_infer.pace import Pace
 from occworld_infer.prediction import Wanted
 from occworld_infer.robot_topics import RobotTopics
@@ -50,6 +51,7 @@ PARAMETERS = (
         "window", DEFAULT_WINDOW_S, "seconds of sweeps in a grid; as in the recordings it learnt from", 0.1, 10.0
     ),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
+    Parameter("lockstep", False, "the simulator is in lock step: it waits for each forecast that is due"),
     Parameter("autostart", True, "configure and activate at the start, without a lifecycle manager"),
 )  # fmt: skip
 
@@ -94,7 +96,8 @@ class InferenceNode(LifecycleNode):
         self._passive = set(self.subscriptions)
         self._pace = Pace(FRAME_PERIOD_S, self._values["max_rate"])
         self._loop = ForecastLoop(self._forecaster, self._pace, self._publish)
-        self._actors = ActorIntake(self)
+        self._lockstep = ForecastStep(self, self._values["robots"]) if self._values["lockstep"] else None
+        self._actors = ActorIntake(self, self._values["lockstep"])
         for robot in self._values["robots"]:
             subscribe(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._begin(robot, m), robot, depth=1)
         self.get_logger().info(f"forecasting on {self._forecaster.device} for {', '.join(self._values['robots'])}")
@@ -141,11 +144,13 @@ class InferenceNode(LifecycleNode):
         history = History(self._forecaster.history, FRAME_PERIOD_S)
         self._robots[robot] = RobotTopics(
             self, robot, TOKYO_GRID, tracker, self._loop, history, self._pace, self._wanted, self._actors,
-            needs_actors=self._city is not None,
+            needs_actors=self._city is not None, lockstep=self._lockstep,
         )  # fmt: skip
 
     def _publish(self, result: LiveForecast) -> None:
         self._robots[result.ready.robot].publish(result)
+        if self._lockstep:
+            self._lockstep.forecast(result.ready.robot, result.ready.stamp)
 
     def _stop(self) -> None:
         for robot in self._robots.values():

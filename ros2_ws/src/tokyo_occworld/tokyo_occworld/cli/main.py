@@ -101,7 +101,6 @@ def _parser() -> argparse.ArgumentParser:
 
     up = verbs.add_parser("up", help="start the simulator, missions, and what else is asked for")
     _add_bringup_options(up)
-    up.add_argument("--duration", type=float, default=0.0, help="stop after so many simulated seconds; 0: on Ctrl-C")
     up.set_defaults(handler=_up)
 
     record = verbs.add_parser("record", help="record sessions of robots that are running already")
@@ -196,7 +195,7 @@ def _up(args: argparse.Namespace) -> int:
     from tokyo_occworld.cli.processes import run_until_stopped
 
     options = {spec.name: getattr(args, spec.name) for spec in fields(Arguments)}
-    return run_until_stopped(Arguments(**options), args.duration)
+    return run_until_stopped(Arguments(**options))
 
 
 def _record(args: argparse.Namespace) -> int:

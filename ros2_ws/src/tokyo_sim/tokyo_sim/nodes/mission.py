@@ -6,14 +6,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
 from occ_core.actors import Actor
-from occ_core.topics import ACTORS, CMD_VEL, ODOM
+from occ_core.topics import ACTORS, CMD_VEL, LOCKSTEP_COMMAND, ODOM, Topic
 from occ_ros.convert import from_actors, from_pose, from_stamp
+from occ_ros.lockstep import Participant
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish, subscribe
 from occ_ros.run import NodeFailed, run
@@ -34,12 +35,17 @@ PARAMETERS = (
     Parameter("waypoints", "", "YAML, JSON or CSV file of x, y in map, for pattern 'waypoints'"),
     Parameter("loop", True, "begin again at the end"),
     Parameter("seed", 1, "seed of a street drive's turns and of roaming", 0, 2**31 - 1),
+    Parameter("lockstep", False, "the simulator waits for each command: the same one at the same time on any machine"),
 )
 _COMMAND_PERIOD_S = 0.05
 
 
 class MissionNode(Node):
-    """Plans at the first odometry message, then follows at 20 Hz of simulated time."""
+    """Plans at the first odometry message, then follows at 20 Hz of simulated time.
+
+    In lock step a command is made of the actors of the same instants on any machine, and is with the simulator before
+    the simulator may go on.
+    """
 
     def __init__(self) -> None:
         super().__init__("mission")
@@ -59,19 +65,39 @@ class MissionNode(Node):
         )
         self._mission = Mission(Path(values["city"]), plan)
         self._actors: list[Actor] = []
+        self._actors_at = -np.inf
         self._last = -np.inf
+        self._due: Odometry | None = None
+        lockstep = values["lockstep"]
+        keep = 10 if lockstep else 1
         self._command = publish(self, CMD_VEL, self._robot)
-        subscribe(self, ACTORS, self._on_actors, depth=1)
-        subscribe(self, ODOM, self._on_odometry, self._robot, depth=1)
+        subscribe(self, ACTORS, self._on_actors, depth=keep, lockstep=lockstep)
+        subscribe(self, ODOM, self._on_odometry, self._robot, depth=keep, lockstep=lockstep)
+        self._participant = Participant(self, robot=self._robot) if lockstep else None
+        if self._participant:
+            self._in_step = publish(self, LOCKSTEP_COMMAND, self._robot)
+            self._participant.grant(1 / ODOM.rate_hz)
 
     def _on_actors(self, message: MarkerArray) -> None:
-        self._actors = [actor for actor in from_actors(message)[1] if actor.name != self._robot]
+        self._actors_at, actors = from_actors(message)
+        self._actors = [actor for actor in actors if actor.name != self._robot]
+        self._command_if_due()
 
     def _on_odometry(self, message: Odometry) -> None:
         stamp = from_stamp(message.header.stamp)
-        if 0 <= stamp - self._last < _COMMAND_PERIOD_S - 1e-6:
+        if not 0 <= stamp - self._last < _COMMAND_PERIOD_S - 1e-6:
+            self._due = message
+            self._command_if_due()
+        elif self._participant:
+            self._participant.grant(stamp + 1 / ODOM.rate_hz)
+
+    def _command_if_due(self) -> None:
+        if self._due is None:
             return
-        self._last = stamp
+        stamp = from_stamp(self._due.header.stamp)
+        if self._participant and self._actors_at < newest_before(stamp, ACTORS) - 1e-6:
+            return  # they are on their way
+        message, self._due, self._last = self._due, None, stamp
         try:
             command = self._mission.command(from_pose(message.pose.pose), self._actors)
         except ValueError as error:
@@ -80,6 +106,16 @@ class MissionNode(Node):
         twist.linear.x, twist.linear.y, twist.linear.z = map(float, command.linear)
         twist.angular.z = command.yaw_rate
         self._command.publish(twist)
+        if self._participant:
+            # The next odometry message that a command is due at.
+            until = stamp + np.ceil(_COMMAND_PERIOD_S * ODOM.rate_hz - 1e-6) / ODOM.rate_hz
+            self._in_step.publish(TwistStamped(header=self._participant.header(until), twist=twist))
+
+
+def newest_before(stamp: float, topic: Topic) -> float:
+    """Stamp of the newest message of a topic at a time, that time included; -inf before the first, one period in."""
+    number = np.floor(stamp * topic.rate_hz + 1e-6)
+    return number / topic.rate_hz if number > 0 else -np.inf
 
 
 def main() -> None:
