@@ -50,6 +50,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, dest="max_epochs", help="epochs of the forecast stage")
     parser.add_argument("--eval-only", action="store_true", help="evaluate the checkpoint instead of training")
     parser.add_argument("--max-minutes", type=float, help="stop both stages within this wall-clock time")
+    parser.add_argument(
+        "--max-steps", type=int, help="stop after so many steps of both stages together, half of them of the tokenizer"
+    )
     return parser.parse_args(argv)
 
 
@@ -80,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
         resume = Checkpoint.load(path) if path else None
         if resume is not None and resume.config.model != config.model:
             raise CheckpointError(f"{path}: made with another model than {args.config} describes")
-        evaluation = Trainer(config, args.work_dir, resume, args.gpu_ids).fit(args.max_minutes)
+        evaluation = Trainer(config, args.work_dir, resume, args.gpu_ids).fit(args.max_minutes, args.max_steps)
     if evaluation is not None:
         print(markdown(evaluation))
 

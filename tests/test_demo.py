@@ -26,7 +26,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_demo(out: Path) -> str:
-    command = [TOKYO, "demo", "--out", str(out), "--drives", "2", "--drive-seconds", "9", "--minutes", "0.4"]
+    command = [TOKYO, "demo", "--out", str(out), "--drives", "2", "--drive-seconds", "9", "--steps", "60"]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert result.returncode == 0, result.stdout[-4000:]
     return result.stdout

@@ -81,8 +81,12 @@ class Trainer:
         if intake is not None:
             log.info("%s: %s", config.load_from, intake.report())
 
-    def fit(self, max_minutes: float | None = None) -> Evaluation | None:
-        """Both stages; the last evaluation, None where Ctrl-C came before one."""
+    def fit(self, max_minutes: float | None = None, max_steps: int | None = None) -> Evaluation | None:
+        """Both stages; the last evaluation, None where Ctrl-C came before one.
+
+        max_steps: of both together, so that what comes of it does not depend on the machine's load; half of them at
+        most for the tokenizer.
+        """
         training = self.config.training
         seconds = None if max_minutes is None else 60 * max_minutes
         log.info("%d windows to train on, %d to validate on", len(self.train_data), len(self.val_data))
@@ -90,9 +94,11 @@ class Trainer:
         try:
             with self._stopping_on_signals():
                 share = None if seconds is None else seconds * training.tokenizer_share
-                self._stage(1, training.tokenizer_epochs, share)
+                self._stage(1, training.tokenizer_epochs, share, None if max_steps is None else max_steps // 2)
                 left = None if seconds is None else seconds - (time.monotonic() - started)
-                evaluation = self._stage(2, training.max_epochs, left)
+                first = min(self._steps(1, training.tokenizer_epochs), (max_steps or 0) // 2)
+                rest = None if max_steps is None else max_steps - first
+                evaluation = self._stage(2, training.max_epochs, left, rest)
         finally:
             self.logbook.close()
         return evaluation
@@ -116,7 +122,7 @@ class Trainer:
             for name, handler in zip(names, before, strict=True):
                 signal.signal(name, handler)
 
-    def _stage(self, stage: int, epochs: int, seconds: float | None) -> Evaluation | None:
+    def _stage(self, stage: int, epochs: int, seconds: float | None, most: int | None) -> Evaluation | None:
         done = self.progress.stage1 if stage == 1 else self.progress.stage2
         if self._stop or (stage == 1 and self.progress.stage2):
             return None
@@ -126,7 +132,8 @@ class Trainer:
             self.model.freeze(training.freeze_vae, training.freeze_transformer, training.freeze_pose)
         evaluation = None
         batches = len(self._order(stage, 0)) // self.config.training.batch_size
-        budget = Budget(epochs * batches // self.config.training.accumulate, seconds)
+        total = self._steps(stage, epochs)
+        budget = Budget(total if most is None else min(total, most), seconds)
         for epoch in range(done, epochs):
             if not self._epoch(stage, epoch, batches, budget):
                 return None
@@ -141,6 +148,11 @@ class Trainer:
             if last:
                 break
         return evaluation
+
+    def _steps(self, stage: int, epochs: int) -> int:
+        """Of the optimizer, in so many epochs."""
+        training = self.config.training
+        return epochs * (len(self._order(stage, 0)) // training.batch_size) // training.accumulate
 
     def _order(self, stage: int, epoch: int) -> list[int]:
         """This process's windows: whole steps of the optimizer, as many as every other's; from the seed alone.
@@ -189,7 +201,7 @@ class Trainer:
                 return False
             if time.monotonic() - self._saved >= 60 * training.checkpoint_minutes:
                 self._save(self.work_dir / "latest.pth")
-            if fraction >= 1:
+            if budget.stepped(update) or fraction >= 1:
                 break
         bar.close()
         if losses is not None:
