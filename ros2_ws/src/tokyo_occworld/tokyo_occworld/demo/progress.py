@@ -35,7 +35,7 @@ class Progress:
         if now - self._said < _SAY_EVERY_S:
             return
         self._said = now
-        left = (self._total - done) * (now - self._began) / done if done > 0 else None
+        left = (self._total - done) * (now - self._began) / done if done > 0.02 * self._total else None
         guess = f"about {tqdm.format_interval(left)} left" if left is not None else "nothing to guess the rest from yet"
         print(
             f"{self._what}{f', {note}' if note else ''}: {done:.0f}/{self._total:.0f} {self._unit}, {guess}", flush=True
