@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out/demo
 CITY ?=
-MINUTES ?= 3.5
+STEPS ?= 700
 PACKAGES := occ_core occ_ros tokyo_city tokyo_sim occ_recorder occworld_infer tokyo_occworld
 BIN := $(VENV)/bin
 # Nodes that these targets start see each other and nothing else on the network.
@@ -12,7 +12,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 .PHONY: demo test bench lint setup clean
 
 demo: setup
-	$(BIN)/tokyo demo --out $(OUT) --minutes $(MINUTES) $(if $(CITY),--city-source $(CITY))
+	$(BIN)/tokyo demo --out $(OUT) --steps $(STEPS) $(if $(CITY),--city-source $(CITY))
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

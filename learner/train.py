@@ -54,6 +54,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--max-minutes", type=float, help="end within this wall-clock time, calibration and evaluation included"
     )
+    parser.add_argument(
+        "--max-steps", type=int, help="stop after so many steps of both stages together, half of them of the tokenizer"
+    )
     return parser.parse_args(argv)
 
 
@@ -96,7 +99,8 @@ def _run(args: argparse.Namespace) -> int:
             raise CheckpointError(f"{path}: made with another model than {args.config} describes")
         former = run_in(args.work_dir) if args.overwrite and is_first_process() else ()
         try:
-            evaluation = Trainer(config, args.work_dir, resume, args.gpu_ids, former).fit(args.max_minutes, _STARTED)
+            trainer = Trainer(config, args.work_dir, resume, args.gpu_ids, former)
+            evaluation = trainer.fit(args.max_minutes, _STARTED, args.max_steps)
         except TrainingError as error:
             print(f"train.py: {error}", file=sys.stderr)
             return 1

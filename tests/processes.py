@@ -10,7 +10,10 @@ def descendants(pid: int) -> list[int]:
     found, todo = [], [pid]
     while todo:
         for task in Path(f"/proc/{todo.pop()}/task").glob("*"):
-            children = [int(child) for child in (task / "children").read_text().split()]
+            try:
+                children = [int(child) for child in (task / "children").read_text().split()]
+            except (FileNotFoundError, ProcessLookupError):  # the thread has ended since it was listed
+                continue
             found += children
             todo += children
     return found

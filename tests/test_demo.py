@@ -26,7 +26,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_demo(out: Path) -> str:
-    command = [TOKYO, "demo", "--out", str(out), "--drives", "2", "--drive-seconds", "9", "--minutes", "0.4"]
+    command = [TOKYO, "demo", "--out", str(out), "--drives", "2", "--drive-seconds", "9", "--steps", "60"]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert result.returncode == 0, result.stdout[-4000:]
     return result.stdout
@@ -36,7 +36,14 @@ def run_demo(out: Path) -> str:
 def test_the_demo_goes_round_the_whole_loop(out: Path) -> None:
     run_demo(out)
     report = json.loads((out / "report.json").read_text())
-    assert {stage["name"] for stage in report["stages"]} == {"city", "record", "train", "evaluate", "live"}
+    assert {stage["name"] for stage in report["stages"]} == {
+        "city",
+        "drive 01",
+        "drive 02",
+        "train",
+        "evaluate",
+        "live",
+    }
     assert len(report["sessions"]) == 4
     scores = report["evaluation"]["scores"]
     assert set(scores) == {"forecast", "copy", "warp", "warp_oracle"}
@@ -87,4 +94,4 @@ def test_ctrl_c_stops_every_process_that_it_started(tmp_path: Path) -> None:
 
 def test_a_second_run_reuses_every_stage(out: Path) -> None:
     output = run_demo(out)
-    assert output.count("up to date") == 5
+    assert output.count("up to date") == 6

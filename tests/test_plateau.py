@@ -90,7 +90,7 @@ def test_sensors_agree_with_the_geometry_after_driving_and_flying(tile: Path) ->
 @pytest.mark.timeout(900)
 def test_the_demo_runs_on_real_tiles_without_roads(tmp_path: Path) -> None:
     source = PLATEAU / "sapporo/udx"
-    short = ["--drives", "2", "--drive-seconds", "9", "--minutes", "0.2"]
+    short = ["--drives", "2", "--drive-seconds", "9", "--steps", "40"]
     subprocess.run([TOKYO, "demo", "--out", str(tmp_path), "--city-source", str(source), *short], check=True)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["city"]["objects"] == 25

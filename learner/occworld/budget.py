@@ -61,11 +61,15 @@ class Deadline:
 
 @dataclass
 class Budget:
-    """Of one stage. seconds: wall-clock limit, None for none. total_steps: of all epochs."""
+    """Of one stage. seconds: wall-clock limit, None for none. total_steps: of all epochs, or the fewer allowed.
+
+    done: steps that are made.
+    """
 
     total_steps: int
     seconds: float | None
     started: float = field(default_factory=time.monotonic)
+    done: int = 0
 
     def fraction(self, step: int) -> float:
         """In [0, 1]: by steps, or by the clock where that is ahead."""
@@ -74,9 +78,15 @@ class Budget:
             done = max(done, (time.monotonic() - self.started) / max(self.seconds, 1e-9))
         return min(done, 1.0)
 
+    def stepped(self, step: int) -> bool:
+        """A step, counted from 0, is made; True where it was the last."""
+        self.done = step + 1
+        return self.done >= self.total_steps
+
     def spent(self) -> bool:
-        """Has the clock run out?"""
-        return self.seconds is not None and time.monotonic() - self.started >= self.seconds
+        """Has the clock run out, or are all steps made?"""
+        late = self.seconds is not None and time.monotonic() - self.started >= self.seconds
+        return late or self.done >= self.total_steps
 
 
 def learning_rate(optimizer: OptimizerConfig, schedule: ScheduleConfig, step: int, fraction: float) -> float:

@@ -81,11 +81,14 @@ class Trainer:
         if intake is not None:
             log.info("%s: %s", config.load_from, intake.report())
 
-    def fit(self, max_minutes: float | None = None, started: float | None = None) -> Evaluation | None:
+    def fit(
+        self, max_minutes: float | None = None, started: float | None = None, max_steps: int | None = None
+    ) -> Evaluation | None:
         """Both stages; the last evaluation, None where Ctrl-C came before one.
 
         max_minutes: for all of it, evaluations included, from `started` (time.monotonic; now by default). A run that
-        has had no time for what it is made of says so at its end.
+        has had no time for what it is made of says so at its end. max_steps: of both stages together, so that what
+        comes of it does not depend on the machine's load; half of them at most for the tokenizer.
         """
         training, evaluation = self.config.training, None
         seconds = None if max_minutes is None else 60 * max_minutes
@@ -97,8 +100,10 @@ class Trainer:
                 if seconds is not None and self._deadline.left > 0 and self.fabric.is_global_zero:
                     self._rehearse()
                 share = training.tokenizer_share if training.max_epochs else 1.0
-                self._stage(1, training.tokenizer_epochs, share)
-                evaluation = self._stage(2, training.max_epochs, 1.0)
+                self._stage(1, training.tokenizer_epochs, share, None if max_steps is None else max_steps // 2)
+                first = min(self._steps(1, training.tokenizer_epochs), (max_steps or 0) // 2)
+                rest = None if max_steps is None else max_steps - first
+                evaluation = self._stage(2, training.max_epochs, 1.0, rest)
             self._say_what_was_short(max_minutes)
         finally:
             self.logbook.close()
@@ -147,8 +152,8 @@ class Trainer:
             for name, handler in zip(names, before, strict=True):
                 signal.signal(name, handler)
 
-    def _stage(self, stage: int, epochs: int, share: float) -> Evaluation | None:
-        """share: of the time that is left for training."""
+    def _stage(self, stage: int, epochs: int, share: float, most: int | None) -> Evaluation | None:
+        """share: of the time that is left for training. most: steps, None for those of the epochs."""
         done = self.progress.stage1 if stage == 1 else self.progress.stage2
         left, stopped = self._agreed(self._deadline.for_training)
         if stopped or (stage == 1 and self.progress.stage2):
@@ -160,7 +165,8 @@ class Trainer:
             self.model.freeze(training.freeze_vae, training.freeze_transformer, training.freeze_pose)
         evaluation = None
         batches = len(self._order(stage, 0)) // self.config.training.batch_size
-        budget = Budget(epochs * batches // self.config.training.accumulate, seconds)
+        total = self._steps(stage, epochs)
+        budget = Budget(total if most is None else min(total, most), seconds)
         for epoch in range(done, epochs):
             if not self._epoch(stage, epoch, batches, budget):
                 return None
@@ -180,6 +186,11 @@ class Trainer:
             if last:
                 break
         return evaluation
+
+    def _steps(self, stage: int, epochs: int) -> int:
+        """Of the optimizer, in so many epochs."""
+        training = self.config.training
+        return epochs * (len(self._order(stage, 0)) // training.batch_size) // training.accumulate
 
     def _order(self, stage: int, epoch: int) -> list[int]:
         """This process's windows: whole steps of the optimizer, as many as every other's; from the seed alone.
@@ -228,7 +239,7 @@ class Trainer:
                 return False
             if time.monotonic() - self._saved >= 60 * training.checkpoint_minutes:
                 self._save(self.work_dir / "latest.pth")
-            if fraction >= 1:
+            if budget.stepped(update) or fraction >= 1:
                 break
         bar.close()
         if losses is not None:

@@ -32,7 +32,8 @@ class MessageIntake:
     """Whole sweeps go to `deliver`. A message that can't be read is complained of and left out.
 
     complain: takes what the message was, and what is wrong with it. undistort: heed the times of a cloud's points,
-    which a driver that has moved them to one instant already may have left in.
+    which a driver that has moved them to one instant already may have left in. settled: takes the stamp of the newest
+    sweep that is delivered, or given up. heard: messages so far.
     """
 
     def __init__(
@@ -41,9 +42,12 @@ class MessageIntake:
         deliver: Callable[[SyncedSweep], None],
         complain: Callable[[str, Exception], None],
         undistort: bool = True,
+        settled: Callable[[float], None] = lambda stamp: None,
     ) -> None:
         self.synchronizer, self._deliver, self._complain = synchronizer, deliver, complain
         self._clock = PointClock() if undistort else None
+        self._settled = settled
+        self.heard = 0
 
     def odometry(self, message: Any) -> None:
         """Take a nav_msgs/Odometry."""
@@ -95,6 +99,7 @@ class MessageIntake:
         )
 
     def _take(self, what: str, add: Callable[[], None]) -> None:
+        self.heard += 1
         try:
             add()
         except (ValueError, TypeError) as error:
@@ -103,5 +108,8 @@ class MessageIntake:
 
     def flush(self) -> None:
         """Deliver every sweep that is whole by now."""
+        before = self.synchronizer.settled
         for sweep in self.synchronizer.take():
             self._deliver(sweep)
+        if self.synchronizer.settled != before:
+            self._settled(self.synchronizer.settled)

@@ -216,6 +216,11 @@ class SweepSynchronizer:
         while self._imu[0][0] < stamp - self._memory:
             self._imu.popleft()
 
+    @property
+    def settled(self) -> float:
+        """Stamp of the newest sweep that was taken or given up, seconds; minus infinity before the first."""
+        return max(self._given, self._lost)
+
     def take(self) -> list[SyncedSweep]:
         """Every sweep that is complete by now, and every frame that is due between sweeps, oldest first."""
         ready: list[SyncedSweep] = []

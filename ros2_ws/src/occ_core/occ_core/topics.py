@@ -44,6 +44,9 @@ MARKERS = Topic("occworld/markers", "visualization_msgs/msg/MarkerArray", 2)
 PATH = Topic("occworld/path", "nav_msgs/msg/Path", 2)
 LATENCY = Topic("occworld/latency", "std_msgs/msg/Float32MultiArray", 2)
 SCORE = Topic("occworld/score", "std_msgs/msg/Float32MultiArray", 2)
+LOCKSTEP_COMMAND = Topic("lockstep/cmd_vel", "geometry_msgs/msg/TwistStamped", 20, latched=True)
+LOCKSTEP_REACHED = Topic("/lockstep/reached", "std_msgs/msg/Header", 0, latched=True)
+LOCKSTEP_GRANTED = Topic("/lockstep/granted", "std_msgs/msg/Header", 0, latched=True)
 
 
 def image_topic(camera: str) -> Topic:
@@ -65,3 +68,9 @@ SENSOR_TOPICS: tuple[Topic, ...] = (
 )
 FORECAST_TOPICS: tuple[Topic, ...] = (PREDICTION, MARKERS, PATH, LATENCY, SCORE)
 WORLD_TOPICS: tuple[Topic, ...] = (CLOCK, ACTORS, DIAGNOSTICS, TF, TF_STATIC)
+
+
+def participant_name(node: str, robot: str = "") -> str:
+    """What a node, by its full name, is called in the grants of a simulation in lock step. robot: where it
+    has a voice for each."""
+    return f"{node}:{robot}" if robot else node

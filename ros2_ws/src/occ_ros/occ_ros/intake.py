@@ -18,9 +18,9 @@ from occ_ros.qos import subscribe
 class ActorIntake:
     """What moves in the city, heard and read once for all robots of a node: reading markers is slow."""
 
-    def __init__(self, node: Guarded) -> None:
+    def __init__(self, node: Guarded, lockstep: bool = False) -> None:
         self._robots: list[MessageIntake] = []
-        subscribe(node, ACTORS, self.hear, depth=20)
+        subscribe(node, ACTORS, self.hear, depth=20, lockstep=lockstep)
 
     def add(self, robot: MessageIntake) -> None:
         """Tell one more robot."""
@@ -34,7 +34,11 @@ class ActorIntake:
 
 
 class RobotIntake:
-    """Keeps its node's subscriptions alive. A message that can't be read is counted by the node and left out."""
+    """Keeps its node's subscriptions alive. A message that can't be read is counted by the node and left out.
+
+    settled: called with the stamp of each sweep that is delivered or given up; what asks for it is in lock step with
+    the simulator, and loses no message.
+    """
 
     def __init__(
         self,
@@ -46,16 +50,21 @@ class RobotIntake:
         cameras: Iterable[str] = (),
         imu: bool = False,
         undistort: bool = True,
+        settled: Callable[[float], None] | None = None,
     ) -> None:
         self._node, self._robot = node, robot
-        self.messages = MessageIntake(synchronizer, deliver, self._complain, undistort)
-        subscribe(node, ODOM, self.messages.odometry, robot, depth=50)
-        subscribe(node, LIDAR, self.messages.sweep, robot, depth=10)
+        lockstep = settled is not None
+        self.messages = MessageIntake(
+            synchronizer, deliver, self._complain, undistort, settled or (lambda stamp: None)
+        )  # fmt: skip
         actors.add(self.messages)
+        subscribe(node, ODOM, self.messages.odometry, robot, depth=50, lockstep=lockstep)
+        subscribe(node, LIDAR, self.messages.sweep, robot, depth=10, lockstep=lockstep)
         if imu:
-            subscribe(node, IMU, self.messages.imu, robot, depth=100)
+            subscribe(node, IMU, self.messages.imu, robot, depth=100, lockstep=lockstep)
         for camera in cameras:
-            subscribe(node, image_topic(camera), partial(self.messages.image, camera), robot, depth=10)
+            take = partial(self.messages.image, camera)
+            subscribe(node, image_topic(camera), take, robot, depth=10, lockstep=lockstep)
 
     def _complain(self, what: str, error: Exception) -> None:
         self._node.faults.unusable(f"{self._robot}, {what}", error)

@@ -20,13 +20,16 @@ def message_class(name: str) -> type:
     return getattr(import_module(f"{package}.{kind}"), message)
 
 
-def profile(topic: Topic, depth: int = 10) -> QoSProfile:
-    """Quality of service of a topic: sensor data best effort, latched things transient local."""
+def profile(topic: Topic, depth: int = 10, lockstep: bool = False) -> QoSProfile:
+    """Quality of service of a topic: sensor data best effort, latched things transient local.
+
+    lockstep: nothing may be lost, not even what was sent before the listener was discovered.
+    """
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=depth,
-        reliability=ReliabilityPolicy.RELIABLE if topic.reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE,
+        reliability=ReliabilityPolicy.RELIABLE if topic.reliable or lockstep else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if topic.latched or lockstep else DurabilityPolicy.VOLATILE,
     )
 
 
@@ -35,13 +38,19 @@ def absolute(topic: Topic, robot: str) -> str:
     return topic.name if topic.name.startswith("/") else f"/{robot}/{topic.name}"
 
 
-def publish(node: Node, topic: Topic, robot: str = "", depth: int = 10) -> Publisher:
-    """A publisher of a topic of the table."""
-    return node.create_publisher(message_class(topic.type), absolute(topic, robot), profile(topic, depth))
+def publish(node: Node, topic: Topic, robot: str = "", depth: int = 10, lockstep: bool = False) -> Publisher:
+    """A publisher of a topic of the table. lockstep: as in `profile`."""
+    return node.create_publisher(message_class(topic.type), absolute(topic, robot), profile(topic, depth, lockstep))
 
 
 def subscribe(
-    node: Node, topic: Topic, callback: Callable[[Any], None], robot: str = "", depth: int = 10
+    node: Node,
+    topic: Topic,
+    callback: Callable[[Any], None],
+    robot: str = "",
+    depth: int = 10,
+    lockstep: bool = False,
 ) -> Subscription:
-    """A subscription to a topic of the table."""
-    return node.create_subscription(message_class(topic.type), absolute(topic, robot), callback, profile(topic, depth))
+    """A subscription to a topic of the table. lockstep: as in `profile`; it hears publishers in lock step alone."""
+    quality = profile(topic, depth, lockstep)
+    return node.create_subscription(message_class(topic.type), absolute(topic, robot), callback, quality)

@@ -43,15 +43,16 @@ class ForecastLoop:
         self._thread = Thread(target=self._work, name="forecast", daemon=True)
         self._thread.start()
 
-    def offer(self, ready: Ready) -> None:
-        """Ask for a forecast; never blocks."""
+    def offer(self, ready: Ready) -> bool:
+        """Ask for a forecast; never blocks. False where none is due."""
         with self._wake:
             if not self._pace.forecast_due(self._last.get(ready.robot), ready.stamp):
-                return
+                return False
             if ready.robot in self._waiting:
                 self.skipped[ready.robot] = self.skipped.get(ready.robot, 0) + 1
             self._waiting[ready.robot] = ready
             self._wake.notify()
+            return True
 
     def close(self) -> None:
         """Stop after the forecasts in hand."""

@@ -50,12 +50,19 @@ class LiveTrack:
 
     All sweeps are accumulated; grids are made at keyframes and, where no newer sweep waits, in between. deliver: called
     on the track's thread. problem: what is wrong with the newest sweep, '' for nothing. late: sweeps that were dropped
-    since the queue was full.
+    since the queue was full. tracked: called with a sweep's stamp when all that follows from it is delivered.
     """
 
     def __init__(
-        self, robot: str, tracker: FrameTracker, history: History, pace: Pace, deliver: Callable[[Seen], None]
+        self,
+        robot: str,
+        tracker: FrameTracker,
+        history: History,
+        pace: Pace,
+        deliver: Callable[[Seen], None],
+        tracked: Callable[[float], None] | None = None,
     ) -> None:
+        self._tracked = tracked or (lambda stamp: None)
         self._robot, self._tracker, self._history, self._pace, self._deliver = robot, tracker, history, pace, deliver
         self._sweeps: deque[tuple[float, SyncedSweep]] = deque(maxlen=_QUEUE_SWEEPS)
         self._wake = Condition()
@@ -90,6 +97,7 @@ class LiveTrack:
                     self.problem = ""
                 except ValueError as error:
                     self.problem = str(error)
+                self._tracked(taken[1].stamp)
         except Exception as error:  # the node ends with it; a thread alone would end unheard
             self.failure = error
 

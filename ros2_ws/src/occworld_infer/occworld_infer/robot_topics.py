@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from functools import partial
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -25,6 +26,7 @@ from occworld_infer.grading import Grader
 from occworld_infer.grids import grid_points
 from occworld_infer.history import History
 from occworld_infer.live import LiveTrack, Seen
+from occworld_infer.lockstep import ForecastStep
 from occworld_infer.pace import Pace
 from occworld_infer.prediction import Wanted, occupied, prediction_points
 
@@ -39,20 +41,28 @@ class RobotTopics:
         self, node: Guarded, robot: str, grid: VoxelGrid, tracker: FrameTracker, loop: ForecastLoop, history: History,
         pace: Pace, wanted: Wanted, actors: ActorIntake, needs_actors: bool,
         undistort: bool = True,
+        lockstep: ForecastStep | None = None,
     ) -> None:  # fmt: skip
         self._robot, self._grid, self._loop, self._wanted = robot, grid, loop, wanted
         self._frame_id = f"{robot}/base_footprint"
         topics = (OCCUPANCY, PREDICTION, PATH, LATENCY, SCORE)
         self._out = {topic: publish(node, topic, robot) for topic in topics}
         self._grader = Grader(grid)
-        self._track = LiveTrack(robot, tracker, history, pace, self._on_frame)
+        self._lockstep = lockstep
+        tracked = partial(lockstep.tracked, robot) if lockstep else None
+        self._track = LiveTrack(robot, tracker, history, pace, self._on_frame, tracked)
         self._synchronizer = SweepSynchronizer(FRAME_PERIOD_S, needs_actors=needs_actors)
         self._dropped: dict[str, int] = {}
         self._lost_said = 0
         self._heard = time.monotonic()
         self._times: deque[float] = deque(maxlen=1000)
         self._newest: tuple[float, float] | None = None
-        self._intake = RobotIntake(node, robot, self._synchronizer, self._on_sweep, actors, undistort=undistort)
+        settled = partial(lockstep.settled, robot) if lockstep else None
+        self._intake = RobotIntake(
+            node, robot, self._synchronizer, self._on_sweep, actors, undistort=undistort, settled=settled
+        )
+        if lockstep:
+            lockstep.begin(robot)
 
     def close(self) -> None:
         """Stop its thread."""
@@ -102,12 +112,17 @@ class RobotTopics:
 
     def _on_sweep(self, sweep: SyncedSweep) -> None:
         self._heard = time.monotonic()
+        if self._lockstep:
+            self._lockstep.delivered(self._robot, sweep.stamp)
         self._track.add(sweep)
 
     def _on_frame(self, seen: Seen) -> None:
         """On the track's thread. The forecast first: the rest can be done while the model works."""
         if seen.ready:
-            self._loop.offer(seen.ready)
+            if self._lockstep:
+                self._lockstep.due(self._robot, seen.ready.stamp)
+            if not self._loop.offer(seen.ready) and self._lockstep:
+                self._lockstep.forecast(self._robot, seen.ready.stamp)
         if not seen.keyframe:
             return
         stamp = seen.frame.state.stamp

@@ -94,6 +94,8 @@ def _action(spec: NodeSpec) -> Node:
 
 def _after(spec: NodeSpec, event: ProcessExited) -> list[LaunchDescriptionEntity]:
     """A node that ends takes the others with it, unless it had one thing to do and did it."""
+    if spec.ends_all and event.returncode == 0:
+        return [Shutdown(reason=f"{spec.label} has done its work")]
     if spec.once and event.returncode == 0:
         return []
     return [Shutdown(reason=f"{spec.label} has stopped with exit code {event.returncode}")]

@@ -9,11 +9,12 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
-from occ_core.topics import ACTORS
+from occ_core.topics import ACTORS, participant_name
 from tokyo_city.world import WORLD_FILE
 from tokyo_sim.gazebo.names import TRAFFIC
 from tokyo_sim.resources import share
 
+_CAMERA_RATES_OF_FRAMES = (0.0, 2.0, 10.0)  # those with an image at each frame, 0.5 s apart
 SHIPPED = "shipped"
 """As a checkpoint: the one that comes with occworld_infer."""
 
@@ -49,6 +50,12 @@ class Arguments:
     real_time_factor: float = _argument(
         1.0, "simulated seconds per second at most; 0: as fast as it can (embedded; Gazebo keeps 1)"
     )
+    lockstep: bool = _argument(
+        False,
+        "the embedded simulator waits for missions, recorders and forecast: nothing is lost and a seed gives the same"
+        " sessions however slow the machine is; real_time_factor is then an upper bound",
+    )
+    duration: float = _argument(0.0, "stop after so many simulated seconds; 0: on Ctrl-C")
     image_width: int = _argument(1600, "camera image width, pixels")
     image_height: int = _argument(900, "camera image height, pixels")
     lidar_motion_distortion: bool = _argument(False, "cast a sweep's columns one after the other, as a turning LiDAR")
@@ -82,7 +89,12 @@ class Arguments:
                 raise ValueError(f"{name.name} is '{value}', one of {', '.join(choices)} is wanted")
         if min(self.drones, self.rovers, self.actors) < 0:
             raise ValueError("drones, rovers and actors can't be negative")
-        for name in ("real_time_factor", "lidar_motion_distortion", "odometry_drift"):
+        if self.lockstep and self.record and self.camera_rate not in _CAMERA_RATES_OF_FRAMES:
+            raise ValueError(
+                f"camera_rate is {self.camera_rate:g}: in lock step a recorded frame, each half second, waits for its"
+                " images: 2 or 10, or 0 without cameras"
+            )
+        for name in ("lockstep", "real_time_factor", "lidar_motion_distortion", "odometry_drift"):
             if self.simulator == "gazebo" and getattr(self, name) != type(self).__dataclass_fields__[name].default:
                 raise ValueError(f"{name} is for the embedded engine, Gazebo has its own: leave it, or sim embedded")
 
@@ -102,7 +114,7 @@ class NodeSpec:
     """One node. executable: its console script; module: the same thing for `python -m`, '' for another's package.
 
     remappings: topics by other names. arguments: on its command line, before ROS's. once: it ends when its work is
-    done, which is no failure.
+    done, which is no failure. ends_all: it too, and then everything has done its work.
     """
 
     package: str
@@ -114,11 +126,17 @@ class NodeSpec:
     remappings: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     once: bool = False
+    ends_all: bool = False
 
     @property
     def label(self) -> str:
         """What messages call it."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def full_name(self) -> str:
+        """Its name in the ROS graph."""
+        return f"/{self.namespace}/{self.name}" if self.namespace else f"/{self.name}"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
@@ -151,7 +169,7 @@ def nodes(args: Arguments) -> list[NodeSpec]:
     """The nodes of a bring-up; those of Gazebo's packages apart, see `tokyo_sim.gazebo.system`."""
     clock = {"use_sim_time": True}
     city = {"city": str(Path(args.city).resolve())}
-    specs = _gazebo(args, city) if args.simulator == "gazebo" else [_simulator(args, city)]
+    specs = _gazebo(args, city) if args.simulator == "gazebo" else []
     if args.missions and args.robots:
         specs.append(_missions(args, city))
     if args.record and args.robots:
@@ -162,15 +180,16 @@ def nodes(args: Arguments) -> list[NodeSpec]:
             "session_seconds": args.session_seconds,
             "seed": args.seed,
             "cameras": args.camera_rate > 0,
+            "lockstep": args.lockstep,
         }
         specs.append(recorder_node(city | clock | recording))
     if args.bag:
-        specs.append(bag_node({"bag": str(Path(args.bag).resolve())} | clock))
+        specs.append(bag_node({"bag": str(Path(args.bag).resolve()), "lockstep": args.lockstep} | clock))
     if args.predict and args.robots:
         specs += _forecast(args, city | clock | {"robots": args.robots})
     if args.view and args.robots:
         specs.append(viewer_node(city | clock | {"robots": args.robots, "port": args.port}))
-    return specs
+    return specs if args.simulator == "gazebo" else [_simulator(args, city, specs), *specs]
 
 
 def viewer_node(parameters: dict[str, Any]) -> NodeSpec:
@@ -191,7 +210,8 @@ def bag_node(parameters: dict[str, Any]) -> NodeSpec:
 def _forecast(args: Arguments, common: dict[str, Any]) -> list[NodeSpec]:
     """The forecast, and its markers for RViz. The node's own default checkpoint is the shipped one."""
     checkpoint = "" if args.predict == SHIPPED else str(Path(args.predict).resolve())
-    predicting, colouring = {"checkpoint": checkpoint, "device": args.device}, {"colour_by": args.colour_by}
+    predicting = {"checkpoint": checkpoint, "device": args.device, "lockstep": args.lockstep}
+    colouring = {"colour_by": args.colour_by}
     package, module = "occworld_infer", "occworld_infer.nodes"
     return [
         NodeSpec(package, "inference", f"{module}.inference", "inference", "", common | predicting),
@@ -199,13 +219,22 @@ def _forecast(args: Arguments, common: dict[str, Any]) -> list[NodeSpec]:
     ]
 
 
-def _simulator(args: Arguments, city: dict[str, str]) -> NodeSpec:
+def _simulator(args: Arguments, city: dict[str, str], others: list[NodeSpec]) -> NodeSpec:
+    """The embedded simulator; others: the nodes beside it, of which it waits for those in lock step."""
     names = (
         "drones", "rovers", "actors", "drone_altitude", "places", "seed", "real_time_factor", "image_width",
         "image_height", "lidar_motion_distortion", "odometry_drift", "camera_rate",
+        "duration", "lockstep",
     )  # fmt: skip
     values = {name: getattr(args, name) for name in names}
-    return NodeSpec("tokyo_sim", "simulator", "tokyo_sim.nodes.simulator", "simulator", "", city | values)
+    values["lockstep_nodes"] = [
+        participant_name(spec.full_name, robot)
+        for spec in others
+        if spec.parameters.get("lockstep")
+        for robot in (spec.parameters["robots"] if spec.executable == "mission" else [""])
+    ] or [""]
+    module = "tokyo_sim.nodes.simulator"
+    return NodeSpec("tokyo_sim", "simulator", module, "simulator", "", city | values, ends_all=args.duration > 0)
 
 
 def _gazebo(args: Arguments, city: dict[str, str]) -> list[NodeSpec]:
@@ -238,7 +267,7 @@ def _missions(args: Arguments, city: dict[str, str]) -> NodeSpec:
         robot: (drone if robot.startswith("drone_") else rover) | {"seed": args.seed + number}
         for number, robot in enumerate(args.robots)
     }
-    return mission_node(city | {"use_sim_time": True}, missions)
+    return mission_node(city | {"use_sim_time": True, "lockstep": args.lockstep}, missions)
 
 
 def mission_node(common: dict[str, Any], missions: dict[str, dict[str, Any]]) -> NodeSpec:

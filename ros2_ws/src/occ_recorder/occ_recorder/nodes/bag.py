@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
+from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -20,6 +21,7 @@ from occ_recorder.bags.definitions import Definitions
 from occ_recorder.bags.reading import BagError
 from occ_recorder.bags.writing import BagWriter, TopicHeader
 from occ_ros.guard import GuardedNode, NodeFailed
+from occ_ros.lockstep import LOCKSTEP_PERIOD_S, Participant
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import message_class
 from occ_ros.run import run
@@ -28,8 +30,10 @@ PARAMETERS = (
     Parameter("bag", "", "folder to write; it must not be there yet"),
     Parameter("robots", [""], "namespaces to record, with the world's topics; empty: every namespace"),
     Parameter("topics", [""], "topics to record, * and ? as in file names; empty: those of `robots`"),
+    Parameter("lockstep", False, "the simulator is in lock step: it waits until its messages are in the bag's queue"),
 )
 _LOOK_S = 0.2
+_DISCOVERY_S = 2.0
 _DEPTH = 1000
 _WORLD = tuple(topic.name for topic in WORLD_TOPICS)
 
@@ -51,7 +55,10 @@ class BagNode(GuardedNode):
         self._seen: set[str] = set()
         self._lost = 0
         self._said = 0
-        self.create_timer(_LOOK_S, self._look)
+        self._participant = Participant(self, self._grant) if values["lockstep"] else None
+        self._found = time.monotonic()
+        wall = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
+        self.create_timer(_LOOK_S, self._look, clock=wall)
         self.create_timer(1.0, self._report)
         self.get_logger().info(f"recording a bag into {values['bag']}")
 
@@ -65,10 +72,20 @@ class BagNode(GuardedNode):
             publishers = self.get_publishers_info_by_topic(topic) if topic not in self._seen else []
             if publishers and self._wanted(topic):
                 self._seen.add(topic)
+                self._found = time.monotonic()
                 try:
                     self._begin(topic, kinds, publishers)
                 except (LookupError, ImportError, AttributeError, ValueError) as error:
                     self.get_logger().warning(f"{topic} is not recorded: {error}")
+
+        if self._participant:
+            self._grant(self._participant)
+
+    def _grant(self, participant: Participant) -> None:
+        """In lock step: go on, once the simulator has said that its topics are there and no more are found."""
+        settled = participant.granted >= 0 or time.monotonic() > self._found + _DISCOVERY_S
+        if settled and participant.reached >= 0:
+            participant.grant(participant.reached + LOCKSTEP_PERIOD_S)
 
     def _begin(self, topic: str, kinds: list[str], publishers: list[TopicEndpointInfo]) -> None:
         if len(kinds) > 1:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rclpy.clock import Clock, ClockType
@@ -18,14 +19,15 @@ from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.returns import MIN_RANGE_M, ReturnFilter
 from occ_core.session import SessionInfo, extrinsics, installed_versions
-from occ_core.sync import SweepSynchronizer
-from occ_core.topics import CAMERAS, IMU, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
+from occ_core.sync import PATIENCE_S, SweepSynchronizer
+from occ_core.topics import CAMERAS, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import body, link_poses
 from occ_recorder.recording import Mode, RobotRecording
 from occ_recorder.reporting import Report, Reporter
 from occ_ros.guard import GuardedNode
 from occ_ros.intake import ActorIntake, RobotIntake
+from occ_ros.lockstep import Participant, Patience
 from occ_ros.parameters import Parameter, ParameterError, read
 from occ_ros.qos import absolute, subscribe
 from occ_ros.run import run
@@ -52,6 +54,7 @@ PARAMETERS = (
     Parameter("autostart", True, "record at once; false: wait for the service `start`"),
     Parameter("mark_label", "mark", "what the service `mark` writes beside the time; set it before the call"),
     Parameter("seed", -1, "seed of the simulation, for session.json; -1: it has none", -1, 2**31 - 1),
+    Parameter("lockstep", False, "the simulator is in lock step: it waits, and no frame is lost however slow all is"),
 )
 
 
@@ -84,7 +87,14 @@ class RecorderNode(GuardedNode):
         self._recordings: dict[str, RobotRecording] = {}
         self._reporters: dict[str, Reporter] = {}
         self._arriving: dict[str, _Arriving] = {}
-        self._actors = ActorIntake(self)
+        self._participant = Participant(self) if self._values["lockstep"] else None
+        self._settled: dict[str, float] = {}
+        self._intakes: list[RobotIntake] = []
+        if self._participant:
+            self._patience = Patience(
+                self, self._participant, lambda: sum(i.messages.heard for i in self._intakes), self._go_without
+            )
+        self._actors = ActorIntake(self, self._values["lockstep"])
         for robot in self._values["robots"]:
             subscribe(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._arrived(robot, m), robot, depth=1)
         self._serve("start", RobotRecording.start, Mode.RECORDING)
@@ -108,6 +118,11 @@ class RecorderNode(GuardedNode):
             if (cameras, imu) != (arriving.cameras, arriving.imu):
                 arriving.cameras, arriving.imu, arriving.changed = cameras, imu, time.monotonic()
             complete = imu and len(cameras) == len(CAMERAS)
+            if self._participant:
+                # What it says comes after its topics: those that are not known by now do not come.
+                if self._participant.reached < 0:
+                    continue
+                complete = True
             if complete or time.monotonic() > arriving.changed + _DISCOVERY_S:
                 self._begin(robot, self._arriving.pop(robot))
 
@@ -138,7 +153,7 @@ class RecorderNode(GuardedNode):
         returns = ReturnFilter(values["min_range"], own)
         recording = RobotRecording(
             FrameTracker(robot, builder, links, ground, returns), info, self._output, values["session_seconds"],
-            values["jpeg_quality"], self._mode,
+            values["jpeg_quality"], self._mode, lossless=values["lockstep"],
         )  # fmt: skip
         cameras = arriving.cameras if values["cameras"] else frozenset()
         if values["cameras"] and (missing := CAMERAS.keys() - cameras):
@@ -146,8 +161,25 @@ class RecorderNode(GuardedNode):
         imu = values["imu"] and arriving.imu
         synchronizer = SweepSynchronizer(period, cameras, needs_actors=city is not None, with_imu=imu)
         self._recordings[robot], self._reporters[robot] = recording, Reporter(recording, synchronizer)
-        RobotIntake(self, robot, synchronizer, recording.add, self._actors, cameras, imu, values["undistort"])
+        settled = partial(self._on_settled, robot) if self._participant else None
+        intake = RobotIntake(
+            self, robot, synchronizer, recording.add, self._actors, cameras, imu, values["undistort"], settled
+        )
+        self._intakes.append(intake)
         self.get_logger().info(f"{robot}: {self._mode.value}, into {self._output}")
+        if settled:
+            settled(0.0)
+
+    def _on_settled(self, robot: str, stamp: float) -> None:
+        """The simulation may make each robot's next sweep when this one is taken."""
+        self._settled[robot] = stamp
+        if self._participant and len(self._settled) == len(set(self._values["robots"])):
+            self._participant.grant(min(self._settled.values()) + 1 / LIDAR.rate_hz)
+
+    def _go_without(self) -> None:
+        if self._participant and self._participant.granted >= 0:
+            self.get_logger().warning("lock step: what a frame needs does not come, it is given up")
+            self._participant.grant(self._participant.granted + PATIENCE_S + 1 / LIDAR.rate_hz)
 
     def _serve(self, name: str, act: Callable[[RobotRecording], bool], mode: Mode | None = None) -> None:
         """A service that acts on every robot's recording; robots that come later begin in its mode."""

@@ -25,6 +25,7 @@ from occworld.checkpoint import CheckpointError
 from occworld.forecaster import Forecaster
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
 from occworld_infer.history import History
+from occworld_infer.lockstep import ForecastStep
 from occworld_infer.pace import Pace
 from occworld_infer.prediction import Wanted
 from occworld_infer.robot_topics import RobotTopics
@@ -54,6 +55,7 @@ PARAMETERS = (
     Parameter("self_filter", True, "leave out returns from the robot's own body, by the shapes of its description"),
     Parameter("undistort", True, "put points where they were by their own times, where a cloud has them"),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
+    Parameter("lockstep", False, "the simulator is in lock step: it waits for each forecast that is due"),
     Parameter("autostart", True, "configure and activate at the start, without a lifecycle manager"),
 )  # fmt: skip
 
@@ -97,7 +99,8 @@ class InferenceNode(GuardedLifecycleNode):
         self._passive = set(self.subscriptions)
         self._pace = Pace(FRAME_PERIOD_S, self._values["max_rate"])
         self._loop = ForecastLoop(self._forecaster, self._pace, self._publish)
-        self._actors = ActorIntake(self)
+        self._lockstep = ForecastStep(self, self._values["robots"]) if self._values["lockstep"] else None
+        self._actors = ActorIntake(self, self._values["lockstep"])
         for robot in self._values["robots"]:
             subscribe(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._begin(robot, m), robot, depth=1)
         self.get_logger().info(f"forecasting on {self._forecaster.device} for {', '.join(self._values['robots'])}")
@@ -147,11 +150,13 @@ class InferenceNode(GuardedLifecycleNode):
         history = History(self._forecaster.history, FRAME_PERIOD_S)
         self._robots[robot] = RobotTopics(
             self, robot, TOKYO_GRID, tracker, self._loop, history, self._pace, self._wanted, self._actors,
-            needs_actors=self._city is not None, undistort=self._values["undistort"],
+            needs_actors=self._city is not None, undistort=self._values["undistort"], lockstep=self._lockstep,
         )  # fmt: skip
 
     def _publish(self, result: LiveForecast) -> None:
         self._robots[result.ready.robot].publish(result)
+        if self._lockstep:
+            self._lockstep.forecast(result.ready.robot, result.ready.stamp)
 
     def _stop(self) -> None:
         for robot in self._robots.values():

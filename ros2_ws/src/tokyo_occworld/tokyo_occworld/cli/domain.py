@@ -28,8 +28,8 @@ _WAY_OUT = "stop it, or run in a ROS domain of your own: --domain auto"
 def own_domain(wanted: str, robots: Sequence[str]) -> Iterator[int]:
     """Hold a domain for a simulation with these robots, and have the environment say so: it goes to all children.
 
-    wanted: a number; '' for what the environment says, 0 where it says nothing; 'auto' for the first where nobody is.
-    ValueError that names who is there already.
+    wanted: a number; '' for what the environment says, 0 where it says nothing; 'auto' for the first from 1 on where
+    nobody is. ValueError that names who is there already.
     """
     before = os.environ.get(VARIABLE)
     if wanted == "auto":
@@ -57,7 +57,7 @@ def _number(text: str) -> int:
 def _free(robots: Sequence[str]) -> tuple[int, int]:
     """The first domain that nobody on this machine is in, and its lock. ValueError where every domain is taken."""
     taken = used_domains()
-    for number in range(_HIGHEST + 1):
+    for number in range(1, _HIGHEST + 1):  # 0 is where everybody else begins
         if number in taken:
             continue
         try:
@@ -67,7 +67,7 @@ def _free(robots: Sequence[str]) -> tuple[int, int]:
         if not _others(number, robots):
             return number, lock
         os.close(lock)
-    raise ValueError(f"--domain auto: somebody is in each of the {_HIGHEST + 1} ROS domains")
+    raise ValueError(f"--domain auto: somebody is in each of the ROS domains 1 to {_HIGHEST}")
 
 
 def _lock(number: int) -> int:

@@ -113,7 +113,6 @@ def _parser() -> argparse.ArgumentParser:
 
     up = verbs.add_parser("up", help="start the simulator, missions, and what else is asked for")
     _add_bringup_options(up)
-    up.add_argument("--duration", type=float, default=0.0, help="stop after so many simulated seconds; 0: on Ctrl-C")
     up.add_argument("--check", action="store_true", help="look at the options, not at the city, and start nothing")
     up.add_argument(
         "--domain", default="", metavar="ID",
@@ -146,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder (default: %(default)s)")
     demo.add_argument("--city-source", type=Path, default=None, help="a udx folder instead of the sample city")
     demo.add_argument("--seed", type=int, default=7, help="of everything random (default: %(default)s)")
-    demo.add_argument("--minutes", type=float, default=4.0, help="training time (default: %(default)s)")
+    demo.add_argument("--steps", type=int, default=700, help="of training, both stages (default: %(default)s)")
     demo.add_argument("--drives", type=int, default=6, help="recorded drives of both robots (default: %(default)s)")
     demo.add_argument("--drive-seconds", type=float, default=22.0, help="simulated time of each (default: %(default)s)")
     demo.set_defaults(handler=_demo)
@@ -233,12 +232,12 @@ def _up(args: argparse.Namespace) -> int:
     from tokyo_sim.bringup import Arguments
 
     options = Arguments(**{spec.name: getattr(args, spec.name) for spec in fields(Arguments)})
-    checks.check_bringup(options, args.duration, args.check)
+    checks.check_bringup(options, options.duration, args.check)
     if args.check:
         return 0
     from tokyo_occworld.cli.processes import run_until_stopped
 
-    return run_until_stopped(options, args.duration, args.domain)
+    return run_until_stopped(options, args.domain)
 
 
 def _record(args: argparse.Namespace) -> int:
@@ -280,7 +279,7 @@ def _demo(args: argparse.Namespace) -> int:
     checks.check_demo(args)
     from tokyo_occworld.demo.run import Plan, run_demo
 
-    return run_demo(args.out, Plan(args.city_source, args.seed, args.minutes, args.drives, args.drive_seconds))
+    return run_demo(args.out, Plan(args.city_source, args.seed, args.steps, args.drives, args.drive_seconds))
 
 
 if __name__ == "__main__":

@@ -76,18 +76,22 @@ class NodeProcesses:
         """The first node that has ended and should not have, in words; '' while all is well."""
         for spec, process in self._running:
             code = process.poll()
-            if code is not None and not (spec.once and code == 0):
+            if code is not None and not ((spec.once or spec.ends_all) and code == 0):
                 how = (
                     f"was killed by {signal.Signals(-code).name}" if code < 0 else f"has stopped with exit code {code}"
                 )
                 return f"{spec.label} {how}"
         return ""
 
+    def done(self) -> bool:
+        """Has a node that ends all done its work?"""
+        return any(spec.ends_all and process.poll() == 0 for spec, process in self._running)
+
     def wait(self, until: Callable[[], bool] = lambda: False) -> int:
-        """Block until a node ends, a condition holds or Ctrl-C; returns the exit code of the whole."""
+        """Block until a node ends, all is done, a condition holds or Ctrl-C; returns the exit code of the whole."""
         with _terminate_as_interrupt():
             try:
-                while not until():
+                while not until() and not self.done():
                     if problem := self.failed():
                         print(f"tokyo: {problem}, the others are stopped too", file=sys.stderr)
                         return 1
@@ -149,8 +153,11 @@ class _terminate_as_interrupt:
             signal.signal(number, before)
 
 
-def run_until_stopped(args: Arguments, duration: float, domain: str = "") -> int:
-    """`tokyo up`. duration: simulated seconds, 0 for ever. domain: ROS domain, as `domain.own_domain` takes it."""
+def run_until_stopped(args: Arguments, domain: str = "") -> int:
+    """`tokyo up`. domain: ROS domain, as `domain.own_domain` takes it.
+
+    The embedded simulator ends with its duration, Gazebo's clock is watched from here.
+    """
     world_file(args.city)
     refuse_too_many(args)
     from tokyo_occworld.cli.domain import own_domain
@@ -160,12 +167,12 @@ def run_until_stopped(args: Arguments, duration: float, domain: str = "") -> int
         if domain:
             print(f"tokyo: ROS domain {number}; elsewhere: export ROS_DOMAIN_ID={number}", flush=True)
         with NodeProcesses(specs) as up:
-            if duration <= 0:
+            if args.simulator != "gazebo" or args.duration <= 0:
                 return up.wait()
             from tokyo_occworld.cli.clock import SimulatedTime
 
             with SimulatedTime() as clock:
-                return up.wait(lambda: clock.seconds >= duration)
+                return up.wait(lambda: clock.seconds >= args.duration)
 
 
 def _specs(args: Arguments, folder: Path) -> list[NodeSpec | Server]:

@@ -11,29 +11,32 @@ from pathlib import Path
 from occ_core.session import Session, find_sessions
 from tokyo_city.world import CITY_FILE
 from tokyo_occworld.demo import pictures
+from tokyo_occworld.demo.stages import Stages
 
 _PACKAGES = ("numpy", "numba", "torch", "mujoco", "embreex", "moderngl", "ros-rclpy", "occ_core", "tokyo_sim")
 
 
-def write_report(out: Path, stages: list[dict], seed: int) -> None:
-    """Collect what the stages left, draw the pictures, write both files."""
+def write_report(out: Path, stages: Stages, seed: int) -> None:
+    """Collect what the stages left, draw the pictures, write both files; what is missing is said there too."""
     folder = out / "pictures"
     folder.mkdir(exist_ok=True)
     sessions = find_sessions(out / "sessions")
-    evaluation = json.loads((out / "evaluation/metrics.json").read_text())
+    evaluation = json.loads((out / "evaluation/metrics.json").read_text()) if stages.done("evaluate") else None
+    times = stages.times()
     body = {
         "seed": seed,
         "machine": {"python": platform.python_version(), "system": platform.platform()},
         "versions": {package: _version(package) for package in _PACKAGES},
-        "stages": stages,
-        "wall_time_s": sum(stage["seconds"] for stage in stages),
+        "stages": times,
+        "missing": stages.missing,
+        "wall_time_s": sum(stage["seconds"] for stage in times),
         "city": json.loads((out / "city" / CITY_FILE).read_text()),
         "sessions": {session.name: len(session) for session in sessions},
         "evaluation": evaluation,
-        "live": json.loads((out / "live.json").read_text()),
+        "live": json.loads((out / "live.json").read_text()) if stages.done("live") else None,
     }
     (out / "report.json").write_text(json.dumps(body, indent=1, ensure_ascii=False))
-    shown = _draw(out, folder, sessions, evaluation)
+    shown = _draw(out, folder, sessions, evaluation, stages.done("train"))
     (out / "report.html").write_text(_page(body, shown), encoding="utf-8")
 
 
@@ -44,7 +47,9 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _draw(out: Path, folder: Path, sessions: list[Session], evaluation: dict) -> list[tuple[str, str]]:
+def _draw(
+    out: Path, folder: Path, sessions: list[Session], evaluation: dict | None, trained: bool
+) -> list[tuple[str, str]]:
     """(file name, caption) of each picture that could be made."""
     rover = next(session for session in sessions if session.name.startswith("rover"))
     drone = next(session for session in sessions if session.name.startswith("drone"))
@@ -57,8 +62,11 @@ def _draw(out: Path, folder: Path, sessions: list[Session], evaluation: dict) ->
             shown.append((f"{kind}_views.png", f"The {kind}'s six cameras: front row looks ahead, back row behind."))
         pictures.lidar_sweep(session, folder / f"{kind}_sweep.png")
         shown.append((f"{kind}_sweep.png", f"One LiDAR sweep of the {kind}, in base_footprint."))
-    pictures.training_curves(out / "training/logs", folder / "training.png")
-    shown.append(("training.png", "Training, from the TensorBoard logs."))
+    if trained:
+        pictures.training_curves(out / "training/logs", folder / "training.png")
+        shown.append(("training.png", "Training, from the TensorBoard logs."))
+    if evaluation is None:
+        return shown
     pictures.iou_by_horizon(evaluation, folder / "iou.png")
     shown.append(("iou.png", "Forecast of held-out drives beside copy, warp and warp-oracle."))
     pictures.truth_beside_forecast(out / "evaluation/samples.npz", folder / "forecast.png")
@@ -82,9 +90,10 @@ figcaption {{ color: #555 }}</style></head><body>
 <h1>Tokyo OccWorld demo</h1>
 <p>{len(body["sessions"])} drives, {sum(body["sessions"].values())} frames; seed {body["seed"]};
 {body["wall_time_s"]:.0f} s of work.</p>
-{_scores(body["evaluation"], "iou", "IoU")}
-{_scores(body["evaluation"], "miou", "mIoU")}
-{_live(body["live"])}
+{"".join(f"<p>Missing: {html.escape(what)}</p>" for what in body["missing"])}
+{_scores(body["evaluation"], "iou", "IoU") if body["evaluation"] else ""}
+{_scores(body["evaluation"], "miou", "mIoU") if body["evaluation"] else ""}
+{_live(body["live"]) if body["live"] else ""}
 {figures}
 <h2>Wall time</h2>
 {_table(["stage", "seconds"], [[s["name"], f"{s['seconds']:.0f}"] for s in body["stages"]])}

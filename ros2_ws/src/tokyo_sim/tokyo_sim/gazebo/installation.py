@@ -23,6 +23,7 @@ class Server:
     command: tuple[str, ...]
     label: str = "gazebo"
     once: bool = False
+    ends_all: bool = False
 
 
 def server(args: Arguments) -> Server:

@@ -7,14 +7,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from visualization_msgs.msg import MarkerArray
 
 from occ_core.actors import Actor
-from occ_core.topics import ACTORS, CMD_VEL, ODOM
+from occ_core.poses import Pose
+from occ_core.topics import ACTORS, CMD_VEL, LOCKSTEP_COMMAND, ODOM, Topic
 from occ_ros.convert import from_actors, from_pose, from_stamp
 from occ_ros.guard import GuardedNode, NodeFailed
+from occ_ros.lockstep import Participant
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import publish, subscribe
 from occ_ros.run import run
@@ -25,6 +27,7 @@ from tokyo_sim.missions.plans import Pattern
 PARAMETERS = (
     Parameter("city", "", "folder of an imported city"),
     Parameter("robots", ["rover_0"], "namespaces of the robots; each has the parameters below as NAME.vehicle, ..."),
+    Parameter("lockstep", False, "the simulator waits for each command: the same one at the same time on any machine"),
 )
 ROBOT_PARAMETERS = (
     Parameter("vehicle", "rover", "what it is", choices=tuple(kind.value for kind in Kind)),
@@ -42,7 +45,11 @@ _COMMAND_PERIOD_S = 0.05
 
 
 class MissionNode(GuardedNode):
-    """Every robot is planned for at its first odometry message, then led at 20 Hz of simulated time."""
+    """Every robot is planned for at its first odometry message, then led at 20 Hz of simulated time.
+
+    In lock step a command is made of the actors of the same instants on any machine, and is with the simulator before
+    the simulator may go on.
+    """
 
     def __init__(self) -> None:
         super().__init__("missions")
@@ -52,17 +59,22 @@ class MissionNode(GuardedNode):
         # On a thread of its own, one robot after the other: those that are on their way are led meanwhile.
         self._planner = ThreadPoolExecutor(1, "plan")
         self._actors: list[Actor] = []
+        self.actors_at = -np.inf
+        lockstep = values["lockstep"]
         self._robots = [
             RobotMission(
-                self, robot, Mission(city, _plan(read(self, ROBOT_PARAMETERS, f"{robot}.")), self.surroundings)
+                self, robot, Mission(city, _plan(read(self, ROBOT_PARAMETERS, f"{robot}.")), self.surroundings),
+                lockstep,
             )
             for robot in values["robots"]
-        ]
-        subscribe(self, ACTORS, self._on_actors, depth=1)
+        ]  # fmt: skip
+        subscribe(self, ACTORS, self._on_actors, depth=10 if lockstep else 1, lockstep=lockstep)
         self.diagnose_each_second()
 
     def _on_actors(self, message: MarkerArray) -> None:
-        self._actors = from_actors(message)[1]
+        self.actors_at, self._actors = from_actors(message)
+        for robot in self._robots:
+            robot.command_if_due()
 
     def others(self, robot: str) -> list[Actor]:
         """All that moves but a robot itself."""
@@ -79,26 +91,59 @@ class MissionNode(GuardedNode):
 
 
 class RobotMission:
-    """One robot's topics."""
+    """One robot's topics. lockstep: the simulation waits for its commands, and for its plan."""
 
-    def __init__(self, node: MissionNode, robot: str, mission: Mission) -> None:
+    def __init__(self, node: MissionNode, robot: str, mission: Mission, lockstep: bool) -> None:
         self._node, self._robot, self._mission = node, robot, mission
         self._planned: Future[None] | None = None
         self._last = -np.inf
+        self._due: Odometry | None = None
         self._command = publish(node, CMD_VEL, robot)
-        subscribe(node, ODOM, self._on_odometry, robot, depth=1)
+        subscribe(node, ODOM, self._on_odometry, robot, depth=10 if lockstep else 1, lockstep=lockstep)
+        self._participant = Participant(node, robot=robot) if lockstep else None
+        if self._participant:
+            self._in_step = publish(node, LOCKSTEP_COMMAND, robot)
+            self._participant.grant(1 / ODOM.rate_hz)
 
     def _on_odometry(self, message: Odometry) -> None:
-        stamp, pose = from_stamp(message.header.stamp), from_pose(message.pose.pose)
-        if 0 <= stamp - self._last < _COMMAND_PERIOD_S - 1e-6:
+        stamp = from_stamp(message.header.stamp)
+        if not 0 <= stamp - self._last < _COMMAND_PERIOD_S - 1e-6:
+            self._due = message
+            self.command_if_due()
+        elif self._participant:
+            self._participant.grant(stamp + 1 / ODOM.rate_hz)
+
+    def command_if_due(self) -> None:
+        """Command what is to be done where the robot was last heard of; in lock step, when the actors are there."""
+        if self._due is None:
             return
+        stamp = from_stamp(self._due.header.stamp)
+        if self._participant and self._node.actors_at < newest_before(stamp, ACTORS) - 1e-6:
+            return  # they are on their way
+        message, self._due = self._due, None
+        # The next odometry message that a command is due at.
+        until = stamp + np.ceil(_COMMAND_PERIOD_S * ODOM.rate_hz - 1e-6) / ODOM.rate_hz
+        twist: Twist | None = None
+        try:
+            twist = self._twist(from_pose(message.pose.pose), stamp)
+        finally:
+            if self._participant and twist is None:  # whatever was wrong, nobody waits for it
+                self._participant.grant(until)
+        if twist is None:
+            return
+        self._command.publish(twist)
+        if self._participant:
+            self._in_step.publish(TwistStamped(header=self._participant.header(until), twist=twist))
+
+    def _twist(self, pose: Pose, stamp: float) -> Twist | None:
+        """What to do at a pose of base_link in map; None while the mission is being planned."""
         if not self._node.surroundings.hold(pose.position):
             raise ValueError(f"it is at {pose.position} m, far from the city")
         self._last = stamp
         if self._planned is None:
             self._planned = self._node.plan(self._mission, pose.position)
-        if not self._planned.done():
-            return
+        if not self._participant and not self._planned.done():
+            return None
         try:
             self._planned.result()
             command = self._mission.command(pose, self._node.others(self._robot))
@@ -107,7 +152,13 @@ class RobotMission:
         twist = Twist()
         twist.linear.x, twist.linear.y, twist.linear.z = map(float, command.linear)
         twist.angular.z = command.yaw_rate
-        self._command.publish(twist)
+        return twist
+
+
+def newest_before(stamp: float, topic: Topic) -> float:
+    """Stamp of the newest message of a topic at a time, that time included; -inf before the first, one period in."""
+    number = np.floor(stamp * topic.rate_hz + 1e-6)
+    return number / topic.rate_hz if number > 0 else -np.inf
 
 
 def _plan(values: dict) -> MissionPlan:

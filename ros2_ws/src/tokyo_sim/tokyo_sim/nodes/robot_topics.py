@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, Imu
-from std_msgs.msg import String
+from std_msgs.msg import Header, String
 
 from occ_core.poses import Pose
 from occ_core.topics import (
@@ -15,12 +18,15 @@ from occ_core.topics import (
     DRIFTING_ODOM,
     IMU,
     LIDAR,
+    LOCKSTEP_COMMAND,
     ODOM,
     ROBOT_DESCRIPTION,
+    Topic,
     camera_info_topic,
     image_topic,
 )
 from occ_ros.convert import from_twist, to_cloud, to_image, to_pose, to_stamp
+from occ_ros.lockstep import depth
 from occ_ros.qos import publish, subscribe
 from tokyo_sim.engine.imu import ImuReading
 from tokyo_sim.engine.lidar import Sweep
@@ -37,30 +43,55 @@ POINT = np.dtype(
 class RobotTopics:
     """Publishes what a robot senses; keeps the newest command that it was sent.
 
-    cameras: there will be images. drifting: odometry that goes wrong, where it is asked for. The description comes
-    last, so that who hears it has heard of all other topics.
+    cameras: there will be images. drifting: odometry that goes wrong, where it is asked for. granted: in lock step,
+    takes what comes with a command, see occ_ros.lockstep; nothing that is sensed may be lost then. The description
+    comes last, so that who hears it has heard of all other topics.
     """
 
-    def __init__(self, node: Node, robot: Robot, cameras: bool, drifting: DriftingOdometry | None = None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        robot: Robot,
+        cameras: bool,
+        drifting: DriftingOdometry | None = None,
+        granted: Callable[[Header], None] | None = None,
+    ) -> None:
         self.robot = robot
-        self._drifting = drifting
+        self._drifting, self._granted = drifting, granted
+        lockstep = granted is not None
         self.command: tuple[np.ndarray, np.ndarray] | None = None
-        self._lidar = publish(node, LIDAR, robot.name, depth=5)
-        self._imu = publish(node, IMU, robot.name, depth=50)
-        self._odom = publish(node, ODOM, robot.name)
+
+        def sensed(topic: Topic, keep: int) -> Publisher:
+            return publish(node, topic, robot.name, depth(topic) if lockstep else keep, lockstep)
+
+        self._lidar = sensed(LIDAR, 5)
+        self._imu = sensed(IMU, 50)
+        self._odom = sensed(ODOM, 10)
         self._drifting_odom = publish(node, DRIFTING_ODOM, robot.name) if drifting else None
         shown = robot.cameras if cameras else ()
-        self._images = {c.name: publish(node, image_topic(c.name), robot.name, depth=5) for c in shown}
-        self._infos = {c.name: publish(node, camera_info_topic(c.name), robot.name, depth=5) for c in shown}
+        self._images = {c.name: sensed(image_topic(c.name), 5) for c in shown}
+        self._infos = {c.name: sensed(camera_info_topic(c.name), 5) for c in shown}
         self._description = publish(node, ROBOT_DESCRIPTION, robot.name, depth=1)
         self._description.publish(String(data=robot.xml))
         subscribe(node, CMD_VEL, self._on_command, robot.name)
+        self._in_step = False
+        if lockstep:
+            subscribe(node, LOCKSTEP_COMMAND, self._on_command_in_step, robot.name)
         self._cloud = np.zeros(len(robot.lidar.elevations) * len(robot.lidar.azimuths), POINT)
         # ROS numbers rings from the lowest beam up, as the spec's elevations run.
         self._cloud["ring"] = np.repeat(np.arange(len(robot.lidar.elevations)), len(robot.lidar.azimuths))
 
     def _on_command(self, message: Twist) -> None:
-        self.command = from_twist(message)
+        if not self._in_step:  # where it is, the same command comes twice, and here it may come late
+            self.command = from_twist(message)
+
+    def _on_command_in_step(self, message: TwistStamped) -> None:
+        self._in_step = True
+        try:
+            self.command = from_twist(message.twist)
+        finally:
+            if self._granted:
+                self._granted(message.header)
 
     def frame(self, link: str) -> str:
         """A link's frame id: prefixed with the robot's name."""

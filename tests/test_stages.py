@@ -1,0 +1,173 @@
+"""What the demo does with stages that fail, drives that are there already, and domains that are taken."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from occ_core.frame import Frame, Occupancy, VehicleState
+from occ_core.grid import TOKYO_GRID
+from occ_core.poses import Pose
+from occ_core.session import Session, SessionInfo, SessionWriter
+from occ_core.session_log import Event, EventKind
+from tokyo_occworld.cli.domain import own_domain, used_domains
+from tokyo_occworld.demo import drives
+from tokyo_occworld.demo.drives import Drive, fault, record_drives
+from tokyo_occworld.demo.progress import Progress
+from tokyo_occworld.demo.stages import StageFailed, Stages
+
+DRIVES = [Drive(1, 100, 1.0), Drive(2, 101, 1.0)]
+
+
+def test_a_stage_that_fails_is_said_and_run_again_and_others_go_on(tmp_path: Path) -> None:
+    ran = []
+
+    def fails() -> None:
+        ran.append("a")
+        raise StageFailed("no luck")
+
+    stages = Stages(tmp_path)
+    assert not stages.run("a", 1, fails)
+    assert not stages.run("c", 1, lambda: ran.append("c"), after=["a"])
+    assert stages.run("b", 1, lambda: ran.append("b"))
+    assert stages.missing == ["a: no luck", "c: it needs what was not made: a"]
+    again = Stages(tmp_path)
+    assert again.run("a", 1, lambda: ran.append("a"))
+    assert again.run("c", 1, lambda: ran.append("c"), after=["a"])
+    assert again.run("b", 1, lambda: ran.append("b")) and again.missing == []
+    assert ran == ["a", "b", "a", "c"] and [r.reused for r in again.results] == [False, False, True]
+
+
+def test_other_inputs_or_another_stage_before_it_make_a_stage_run_again(tmp_path: Path) -> None:
+    def seconds(first: int, second: int) -> list[bool]:
+        stages = Stages(tmp_path)
+        stages.run("a", first, lambda: None)
+        stages.run("b", second, lambda: None, after=["a"])
+        return [result.reused for result in stages.results]
+
+    assert seconds(1, 1) == [False, False]
+    assert seconds(1, 1) == [True, True]
+    assert seconds(1, 2) == [True, False]
+    assert seconds(2, 2) == [False, False]
+
+
+def session(root: Path, name: str, stamps: list[float], *events: Event) -> Session:
+    """With nothing in its grids."""
+    robot = "_".join(name.split("_")[:2])
+    writer = SessionWriter(root / name, SessionInfo(robot, TOKYO_GRID, 0.5, "lidar", "", 0, {}, {}))
+    empty = np.zeros(TOKYO_GRID.shape, np.uint8)
+    for stamp in stamps:
+        state = VehicleState(stamp, Pose.identity(), np.zeros(3), np.zeros(3), Pose.identity())
+        grids = Occupancy(empty, empty.astype(bool), empty.astype(np.uint16))
+        writer.write(Frame(state, np.zeros((0, 4), np.float32), grids))
+    for event in events:
+        writer.note(event)
+    writer.end(stamps[-1])
+    return Session.open(root / name)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "events", "word"),
+    [
+        ([0.5, 1.0], [], ""),
+        ([0.5], [], "1 frames instead of 2"),
+        ([0.5, 0.2], [], "clock has jumped"),
+        ([3.0, 3.5], [], "clock has jumped"),
+        ([0.5, 1.0], [Event(1.0, EventKind.DROPPED, "the disk is too slow")], "too slow"),
+    ],
+)
+def test_a_drive_with_gaps_or_a_clock_that_went_back_is_no_drive(tmp_path, stamps, events, word) -> None:
+    found = fault(session(tmp_path, "rover_0_drive_01", stamps, *events), DRIVES[0])
+    assert (word in found) if word else found == ""
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Records drives at once; drive 2 fails at the first attempt."""
+    made: list[int] = []
+
+    def record(out: Path, city: Path, drive: Drive, tell) -> None:
+        made.append(drive.number)
+        if made == [1, 2]:
+            raise StageFailed("the simulator was killed")
+        for robot in ("drone_0", "rover_0"):
+            session(out / "sessions", drive.session_name(robot), [0.5, 1.0])
+
+    monkeypatch.setattr(drives, "record_drive", record)
+    monkeypatch.setattr(drives, "has_roads", lambda city: False)
+    return made
+
+
+def with_city(out: Path) -> Stages:
+    stages = Stages(out)
+    stages.run("city", 1, lambda: None)
+    return stages
+
+
+def test_finished_drives_are_kept_and_the_others_are_made_by_the_next_run(tmp_path: Path, recorder: list[int]) -> None:
+    stages = with_city(tmp_path)
+    assert record_drives(tmp_path, tmp_path / "city", DRIVES, stages) == DRIVES[:1]
+    assert stages.missing == ["drive 02: the simulator was killed"]
+    assert record_drives(tmp_path, tmp_path / "city", DRIVES, with_city(tmp_path)) == DRIVES
+    assert record_drives(tmp_path, tmp_path / "city", DRIVES, with_city(tmp_path)) == DRIVES
+    assert recorder == [1, 2, 2]
+
+
+def test_a_drive_whose_sessions_are_gone_is_made_again(tmp_path: Path, recorder: list[int]) -> None:
+    for _ in range(2):
+        record_drives(tmp_path, tmp_path / "city", DRIVES, with_city(tmp_path))
+    for folder in (tmp_path / "sessions").glob("*_drive_01"):
+        shutil.rmtree(folder)
+    assert record_drives(tmp_path, tmp_path / "city", DRIVES, with_city(tmp_path)) == DRIVES
+    assert recorder == [1, 2, 2, 1]
+
+
+def test_sessions_of_other_drives_are_set_aside_not_deleted(tmp_path: Path, recorder: list[int]) -> None:
+    (tmp_path / "sessions").mkdir()
+    session(tmp_path / "sessions", "rover_0_20240115_120000", [0.5])
+    record_drives(tmp_path, tmp_path / "city", DRIVES[:1], with_city(tmp_path))
+    assert sorted(path.name for path in (tmp_path / "sessions").iterdir()) == ["drone_0_drive_01", "rover_0_drive_01"]
+    assert len(Session.open(tmp_path / "set_aside/001_rover_0_20240115_120000")) == 1
+
+
+def test_a_domain_is_free_never_0_and_each_run_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", "5")
+    with own_domain("auto", ()) as one:
+        assert 1 <= one <= 101 and os.environ["ROS_DOMAIN_ID"] == str(one)
+        with own_domain("auto", ()) as other:
+            assert other != one
+    assert os.environ["ROS_DOMAIN_ID"] == "5"
+
+
+def test_a_domain_with_an_open_port_is_used() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 7400 + 250 * 77 + 10))
+        assert 77 in used_domains()
+
+
+def test_progress_is_readable_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("tokyo_occworld.demo.progress.time.monotonic", lambda: now[0])
+    with Progress("drives", 40.0, "s") as progress:
+        for second in range(41):
+            now[0] = float(second)
+            progress.at(second / 2, "drive 01")
+    assert capsys.readouterr().out.splitlines() == [
+        "drives, drive 01: 8/40 s, about 01:05 left", "drives, drive 01: 15/40 s, about 00:50 left",
+    ]  # fmt: skip
+
+
+def test_marks_of_stages_are_whole_or_not_there(tmp_path: Path) -> None:
+    stages = with_city(tmp_path)
+    (tmp_path / "stages/city.json").write_text('{"finger')
+    assert stages.up_to_date("city", 1) is None
+    stages.run("city", 1, lambda: None)
+    assert json.loads((tmp_path / "stages/city.json").read_text())["seconds"] >= 0
