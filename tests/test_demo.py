@@ -36,14 +36,8 @@ def run_demo(out: Path) -> str:
 def test_the_demo_goes_round_the_whole_loop(out: Path) -> None:
     run_demo(out)
     report = json.loads((out / "report.json").read_text())
-    assert {stage["name"] for stage in report["stages"]} == {
-        "city",
-        "drive 01",
-        "drive 02",
-        "train",
-        "evaluate",
-        "live",
-    }
+    assert [s["name"] for s in report["stages"]] == ["city", "drive 01", "drive 02", "train", "evaluate", "live"]
+    assert report["missing"] == []
     assert len(report["sessions"]) == 4
     scores = report["evaluation"]["scores"]
     assert set(scores) == {"forecast", "copy", "warp", "warp_oracle"}
@@ -81,8 +75,8 @@ def test_the_tour_s_pictures_are_drawn_from_its_folder(out: Path, tmp_path: Path
 
 def test_ctrl_c_stops_every_process_that_it_started(tmp_path: Path) -> None:
     demo = subprocess.Popen([TOKYO, "demo", "--out", str(tmp_path), "--drives", "2"], start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not any(b"recorder" in command_line(pid) for pid in descendants(demo.pid)) and time.monotonic() < deadline:
+    while not any(b"recorder" in command_line(pid) for pid in descendants(demo.pid)):
+        assert demo.poll() is None
         time.sleep(0.5)
     time.sleep(3.0)
     started = descendants(demo.pid)
