@@ -20,6 +20,7 @@ from occ_core.session import SessionInfo, SessionWriter
 PLATEAU_TO_OCCWORLD = (sys.executable, str(ROOT / "scripts/plateau_to_occworld.py"))
 LAUNCH = (str(ROOT / "scripts/launch_occworld_simulation.sh"),)
 TRAIN, EVAL, EXPORT = ((sys.executable, str(ROOT / f"learner/{name}.py")) for name in ("train", "eval", "export"))
+SESSION = "data/rover_0_20240115_120000"
 DEMO_CONFIG = str(ROOT / "learner/config/demo_tokyo.py")
 # A machine with other work is slow, but it takes no more processor time for that.
 PROCESSOR_S = 1.0
@@ -97,8 +98,8 @@ def run(command: tuple[str, ...], cwd: Path) -> tuple[int, str, float]:
         ((TOKYO, "sessions", "view", "data", "--out", "/proc/foo"), "can't write /proc/foo"),
         ((TOKYO, "sessions", "merge", "data", "--into", "mine"), "mine is not empty and is not a folder of sessions"),
         ((TOKYO, "sessions", "merge", "data", "--into", "/proc/foo"), "can't write /proc/foo"),
-        ((TOKYO, "compare", "nowhere", "--city", "city"), "no session nowhere"),
-        ((TOKYO, "compare", "data", "--city", "city", "--out", "mine"), "mine is not empty and is not a comparison"),
+        ((TOKYO, "compare", "nowhere", "--city", "city"), "no session in nowhere"),
+        ((TOKYO, "compare", SESSION, "--city", "city", "--out", "mine"), "mine is not empty and is not a comparison"),
         ((TOKYO, "demo", "--out", "mine"), "mine is not empty and is not a demo's folder"),
         ((TOKYO, "demo", "--out", "/proc/foo"), "can't write /proc/foo"),
         ((TOKYO, "demo", "--city-source", "nowhere"), "no file or folder nowhere"),

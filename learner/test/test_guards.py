@@ -128,9 +128,12 @@ def test_the_minutes_include_the_evaluation_and_a_starved_run_says_so(
     monkeypatch.setattr("occworld.trainer.evaluate", slow)
     began = time.monotonic()
     with caplog.at_level(logging.INFO, "occworld"):
-        evaluation = Trainer(long, tmp_path / "long").fit(max_minutes=0.4, started=began)
+        trainer = Trainer(long, tmp_path / "long")
+        evaluation = trainer.fit(max_minutes=0.4, started=began)
     assert evaluation is not None and evaluation.windows >= 3
-    assert 16 < time.monotonic() - began < 28.5, "24 s, of which 6 or more are the evaluation's, and noise"
+    # On a machine that has slowed down since it was measured the evaluation takes longer than was kept for it.
+    evaluated = trainer._deadline.window_s * evaluation.windows + trainer._deadline.writing_s
+    assert evaluated > 4.5 and 16 < time.monotonic() - began < 24 + 0.75 * evaluated
     assert "stage 1 has seen" not in caplog.text
     with caplog.at_level(logging.INFO, "occworld"):
         starved = Trainer(long, tmp_path / "short").fit(max_minutes=0.0001)

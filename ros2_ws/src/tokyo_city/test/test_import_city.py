@@ -136,7 +136,7 @@ def test_a_folder_that_is_no_city_is_refused_before_anything_is_read_and_nothing
         import_or_generate(None, data, seed=1, options=ONE)
     with pytest.raises(OutputError, match="data is not empty and is not a generated sample city"):
         write_sample_city(data)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [source, mine]
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {source, mine}
 
 
 def test_what_somebody_put_into_a_city_is_named_and_an_import_adds_nothing_that_a_next_one_would_refuse(

@@ -92,10 +92,11 @@ def check_places(text: str, robots: list[str]) -> None:
 
 def check_comparison(args: argparse.Namespace) -> None:
     """Of `tokyo compare`."""
-    check_input(args.session, "a session")
+    if not (args.session / "session.json").is_file():
+        raise FileNotFoundError(f"no session in {args.session}: session.json is missing")
     check_city(args.city)
     if args.frames < 1:
-        raise UsageError(f"--frames is {args.frames}, at least 1 is wanted")
+        raise UsageError(f"--frames is {args.frames}, at least one is needed")
     check_replaceable(args.out, COMPARISON)
 
 
