@@ -76,6 +76,8 @@ class MissionNode(Node):
             command = self._mission.command(from_pose(message.pose.pose), self._actors)
         except ValueError as error:
             raise NodeFailed(f"{self._robot}: {error}") from error
+        if self._mission.problem:
+            self.get_logger().warning(f"{self._robot}: {self._mission.problem}", throttle_duration_sec=30.0)
         twist = Twist()
         twist.linear.x, twist.linear.y, twist.linear.z = map(float, command.linear)
         twist.angular.z = command.yaw_rate
