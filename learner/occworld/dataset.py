@@ -11,6 +11,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from occ_core.classes import NUM_CLASSES
+from occ_core.condition import Condition, conditions
 from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES, HISTORY_FRAMES, TOKYO_GRID, VoxelGrid
 from occ_core.session import Session, SessionError, find_sessions
 from occ_core.sparse_grid import SparseGrid
@@ -22,7 +23,8 @@ from occworld.split import agent_type, split_sessions
 @dataclass(frozen=True)
 class DatasetConfig:
     """Which windows of which sessions. agent_type: 'both', 'drone' or 'rover'. split: 'train', 'val', 'test' (as
-    `split.json` says) or 'all'. suspect: also sessions whose `session.json` says why they are not to be trusted."""
+    `split.json` says) or 'all'. suspect: also sessions whose `session.json` says why they are not to be trusted.
+    unwell: also windows in which the robot was upside down, tilted, falling or stuck, or saw nothing."""
 
     history_frames: int = HISTORY_FRAMES
     future_frames: int = FUTURE_FRAMES
@@ -34,6 +36,7 @@ class DatasetConfig:
     val_fraction: float = 0.2
     split_seed: int = 42
     suspect: bool = False
+    unwell: bool = False
 
     def __post_init__(self) -> None:
         if self.agent_type not in ("both", "drone", "rover"):
@@ -80,6 +83,12 @@ class Window:
         return motions.between(self.footprint[self.history - 1], self.footprint)
 
 
+def _well(session: PackedSession) -> np.ndarray:
+    """(n,) bool: frames of a robot that drives or flies as it should, and sees something."""
+    well = [how is Condition.WELL for how in conditions(session.stamps, session.pose_13d)]
+    return np.array(well, dtype=bool) & session.observed.any(axis=1)
+
+
 class GazeboOccWorldDataset(Dataset):
     """Every window of history_frames + future_frames frames that are frame_period apart, by session and start."""
 
@@ -89,6 +98,11 @@ class GazeboOccWorldDataset(Dataset):
         self.windows = [(s, i) for s, session in enumerate(self.sessions) for i in self._starts(session)]
         if not self.windows:
             length = config.history_frames + config.future_frames
+            if not config.unwell and any(self._even_starts(session) for session in self.sessions):
+                raise SessionError(
+                    f"no window in {len(self.sessions)} sessions of {data_root} in which its robot was well: `tokyo"
+                    " sessions check` says what was wrong with it; data.unwell = True takes them still"
+                )
             raise SessionError(
                 f"no window of {length} consecutive frames in {len(self.sessions)} sessions of {data_root}:"
                 f" record longer drives (at least {length * config.frame_period:g} s)"
@@ -114,10 +128,17 @@ class GazeboOccWorldDataset(Dataset):
             )
         return list(chosen)
 
-    def _starts(self, session: PackedSession) -> list[int]:
+    def _even_starts(self, session: PackedSession) -> list[int]:
         length = self.config.history_frames + self.config.future_frames
         even = np.abs(np.diff(session.stamps) - self.config.frame_period) < self.config.frame_period / 4
         return [i for i in range(len(session) - length + 1) if even[i : i + length - 1].all()]
+
+    def _starts(self, session: PackedSession) -> list[int]:
+        starts = self._even_starts(session)
+        if self.config.unwell:
+            return starts
+        well, length = _well(session), self.config.history_frames + self.config.future_frames
+        return [i for i in starts if well[i : i + length].all()]
 
     def __len__(self) -> int:
         return len(self.windows)

@@ -82,6 +82,29 @@ def test_a_window_never_spans_a_gap(tmp_path: Path, config: Config) -> None:
     assert [start for _, start in windows.windows] == [0, 1, 11, 12, 13, 14]
 
 
+def overturned(folder: Path, numbers: range) -> None:
+    """Turn the robot on its back in some frames."""
+    for number in numbers:
+        path = folder / f"poses/{number:06d}.json"
+        data = json.loads(path.read_text())
+        data["orientation"] = {"w": 0.0, "x": 1.0, "y": 0.0, "z": 0.0}
+        path.write_text(json.dumps(data))
+
+
+def test_windows_of_a_robot_on_its_back_are_left_out_unless_asked_for(tmp_path: Path, config: Config) -> None:
+    folder = write_session(tmp_path, "rover_0", 1, frames=24, grid=SMALL_GRID)
+    whole = [start for _, start in GazeboOccWorldDataset(tmp_path, config.data).windows]
+    overturned(folder, range(15, 25))
+    length = config.data.history_frames + config.data.future_frames
+    windows = GazeboOccWorldDataset(tmp_path, config.data).windows
+    assert [start for _, start in windows] == [start for start in whole if start + length <= 14] != []
+    still = GazeboOccWorldDataset(tmp_path, replace(config.data, unwell=True)).windows
+    assert [start for _, start in still] == whole
+    overturned(folder, range(1, 25))
+    with pytest.raises(SessionError, match=r"was well.*data\.unwell"):
+        GazeboOccWorldDataset(tmp_path, config.data)
+
+
 def test_short_drives_say_what_to_do(tmp_path: Path, config: Config) -> None:
     write_session(tmp_path, "rover_0", 1, frames=4, grid=SMALL_GRID)
     with pytest.raises(SessionError, match="record longer drives"):

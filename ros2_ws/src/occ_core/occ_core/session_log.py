@@ -19,12 +19,14 @@ class EventKind(str, Enum):
     PAUSE = "pause"
     RESUME = "resume"
     DROPPED = "dropped"
+    CONDITION = "condition"
     END = "end"
 
 
 @dataclass(frozen=True)
 class Event:
-    """time: seconds, of the robot's messages. label: of a mark; why, of a dropped frame."""
+    """time: seconds, of the robot's messages. label: of a mark; why, of a dropped frame; of a condition, how the robot
+    is from then on."""
 
     time: float
     kind: EventKind

@@ -18,6 +18,8 @@ from threading import Thread
 
 import numpy as np
 
+from occ_core.condition import Condition, ConditionWatch
+from occ_core.frame import VehicleState
 from occ_core.frame_files import jpeg
 from occ_core.session import SessionInfo
 from occ_core.session_log import Event, EventKind
@@ -63,6 +65,7 @@ class RobotRecording:
         self.mode = mode
         self._tracker, self._quality = tracker, jpeg_quality
         self.newest = 0.0
+        self._watch, self._how = ConditionWatch(), Condition.WELL
         self._limit = _QUEUE_OF_A_BAG if lossless else _QUEUE_SWEEPS
         self._lossless = lossless
         self._disk = SessionThread(info, root, session_seconds, self.status, lossless, now)
@@ -155,12 +158,22 @@ class RobotRecording:
         while (work := self._queue.get()) is not None:
             work()
 
+    def _look_after(self, state: VehicleState) -> None:
+        """Say, and note in the session, when a robot turns over, gets stuck and the like, and when that is over."""
+        how = self._watch.add(state.stamp, state.base_link, state.linear)
+        if how is not self._how:
+            if how is not Condition.WELL:
+                self.status.problem = f"{self._tracker.robot}: {how.value}, training leaves such frames out"
+            self._disk.note(Event(state.stamp, EventKind.CONDITION, how.value))
+            self._how = how
+
     def _make_frame(self, sweep: SyncedSweep, images: dict[str, Future[bytes]]) -> None:
         try:
             frame = self._tracker.add(sweep)
             if frame is not None:
                 jpegs = {channel: image.result() for channel, image in images.items()}
                 self._disk.write(replace(frame, images=jpegs, imu=sweep.imu))
+                self._look_after(frame.state)
         except (ValueError, OSError) as error:
             self.status.problem = str(error)
             if sweep.keyframe:

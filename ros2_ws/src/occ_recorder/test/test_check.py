@@ -38,6 +38,19 @@ def test_a_session_as_recorded_is_whole(folder):
     assert report.damage == () and report.notes == () and report.usable == tuple(range(1, LAST + 1))
 
 
+def test_frames_of_a_robot_on_its_back_or_that_sees_nothing_are_named(folder):
+    for number in (4, 5, 6):
+        path = folder / f"poses/{number:06d}.json"
+        data = json.loads(path.read_text())
+        data["orientation"] = {"w": 0.0, "x": 1.0, "y": 0.0, "z": 0.0}
+        path.write_text(json.dumps(data))
+    path = folder / "lidar/000007_LIDAR.npy"
+    np.save(path, np.zeros((0, 4), np.float32))
+    notes = check_session(folder).notes
+    assert "frame 4-6: upside down; training leaves them out" in notes
+    assert "frame 7: nothing seen; training leaves them out" in notes
+
+
 # -- bytes: every file of a frame, every way
 
 PARTS = (

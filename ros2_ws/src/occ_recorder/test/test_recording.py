@@ -17,7 +17,7 @@ from occ_core.grid import VoxelGrid
 from occ_core.keyframes import KeyframeBuilder, OccupancySource
 from occ_core.poses import Pose
 from occ_core.session import Session, SessionInfo, find_sessions
-from occ_core.session_log import EventKind
+from occ_core.session_log import EventKind, read_events
 from occ_core.sync import Odometry, SweepSynchronizer, SyncedSweep
 from occ_core.tracker import FrameTracker
 from occ_recorder.recording import Mode, RobotRecording
@@ -378,6 +378,20 @@ def test_silence_is_said_after_five_seconds(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_robot_that_turns_over_is_said_and_noted_and_so_is_that_it_stands_again(tmp_path):
+    made = recording(tmp_path)
+    over = Pose.from_xyz_rpy(np.zeros(3), np.radians([178.0, 0, 0]))
+    for tick in range(31):
+        whole = sweep(tick / 10)
+        odometry = replace(whole.odometry, pose=over) if 10 <= tick <= 20 else whole.odometry
+        made.add(replace(whole, odometry=odometry, keyframe=tick % 5 == 0))
+    made.close()
+    assert made.status.problem == "rover_0: upside down, training leaves such frames out"
+    (session,) = find_sessions(tmp_path)
+    noted = [(event.time, event.label) for event in read_events(session.folder) if event.kind is EventKind.CONDITION]
+    assert noted == [(1.0, "upside down"), (2.5, "well")]
+
+
 def test_a_thread_that_ends_with_an_error_is_said(tmp_path):
     made = recording(tmp_path)
     said, _ = reporter(made)

@@ -12,9 +12,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from occ_core.condition import Condition, conditions
 from occ_core.frame_files import SessionError, read_state
 from occ_core.grid import TOKYO_GRID, VoxelGrid
 from occ_core.session import Session
@@ -28,6 +30,8 @@ from occ_recorder.sessions.frame_check import (
     pose_problems,
 )
 from occ_recorder.sessions.inventory import Inventory, take_inventory
+
+_LEAST_POINTS = 20  # of a sweep; a drone in the open sky still sees the ground
 
 
 def check_session(folder: Path) -> CheckReport:
@@ -155,8 +159,30 @@ def _notes(folder: Path, inventory: Inventory) -> Iterator[str]:
         yield "the recorder did not finish this session: it was killed, is still at it, or is of an older version"
     if inventory.frames and not (folder / CHECKSUMS).exists():
         yield "no checksums: changed bytes in points and pictures can't all be found"
+    yield from _unwell(inventory)
     if inventory.quarantined:
         yield f"frame {ranges(tuple(sorted(inventory.quarantined)))} in quarantine"
+
+
+def _unwell(inventory: Inventory) -> Iterator[str]:
+    """Frames, whole as they are, of a robot that lay on its back and the like: training leaves them out."""
+    states, blind = {}, []
+    for number, parts in inventory.frames.items():
+        with suppress(SessionError, OSError, EOFError, ValueError, KeyError):
+            state = read_state(parts["poses"])
+            if np.isfinite(state.pose_13d).all():
+                states[number] = state
+            if len(np.load(parts["lidar"], mmap_mode="r", allow_pickle=False)) < _LEAST_POINTS:
+                blind.append(number)
+    stamps = np.array([state.stamp for state in states.values()])
+    rows = np.array([state.pose_13d for state in states.values()]).reshape(-1, 13)
+    found: dict[str, list[int]] = {}
+    for number, how in zip(states, conditions(stamps, rows), strict=True):
+        if how is not Condition.WELL:
+            found.setdefault(how.value, []).append(number)
+    found |= {"nothing seen": blind} if blind else {}
+    for how, numbers in found.items():
+        yield f"frame {ranges(tuple(numbers))}: {how}; training leaves them out"
 
 
 def _name(folder: Path, path: Path) -> str:

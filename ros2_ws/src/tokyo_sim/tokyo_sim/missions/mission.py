@@ -13,6 +13,7 @@ from occ_core.citymap import CityMap
 from occ_core.poses import Pose
 from tokyo_sim.engine.robot import Kind
 from tokyo_sim.missions import plans
+from tokyo_sim.missions.care import RoverCare, drivable_ahead
 from tokyo_sim.missions.follower import Command, PathFollower
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.missions.plans import Pattern
@@ -25,6 +26,7 @@ _GROUND_LEVEL = -1e6
 _FAR_M = 1000.0  # from the city: no robot of it gets there
 _STREET_STRIDE = 40  # points of a drive, 0.5 m apart, from one place that a drone flies by to the next
 _LOOK_AHEAD_FOR_ACTORS_M = 12.0
+_STOPS_SHORT_M = 2.0  # of actors
 _HALF_WIDTH_M, _NOSE_M = 0.6, 0.6  # of the rover: its half width with a margin, and its front
 
 
@@ -118,6 +120,7 @@ class Mission:
         self._start: Approach | None = None
         self._height = 0.0
         self._look_at: np.ndarray | None = None
+        self._care = RoverCare()
 
     @property
     def finished(self) -> bool:
@@ -138,11 +141,26 @@ class Mission:
             self.plan(pose.position)
         assert self._follower is not None
         if self._plan.kind is Kind.ROVER:
-            return self._follower.drive(pose, free_ahead(pose, actors))
+            return self._drive(pose, actors)
         assert self._start is not None
         if not self._start.reached(pose):
             return self._start.command(pose, self._plan.speed)
         return self._follower.fly(pose, self._height, self._look_at)
+
+    @property
+    def problem(self) -> str:
+        """Why a rover has given up, in words; '' while it has not."""
+        return self._care.problem
+
+    def _drive(self, pose: Pose, actors: list[Actor]) -> Command:
+        assert self._follower is not None
+        free = free_ahead(pose, actors)
+        if free < _STOPS_SHORT_M + 1.0 or self._follower.finished:
+            self._care.waits()
+        # It stops short of actors, but need not keep that distance from ground.
+        return self._care.allow(
+            pose, self._follower.drive(pose, min(free, drivable_ahead(self._city, pose) + _STOPS_SHORT_M - 0.2))
+        )
 
     def _path(self, start: np.ndarray) -> tuple[np.ndarray, int]:
         """A path from near the start, and the number of the point that its last one leads back to."""
