@@ -145,7 +145,8 @@ def test_the_body_of_a_urdf_is_what_is_left_out() -> None:
     xml = """<robot name="r"><link name="base_link"><collision><origin xyz="0.5 0 0"/><geometry><box size="2 1 1"/>
     </geometry></collision></link><link name="mast"><visual><geometry><cylinder radius="0.1" length="2"/></geometry>
     </visual></link><link name="skin"><visual><geometry><mesh filename="a.stl"/></geometry></visual></link>
-    <joint name="j" type="fixed"><parent link="base_link"/><child link="mast"/><origin xyz="0 0 1.5" rpy="0 0 0.7"/></joint>
+    <joint name="j" type="fixed"><parent link="base_link"/><child link="mast"/>
+    <origin xyz="0 0 1.5" rpy="0 0 0.7"/></joint>
     <joint name="k" type="fixed"><parent link="base_link"/><child link="skin"/></joint></robot>"""
     boxes = body(xml, link_poses(xml), margin=0.05)
     assert [box.size.round(9).tolist() for box in boxes] == [[2.1, 1.1, 1.1], [0.3, 0.3, 2.1]]
