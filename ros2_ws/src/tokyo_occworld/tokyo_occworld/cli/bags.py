@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-_NO_ROSBAGS = "bags need the Python packages occ_recorder and rosbags: pip install rosbags ros2_ws/src/occ_recorder"
+_NO_ROSBAGS = "bags need occ_recorder, rosbags and mcap: pip install rosbags mcap ros2_ws/src/occ_recorder"
 
 
 def add_record_options(record: argparse.ArgumentParser) -> None:
