@@ -7,7 +7,7 @@ from pathlib import Path
 
 from occworld.preflight import cache_folder
 
-_NEEDS = "reading bags needs the packages occ_recorder and rosbags: pip install rosbags ros2_ws/src/occ_recorder"
+_NEEDS = "reading bags needs occ_recorder, rosbags and mcap: pip install rosbags mcap ros2_ws/src/occ_recorder"
 
 
 def add_bag_options(parser: argparse.ArgumentParser) -> None:

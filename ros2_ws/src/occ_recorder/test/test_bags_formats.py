@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from drive import EPOCH_NS, MOUNT, Drive, Said, base_pose, renamed, wall, write_bag
 from mcap.writer import CompressionType, IndexType, Writer
+from rosbags.rosbag1 import Reader as Ros1Reader
 from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -249,6 +250,25 @@ def test_a_bag_of_ros_1_is_converted_on_the_way(tmp_path):
     (tmp_path / "folder").mkdir()
     shutil.copy(tmp_path / "old.bag", tmp_path / "folder")
     assert result(tmp_path / "folder")[0].frames == {"rover_0": 5}
+
+
+def test_mcap_with_messages_of_ros_1_is_read(tmp_path):
+    old = write_ros1(tmp_path / "old.bag", Drive().messages(2.0))
+    with Ros1Reader(old) as reader, open(tmp_path / "new.mcap", "wb") as out:
+        writer = Writer(out)
+        writer.start(profile="ros1", library="x")
+        channels = {}
+        for connection in reader.connections:
+            name, text = connection.msgtype.replace("/msg/", "/"), connection.msgdef.data.encode()
+            schema = writer.register_schema(name, "ros1msg", text)
+            channels[connection.id] = writer.register_channel(connection.topic, "ros1", schema)
+        for connection, at, data in reader.messages():
+            writer.add_message(channels[connection.id], at, bytes(data), at)
+        writer.finish()
+    report, (session,) = result(tmp_path / "new.mcap")
+    assert report.problems == [] and stamps(session) == [0, 0.5, 1, 1.5, 2]
+    got, wanted = walls(session, 5)
+    assert got == wanted
 
 
 def livox_store() -> tuple[object, type, type]:

@@ -84,7 +84,7 @@ class _Drive:
             city=conversion.city,
             seed=conversion.seed,
             sensors={name: extrinsics(pose) for name, pose in plan.links.items()},
-            versions=installed_versions("occ_core", "occ_recorder", "numpy", "rosbags"),
+            versions=installed_versions("occ_core", "occ_recorder", "numpy", "rosbags", "mcap"),
             source=source,
         )
         self.recording = RobotRecording(

@@ -11,7 +11,7 @@ from typing import Any
 from occ_core.output_folders import SESSIONS, check_addable, check_new
 from tokyo_occworld.cli import checks
 
-_NO_ROSBAGS = "bags need the Python packages occ_recorder and rosbags: pip install rosbags ros2_ws/src/occ_recorder"
+_NO_ROSBAGS = "bags need occ_recorder, rosbags and mcap: pip install rosbags mcap ros2_ws/src/occ_recorder"
 
 
 def add_record_options(record: argparse.ArgumentParser) -> None:

@@ -113,7 +113,7 @@ def _bag(args: argparse.Namespace, stack: ExitStack) -> tuple[Any, tuple[str, ..
         from occ_recorder.bags.drive import Conversion
         from occworld_infer.viewer.bags import BagMoments
     except ModuleNotFoundError as error:
-        raise ValueError(f"bags need the Python package rosbags: pip install rosbags ({error})") from error
+        raise ValueError(f"bags need rosbags and mcap: pip install rosbags mcap ({error})") from error
     from occ_core.citymap import CityMap
     from occ_core.grid import TOKYO_GRID
 

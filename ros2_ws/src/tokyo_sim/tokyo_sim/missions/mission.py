@@ -159,7 +159,7 @@ class Mission:
             self._care.waits()
         # It stops short of actors, but need not keep that distance from ground.
         return self._care.allow(
-            pose, self._follower.drive(pose, min(free, drivable_ahead(self._city, pose) + _STOPS_SHORT_M - 0.2))
+            pose, self._follower.drive(pose, min(free, drivable_ahead(self._around.city, pose) + _STOPS_SHORT_M - 0.2))
         )
 
     def _path(self, start: np.ndarray) -> tuple[np.ndarray, int]:
