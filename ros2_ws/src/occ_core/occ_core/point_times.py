@@ -8,6 +8,7 @@ FIELDS = ("time", "t", "timestamp", "offset_time", "time_stamp", "time_offset")
 """Velodyne and this simulator; Ouster; Hesai, Robosense and Livox; Livox; Autoware; others."""
 # A sweep lasts from some milliseconds to a second: of the numbers that it spans, only one unit makes such a time.
 _UNITS_S = (1.0, 1e-3, 1e-6, 1e-9)
+_UNITS_OF_INTEGERS_S = (1e-6, 1e-9)  # whole milliseconds tell too little of a sweep
 _SHORTEST_S, _LONGEST_S = 2e-3, 2.0
 _NEAR_S = 1.0
 _ABSOLUTE = ("timestamp", "time_stamp")
@@ -40,17 +41,17 @@ class PointClock:
         # Integers of nanoseconds since 1970 are more than a float64 holds: the difference comes first.
         after = (values - first).astype(np.float64) if values.dtype.kind in "iu" else values.astype(np.float64) - first
         span = float(last - first) if values.dtype.kind == "f" else float(int(last) - int(first))
-        unit = self._unit_of(span)
+        unit = self._unit_of(span, _UNITS_S if values.dtype.kind == "f" else _UNITS_OF_INTEGERS_S)
         if span == 0 or unit is None:
             return None
         offsets = after * unit + self._begins(name, float(first) * unit, span * unit, stamp)
         offsets[~finite] = np.nan
         return offsets
 
-    def _unit_of(self, span: float) -> float | None:
+    def _unit_of(self, span: float, units: tuple[float, ...]) -> float | None:
         if self._unit is not None and span * self._unit <= _LONGEST_S:
             return self._unit
-        found = next((unit for unit in _UNITS_S if _SHORTEST_S <= span * unit < _LONGEST_S), None)
+        found = next((unit for unit in units if _SHORTEST_S <= span * unit < _LONGEST_S), None)
         if found is not None:
             self._unit = found
         return found

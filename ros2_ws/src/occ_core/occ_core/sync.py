@@ -15,7 +15,7 @@ from occ_core.poses import Pose, velocity_between
 
 __all__ = ["PATIENCE_S", "Odometry", "SweepSynchronizer", "SyncedSweep"]
 
-_SAME_INSTANT_S = 0.005
+SAME_INSTANT_S = 0.005
 _EXACT_S = 1e-6
 PATIENCE_S = 1.0  # of message time: what has not come a second later does not come
 _MEMORY_S = 10.0  # of poses and heights that no sweep has asked for
@@ -92,7 +92,7 @@ class SweepSynchronizer:
         needs_actors: bool = False,
         with_imu: bool = False,
         needs_ground: bool = False,
-        image_tolerance: float = _SAME_INSTANT_S,
+        image_tolerance: float = SAME_INSTANT_S,
         patience: float = PATIENCE_S,
         distrust_twist: bool = False,
     ) -> None:
@@ -246,19 +246,19 @@ class SweepSynchronizer:
         if self._frame is None:
             return None
         due = (self._frame + 1) * self._period
-        if abs(self._given - due) <= _SAME_INSTANT_S:
+        if abs(self._given - due) <= SAME_INSTANT_S:
             return due
-        return due if self._sweeps and self._sweeps[0].stamp > due + _SAME_INSTANT_S else None
+        return due if self._sweeps and self._sweeps[0].stamp > due + SAME_INSTANT_S else None
 
     def _frame_between(self, due: float) -> SyncedSweep | _Wait | None:
         """The frame at an instant between sweeps; None where there can't be one, which the next one then follows."""
         late = self._ended or max(self._newest, self._odometry.last) > due + self._patience
         if self._given <= due - self._period + _EXACT_S:
             # No sweep of the period before it, nor of any before the sweep that waits now.
-            waiting = int(np.ceil((self._sweeps[0].stamp - _SAME_INSTANT_S) / self._period)) - 1
+            waiting = int(np.ceil((self._sweeps[0].stamp - SAME_INSTANT_S) / self._period)) - 1
             self._frame = max(waiting, self._frame_number + 1)
             return None
-        if abs(self._lost - due) <= _SAME_INSTANT_S:
+        if abs(self._lost - due) <= SAME_INSTANT_S:
             self._frame = self._frame_number + 1
             return None
         odometry = self._odometry.at(due, late)
@@ -302,10 +302,10 @@ class SweepSynchronizer:
         late = self._ended or max(self._newest, self._odometry.last) > stamp + self._patience
         if self._frame is None:
             # Keyframes fall on whole periods: a recording that begins between two waits for the next.
-            self._frame = int(np.ceil((stamp - _SAME_INSTANT_S) / self._period)) - 1
+            self._frame = int(np.ceil((stamp - SAME_INSTANT_S) / self._period)) - 1
         odometry = self._odometry.at(stamp, late)
         if odometry is None:
-            too_old = self._odometry.poses.first > stamp + _SAME_INSTANT_S and len(self._odometry.poses) > 0
+            too_old = self._odometry.poses.first > stamp + SAME_INSTANT_S and len(self._odometry.poses) > 0
             if not (late or too_old):
                 return _WAIT
             self._lose("no odometry around a sweep")
@@ -379,7 +379,7 @@ class SweepSynchronizer:
         return float(np.interp(stamp, stamps, [height for _, height in self._ground]))
 
     def _actors_at(self, stamp: float) -> list[Actor] | None:
-        return next((actors for at, actors in self._actors if abs(at - stamp) < _SAME_INSTANT_S), None)
+        return next((actors for at, actors in self._actors if abs(at - stamp) < SAME_INSTANT_S), None)
 
     def _actors_near(self, stamp: float) -> list[Actor] | None:
         """Actors of the nearest message, where their velocities have carried them at a stamp."""
@@ -406,7 +406,7 @@ class SweepSynchronizer:
             if apart < self._tolerance:
                 nearest[camera] = image
             waits = camera in self._cameras or apart < self._tolerance
-            settled &= not waits or apart < _SAME_INSTANT_S or (apart < self._tolerance and images[-1][0] >= stamp)
+            settled &= not waits or apart < SAME_INSTANT_S or (apart < self._tolerance and images[-1][0] >= stamp)
         return nearest, settled
 
     def _imu_until(self, stamp: float) -> np.ndarray:
@@ -416,7 +416,7 @@ class SweepSynchronizer:
 
     def _forget_before(self, stamp: float) -> None:
         self._odometry.forget_before(stamp - _LONGEST_SWEEP_S)
-        while len(self._ground) > 2 and self._ground[1][0] < stamp - _SAME_INSTANT_S:
+        while len(self._ground) > 2 and self._ground[1][0] < stamp - SAME_INSTANT_S:
             self._ground.popleft()
         for images in self._images.values():
             # Sweeps come in order: no later one is as near to these as the tolerance.

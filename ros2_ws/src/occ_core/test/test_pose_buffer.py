@@ -39,7 +39,7 @@ def test_poses_between_those_heard_are_exact_for_constant_velocities(asked: list
     buffer = heard([0, 0.3, 0.35, 1.1, 2.0])
     positions, rotations = buffer.batch(np.array(asked))
     for at, position, rotation in zip(asked, positions, rotations, strict=True):
-        assert np.allclose(buffer.at(at).matrix, moving(at), atol=1e-9)
+        assert np.allclose(buffer.at(at).matrix, moving(at), atol=1e-8)  # stamps are the same within a nanosecond
         assert np.allclose(position, moving(at)[:3, 3], atol=1e-9)
         assert np.allclose(rotation, moving(at)[:3, :3], atol=1e-9)
 

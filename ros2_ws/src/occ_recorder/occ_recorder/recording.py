@@ -23,7 +23,7 @@ from occ_core.frame import VehicleState
 from occ_core.frame_files import jpeg
 from occ_core.session import SessionInfo
 from occ_core.session_log import Event, EventKind
-from occ_core.sync import SyncedSweep
+from occ_core.sync import SAME_INSTANT_S, SyncedSweep
 from occ_core.topics import CAMERAS
 from occ_core.tracker import FrameTracker
 from occ_recorder.session_thread import SessionThread, wait_for_room, went_back
@@ -77,10 +77,12 @@ class RobotRecording:
 
     def add(self, sweep: SyncedSweep) -> None:
         """Hand a sweep over; never blocks, unless lossless."""
-        if sweep.stamp < self.newest:
+        # A frame between sweeps may follow one that is some milliseconds late.
+        if sweep.stamp < self.newest - SAME_INSTANT_S:
             back = went_back(self.newest, sweep.stamp)
             self._queue.put(lambda: self._disk.end(back))
-        self.newest = sweep.stamp
+            self.newest = sweep.stamp
+        self.newest = max(self.newest, sweep.stamp)
         if self.mode is not Mode.RECORDING:
             sweep = replace(sweep, keyframe=False, images={}, imu=None, missed="")
         if sweep.missed:

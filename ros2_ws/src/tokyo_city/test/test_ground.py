@@ -100,9 +100,9 @@ def test_zero_is_no_height_up_to_lod2_and_where_other_levels_of_an_object_have_h
     zero, high = strip(0, 1, 0, 1, lambda x, y: 0.0), strip(1, 2, 0, 1, lambda x, y: 7.0)
     sloped = strip(0, 1, 0, 1, lambda x, y: x)
     triangles = np.concatenate([zero, zero, zero, high, sloped])
-    objects, lods = np.repeat(np.arange(5), 2), np.array([1, 3, 2, 3, 2])
-    assert without_height(triangles, objects, lods).tolist() == [True] * 2 + [False] * 2 + [True] * 2 + [False] * 4
-    mixed = without_height(np.concatenate([zero, high]), np.zeros(4, int), np.array([3]))
+    objects, levels = np.repeat(np.arange(5), 2), np.repeat([1, 3, 2, 3, 2], 2)
+    assert without_height(triangles, objects, levels).tolist() == [True] * 2 + [False] * 2 + [True] * 2 + [False] * 4
+    mixed = without_height(np.concatenate([zero, high]), np.zeros(4, int), np.full(4, 3))
     assert mixed.tolist() == [True, True, False, False]
 
 

@@ -94,17 +94,16 @@ class Areas:
         return Areas(self.polygons[near], self.classes[near], self.flat[near], self.edges[close])
 
 
-def without_height(triangles: np.ndarray, objects: np.ndarray, lods: np.ndarray) -> np.ndarray:
+def without_height(triangles: np.ndarray, objects: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """(t,) bool: triangles of an area that has no height, since PLATEAU writes 0 there.
 
-    triangles: (t, 3, 3) metres above sea level. objects: (t,). lods: (o,) of the objects. An area has none where all
-    its heights are exactly 0 and its level is 2 or lower (standard product specification, from version 2 on);
-    zeros in an object that has heights elsewhere are none either: its levels are mixed.
+    triangles: (t, 3, 3) metres above sea level. objects, levels of detail: (t,). One has none where all its heights
+    are exactly 0 and its level is 2 or lower (standard product specification, from version 2 on); zeros in an object that has heights elsewhere are none either: its levels are mixed.
     """
     zero = (triangles[:, :, 2] == 0).all(axis=1)
-    high = np.zeros(len(lods), dtype=bool)
+    high = np.zeros(objects.max(initial=-1) + 1, dtype=bool)
     high[objects[~zero]] = True
-    return zero & ((lods[objects] <= _FINEST_FLAT_LOD) | high[objects])
+    return zero & ((levels <= _FINEST_FLAT_LOD) | high[objects])
 
 
 def _outline(triangles: np.ndarray) -> shapely.Geometry:

@@ -21,7 +21,7 @@ from tokyo_city.plateau.prisms import Prisms
 from tokyo_city.plateau.sources import Region, TileSource
 from tokyo_city.plateau.tile import Tile, read_tile
 
-_FORMAT = 4  # of what is stored; a change makes everything that was kept stale
+_FORMAT = 5  # of what is stored; a change makes everything that was kept stale
 
 
 @dataclass(frozen=True)
@@ -232,8 +232,7 @@ def _areas(tile: Tile) -> tuple[Areas, np.ndarray]:
     """The areas of a tile of them, and which of its triangles have no height, (t,) bool."""
     if tile.feature not in AREA_FOLDERS or not len(tile.triangles):
         return Areas.none(), np.zeros(len(tile.triangles), dtype=bool)
-    lods = np.array([entry.lod for entry in tile.city_objects])
-    flat = without_height(tile.triangles, tile.objects, lods)
+    flat = without_height(tile.triangles, tile.objects, tile.levels)
     return Areas.of(tile.triangles, tile.objects, tile.classes, flat), flat
 
 
