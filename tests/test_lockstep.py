@@ -112,7 +112,7 @@ def test_a_recorder_that_dies_is_not_waited_for(city: Path, tmp_path: Path) -> N
     """Started by hand: `tokyo up` would stop the rest."""
     common = ["--ros-args", "-p", f"city:={city}"]
     simulator = [sys.executable, "-m", "tokyo_sim.nodes.simulator", *common, "-p", "lockstep:=true", "-p", "drones:=0"]
-    simulator += ["-p", "camera_rate:=0.0", "-p", "actors:=0", "-p", "real_time_factor:=0.0", "-p", "duration:=60.0"]
+    simulator += ["-p", "camera_rate:=0.0", "-p", "actors:=0", "-p", "real_time_factor:=0.0", "-p", "duration:=12.0"]
     simulator += ["-p", "lockstep_nodes:=['/recorder']"]
     recorder = [sys.executable, "-m", "occ_recorder.nodes.recorder", *common, "-p", "lockstep:=true"]
     recorder += ["-p", f"output:={tmp_path / 'sessions'}"]
