@@ -10,6 +10,7 @@ import bench
 from bench import (
     bags,
     browsing,
+    driving,
     importing,
     learning,
     live,
@@ -36,6 +37,7 @@ BENCHES = {
     "overlay": overlay.run,
     "recording": recording.run,
     "traffic": traffic.run,
+    "driving": driving.run,
     "learning": learning.run,
     "browsing": browsing.run,
     "scale": scale.run,

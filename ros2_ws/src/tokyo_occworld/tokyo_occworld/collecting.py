@@ -128,8 +128,10 @@ def record(drive: Drive, tell: Callable[[int], object] = lambda frames: None) ->
         for recorder in recorders:
             recorder.take(number * _SWEEP_S, actors, keyframe)
         tell(keyframe * len(recorders))
-    for recorder in recorders:
+    for recorder, mission in zip(recorders, missions, strict=True):
         recorder.end(sweeps * _SWEEP_S)
+        if mission.problem:
+            tqdm.write(f"{recorder.folder.name}: {mission.problem}, and stood there from then on")
     return [recorder.folder for recorder in recorders]
 
 
