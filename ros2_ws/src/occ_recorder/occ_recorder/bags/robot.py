@@ -124,10 +124,10 @@ class RobotReader:
         if self._graft:
             above = [*self._tree.above(self.config.base_frame), self._plan.continuous]
             root = above[above.index(self._plan.continuous) - 1]
-            below = self._tree.lookup(self.config.base_frame, root, stamp, hold=True)
-            if below is not None:
-                placed = pose @ below if root != self.config.base_frame else pose
-                self._tree.add_moving(self._plan.continuous, root, stamp, placed)
+            rooted = root == self.config.base_frame
+            below = None if rooted else self._tree.lookup(self.config.base_frame, root, stamp, hold=True)
+            if rooted or below is not None:
+                self._tree.add_moving(self._plan.continuous, root, stamp, pose if below is None else pose @ below)
         if self.config.ground is Ground.FOOTPRINT:
             self._heights.append((stamp, 0.0))
         if isinstance(motion, Odometry):
