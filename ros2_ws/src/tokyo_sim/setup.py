@@ -37,6 +37,7 @@ setup(
         "embreex",
         "moderngl",
         "pillow",
+        "tqdm",
     ],
     zip_safe=True,
     entry_points={

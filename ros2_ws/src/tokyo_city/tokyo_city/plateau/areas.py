@@ -98,7 +98,8 @@ def without_height(triangles: np.ndarray, objects: np.ndarray, levels: np.ndarra
     """(t,) bool: triangles of an area that has no height, since PLATEAU writes 0 there.
 
     triangles: (t, 3, 3) metres above sea level. objects, levels of detail: (t,). One has none where all its heights
-    are exactly 0 and its level is 2 or lower (standard product specification, from version 2 on); zeros in an object that has heights elsewhere are none either: its levels are mixed.
+    are exactly 0 and its level is 2 or lower (standard product specification, from version 2 on); zeros in an object
+    that has heights elsewhere are none either: its levels are mixed.
     """
     zero = (triangles[:, :, 2] == 0).all(axis=1)
     high = np.zeros(objects.max(initial=-1) + 1, dtype=bool)
