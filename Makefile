@@ -4,18 +4,23 @@ VENV ?= .venv
 OUT ?= out/demo
 CITY ?=
 STEPS ?= 700
+# Test processes side by side: many tests wait for DDS, so one more than two cores.
+JOBS ?= 3
 PACKAGES := occ_core occ_ros tokyo_city tokyo_sim occ_recorder occworld_infer tokyo_occworld
 BIN := $(VENV)/bin
 # Nodes that these targets start see each other and nothing else on the network.
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
-.PHONY: demo test bench lint setup clean
+.PHONY: demo test test-all bench lint setup clean
 
 demo: setup
 	$(BIN)/tokyo demo --out $(OUT) --steps $(STEPS) $(if $(CITY),--city-source $(CITY))
 
 test: setup
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+test-all: setup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "nightly or not nightly" $(PYTEST_ARGS)
 
 bench: setup
 	$(BIN)/python -m bench $(BENCH) $(if $(AGAINST),--against $(AGAINST))
