@@ -25,8 +25,11 @@ def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part], device: 
     if device.type != "cpu" or threads == 1:
         return [work(part) for part in parts]
 
+    autocast = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+
     def quietly(part: Part) -> Result:
-        with torch.inference_mode():  # such modes are of a thread
+        # Such modes are of a thread.
+        with torch.inference_mode(), torch.autocast("cpu", enabled=autocast[0], dtype=autocast[1]):
             return work(part)
 
     try:
