@@ -105,7 +105,7 @@ class CityMap:
 
     def ground_height(self, x: float, y: float) -> float:
         """Height of the ground at a point of map, metres: bilinear over a 0.5 m raster. NaN where there is none."""
-        return float(self._bilinear(np.array([[x, y]]))[0])
+        return float(self.ground_at(np.array([[x, y]]))[0])
 
     def nearest_ground(self, x: float, y: float) -> float:
         """`ground_height`, or where there is none the height of the nearest ground, 0 where the city has none at all.
@@ -116,15 +116,15 @@ class CityMap:
 
     def heights(self, points: np.ndarray) -> np.ndarray:
         """`nearest_ground` at many points (n, 2) of map, metres: (n,) float64."""
-        z = self._bilinear(np.asarray(points, dtype=np.float64))
+        z = self.ground_at(np.asarray(points, dtype=np.float64))
         gaps = np.isnan(z)
         if gaps.any():
             tree, heights = self._ground_points
             z[gaps] = heights[tree.query(np.asarray(points)[gaps])[1]] if len(heights) else 0.0
         return z
 
-    def _bilinear(self, points: np.ndarray) -> np.ndarray:
-        """(n,) heights at points (n, 2), NaN where there is no ground."""
+    def ground_at(self, points: np.ndarray) -> np.ndarray:
+        """`ground_height` at many points (n, 2) of map, metres: (n,) float64, NaN where there is no ground."""
         scaled = points / RASTER_M
         low = np.floor(scaled).astype(int)
         u, v = (scaled - low).T

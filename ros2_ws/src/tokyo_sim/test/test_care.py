@@ -85,3 +85,9 @@ def test_waiting_for_somebody_is_not_being_stuck():
         care.waits()
         assert care.allow(here, stop) is stop
     assert not care.problem
+
+
+def test_where_the_ground_ends_is_an_edge_too(city, sheet):
+    _, poses = driven(city((Semantic.ROAD, sheet(-40, 12, -30, 30))), 20)
+    assert max(pose.position[0] for pose in poses) < 12.0
+    assert max(float(lean(pose.orientation)[0]) for pose in poses) < 15

@@ -30,12 +30,13 @@ def drivable_ahead(city: CityMap, pose: Pose) -> float:
     forward = np.array([np.cos(pose.yaw), np.sin(pose.yaw)])
     left = np.array([-forward[1], forward[0]])
     points = pose.position[:2] + ahead[:, None, None] * forward + aside[None, :, None] * left
-    heights = city.heights(points.reshape(-1, 2)).reshape(len(ahead), len(aside))
+    heights = city.ground_at(points.reshape(-1, 2)).reshape(len(ahead), len(aside))
     over = round(_STEP_OVER_M / 0.25)
     steps = np.abs(heights[over:] - heights[:-over]).max(axis=1) > _STEP_M
     across = np.abs(heights[:, -1] - heights[:, 0]) > _CROSS_M
     # What its wheels stand on already can't be avoided.
-    bad = np.flatnonzero((steps | across[over:]) & (ahead[over:] > _NOSE_M))
+    ends = np.isnan(heights[over:]).any(axis=1)
+    bad = np.flatnonzero((steps | across[over:] | ends) & (ahead[over:] > _NOSE_M))
     return float(max(ahead[bad[0]] - _NOSE_M, 0.0)) if len(bad) else np.inf
 
 

@@ -150,7 +150,7 @@ class RobotMission:
         except ValueError as error:
             raise NodeFailed(f"{self._robot}: {error}") from error
         if self._mission.problem:
-            self.get_logger().warning(f"{self._robot}: {self._mission.problem}", throttle_duration_sec=30.0)
+            self._node.get_logger().warning(f"{self._robot}: {self._mission.problem}", throttle_duration_sec=30.0)
         twist = Twist()
         twist.linear.x, twist.linear.y, twist.linear.z = map(float, command.linear)
         twist.angular.z = command.yaw_rate
