@@ -11,11 +11,17 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from multiprocessing import get_context
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+# Read by BLAS and OpenMP libraries when they are loaded.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class ParallelError(Exception):
@@ -38,6 +44,9 @@ def run_tasks(
 ) -> Iterator[Result]:
     """Results in the order in which they are ready. workers: processes, one per core where None.
 
+    A task has one thread of BLAS and OpenMP, wherever it runs: there is a process for each core already, and threads
+    that wait for the next small matrix spin on the cores of all the others.
+
     ParallelError where the engine is not installed or a worker process dies.
     """
     jobs = list(jobs)
@@ -47,16 +56,21 @@ def run_tasks(
     elif engine is Backend.DASK:
         yield from _on_dask(task, jobs, workers)
     elif count == 1:
-        yield from map(task, jobs)
+        yield from map(partial(_on_one_thread, task), jobs)
     else:
         yield from _on_processes(task, jobs, count)
 
 
+def _on_one_thread(task: Callable[[Job], Result], job: Job) -> Result:
+    with threadpool_limits(1):
+        return task(job)
+
+
 def _on_processes(task: Callable[[Job], Result], jobs: list[Job], count: int) -> Iterator[Result]:
-    pool = ProcessPoolExecutor(count, get_context("fork"), _end_with, (os.getpid(),))
+    pool = ProcessPoolExecutor(count, get_context("fork"), _begin, (os.getpid(),))
     try:
         with _interrupt_later():
-            futures = [pool.submit(task, job) for job in jobs]
+            futures = [pool.submit(_on_one_thread, task, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
     except BrokenProcessPool as error:
@@ -68,8 +82,12 @@ def _on_processes(task: Callable[[Job], Result], jobs: list[Job], count: int) ->
         pool.shutdown(cancel_futures=True)
 
 
-def _end_with(parent: int) -> None:
-    """In a worker: it would wait for jobs of a parent that was killed for ever."""
+def _begin(parent: int) -> None:
+    """In a worker: libraries that a task is the first to load get one thread, too, and it ends with its parent.
+
+    It would wait for jobs of a parent that was killed for ever.
+    """
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -107,12 +125,12 @@ def _on_ray(task: Callable[[Job], Result], jobs: list[Job], workers: int | None)
     if started:
         own = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers or os.cpu_count(), "include_dashboard": False}
         try:
-            ray.init(log_to_driver=False, **own)
+            ray.init(log_to_driver=False, runtime_env={"env_vars": dict.fromkeys(_THREADS, "1")}, **own)
         except (ConnectionError, RuntimeError) as error:
             raise ParallelError(f"engine 'ray': no cluster can be joined or started: {error}") from None
     try:
-        remote = ray.remote(task)
-        waiting = [remote.remote(job) for job in jobs]
+        remote = ray.remote(_on_one_thread)
+        waiting = [remote.remote(task, job) for job in jobs]
         while waiting:
             ready, waiting = ray.wait(waiting)
             yield from ray.get(ready)
@@ -129,5 +147,5 @@ def _on_dask(task: Callable[[Job], Result], jobs: list[Job], workers: int | None
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     own = {"n_workers": workers or os.cpu_count(), "threads_per_worker": 1, "dashboard_address": None}
     with Client(address, **({} if address else own)) as client:
-        for future in as_completed(client.map(task, jobs, pure=False)):
+        for future in as_completed(client.map(partial(_on_one_thread, task), jobs, pure=False)):
             yield future.result()
