@@ -138,7 +138,7 @@ def test_what_can_not_be_shown_is_one_sentence_and_exit_code_2(
         taken.listen()
         refused = {
             (tmp_path / "nothing",): "nothing is not a bag",
-            (tmp_path / "away",): "no bag",
+            (tmp_path / "away",): "no recording",
             (tmp_path / "note.txt",): "not a bag",
             (session.parent,): f"holds 1 sessions: name one of them, such as {session}",
             (session, tmp_path / "nothing"): "is no session, it has no session.json",

@@ -14,6 +14,7 @@ from tokyo_city.world import CITY
 from tokyo_occworld.compare import COMPARISON
 from tokyo_occworld.demo import DEMO
 from tokyo_sim.bringup import SHIPPED, Arguments, world_file
+from tokyo_sim.load import refuse_too_many
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -60,6 +61,7 @@ def check_bringup(args: Arguments, duration: float, city_comes: bool = False) ->
     """Of `tokyo up`. city_comes: it need not be there yet."""
     if not (math.isfinite(duration) and duration >= 0):
         raise UsageError(f"--duration {duration:g}: seconds, 0 for ever")
+    refuse_too_many(args)
     for option, wanted in (("--record", args.record), ("--predict", args.predict), ("--view", args.view)):
         if wanted and not args.robots:
             raise UsageError(f"{option} needs a robot, and --drones and --rovers are 0")
