@@ -5,7 +5,7 @@
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
-"$work/venv/bin/pip" install -q --disable-pip-version-check numpy pyyaml typing_extensions \
+"$work/venv/bin/pip" install -q --disable-pip-version-check numpy==2.4.6 pyyaml==6.0.3 typing_extensions==4.16.0 \
   ros-rclpy==9.1.2 ros-rmw-fastrtps-cpp==9.3.3 ros-std-msgs==5.5.1
 cat > "$work/both.py" <<'PY'
 import os
