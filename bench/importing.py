@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import mapbox_earcut
@@ -22,6 +26,17 @@ _EPSG = 6677
 _TILE_M = 1000.0
 # Peak resident memory of the importing process itself; one process, so that a tile is all that there is to hold.
 # (`ru_maxrss` would begin at what the process that starts this one has.)
+_REAL = Path(__file__).resolve().parents[2] / "shared/data/plateau/osaka"
+_TOKYO = "from tokyo_occworld.cli.main import main; main()"
+_PARSE = """
+import sys
+from multiprocessing import Pool
+from lxml import etree
+def parse(path):
+    etree.parse(path)
+with Pool() as pool:
+    pool.map(parse, sys.argv[1:], chunksize=1)
+"""
 _IMPORT = """
 import re, sys
 from pathlib import Path
@@ -98,7 +113,65 @@ def memory(path: Path, counts: tuple[int, ...] = (1, 4, 16)) -> str:
     return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a command and its children took: seconds, and megabytes of the largest process. words: what it printed."""
+
+    wall: float
+    cpu: float
+    peak: float
+    words: str
+
+
+def measured(command: list[str]) -> Run:
+    """Run a command as a process of its own. CalledProcessError where it fails."""
+    watched = (
+        "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); "
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); print(used.ru_maxrss); sys.exit(code)"
+    )
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", watched, *command], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True,
+    )  # fmt: skip
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    words, _, peak = done.stdout.strip().rpartition("\n")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Run(wall, cpu, int(peak) / 1024, words)
+
+
+def command(sources: dict[str, Path]) -> str:
+    """`tokyo city` as a user runs it, a process with its default options, beside lxml on all cores for the same files.
+
+    The peak is of the largest process. Compiled code is made by a run before.
+    """
+    lines = [
+        f"`tokyo city` on {len(os.sched_getaffinity(0))} cores:\n",
+        "| source | MB | wall, s | CPU, s | triangles | triangles a second | peak memory, MB | lxml on all cores, s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for number, (name, source) in enumerate(sources.items()):
+        files = sorted(source.rglob("*.gml"))
+        with tempfile.TemporaryDirectory() as folder:
+            tokyo = [sys.executable, "-c", _TOKYO, "city", str(source), "--out"]
+            if not number:
+                measured([*tokyo, f"{folder}/warm"])
+            ours = measured([*tokyo, f"{folder}/city"])
+            bare = measured([sys.executable, "-c", _PARSE, *map(str, files)])
+        found = re.search(r"(\d+) triangles", ours.words)
+        triangles = int(found[1]) if found else 0
+        size = sum(file.stat().st_size for file in files) / 1e6
+        lines.append(
+            f"| {name} | {size:.1f} | {ours.wall:.1f} | {ours.cpu:.1f} | {triangles} | {triangles / ours.wall:.0f} | "
+            f"{ours.peak:.0f} | {bare.wall:.2f} |"
+        )
+    return "\n".join(lines)
+
+
 def run(udx: Path, city: Path) -> str:
-    """The tables. udx: the sample city's CityGML; city: the same imported."""
+    """The tables. udx: the sample city's CityGML; city: the same imported. Real squares where they are at hand."""
     path = next((udx / "bldg").glob("*.gml"))
-    return f"{rates(path)}\n\n{memory(path)}"
+    sources = {"the sample city": udx}
+    if _REAL.is_dir():
+        sources |= {f"Osaka, {name}": _REAL / name / "udx" for name in ("test", "train")}
+    return f"{command(sources)}\n\n{rates(path)}\n\n{memory(path)}"

@@ -10,6 +10,7 @@ import pytest
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
+from tokyo_sim.raster import Raster, closed, groups_apart, thinned
 from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.lanes import street_network
 from tokyo_sim.traffic.stored import LANES_FILE, lane_graph
@@ -79,3 +80,41 @@ def test_a_folder_that_takes_no_file_costs_time_only(crossroads):
     missing = folder / "missing"
     assert_same_graph(lane_graph(missing, world), LaneGraph.of(world, street_network(world)))
     assert not missing.exists()
+
+
+def test_streets_of_squares_that_lie_apart_take_no_raster_over_all_of_them(city, sheet, monkeypatch):
+    near = [sheet(-150, 150, at - 5, at + 5) for at in (-60, 60)] + [
+        sheet(at - 5, at + 5, -150, 150) for at in (-60, 60)
+    ]
+    here = np.concatenate(near)
+    there = sheet(20_000, 20_100, 30_000, 30_010)
+    alone, both = city((Semantic.ROAD, here)), city((Semantic.ROAD, np.concatenate([here, there])))
+    largest = 0
+    highest = Raster.highest
+
+    def seen(raster, triangles):
+        nonlocal largest
+        largest = max(largest, raster.shape[0] * raster.shape[1])
+        return highest(raster, triangles)
+
+    monkeypatch.setattr(Raster, "highest", seen)
+    expected = LaneGraph.of(alone, street_network(alone))
+    assert_same_graph(LaneGraph.of(both, street_network(both)), expected)
+    assert largest < 1e6
+
+
+def test_roads_in_groups_are_as_thin_as_all_of_them_at_once(sheet):
+    rng = np.random.default_rng(3)
+    corners = rng.uniform(0, 700, (60, 2))
+    sizes = rng.uniform(4, 60, (60, 2))
+    boxes = [sheet(x, x + width, y, y + height) for (x, y), (width, height) in zip(corners, sizes, strict=True)]
+    roads = np.concatenate(boxes).astype(np.float32)
+    groups = groups_apart(roads, 16.0)
+    assert len(groups) > 3 and sum(map(len, groups)) == len(roads)
+    whole = Raster.covering(roads, 0.5, margin=2.0)
+    thin = np.zeros(whole.shape, dtype=bool)
+    for group in groups:
+        own = Raster.covering(group, 0.5, margin=2.0)
+        x, y = np.round((own.lower - whole.lower) / 0.5).astype(int)
+        thin[x : x + own.shape[0], y : y + own.shape[1]] |= thinned(closed(own.covered(group), 2))
+    assert (thin == thinned(closed(whole.covered(roads), 2))).all()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from scipy.ndimage import label
 from skimage.morphology import skeletonize
 
 from occ_core.citymap import raster_heights
@@ -46,6 +47,23 @@ class Raster:
         heights = np.full(self.shape, np.nan, dtype=np.float32)
         raster_heights(scaled, heights)
         return heights
+
+
+def groups_apart(triangles: np.ndarray, gap: float) -> list[np.ndarray]:
+    """Triangles (n, 3, 3) in groups that lie at least so many metres apart along x or y, each (k, 3, 3)."""
+    if not len(triangles):
+        return []
+    low, high = triangles[:, :, :2].min(axis=1), triangles[:, :, :2].max(axis=1)
+    first = np.floor((low - low.min(axis=0)) / gap).astype(int)
+    last = np.floor((high - low.min(axis=0)) / gap).astype(int)
+    # How many boxes lie over each cell, as the sum of what begins and ends at the corners of the boxes.
+    count = np.zeros(last.max(axis=0) + 2, dtype=np.int32)
+    for x, y, sign in ((first, first, 1), (last + 1, first, -1), (first, last + 1, -1), (last + 1, last + 1, 1)):
+        np.add.at(count, (x[:, 0], y[:, 1]), sign)
+    parts, _ = label(count.cumsum(axis=0).cumsum(axis=1) > 0, structure=np.ones((3, 3)))
+    group = parts[first[:, 0], first[:, 1]]
+    order = np.argsort(group, kind="stable")
+    return np.split(triangles[order], np.flatnonzero(np.diff(group[order])) + 1)
 
 
 def dilated(mask: np.ndarray) -> np.ndarray:

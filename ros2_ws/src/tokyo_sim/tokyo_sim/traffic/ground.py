@@ -11,6 +11,7 @@ from occ_core.classes import Semantic
 from tokyo_sim.raster import Raster, closed, dilated
 
 CELL_M = 0.5
+_AROUND_M = 100.0  # of a centre line: vehicles and walkers stay nearer than that to the streets
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,26 @@ class Ground:
     building: np.ndarray
 
     @classmethod
-    def of(cls, city: CityMap) -> Ground:
-        """Of a city that has roads."""
-        paved = city.triangles[np.isin(city.classes, (Semantic.ROAD, Semantic.SIDEWALK))]
+    def of(cls, city: CityMap, lines: list[np.ndarray] | None = None) -> Ground:
+        """Of a city that has roads; with centre lines, (n, 2) metres in map each, no further than around them.
+
+        Squares of a city may lie kilometres apart, and the streets in one of them: a raster over all of them is large.
+        """
+        triangles, classes = city.triangles, city.classes
+        if lines:
+            points = np.concatenate(lines)
+            low, high = points.min(axis=0) - _AROUND_M, points.max(axis=0) + _AROUND_M
+            xy = triangles[:, :, :2]
+            near = ((xy.min(axis=1) <= high) & (xy.max(axis=1) >= low)).all(axis=1)
+            triangles, classes = triangles[near], classes[near]
+        paved = triangles[np.isin(classes, (Semantic.ROAD, Semantic.SIDEWALK))]
         raster = Raster.covering(paved, CELL_M, margin=4.0)
 
         def covered(semantic: Semantic) -> np.ndarray:
-            triangles = city.triangles[city.classes == semantic]
-            if not len(triangles):
+            of_class = triangles[classes == semantic]
+            if not len(of_class):
                 return np.zeros(raster.shape, dtype=bool)
-            return raster.covered(triangles)
+            return raster.covered(of_class)
 
         sidewalk, building = covered(Semantic.SIDEWALK), covered(Semantic.BUILDING)
         # Neighbouring surfaces leave slits of a cell between them; medians are not slits.

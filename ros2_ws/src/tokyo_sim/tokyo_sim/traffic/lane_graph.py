@@ -42,8 +42,8 @@ class LaneGraph:
         """The lane graph of a city; an empty one where it has no streets."""
         if not streets.edges:
             return cls()
-        ground = Ground.of(city)
         parts = sections(streets)
+        ground = Ground.of(city, [part.line for part in parts])
         lanes = [lane for number, part in enumerate(parts) for lane in _lanes(number, part, ground)]
         movements, conflicts = connect(lanes, ground)
         lanes, movements, conflicts = _drivable_round(lanes, movements, conflicts)

@@ -12,9 +12,11 @@ from scipy.spatial import cKDTree
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
-from tokyo_sim.raster import Raster, closed, dilated, thinned
+from tokyo_sim.raster import Raster, closed, dilated, groups_apart, thinned
 
 _CELL_M = 0.5
+_MARGIN_M = 2.0
+_APART_M = 16.0  # roads with more between them are drawn in rasters of their own
 _STEP_M = 2.0  # spacing of centre-line points
 _SPUR_M = 12.0  # dead ends shorter than this are corners of the carriageway, not streets
 
@@ -46,28 +48,34 @@ def street_network(city: CityMap) -> StreetNetwork:
     roads = city.triangles[city.classes == Semantic.ROAD]
     if not len(roads):
         return StreetNetwork(nx.MultiGraph())
-    raster = Raster.covering(roads, _CELL_M, margin=2.0)
-    # Neighbouring surfaces leave slits of a raster cell between them.
-    mask = closed(raster.covered(roads), iterations=2)
-    skeleton = thinned(mask)
-    graph = _contract(_pixel_graph(skeleton), raster, _half_widths(mask, skeleton))
+    raster = Raster.covering(roads, _CELL_M, margin=_MARGIN_M)
+    half_width: dict[tuple[int, int], float] = {}
+    for group in groups_apart(roads, _APART_M):
+        half_width |= _half_widths(group, raster)
+    graph = _contract(_pixel_graph(set(half_width)), raster, half_width)
     _prune(graph)
     return StreetNetwork(graph)
 
 
-def _half_widths(mask: np.ndarray, skeleton: np.ndarray) -> dict[tuple[int, int], float]:
-    """Metres from the point of each cell of a skeleton to the nearest cell outside the mask."""
+def _half_widths(roads: np.ndarray, whole: Raster) -> dict[tuple[int, int], float]:
+    """Cells of the skeleton of roads (n, 3, 3): metres from each one's point to the nearest cell outside the roads.
+
+    In a raster of their own: the squares of a city may lie kilometres apart. whole: the one that cells are counted in.
+    """
+    raster = Raster.covering(roads, _CELL_M, margin=_MARGIN_M)
+    # Neighbouring surfaces leave slits of a raster cell between them.
+    mask = closed(raster.covered(roads), iterations=2)
+    cells = np.argwhere(thinned(mask))
     wide = np.pad(mask, 1)
     beside = np.argwhere(dilated(dilated(wide)) & ~wide) - 1
-    cells = np.argwhere(skeleton)
     if not len(beside) or not len(cells):
         return {}
     distance, _ = cKDTree(beside).query(cells)
+    cells += np.round((raster.lower - whole.lower) / _CELL_M).astype(int)
     return {(i, j): d for (i, j), d in zip(cells.tolist(), (distance * _CELL_M).tolist(), strict=True)}
 
 
-def _pixel_graph(skeleton: np.ndarray) -> nx.Graph:
-    cells = set(map(tuple, np.argwhere(skeleton).tolist()))
+def _pixel_graph(cells: set[tuple[int, int]]) -> nx.Graph:
     graph = nx.Graph()
     for i, j in sorted(cells):
         for di, dj in ((0, 1), (1, 0), (1, 1), (1, -1)):

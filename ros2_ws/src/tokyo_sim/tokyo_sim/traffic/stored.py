@@ -69,7 +69,7 @@ def _unpacked(data: Any, city: CityMap) -> LaneGraph:
     conflicts = _parts(data["conflicts"], data["conflict_counts"])
     return LaneGraph(
         _rows("lane", Lane, data), _rows("movement", Movement, data), [row.tolist() for row in conflicts], sections,
-        Ground.of(city) if sections else None,
+        Ground.of(city, [section.line for section in sections]) if sections else None,
     )  # fmt: skip
 
 
