@@ -82,10 +82,14 @@ def _cut_out(ground: np.ndarray, polygons: np.ndarray) -> tuple[np.ndarray, np.n
     hit, first = np.unique(cell, return_index=True)
     if not len(hit):
         return ground.copy(), np.arange(len(ground))
-    covers = [
-        polygons[group[0]] if len(group) == 1 else shapely.union_all(polygons[group])
-        for group in np.split(other, first[1:])
-    ]
+    # Neighbouring triangles have the same polygons over them, again and again.
+    unions: dict[bytes, shapely.Geometry] = {}
+    covers = []
+    for group in np.split(other, first[1:]):
+        key = group.tobytes()
+        if key not in unions:
+            unions[key] = polygons[group[0]] if len(group) == 1 else shapely.union_all(polygons[group])
+        covers.append(unions[key])
     pieces, of_hit = _triangles(shapely.difference(cells[hit], covers))
     whole = np.setdiff1d(np.arange(len(ground)), hit)
     sources = np.concatenate([whole, hit[of_hit]])
