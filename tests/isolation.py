@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+# A shell starts what runs in its background deaf to Ctrl-C, and its children with it: these tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # 101 is the highest domain whose ports stay below Linux's ephemeral range.
 _DOMAINS = range(1, 101)
