@@ -11,21 +11,34 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from tokyo_occworld.cli.domain import used_domains
+
 # A shell starts what runs in its background deaf to Ctrl-C, and its children with it: these tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# 101 is the highest domain whose ports stay below Linux's ephemeral range.
-_DOMAINS = range(1, 101)
+# 101 is the highest domain whose ports stay below Linux's ephemeral range. From above: `--domain auto` begins at 1.
+_DOMAINS = range(100, 0, -1)
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-_own = itertools.cycle(_DOMAINS[_WORKER::_WORKERS])
+_share = _DOMAINS[_WORKER::_WORKERS]
+# Another run of these tests on this machine begins elsewhere.
+_own = itertools.cycle([*_share[os.getppid() % len(_share) :], *_share[: os.getppid() % len(_share)]])
+
+
+def free_domain() -> int:
+    """The next of this worker's domains that no process of this machine is in."""
+    used = used_domains()
+    for domain in itertools.islice(_own, len(_share)):
+        if domain not in used:
+            return domain
+    raise RuntimeError(f"somebody is in each of the ROS domains {sorted(_share)}")
 
 
 @pytest.fixture(autouse=True)
 def ros_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Processes of one test find each other, on loopback, and nobody else: the next test has another domain."""
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(next(_own)))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(free_domain()))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
 

@@ -130,7 +130,7 @@ def demo(city: Path, tmp_path: Path, times: int) -> None:
     last = runs.start()
     try:
         end = time.monotonic() + 200
-        while "record" not in runs.said():
+        while "== drive" not in runs.said():
             assert time.monotonic() < end and last.poll() is None, runs.said()
             time.sleep(0.2)
     finally:

@@ -187,7 +187,7 @@ def beside_gazebo(city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     arguments = Arguments(city=str(city), sim="gazebo", actors=5, missions=False)
     robots = ("drone_0", ROBOT)
     camera_info = raw(camera_info_topic("front"))
-    topics = [(topic, robot) for robot in robots for topic in (ODOM, raw(IMU), camera_info, CMD_VEL)]
+    topics = [(topic, robot) for robot in robots for topic in (raw(ODOM), raw(IMU), camera_info, CMD_VEL)]
     log = tmp_path / "log.txt"
     with NodeProcesses(nodes(arguments), log) as up:
         made = Saboteur(up, world(CLOCK, TRAFFIC) + topics)
@@ -209,7 +209,7 @@ def gazebo_goes_on(saboteur: Saboteur, start: float) -> None:
         stamp += 0.05
         for robot in ("drone_0", ROBOT):
             odometry.header.stamp = to_stamp(stamp)
-            saboteur.out[ODOM, robot].publish(odometry)
+            saboteur.out[raw(ODOM), robot].publish(odometry)
             saboteur.out[raw(IMU), robot].publish(Imu())
         saboteur.out[CLOCK, ""].publish(Clock(clock=to_stamp(stamp)))
         saboteur.idle(0.05)
