@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import yaml
-from places import ROOT
+from paths import ROOT
 
 from tokyo_sim.bringup import Arguments
 

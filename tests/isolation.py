@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tokyo_occworld.cli.domain import used_domains
+from occ_ros.domain import used_domains
 
 # A shell starts what runs in its background deaf to Ctrl-C, and its children with it: these tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from places import ROOT
+from paths import ROOT
 
 SOURCES = {
     "occ_core": ROOT / "ros2_ws/src/occ_core/occ_core",

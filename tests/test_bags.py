@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from places import TOKYO
+from paths import TOKYO
 from rosbags.rosbag2 import Reader
 
 from occ_core.session import Session, find_sessions

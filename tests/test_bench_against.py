@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from places import ROOT
+from paths import ROOT
 
 from bench.against import Cell, checkout, figures, table
 

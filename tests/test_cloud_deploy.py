@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from far_machine import MISSING, FarMachine, far_machine, make_key
-from places import ROOT
+from paths import ROOT
 
 SCRIPT = "scripts/deploy_to_lambda.sh"
 pytestmark = pytest.mark.skipif(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from places import ROOT
+from paths import ROOT
 
 PYTHON_STAND_IN = f"""
 echo "python $*" >> "$ASKED"

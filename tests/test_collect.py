@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from places import ROOT, TOKYO
+from paths import ROOT, TOKYO
 
 from occ_core.session import find_sessions
 

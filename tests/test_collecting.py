@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from places import ROOT, TOKYO
+from paths import ROOT, TOKYO
 
 from occ_core.classes import Semantic
 from occ_core.grid import TOKYO_GRID

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import TOKYO
 from PIL import Image
-from places import TOKYO
 from processes import command_line, descendants
 
 from tokyo_occworld.demo.tour import LARGEST, draw_tour

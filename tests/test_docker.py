@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from places import ROOT, TOKYO
+from paths import ROOT, TOKYO
 
 from occ_core.topics import CLOCK, PREDICTION
 from tokyo_sim.bringup import Arguments

@@ -13,7 +13,7 @@ import dry_runs
 import pytest
 import yaml
 from pages import blocks, commands
-from places import ROOT, TOKYO
+from paths import ROOT, TOKYO
 
 from tokyo_occworld.demo.tour import LARGEST
 

@@ -11,12 +11,12 @@ import pytest
 import rclpy
 from hearing import heard, spec
 from nav_msgs.msg import Odometry
-from places import TOKYO
+from paths import TOKYO
 from rclpy.context import Context
 from rosgraph_msgs.msg import Clock
 
 from occ_core.topics import CLOCK
-from tokyo_occworld.cli.domain import VARIABLE, own_domain, used_domains
+from occ_ros.domain import VARIABLE, own_domain, used_domains
 
 
 def up(city: Path, *more: str) -> list[str]:
@@ -56,7 +56,7 @@ def test_a_second_run_is_refused_and_auto_takes_another_domain(city: Path, monke
     try:
         heard(0.5, [spec(CLOCK)])
         second = subprocess.run(up(city), capture_output=True, text=True, timeout=60)
-        assert second.returncode == 2 and f"another `tokyo up` (process {first.pid}) runs" in second.stderr
+        assert second.returncode == 2 and f"another simulation (process {first.pid}) runs" in second.stderr
         third = subprocess.run(up(city, "--domain", "auto", "--duration", "1"), capture_output=True, text=True)
         assert third.returncode == 0, third.stderr
         taken = int(third.stdout.split("ROS domain ")[1].split(";")[0])

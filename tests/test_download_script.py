@@ -15,7 +15,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from places import PLATEAU, ROOT
+from paths import PLATEAU, ROOT
 
 from occ_core.session import find_sessions
 from tokyo_city.sample_city import write_sample_city

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from gazebo_facts import Report, check_drive, driven
 from hearing import heard, spec
-from places import TOKYO
+from paths import TOKYO
 
 from occ_core.poses import Pose
 from occ_core.session import find_sessions

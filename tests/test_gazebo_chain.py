@@ -20,7 +20,7 @@ import yaml
 from gazebo_facts import Report, check_drive, driven
 from gazebo_stand_in import STEP_S
 from hearing import heard, spec
-from places import TOKYO
+from paths import TOKYO
 from processes import command_line, descendants
 
 from occ_core.poses import Pose

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 from hearing import heard, spec
-from places import ROOT, TOKYO
+from paths import ROOT, TOKYO
 
 from occ_core.session import find_sessions
 from occ_core.topics import CLOCK

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from places import ROOT, TOKYO
+from paths import ROOT, TOKYO
 from processes import command_line, descendants
 
 SCRIPTS = ROOT / "scripts"

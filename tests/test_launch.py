@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hearing import heard, spec
-from places import ROOT
+from paths import ROOT
 from processes import command_line, descendants
 
 from occ_core.session import find_sessions

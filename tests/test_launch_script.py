@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from places import ROOT, TOKYO
+from paths import ROOT, TOKYO
 
 from occ_core.session import find_sessions
 

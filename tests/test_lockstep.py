@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from places import TOKYO
+from paths import TOKYO
 from processes import command_line, descendants
 
 from occ_core.session import find_sessions

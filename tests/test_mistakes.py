@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from places import ROOT, TOKYO
+from paths import ROOT, TOKYO
 
 from occ_core.frame import Frame, Occupancy, VehicleState
 from occ_core.grid import VoxelGrid

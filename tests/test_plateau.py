@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lxml import etree
-from places import PLATEAU, TOKYO
+from paths import PLATEAU, TOKYO
 
 from tokyo_sim.engine.simulator import Fleet, Simulator
 

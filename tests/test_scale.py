@@ -8,7 +8,7 @@ import sys
 from dataclasses import fields, replace
 
 import pytest
-from places import ROOT, TOKYO
+from paths import ROOT, TOKYO
 
 from bench.scale import EXTENTS, Measured, Plan, scale_table
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from places import TOKYO
+from paths import TOKYO
 from street import SMALL_GRID, write_session
 
 from tokyo_occworld.cli.main import main

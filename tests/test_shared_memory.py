@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from pages import blocks
-from places import ROOT
+from paths import ROOT
 
 PAGE = ROOT / "docs/troubleshooting.md"
 OURS = ROOT / "ros2_ws/src/tokyo_sim/config/fastdds.xml"

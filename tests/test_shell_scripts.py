@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from places import ROOT
+from paths import ROOT
 
 # The launch script makes a city before `tokyo up` reads its options: it has tests of its own.
 APART = {ROOT / "scripts" / name for name in ("build_tf2_msgs.sh", "launch_occworld_simulation.sh")}

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hearing import heard, spec
-from places import TOKYO
+from paths import TOKYO
 from processes import command_line, descendants
 
 from occ_core.topics import (

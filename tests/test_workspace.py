@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from places import ROOT
+from paths import ROOT
 
 from tokyo_sim.bringup import Arguments, nodes
 

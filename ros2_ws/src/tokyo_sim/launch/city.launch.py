@@ -24,8 +24,9 @@ from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
+from occ_ros.domain import VARIABLE, reserve
 from tokyo_sim.bringup import Arguments, NodeSpec, environment, nearest, nodes, world_file
-from tokyo_sim.load import refuse_too_many
+from tokyo_sim.preflight import check_bringup
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -48,8 +49,8 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     given = context.launch_configurations
     _refuse_misspelt(given)
     args = Arguments(**{spec.name: _convert(spec.name, given[spec.name], spec.default) for spec in fields(Arguments)})
-    world_file(args.city)
-    refuse_too_many(args)
+    check_bringup(args)
+    reserve(int(os.environ.get(VARIABLE) or 0), args.robots)  # until this process ends
     actions: list[LaunchDescriptionEntity] = [
         SetEnvironmentVariable(name, value) for name, value in environment().items() if name not in os.environ
     ]

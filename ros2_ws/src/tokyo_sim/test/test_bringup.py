@@ -62,7 +62,7 @@ def test_a_forecast_comes_with_its_markers_and_the_shipped_checkpoint_is_the_nod
 )
 def test_predict_takes_the_shipped_checkpoint_where_it_names_none(monkeypatch, line, predict):
     started = []
-    monkeypatch.setattr(checks, "check_bringup", lambda *_: None)  # there is neither a city nor a checkpoint here
+    monkeypatch.setattr(checks, "check_up", lambda *_: None)  # there is neither a city nor a checkpoint here
     monkeypatch.setattr(processes, "run_until_stopped", lambda arguments, *_: started.append(arguments) or 0)
     with pytest.raises(SystemExit) as end:
         main(["up", *line])

@@ -20,8 +20,9 @@ VARIABLE = "ROS_DOMAIN_ID"
 _HIGHEST = 101  # the ports of those above are in Linux's ephemeral range
 _PORTS = range(7400, 7400 + 250 * (_HIGHEST + 1))  # RTPS: 250 of each domain
 _LOOK_S = 3.0  # until DDS has told who is there
+_NAME_S = 15.0  # until it has told the name of one who is, on a busy machine
 _NAMELESS = "_NODE_NAME_UNKNOWN_"  # rmw's word for one whose topics were heard of before its name
-_WAY_OUT = "stop it, or run in a ROS domain of your own: --domain auto"
+_WAY_OUT = f"stop it, or run in a ROS domain of your own: --domain auto, or {VARIABLE}"
 
 
 @contextmanager
@@ -32,20 +33,22 @@ def own_domain(wanted: str, robots: Sequence[str]) -> Iterator[int]:
     nobody is. ValueError that names who is there already.
     """
     before = os.environ.get(VARIABLE)
-    if wanted == "auto":
-        number, lock = _free(robots)
-    else:
-        number = _number(wanted or before or "0")
-        lock = _lock(number)
-        if others := _others(number, robots):
-            os.close(lock)
-            raise ValueError(f"{others} in ROS domain {number}: {_WAY_OUT}")
+    number, lock = _free(robots) if wanted == "auto" else reserve(_number(wanted or before or "0"), robots)
     os.environ[VARIABLE] = str(number)
     try:
         yield number
     finally:
         os.close(lock)
         os.environ.pop(VARIABLE) if before is None else os.environ.update({VARIABLE: before})
+
+
+def reserve(number: int, robots: Sequence[str]) -> tuple[int, int]:
+    """A domain, and the descriptor that holds it until it is closed. ValueError that names who is there already."""
+    lock = _lock(number)
+    if others := _others(number, robots):
+        os.close(lock)
+        raise ValueError(f"{others} in ROS domain {number}: {_WAY_OUT}")
+    return number, lock
 
 
 def _number(text: str) -> int:
@@ -83,7 +86,7 @@ def _lock(number: int) -> int:
     except OSError:
         holder = os.pread(lock, 100, 0).decode(errors="replace").strip()
         os.close(lock)
-        raise ValueError(f"another `tokyo up` ({holder}) runs in ROS domain {number}: {_WAY_OUT}") from None
+        raise ValueError(f"another simulation ({holder}) runs in ROS domain {number}: {_WAY_OUT}") from None
     os.truncate(lock, 0)
     os.pwrite(lock, f"process {os.getpid()}".encode(), 0)
     return lock
@@ -114,8 +117,10 @@ def _others(number: int, robots: Sequence[str]) -> str:
     rclpy.init(context=context, domain_id=number)
     node = rclpy.create_node("tokyo_look_around", context=context, start_parameter_services=False)
     try:
-        end = time.monotonic() + _LOOK_S
-        while (not (found := _heard(node, robots)) or _NAMELESS in found) and time.monotonic() < end:
+        began = time.monotonic()
+        while not (found := _heard(node, robots)) or _NAMELESS in found:
+            if time.monotonic() > began + (_NAME_S if found else _LOOK_S):
+                break
             time.sleep(0.1)
         return found.replace(_NAMELESS, "somebody")
     finally:
