@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from occ_core.command_line import UsageError, run_command
+from occ_core.grid import GRID_HELP, named_grid
 from occ_core.output_folders import SESSIONS, check_addable, check_replaceable
 from occ_core.parallel import Backend, ParallelError
 from tokyo_city.world import CITY, CITY_FILE
@@ -27,6 +28,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--altitude", type=float, default=15.0, help="of drones, metres (default: %(default)s)")
     parser.add_argument("--image-size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="record six cameras, too")
     parser.add_argument("--occupancy", choices=("lidar", "accumulated", "ground_truth"), default="accumulated")
+    parser.add_argument("--grid", default="tokyo", help=GRID_HELP)
     parser.add_argument("--seed", type=int, default=1, help="of places, traffic and noise (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="drives at a time (default: 1, or what the cluster has room for)")
     parser.add_argument(
@@ -58,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
     plan = Collection(
         args.sessions, args.frames, args.seed, args.actors, args.altitude,
         tuple(args.image_size) if args.image_size else None, OccupancySource(args.occupancy),
+        named_grid(args.grid),
     )  # fmt: skip
     engine = Backend(args.engine)
     workers = args.workers if args.workers is not None or engine is not Backend.LOCAL else 1

@@ -12,9 +12,11 @@ import pytest
 from paths import ROOT, TOKYO
 
 from occ_core.classes import Semantic
-from occ_core.grid import TOKYO_GRID
+from occ_core.grid import NUSCENES_GRID, TOKYO_GRID
 from occ_core.parallel import Backend
 from occ_core.session import Session, SessionInfo, find_sessions
+from occworld.checkpoint import CheckpointError
+from occworld.forecaster import Forecaster
 from tokyo_occworld.collecting import Collection, _new_session, collect
 
 SCRIPT = str(ROOT / "scripts/plateau_to_occworld.py")
@@ -116,3 +118,28 @@ def test_workers_and_engines_that_can_not_be_are_refused(meshes: Path, tmp_path:
     command = [sys.executable, SCRIPT, "--input", str(meshes), "--output", str(tmp_path / "out"), *bad]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
+def test_other_grids_are_recorded_trained_on_and_forecast(meshes: Path, tmp_path: Path) -> None:
+    """The nuScenes grid, with the tools that ship: sessions, a model, a forecast on that grid."""
+    output, work = tmp_path / "tokyo_gazebo", tmp_path / "work"
+    recording = ["--input", str(meshes), "--output", str(output), "--frames", "12", "--sessions", "4"]
+    subprocess.run([sys.executable, SCRIPT, *recording, "--grid", "nuscenes"], check=True, capture_output=True)
+    sessions = find_sessions(output)
+    assert {session.info.grid for session in sessions} == {NUSCENES_GRID}
+    config = tmp_path / "config.py"
+    config.write_text(
+        "from dataclasses import replace\nfrom pathlib import Path\nfrom occworld.config import read_config\n"
+        f"_demo = read_config(Path({str(ROOT / 'learner/config/demo_tokyo.py')!r}))\n"
+        "data = replace(_demo.data, point_cloud_range=(-40, -40, -1, 40, 40, 5.4), voxel_size=(0.4, 0.4, 0.4))\n"
+        "config = replace(_demo, data=data, training=replace(_demo.training, max_epochs=1))\n"
+    )
+    train = [sys.executable, str(ROOT / "learner/train.py"), "--config", str(config), "--data-root", str(output)]
+    subprocess.run([*train, "--work-dir", str(work), "--max-steps", "6"], check=True, capture_output=True)
+    forecaster = Forecaster.load(work / "best.pth")
+    (session, *_) = sessions
+    numbers = session.numbers[-4:]
+    forecast = forecaster([session.occupancy(n).classes for n in numbers], [session.state(n) for n in numbers])
+    assert len(forecast.classes) == 6 and forecast.classes[0].shape == NUSCENES_GRID.shape
+    with pytest.raises(CheckpointError, match="made for another grid"):
+        Forecaster.load(work / "best.pth", grid=TOKYO_GRID)

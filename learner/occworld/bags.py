@@ -16,6 +16,7 @@ def add_bag_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bag", type=Path, nargs="+", default=[], help="train on these bags, instead of sessions")
     parser.add_argument("--bag-config", type=Path, help="YAML: what is where in the bags, see docs/bags.md")
     parser.add_argument("--bag-city", default="", help="folder of the imported city, for labels")
+    parser.add_argument("--bag-grid", default="tokyo", help="voxel grid: tokyo, nuscenes, or nine numbers")
     parser.add_argument("--bag-cache", type=Path, default=cache, help="where their sessions go (default: %(default)s)")
     parser.add_argument(
         "--bag-session-seconds", type=float, default=0.0,
@@ -28,6 +29,7 @@ def sessions_of_bags(args: argparse.Namespace) -> Path | None:
     """The folder of the bags' sessions; None where no bag is given. SessionError with what is wrong in a sentence."""
     if not args.bag:
         return None
+    from occ_core.grid import named_grid
     from occ_core.session import SessionError  # which takes a moment that the command line has not got
 
     if args.data_root:
@@ -42,7 +44,13 @@ def sessions_of_bags(args: argparse.Namespace) -> Path | None:
     try:
         config = read_config(args.bag_config) if args.bag_config else BagConfig()
         # The learner reads no images.
-        conversion = Conversion(config, city=args.bag_city, session_seconds=args.bag_session_seconds, cameras=False)
+        conversion = Conversion(
+            config,
+            city=args.bag_city,
+            session_seconds=args.bag_session_seconds,
+            cameras=False,
+            grid=named_grid(args.bag_grid),
+        )
         return cached_sessions(args.bag, args.bag_cache, conversion)
     except (BagError, OSError, ValueError) as error:
         raise SessionError(str(error)) from error

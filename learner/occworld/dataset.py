@@ -117,7 +117,11 @@ class GazeboOccWorldDataset(Dataset):
             sessions = _trusted(sessions, root)
         for session in sessions:
             if session.info.grid != self.config.grid:
-                raise SessionError(f"{session.folder} was recorded on another grid: {session.info.grid.to_dict()}")
+                found = session.info.grid
+                raise SessionError(
+                    f"{session.folder} was recorded on another grid than the config's; to train on it, say"
+                    f" point_cloud_range = {[*found.lower, *found.upper]} and voxel_size = {list(found.voxel)}"
+                )
         if self.config.split == "all":
             return sessions
         split = split_sessions(sessions, self.config.val_fraction, self.config.split_seed)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from occ_core.frame import VehicleState
-from occ_core.grid import TOKYO_GRID, VoxelGrid
+from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
 from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
@@ -53,9 +53,11 @@ class Forecaster:
 
     @classmethod
     def load(
-        cls, checkpoint: Path, device: str = "cpu", grid: VoxelGrid = TOKYO_GRID, precision: str = "float32"
+        cls, checkpoint: Path, device: str = "cpu", grid: VoxelGrid | None = None, precision: str = "float32"
     ) -> Forecaster:
         """CheckpointError with a sentence for a file that can't be used or was made for another grid or class table.
+
+        grid: that it has to be made for; None: its own will do.
 
         device: as torch names it, or `auto`: CUDA where there is one. precision: float32, bfloat16, float16, or `auto`:
         bfloat16 on CUDA, float32 elsewhere. ValueError for a device that is not there and for a precision that it is
@@ -70,7 +72,7 @@ class Forecaster:
         if precision != "float32" and device == "cpu":
             raise ValueError(f"precision '{precision}' is for CUDA, on a CPU 'auto' or 'float32' is wanted")
         loaded = Checkpoint.load(checkpoint)
-        if loaded.config.data.grid != grid:
+        if grid is not None and loaded.config.data.grid != grid:
             made = loaded.config.data.grid.to_dict()
             raise CheckpointError(f"{checkpoint}: made for another grid ({made}), this one is {grid.to_dict()}")
         return cls(loaded.model(checkpoint).to(device).eval(), getattr(torch, precision))

@@ -73,7 +73,7 @@ def sentence(capsys: pytest.CaptureFixture) -> str:
         (one_frame, "no window of 10 consecutive frames"),
         (one_drive, "only one session of type rover"),
         (other_grid, "recorded on another grid"),
-        (other_classes, "recorded with another class table"),
+        (other_classes, "classes that are not known here: cat"),
         (nan_pose, "poses/000003.json"),
         (torn_grid, "occupancy/000003_occupancy.npz"),
     ],

@@ -86,6 +86,20 @@ FROM_OCC3D = np.array(
 """(18,) uint8: Occ3D-nuScenes id -> class id."""
 
 
+def ids_by_name(names: tuple[str, ...]) -> np.ndarray:
+    """(256,) uint8: what an id of another table, whose names these are, is here; OTHER for ids that it has not got.
+
+    ValueError that names the classes that are not known here, and for a table without `empty`.
+    """
+    if unknown := [name for name in names if name not in NAMES]:
+        raise ValueError(f"classes that are not known here: {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    if len(set(names)) < len(names) or "empty" not in names:
+        raise ValueError(f"a class table has each name once and 'empty' among them, got {', '.join(names)}")
+    found = np.full(256, Semantic.OTHER, np.uint8)
+    found[: len(names)] = [NAMES.index(name) for name in names]
+    return found
+
+
 def class_id(name: str) -> int:
     """The id of a class by its lower-case name; ValueError that lists the names for an unknown one."""
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from occ_core.classes import NAMES, ids_by_name
 from occ_core.frame import Frame, Occupancy, VehicleState
 from occ_core.grid import VoxelGrid
 from occ_core.packing import packed_arrays
@@ -91,8 +92,8 @@ def read_state(path: Path) -> VehicleState:
         raise SessionError(f"{path}: {error!r}") from error
 
 
-def read_occupancy(path: Path, grid: VoxelGrid) -> Occupancy:
-    """The grids of a frame."""
+def read_occupancy(path: Path, grid: VoxelGrid, names: tuple[str, ...] = NAMES) -> Occupancy:
+    """The grids of a frame. names: of the ids in the file; they are mapped by name."""
     shape = grid.shape
     try:
         with np.load(path, allow_pickle=False) as data:
@@ -104,7 +105,7 @@ def read_occupancy(path: Path, grid: VoxelGrid) -> Occupancy:
     if bits.dtype != np.uint8 or bits.shape != (-(-grid.size // 8),):
         raise SessionError(f"{path}: observed has {bits.size} bytes, the grid needs {-(-grid.size // 8)}")
     observed = np.unpackbits(bits, count=grid.size).astype(bool).reshape(shape)
-    return Occupancy(classes, observed, instance)
+    return Occupancy(classes if names == NAMES else ids_by_name(names)[classes], observed, instance)
 
 
 def read_points(path: Path) -> np.ndarray:

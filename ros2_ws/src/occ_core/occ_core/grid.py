@@ -80,6 +80,29 @@ class VoxelGrid:
 
 
 TOKYO_GRID = VoxelGrid(lower=(-40.0, -40.0, -2.0), upper=(40.0, 40.0, 150.0), voxel=(0.4, 0.4, 1.25))
+NUSCENES_GRID = VoxelGrid(lower=(-40.0, -40.0, -1.0), upper=(40.0, 40.0, 5.4), voxel=(0.4, 0.4, 0.4))
+"""Occ3D-nuScenes' 200 x 200 x 16 voxels (Tian et al., NeurIPS 2023), in this project's footprint frame."""
+GRIDS = {"tokyo": TOKYO_GRID, "nuscenes": NUSCENES_GRID}
+GRID_HELP = "voxel grid: tokyo, nuscenes, or nine numbers (lower corner, upper corner, voxel size)"
+"""Of the parameters and options that say one."""
+
+
+def named_grid(text: str) -> VoxelGrid:
+    """The grid that a parameter or an option says: one of `GRIDS` by name, or nine numbers with commas between them.
+
+    They are the lower corner, the upper corner and a voxel's size along x, y, z, metres. ValueError for anything else.
+    """
+    if text in GRIDS:
+        return GRIDS[text]
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 9:
+        raise ValueError(f"grid '{text}': {', '.join(GRIDS)}, or nine numbers, lower corner, upper corner, voxel size")
+    return VoxelGrid(tuple(numbers[:3]), tuple(numbers[3:6]), tuple(numbers[6:]))  # type: ignore[arg-type]
+
+
 FRAME_PERIOD_S = 0.5
 HISTORY_FRAMES = 4
 FUTURE_FRAMES = 6

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from occ_core.classes import NAMES
+from occ_core.classes import NAMES, ids_by_name
 from occ_core.frame import Frame, Occupancy, VehicleState
 from occ_core.frame_files import (
     SessionError,
@@ -47,6 +47,7 @@ class SessionInfo:
     frame_period: seconds. sensors: extrinsics by link name. occupancy: how the grids were made. seed: of the
     simulation, None where there was none. source: of frames that come from a bag, which one. suspect: why its
     frames may not be of one drive, '' where nothing says so; it is not trained on unless somebody asks for it.
+    classes: names of the ids in its grids, which are read as this code's classes of those names.
     """
 
     agent: str
@@ -59,11 +60,12 @@ class SessionInfo:
     versions: dict[str, str] = field(default_factory=dict)
     source: str = ""
     suspect: str = ""
+    classes: tuple[str, ...] = NAMES
 
     def to_json(self) -> dict:
         """The content of `session.json`."""
-        body = {key: value for key, value in asdict(self).items() if key != "grid"}
-        return {"format_version": FORMAT_VERSION, "classes": list(NAMES), "grid": self.grid.to_dict(), **body}
+        body = {key: value for key, value in asdict(self).items() if key not in ("grid", "classes")}
+        return {"format_version": FORMAT_VERSION, "classes": list(self.classes), "grid": self.grid.to_dict(), **body}
 
     @classmethod
     def from_json(cls, data: dict, where: Path) -> SessionInfo:
@@ -74,11 +76,11 @@ class SessionInfo:
             raise SessionError(
                 f"{where}: format version {data.get('format_version')}, this code reads {FORMAT_VERSION}"
             )
-        if tuple(data.get("classes", ())) != NAMES:
-            raise SessionError(f"{where}: recorded with another class table: {data.get('classes')}")
-        fields = {key: data[key] for key in cls.__dataclass_fields__ if key in data and key != "grid"}
+        fields = {key: data[key] for key in cls.__dataclass_fields__ if key in data and key not in ("grid", "classes")}
         try:
-            return cls(grid=VoxelGrid.from_dict(data["grid"]), **fields)
+            classes = tuple(data["classes"])
+            ids_by_name(classes)
+            return cls(grid=VoxelGrid.from_dict(data["grid"]), classes=classes, **fields)
         except (KeyError, TypeError, ValueError) as error:
             raise SessionError(f"{where}: {error}") from error
 
@@ -225,7 +227,7 @@ class Session:
 
     def occupancy(self, number: int) -> Occupancy:
         """The grids of a frame; SessionError that names the file."""
-        return read_occupancy(self.folder / occupancy_file(number), self.info.grid)
+        return read_occupancy(self.folder / occupancy_file(number), self.info.grid, self.info.classes)
 
     def points(self, number: int) -> np.ndarray:
         """(n, 4) float32: x y z intensity in `base_footprint`. SessionError that names the file."""

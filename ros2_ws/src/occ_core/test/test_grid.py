@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from occ_core.grid import TOKYO_GRID, VoxelGrid
+from occ_core.grid import TOKYO_GRID, VoxelGrid, named_grid
 
 finite = st.floats(-200, 200, allow_nan=False)
 any_number = st.one_of(finite, st.sampled_from([np.nan, np.inf, -np.inf, 1e300, -1e300]))
@@ -95,3 +95,25 @@ def test_missing_or_extra_entries_are_refused(change):
     data = {key: value for key, value in data.items() if value is not None}
     with pytest.raises(ValueError, match="lower, upper and voxel"):
         VoxelGrid.from_dict(data)
+
+
+def test_a_grid_is_named_or_said_in_numbers():
+    assert named_grid("tokyo") is TOKYO_GRID and named_grid("nuscenes").shape == (200, 200, 16)
+    said = ",".join(str(v) for v in (*TOKYO_GRID.lower, *TOKYO_GRID.upper, *TOKYO_GRID.voxel))
+    assert named_grid(said) == TOKYO_GRID
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nuscene",
+        "1,2,3",
+        "0,0,0,1,1,1,x,1,1",
+        "0,0,0,1,1,1,0,1,1",
+        "0,0,0,-1,1,1,1,1,1",
+    ],
+)
+def test_a_grid_that_is_none_is_refused_in_a_sentence(text):
+    with pytest.raises(ValueError, match="grid"):
+        named_grid(text)

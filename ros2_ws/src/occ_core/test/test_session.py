@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 
+from occ_core.classes import NAMES
 from occ_core.frame import Frame, Occupancy, VehicleState
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
@@ -50,6 +51,34 @@ def test_what_was_written_is_read_back_bit_for_bit(session):
             assert read.dtype == wrote.dtype and (read == wrote).all()
         assert session.points(number).tobytes() == written.points.tobytes()
         assert session.image_path(number, "CAM_FRONT").read_bytes() == written.images["CAM_FRONT"]
+
+
+def test_grids_of_another_class_table_are_read_by_name(session):
+    """With the ids in another order, and without some: `other` is what such a table never writes."""
+    path = session.folder / "session.json"
+    names = ["water", "empty", *[name for name in NAMES if name not in ("water", "empty", "other")]]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"classes": names}))
+    again = Session.open(session.folder)
+    assert again.info.classes == tuple(names)
+    stored, read = make_frame(1).occupancy.classes, again.occupancy(1).classes
+    assert read.dtype == np.uint8
+    for number, name in enumerate([*names, "other"]):
+        assert (read[stored == number] == NAMES.index(name)).all()
+    assert json.loads(json.dumps(again.info.to_json()))["classes"] == names
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["empty", "cat"], "not known here: cat"), (["building", "road"], "'empty' among them"),
+        (["empty", "road", "road"], "each name once"), (7, "int"), (None, "NoneType"),
+    ],
+)  # fmt: skip
+def test_a_class_table_that_means_nothing_here_is_refused(session, names, words):
+    path = session.folder / "session.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"classes": names}))
+    with pytest.raises(SessionError, match=words):
+        Session.open(session.folder)
 
 
 def test_a_session_of_a_million_frames_has_the_frames_that_it_has(tmp_path):

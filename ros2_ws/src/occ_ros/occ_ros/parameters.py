@@ -9,6 +9,8 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 
+from occ_core.grid import VoxelGrid, named_grid
+
 
 class ParameterError(Exception):
     """A parameter that can't be used: its name, its value and what is wanted."""
@@ -28,6 +30,14 @@ class Parameter:
     def __post_init__(self) -> None:
         if (self.low is None) != (self.high is None):
             raise ValueError(f"parameter '{self.name}' has one bound; ROS 2 has ranges with two")
+
+
+def grid_of(values: dict[str, Any]) -> VoxelGrid:
+    """The grid that the parameter `grid` says. ParameterError for one that is none."""
+    try:
+        return named_grid(values["grid"])
+    except ValueError as error:
+        raise ParameterError(f"parameter 'grid': {error}") from error
 
 
 def read(node: Node, table: tuple[Parameter, ...], prefix: str = "") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from occ_core.actors import Actor
 from occ_core.citymap import CityMap
 from occ_core.frame_files import jpeg
-from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
+from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID, VoxelGrid
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.parallel import Backend, run_tasks
 from occ_core.session import SessionError, SessionInfo, SessionWriter, extrinsics, session_name
@@ -48,6 +48,7 @@ class Collection:
     altitude: float = 15.0
     image_size: tuple[int, int] | None = None
     occupancy: OccupancySource = OccupancySource.ACCUMULATED
+    grid: VoxelGrid = TOKYO_GRID
 
     def __post_init__(self) -> None:
         if self.sessions < 1 or self.frames < 1:
@@ -142,12 +143,12 @@ class _Recorder:
         robot = simulator.robots[number]
         links = link_poses(robot.xml)
         occupancy = drive.plan.occupancy
-        builder = KeyframeBuilder(TOKYO_GRID, occupancy, DEFAULT_WINDOW_S, simulator.city)
+        builder = KeyframeBuilder(drive.plan.grid, occupancy, DEFAULT_WINDOW_S, simulator.city)
         self._simulator, self._number, self._frame_id = simulator, number, robot.lidar.frame
         self._tracker = FrameTracker(robot.name, builder, links, simulator.city.nearest_ground)
         sensors = {name: extrinsics(pose) for name, pose in links.items() if "optical" in name or "lidar" in name}
         info = SessionInfo(
-            robot.name, TOKYO_GRID, FRAME_PERIOD_S, occupancy.value, str(drive.city), drive.seed, sensors
+            robot.name, drive.plan.grid, FRAME_PERIOD_S, occupancy.value, str(drive.city), drive.seed, sensors
         )
         self._writer = _new_session(drive.output, info)
         self.folder = self._writer.folder

@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
+from occ_core.grid import GRID_HELP
 from occ_core.topics import ACTORS, participant_name
 from tokyo_city.world import WORLD_FILE
 from tokyo_sim.gazebo.names import TRAFFIC
@@ -70,6 +71,7 @@ class Arguments:
     record: bool = _argument(False, "record sessions of every robot")
     output: str = _argument("data/tokyo_gazebo", "folder that recorded sessions go to")
     occupancy: str = _argument("accumulated", "how recorded grids are made", "lidar", "accumulated", "ground_truth")
+    grid: str = _argument("tokyo", f"{GRID_HELP}; a checkpoint must be made for it")
     session_seconds: float = _argument(0.0, "start a new session after so many seconds; 0: never")
     bag: str = _argument("", "bag to write all topics to, a folder that is not there yet; empty: none")
     predict: str = _argument(
@@ -177,6 +179,7 @@ def nodes(args: Arguments) -> list[NodeSpec]:
             "robots": args.robots,
             "output": str(Path(args.output).resolve()),
             "occupancy": args.occupancy,
+            "grid": args.grid,
             "session_seconds": args.session_seconds,
             "seed": args.seed,
             "cameras": args.camera_rate > 0,
@@ -188,7 +191,7 @@ def nodes(args: Arguments) -> list[NodeSpec]:
     if args.predict and args.robots:
         specs += _forecast(args, city | clock | {"robots": args.robots})
     if args.view and args.robots:
-        specs.append(viewer_node(city | clock | {"robots": args.robots, "port": args.port}))
+        specs.append(viewer_node(city | clock | {"robots": args.robots, "port": args.port, "grid": args.grid}))
     return specs if args.simulator == "gazebo" else [_simulator(args, city, specs), *specs]
 
 
@@ -210,7 +213,7 @@ def bag_node(parameters: dict[str, Any]) -> NodeSpec:
 def _forecast(args: Arguments, common: dict[str, Any]) -> list[NodeSpec]:
     """The forecast, and its markers for RViz. The node's own default checkpoint is the shipped one."""
     checkpoint = "" if args.predict == SHIPPED else str(Path(args.predict).resolve())
-    predicting = {"checkpoint": checkpoint, "device": args.device, "lockstep": args.lockstep}
+    predicting = {"checkpoint": checkpoint, "device": args.device, "lockstep": args.lockstep, "grid": args.grid}
     colouring = {"colour_by": args.colour_by}
     package, module = "occworld_infer", "occworld_infer.nodes"
     return [

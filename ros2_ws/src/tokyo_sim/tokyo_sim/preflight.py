@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 from occ_core.command_line import UsageError
+from occ_core.grid import named_grid
 from occ_core.output_folders import SESSIONS, check_addable, check_new
 from tokyo_sim.bringup import SHIPPED, Arguments, world_file
 from tokyo_sim.load import refuse_too_many
@@ -29,6 +30,7 @@ def check_bringup(args: Arguments, city_comes: bool = False) -> None:
     if not (math.isfinite(args.duration) and args.duration >= 0):
         raise UsageError(f"--duration {args.duration:g}: seconds, 0 for ever")
     refuse_too_many(args)
+    named_grid(args.grid)
     for option, wanted in (("--record", args.record), ("--predict", args.predict), ("--view", args.view)):
         if wanted and not args.robots:
             raise UsageError(f"{option} needs a robot, and --drones and --rovers are 0")

@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from occ_core.citymap import CityMap
-from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
+from occ_core.grid import FRAME_PERIOD_S
 from occ_core.session import Session, SessionError, SessionInfo, extrinsics, installed_versions
 from occ_recorder.bags.drive import BagDrive, Conversion, drives, feed
 from occ_recorder.bags.plan import RobotPlan
@@ -78,7 +78,7 @@ class _Drive:
         self.drive = drive = BagDrive(plan, bag, conversion, city, lambda sweep: self.recording.add(sweep))
         info = SessionInfo(
             agent=drive.robot,
-            grid=TOKYO_GRID,
+            grid=conversion.grid,
             frame_period=FRAME_PERIOD_S,
             occupancy=conversion.occupancy.value,
             city=conversion.city,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from occ_core.citymap import CityMap
-from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
+from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID, VoxelGrid
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_core.tracker import FrameTracker
@@ -31,6 +31,7 @@ class Conversion:
     city: str = ""
     occupancy: OccupancySource = OccupancySource.ACCUMULATED
     window: float = DEFAULT_WINDOW_S
+    grid: VoxelGrid = TOKYO_GRID
     session_seconds: float = 0.0
     jpeg_quality: int = 90
     cameras: bool = True
@@ -94,7 +95,7 @@ class BagDrive:
             patience=conversion.config.patience,
             distrust_twist=twist_is_wrong(bag, config),
         )
-        builder = KeyframeBuilder(TOKYO_GRID, conversion.occupancy, conversion.window, city)
+        builder = KeyframeBuilder(conversion.grid, conversion.occupancy, conversion.window, city)
         self.tracker = FrameTracker(self.robot, builder, plan.links, self._ground(config.ground, city), plan.returns)
         self.reader = RobotReader(plan, conversion.config, self.sync, deliver)
         self.by_log = conversion.config.stamps is Stamps.LOG

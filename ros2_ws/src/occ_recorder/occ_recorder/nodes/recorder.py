@@ -15,7 +15,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from occ_core.citymap import CityMap
-from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
+from occ_core.grid import FRAME_PERIOD_S, GRID_HELP
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.point_filters import MIN_RANGE_M, PointFilter
 from occ_core.session import SessionInfo, extrinsics, installed_versions
@@ -27,7 +27,7 @@ from occ_recorder.recording import Mode, RobotRecording
 from occ_recorder.reporting import Report, Reporter
 from occ_ros.guard import GuardedNode
 from occ_ros.lockstep import Overdue, Participant
-from occ_ros.parameters import Parameter, ParameterError, read
+from occ_ros.parameters import Parameter, ParameterError, grid_of, read
 from occ_ros.qos import absolute, create_subscription
 from occ_ros.run import run
 from occ_ros.sensor_subscriptions import ActorSubscription, SensorSubscriptions
@@ -40,6 +40,7 @@ PARAMETERS = (
     Parameter("output", "data/tokyo_gazebo", "folder that sessions go to"),
     Parameter("city", "", "folder of the imported city, for labels and ground; empty: all is `other`"),
     Parameter("occupancy", "accumulated", "how grids are made", choices=tuple(s.value for s in OccupancySource)),
+    Parameter("grid", "tokyo", GRID_HELP),
     Parameter("solid", False, "ground truth fills the insides of buildings and actors"),
     Parameter("window", DEFAULT_WINDOW_S, "seconds of sweeps that an accumulated grid holds", 0.1, 10.0),
     Parameter("keyframe_period", FRAME_PERIOD_S, "seconds between frames; models are trained on one", 0.05, 60.0),
@@ -82,6 +83,7 @@ class RecorderNode(GuardedNode):
         self._source = OccupancySource(self._values["occupancy"])
         if self._source is OccupancySource.GROUND_TRUTH and not city:
             raise ParameterError("parameter 'occupancy' is 'ground_truth', which needs the parameter 'city'")
+        self._grid = grid_of(self._values)
         self._output = _writable(self._values["output"])
         self._mode = Mode.RECORDING if self._values["autostart"] else Mode.STOPPED
         self._recordings: dict[str, RobotRecording] = {}
@@ -137,11 +139,11 @@ class RecorderNode(GuardedNode):
             return
         city, values = self._city, self._values
         period = values["keyframe_period"]
-        builder = KeyframeBuilder(TOKYO_GRID, self._source, values["window"], city, values["solid"])
+        builder = KeyframeBuilder(self._grid, self._source, values["window"], city, values["solid"])
         ground = city.nearest_ground if city else lambda x, y: values["ground_height"]
         info = SessionInfo(
             agent=robot,
-            grid=TOKYO_GRID,
+            grid=self._grid,
             frame_period=period,
             occupancy=self._source.value + (", solid" if values["solid"] else ""),
             city=values["city"],

@@ -10,14 +10,14 @@ from std_msgs.msg import String
 
 from occ_core.citymap import CityMap
 from occ_core.classes import NAMES
-from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES, TOKYO_GRID
+from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES, GRID_HELP
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.point_filters import MIN_RANGE_M, PointFilter
 from occ_core.topics import ROBOT_DESCRIPTION
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import body, link_poses
 from occ_ros.guard import GuardedLifecycleNode, NodeFailed
-from occ_ros.parameters import Parameter, ParameterError, read
+from occ_ros.parameters import Parameter, ParameterError, grid_of, read
 from occ_ros.qos import create_subscription
 from occ_ros.run import run
 from occ_ros.sensor_subscriptions import ActorSubscription
@@ -48,6 +48,7 @@ PARAMETERS = (
     ),
     Parameter("min_probability", 0.0, "of being occupied, of voxels that are published", 0.0, 1.0),
     Parameter("classes", list(NAMES[1:]), "names of the classes that are published"),
+    Parameter("grid", "tokyo", f"{GRID_HELP}; the checkpoint must be made for it"),
     Parameter(
         "window", DEFAULT_WINDOW_S, "seconds of sweeps in a grid; as in the recordings it learnt from", 0.1, 10.0
     ),
@@ -130,7 +131,7 @@ class InferenceNode(GuardedLifecycleNode):
         values = self._values
         path = Path(values["checkpoint"]) if values["checkpoint"] else shipped_checkpoint()
         try:
-            forecaster = Forecaster.load(path, values["device"], TOKYO_GRID, values["precision"])
+            forecaster = Forecaster.load(path, values["device"], grid_of(values), values["precision"])
         except CheckpointError as error:
             raise ParameterError(f"parameter 'checkpoint': {error}") from error
         if (period := forecaster.model.frame_period) != FRAME_PERIOD_S:
@@ -141,7 +142,8 @@ class InferenceNode(GuardedLifecycleNode):
     def _begin(self, robot: str, description: String) -> None:
         if robot in self._robots or self._loop is None or self._forecaster is None:
             return
-        builder = KeyframeBuilder(TOKYO_GRID, OccupancySource.ACCUMULATED, self._values["window"], self._city)
+        grid = self._forecaster.model.grid
+        builder = KeyframeBuilder(grid, OccupancySource.ACCUMULATED, self._values["window"], self._city)
         ground = self._city.nearest_ground if self._city else lambda x, y: self._values["ground_height"]
         links = link_poses(description.data)
         own = body(description.data, links) if self._values["self_filter"] else ()
@@ -149,7 +151,7 @@ class InferenceNode(GuardedLifecycleNode):
         tracker = FrameTracker(robot, builder, links, ground, returns)
         history = History(self._forecaster.history, FRAME_PERIOD_S)
         self._robots[robot] = RobotForecaster(
-            self, robot, TOKYO_GRID, tracker, self._loop, history, self._pace, self._wanted, self._actors,
+            self, robot, grid, tracker, self._loop, history, self._pace, self._wanted, self._actors,
             needs_actors=self._city is not None, undistort=self._values["undistort"], lockstep=self._lockstep,
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Float32MultiArray, String
 
 from occ_core.citymap import CityMap
+from occ_core.grid import GRID_HELP
 from occ_core.topics import (
     ACTORS,
     CAMERAS,
@@ -30,7 +31,7 @@ from occ_core.topics import (
 from occ_core.urdf import link_poses
 from occ_ros.convert import cloud_xyz, from_actors, from_cloud, from_image, from_pose, from_stamp
 from occ_ros.guard import GuardedNode, NodeFailed
-from occ_ros.parameters import Parameter, read
+from occ_ros.parameters import Parameter, grid_of, read
 from occ_ros.qos import absolute, create_subscription, profile
 from occ_ros.run import run
 from occworld_infer.figures import from_latency, from_score
@@ -46,6 +47,7 @@ PARAMETERS = (
     Parameter("city", "", "folder of the imported city; empty: no city is shown"),
     Parameter("port", 8080, "of the page on 127.0.0.1; 0: any that is free", 0, 65535),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
+    Parameter("grid", "tokyo", GRID_HELP),
     Parameter("keep", 120, "keyframes of each robot that one can go back to", 2, 10_000),
     Parameter("cameras", True, "show the images of the robot that is looked at"),
 )
@@ -63,7 +65,7 @@ class ViewerNode(GuardedNode):
         names = tuple(values["robots"])
         timeline = Timeline(values["keep"])
         self._page = Page(values["port"], names, city, live=True)
-        self._robots = {name: LiveRobot(name, timeline, ground) for name in names}
+        self._robots = {name: LiveRobot(name, timeline, ground, grid_of(values)) for name in names}
         self._topics = [RobotSubscriptions(self, name, robot) for name, robot in self._robots.items()]
         create_subscription(self, ACTORS, self._on_actors, depth=1)
         self._cameras = CAMERAS if values["cameras"] else {}

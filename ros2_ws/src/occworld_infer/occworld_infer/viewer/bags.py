@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from occ_core.citymap import CityMap
-from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
+from occ_core.grid import FRAME_PERIOD_S
 from occ_core.sync import SyncedSweep
 from occ_recorder.bags.drive import BagDrive, Conversion, drives, feed
 from occ_recorder.bags.plan import RobotPlan
@@ -44,7 +44,7 @@ class BagMoments:
         yield from made
 
     def _robot(self, plan: RobotPlan, made: list[Snapshot]) -> BagDrive:
-        builder = SnapshotBuilder(plan.config.name, TOKYO_GRID, FRAME_PERIOD_S, self._forecaster)
+        builder = SnapshotBuilder(plan.config.name, self._conversion.grid, FRAME_PERIOD_S, self._forecaster)
 
         def take(sweep: SyncedSweep) -> None:
             frame = drive.tracker.add(sweep)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from occ_core.actors import Actor
-from occ_core.grid import TOKYO_GRID
+from occ_core.grid import TOKYO_GRID, VoxelGrid
 from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose, footprint
 from occworld_infer.grading import Grade
@@ -24,8 +24,10 @@ _NO_POINTS = np.zeros((0, 3), np.float32)
 class LiveRobot:
     """ground: height in map at x, y, metres. All stamps are seconds; one that goes back is a clock that began anew."""
 
-    def __init__(self, robot: str, timeline: Timeline, ground: Callable[[float, float], float]) -> None:
-        self._robot, self._timeline, self._ground = robot, timeline, ground
+    def __init__(
+        self, robot: str, timeline: Timeline, ground: Callable[[float, float], float], grid: VoxelGrid = TOKYO_GRID
+    ) -> None:
+        self._robot, self._timeline, self._ground, self._grid = robot, timeline, ground, grid
         self.links: dict[str, Pose] = {}
         self._actors: tuple[Actor, ...] = ()
         self._clear()
@@ -76,7 +78,7 @@ class LiveRobot:
         if pose is None:
             return
         level = footprint(pose, self._ground(*pose.position[:2]))
-        now = PlacedVoxels.of_points(TOKYO_GRID, points, labels, level)
+        now = PlacedVoxels.of_points(self._grid, points, labels, level)
         pictures, grades = dict(self._pictures), self._grades
         self._timeline.add(Snapshot(self._robot, stamp, pose, now, self._lidar, pictures, self._actors, grades=grades))
         self._foresee(stamp)
@@ -108,6 +110,6 @@ class LiveRobot:
             chosen = points[np.abs(points["horizon"] - horizon) < 1e-3]
             here = np.column_stack([chosen["x"], chosen["y"], chosen["z"]])
             frame = snapshot.occupancy.frame @ pose
-            voxels.append(PlacedVoxels.of_points(TOKYO_GRID, pose.inverse().apply(here), chosen["label"], frame))
+            voxels.append(PlacedVoxels.of_points(self._grid, pose.inverse().apply(here), chosen["label"], frame))
         forecast = PredictedFrame(tuple(horizon for horizon, _ in path), tuple(voxels), self._seconds)
         self._timeline.amend(replace(snapshot, forecast=forecast))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from occ_core.grid import GRID_HELP, named_grid
 from occ_core.output_folders import SESSIONS, check_addable, check_new
 from tokyo_occworld.cli import checks
 
@@ -30,7 +31,9 @@ def record_bag(args: argparse.Namespace) -> int:
     from tokyo_sim.bringup import bag_node
 
     # A parameter can't be an empty list; an empty name means the same.
-    parameters: dict[str, Any] = {"bag": str(folder), "robots": args.robots or [""], "topics": args.topics or [""]}
+    parameters: dict[str, Any] = {
+        "bag": str(folder), "robots": args.robots or [""], "topics": args.topics or [""], "lockstep": args.lockstep,
+    }  # fmt: skip
     with NodeProcesses([bag_node(parameters)]) as processes:
         return processes.wait()
 
@@ -58,6 +61,7 @@ def add_bag2sessions(verbs: Any) -> None:
         "--occupancy", default="accumulated", choices=("lidar", "accumulated", "ground_truth"),
         help="how grids are made; ground_truth needs --city and /city/actors (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument("--grid", default="tokyo", help=GRID_HELP)
     parser.add_argument("--window", type=float, default=3.0, help="seconds of sweeps in a grid (default: %(default)s)")
     parser.add_argument(
         "--session-seconds", type=float, default=0.0, help="start a new session after so many seconds; 0: never"
@@ -172,6 +176,7 @@ def _conversion(args: argparse.Namespace) -> Any:
             city=args.city,
             occupancy=OccupancySource(args.occupancy),
             window=args.window,
+            grid=named_grid(args.grid),
             session_seconds=args.session_seconds,
             jpeg_quality=args.jpeg_quality,
             cameras=not args.no_cameras,

@@ -125,6 +125,11 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--city", default="", help="folder of the imported city, for labels")
     record.add_argument("--output", default="data/tokyo_gazebo", help="folder of sessions (default: %(default)s)")
     record.add_argument("--no-cameras", action="store_true", help="record without images")
+    record.add_argument("--grid", default="tokyo", help=bags.GRID_HELP)
+    record.add_argument(
+        "--lockstep", action="store_true",
+        help="the embedded simulator waits for this recorder too; for a system that was started with --lockstep",
+    )  # fmt: skip
     bags.add_record_options(record)
     record.set_defaults(handler=_record)
 
@@ -241,6 +246,7 @@ def _up(args: argparse.Namespace) -> int:
 
 
 def _record(args: argparse.Namespace) -> int:
+    from occ_core.grid import named_grid
     from occ_core.output_folders import SESSIONS, check_addable
     from tokyo_occworld.cli import bags, checks
 
@@ -248,12 +254,16 @@ def _record(args: argparse.Namespace) -> int:
         return bags.record_bag(args)
     if args.topics:
         raise ValueError("--topics goes with --bag: sessions are made of the topics that they need")
+    named_grid(args.grid)
     check_addable(Path(args.output), SESSIONS)
     checks.check_city(args.city)
     from tokyo_occworld.cli.processes import NodeProcesses
     from tokyo_sim.bringup import recorder_node
 
-    parameters = {"robots": args.robots or ["rover_0"], "output": args.output, "cameras": not args.no_cameras}
+    parameters = {
+        "robots": args.robots or ["rover_0"], "output": args.output, "cameras": not args.no_cameras,
+        "grid": args.grid, "lockstep": args.lockstep,
+    }  # fmt: skip
     with NodeProcesses([recorder_node(parameters | _city_parameter(args))]) as processes:
         return processes.wait()
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from occ_core.grid import GRID_HELP, named_grid
 from tokyo_occworld.cli.checks import check_view
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def add_view(verbs: Any) -> None:
     parser.add_argument(
         "--city", default="", help="folder of the imported city (default: of a session, the one it was recorded in)"
     )
+    parser.add_argument("--grid", default="tokyo", help=f"of a bag or a live run; {GRID_HELP}")
     parser.add_argument("--port", type=int, default=8080, help="of the page on 127.0.0.1 (default: %(default)s)")
     parser.add_argument("--screenshot", type=Path, metavar="PNG", help="write a picture of the page, and stop")
     parser.add_argument("--at", type=float, default=5.0, help="of --screenshot: seconds of the recording")
@@ -115,11 +117,10 @@ def _bag(args: argparse.Namespace, stack: ExitStack) -> tuple[Any, tuple[str, ..
     except ModuleNotFoundError as error:
         raise ValueError(f"bags need rosbags and mcap: pip install rosbags mcap ({error})") from error
     from occ_core.citymap import CityMap
-    from occ_core.grid import TOKYO_GRID
 
     city = CityMap.load(Path(args.city)) if args.city else None
-    conversion = Conversion(robots=tuple(args.robots), city=args.city)
-    bag = BagMoments(args.recording[0], conversion, city, _forecaster(args, TOKYO_GRID))
+    conversion = Conversion(robots=tuple(args.robots), city=args.city, grid=named_grid(args.grid))
+    bag = BagMoments(args.recording[0], conversion, city, _forecaster(args, conversion.grid))
     stack.enter_context(bag)
     for problem in bag.problems:
         print(f"  {problem}", file=sys.stderr)
