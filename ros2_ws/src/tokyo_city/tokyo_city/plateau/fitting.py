@@ -32,12 +32,13 @@ def fitted(ground: np.ndarray, areas: Areas) -> Fitted:
     the outline is a hard edge of the ground. Then areas without heights get the part of the ground that they cover, so
     that they lie in its planes and meet everything beside them without a step.
     """
-    around, sources = _cut_out(ground, areas.polygons[~areas.flat])
+    around, sources = _cut_out(ground, _Over.of(ground, areas.polygons[~areas.flat]))
     touched = np.flatnonzero(~_same(around, ground, sources))
     around[touched] = _on_edges(around[touched], areas.edges)
     flat = np.flatnonzero(areas.flat)
-    pieces, of_ground, of_area = _shared(around, areas.polygons[flat])
-    rest, left = _cut_out(around, areas.polygons[flat])
+    over = _Over.of(around, areas.polygons[flat])
+    pieces, of_ground, of_area = _shared(around, over)
+    rest, left = _cut_out(around, over)
     pieces = _on_edges(pieces, areas.edges)
     return Fitted(
         np.concatenate([rest, pieces]),
@@ -65,44 +66,55 @@ def _same(around: np.ndarray, ground: np.ndarray, sources: np.ndarray) -> np.nda
     return (around == ground[sources]).all(axis=(1, 2))
 
 
-def _pairs(ground: np.ndarray, polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cells (g,) of ground triangles, and the pairs (cell, polygon) that have area in common."""
-    cells = _polygons(ground)
-    if not len(cells) or not len(polygons):
-        return cells, np.zeros(0, np.int64), np.zeros(0, np.int64)
-    shapely.prepare(polygons)
-    other, cell = shapely.STRtree(cells).query(polygons, predicate="intersects")
-    order = np.lexsort((other, cell))
-    return cells, cell[order], other[order]
+@dataclass(frozen=True)
+class _Over:
+    """Ground triangles and polygons over them. cells: (g,) the triangles from above; polygons: (p,).
+
+    cell, other: (k,) triangle and polygon of each pair that touches, ordered.
+    """
+
+    cells: np.ndarray
+    polygons: np.ndarray
+    cell: np.ndarray
+    other: np.ndarray
+
+    @classmethod
+    def of(cls, ground: np.ndarray, polygons: np.ndarray) -> _Over:
+        """Of ground triangles (g, 3, 3) and polygons."""
+        if not len(ground) or not len(polygons):
+            return cls(np.zeros(0, object), polygons, np.zeros(0, np.int64), np.zeros(0, np.int64))
+        cells = _polygons(ground)
+        shapely.prepare(polygons)
+        other, cell = shapely.STRtree(cells).query(polygons, predicate="intersects")
+        order = np.lexsort((other, cell))
+        return cls(cells, polygons, cell[order], other[order])
 
 
-def _cut_out(ground: np.ndarray, polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _cut_out(ground: np.ndarray, over: _Over) -> tuple[np.ndarray, np.ndarray]:
     """What is left of ground triangles outside all polygons, and the triangle that each is a part of."""
-    cells, cell, other = _pairs(ground, polygons)
-    hit, first = np.unique(cell, return_index=True)
+    hit, first = np.unique(over.cell, return_index=True)
     if not len(hit):
         return ground.copy(), np.arange(len(ground))
     # Neighbouring triangles have the same polygons over them, again and again.
     unions: dict[bytes, shapely.Geometry] = {}
     covers = []
-    for group in np.split(other, first[1:]):
+    for group in np.split(over.other, first[1:]):
         key = group.tobytes()
         if key not in unions:
-            unions[key] = polygons[group[0]] if len(group) == 1 else shapely.union_all(polygons[group])
+            unions[key] = over.polygons[group[0]] if len(group) == 1 else shapely.union_all(over.polygons[group])
         covers.append(unions[key])
-    pieces, of_hit = _triangles(shapely.difference(cells[hit], covers))
+    pieces, of_hit = _triangles(shapely.difference(over.cells[hit], covers))
     whole = np.setdiff1d(np.arange(len(ground)), hit)
     sources = np.concatenate([whole, hit[of_hit]])
     return np.concatenate([ground[whole], _lifted(pieces, ground[hit[of_hit]])]), sources
 
 
-def _shared(ground: np.ndarray, polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _shared(ground: np.ndarray, over: _Over) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What ground triangles and polygons have in common: triangles, and the ground and the polygon of each."""
-    cells, cell, other = _pairs(ground, polygons)
-    if not len(cell):
-        return np.zeros((0, 3, 3)), cell, other
-    pieces, of_pair = _triangles(shapely.intersection(cells[cell], polygons[other]))
-    return _lifted(pieces, ground[cell[of_pair]]), cell[of_pair], other[of_pair]
+    if not len(over.cell):
+        return np.zeros((0, 3, 3)), over.cell, over.other
+    pieces, of_pair = _triangles(shapely.intersection(over.cells[over.cell], over.polygons[over.other]))
+    return _lifted(pieces, ground[over.cell[of_pair]]), over.cell[of_pair], over.other[of_pair]
 
 
 def _triangles(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from scipy.spatial import QhullError, cKDTree
 
 from occ_core.citymap import GROUND_CLASSES
 from occ_core.classes import Semantic
+from occ_core.meshes import equal_rows
 from tokyo_city.plateau.areas import AREA_FOLDERS, Areas
 from tokyo_city.plateau.prisms import BURY_M
 from tokyo_city.plateau.tile import Tile
@@ -51,7 +52,7 @@ def ground_points(tile: Tile, areas: Areas) -> np.ndarray:
     flat = tile.triangles[lying] if tile.feature not in AREA_FOLDERS else np.zeros((0, 3, 3))
     points = np.concatenate([feet, flat.reshape(-1, 3), _along(areas.edges)])
     points = points[np.argsort(points[:, 2], kind="stable")]
-    _, first = np.unique(np.round(points[:, :2] / _THIN_M), axis=0, return_index=True)
+    first, _ = equal_rows(np.rint(points[:, :2] / _THIN_M))
     return points[first]
 
 

@@ -39,12 +39,13 @@ def uncovered(shapes: list[Shape]) -> Shape:
     place = shapes[0].points[0, :2]
     kept = [shapes[0]]
     cover = _outline(shapes[0], place)
-    for shape in shapes[1:]:
+    for later, shape in enumerate(shapes[1:], 1):
         remaining = [_remainder(shape, number, cover, place) for number in range(len(shape))]
         whole = np.array([rest is None for rest in remaining])
         pieces = [piece for rest in remaining if rest is not None for piece in rest]
         kept += [part for part in (shape.keep(whole), *pieces) if len(part)]
-        cover = shapely.union_all([cover, _outline(shape, place)])
+        if later + 1 < len(shapes):
+            cover = shapely.union_all([cover, _outline(shape, place)])
     return joined(kept)
 
 
