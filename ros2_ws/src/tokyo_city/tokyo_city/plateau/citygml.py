@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import BinaryIO
 
 from lxml import etree
@@ -181,7 +182,7 @@ class _FileReader:
             shape = (uncovered if area else joined)(shapes)
             if semantic is Semantic.OTHER:
                 shape = flattened(shape)
-            lies = area or bool((shape.classes == Semantic.TERRAIN).all())
+            lies = area or (semantic is Semantic.OTHER and bool((shape.classes == Semantic.TERRAIN).all()))
             height = None if lies else _height(read.element, encoding)
             if height is None and not lies and read.element is not element:
                 height = _height(element, encoding)
@@ -238,11 +239,9 @@ class _FileReader:
         except _Nothing as nothing:
             reason = nothing
         pieces = []
-        fine = [lod for piece in (outline.hull, *outline.pieces) for lod in piece.levels if 0 < lod < 4]
         for piece in outline.pieces:
-            levels = [lod for lod in piece.levels if lod and not (lod == 4 and fine)]
             try:
-                shape = self._best(piece, levels, encoding, area, name)
+                shape = self._best(piece, [lod for lod in piece.levels if lod], encoding, area, name)
             except _Nothing as nothing:
                 reason = nothing
                 self._problems.append(f"{name}: a piece of it is left out, {nothing}")
@@ -265,7 +264,7 @@ class _FileReader:
         return _Read(outline.element, -1 if hull is None else int(hull.lods.max(initial=0)), hull, others)
 
     def _hull(self, outline: Outline, encoding: Encoding, area: bool, name: str) -> Shape | None:
-        levels = outline.hull.levels
+        levels = list(outline.hull.levels)
         if levels == [0] and not area:
             return self._footprint(outline, encoding)
         if 0 in levels and not area and _height(outline.element, encoding) is None:
@@ -295,8 +294,9 @@ class _FileReader:
                 self._problems.append(f"{name}: {count} at LOD{lod} broken, {done} ({shape.faults[0]})")
         if area or not 2 <= int(whole.lods[0]) <= 3 or Kind.PLAIN in whole.kinds:
             return whole
-        coarser = [lod for lod in levels if 0 < lod < int(whole.lods[0])]
-        return completed([whole, *(self._shape(piece.lods[lod], lod, encoding, area) for lod in coarser)])
+        # A level that does not say which side is which has nothing to complete a better one with.
+        coarser = [n for n in levels if 0 < n < int(whole.lods[0]) and any(g.kind for g in piece.lods[n])]
+        return completed(whole, (self._shape(piece.lods[lod], lod, encoding, area) for lod in coarser))
 
     def _footprint(self, outline: Outline, encoding: Encoding) -> Shape:
         """An object that is nothing but an outline, seen from above; it is raised when it is triangulated."""
@@ -394,7 +394,7 @@ def _names(polygon: etree._Element, node: etree._Element, gml_id: str) -> list[s
 
 def _height(element: etree._Element, encoding: Encoding) -> float | None:
     """Metres; None where missing or -9999, PLATEAU's mark for unknown. uro's buildingHeight stands in."""
-    for node in (*element.iterfind(encoding.height), *element.iter("{*}buildingHeight")):
+    for node in chain(element.iterfind(encoding.height), element.iter("{*}buildingHeight")):
         try:
             height = float(node.text or 0)
         except ValueError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import LinearNDInterpolator
 from scipy.ndimage import (
     binary_closing,
     binary_fill_holes,
@@ -93,6 +92,8 @@ class SquareGround:
             distance, index = cKDTree(known[:, :2]).query(xy)
             heights = known[index, 2]
             if len(known) > 3:
+                from scipy.interpolate import LinearNDInterpolator  # takes a moment to load
+
                 try:
                     linear = LinearNDInterpolator(known[:, :2], known[:, 2])(xy)
                     heights = np.where(np.isnan(linear), heights, linear)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import shapely
 
@@ -14,18 +16,19 @@ _SLIVER_M = 0.25
 _LEAST_M2 = 0.5
 
 
-def completed(shapes: list[Shape]) -> Shape:
-    """An object's hull at its best level, `shapes[0]`; sides that it has only at a coarser one from there.
+def completed(best: Shape, more: Iterable[Shape]) -> Shape:
+    """An object's hull at its best level; sides that it has only at a coarser one from there, if any is missing.
 
-    Sides are roofs, walls and floors; a hull that does not say which is which is taken as it is.
+    Sides are roofs, walls and floors; a hull that does not say which is which is taken as it is. more: the coarser
+    levels, finer ones first.
     """
-    best = shapes[0]
-    present = {int(kind) for kind in np.unique(best.kinds)}
-    if Kind.PLAIN in present:
+    sides = {Kind.ROOF, Kind.WALL, Kind.FLOOR}
+    present = set(best.kinds.tolist())
+    if Kind.PLAIN in present or sides <= present:
         return best
     taken = [best]
-    for coarser in shapes[1:]:
-        missing = np.isin(coarser.kinds, sorted({Kind.ROOF, Kind.WALL, Kind.FLOOR} - present))
+    for coarser in more:
+        missing = np.isin(coarser.kinds, sorted(sides - present))
         if missing.any() and Kind.PLAIN not in coarser.kinds:
             taken.append(coarser.keep(missing))
             present |= {int(kind) for kind in np.unique(coarser.kinds[missing])}

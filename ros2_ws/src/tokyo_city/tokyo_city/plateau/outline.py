@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from lxml import etree
 
@@ -35,10 +35,10 @@ class Piece:
 
     lods: dict[int, list[Geometry]] = field(default_factory=lambda: defaultdict(list))
 
-    @property
-    def levels(self) -> list[int]:
-        """Levels with something to read, the best first."""
-        return [lod for lod in _BY_WORTH if any(has_shape(geometry.node) for geometry in self.lods.get(lod, ()))]
+    @cached_property
+    def levels(self) -> tuple[int, ...]:
+        """Levels with something to read, the best first; once all of them are known."""
+        return tuple(lod for lod in _BY_WORTH if any(has_shape(geometry.node) for geometry in self.lods.get(lod, ())))
 
 
 @dataclass

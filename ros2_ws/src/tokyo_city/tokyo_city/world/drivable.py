@@ -166,26 +166,22 @@ def _needed(heights, tolerance, first, last, left, right):
                     s = 2
                 joined[a, b] = s
         state = joined
-        for i in range(2 * step * low_a, 2 * step * high_a + 1, step):
-            along = step if i % (2 * step) == 0 else 0
-            for j in range(2 * step * low_b + along, 2 * step * high_b + 1, 2 * step):
-                if along == 0:
-                    low, high = heights[i - step, j], heights[i + step, j]
-                    beside_a, beside_b = i // (2 * step), j // (2 * step) - 1
-                else:
-                    low, high = heights[i, j - step], heights[i, j + step]
-                    beside_a, beside_b = i // (2 * step) - 1, j // (2 * step)
-                needed = abs(heights[i, j] - (low + high) / 2) > tolerance
-                if not needed:
-                    a, b = i // (2 * step), j // (2 * step)
-                    needed = a < squares and b < squares and state[a, b] == 2
-                    needed = needed or (beside_a >= 0 and beside_b >= 0 and state[beside_a, beside_b] == 2)
-                if half and not needed:
-                    for u in (i - half, i + half):
-                        for v in (j - half, j + half):
-                            if 0 <= u <= count and 0 <= v <= count and split[u, v]:
-                                needed = True
-                split[i, j] = needed
+        for a in range(low_a, high_a + 1):
+            i = 2 * step * a
+            for b in range(low_b, high_b + 1):
+                j = 2 * step * b
+                here = a < squares and b < squares and state[a, b] == 2
+                # The middles of a square's first sides, which are last sides of the squares before it.
+                if i < count:
+                    middle = (heights[i, j] + heights[i + 2 * step, j]) / 2
+                    needed = here or abs(heights[i + step, j] - middle) > tolerance
+                    needed = needed or (b > 0 and state[a, b - 1] == 2)
+                    split[i + step, j] = needed or (half > 0 and _any_beside(split, i + step, j, half))
+                if j < count:
+                    middle = (heights[i, j] + heights[i, j + 2 * step]) / 2
+                    needed = here or abs(heights[i, j + step] - middle) > tolerance
+                    needed = needed or (a > 0 and state[a - 1, b] == 2)
+                    split[i, j + step] = needed or (half > 0 and _any_beside(split, i, j + step, half))
         for a in range(low_a, high_a):
             for b in range(low_b, high_b):
                 i, j = (2 * a + 1) * step, (2 * b + 1) * step
@@ -197,6 +193,17 @@ def _needed(heights, tolerance, first, last, left, right):
                 split[i, j] = state[a, b] == 2 or below or abs(heights[i, j] - middle) > tolerance
         step *= 2
     return split
+
+
+@numba.njit(cache=True)
+def _any_beside(split, i, j, half):
+    """Is a point split at half a step along both axes from this one?"""
+    count = len(split) - 1
+    for u in (i - half, i + half):
+        for v in (j - half, j + half):
+            if 0 <= u <= count and 0 <= v <= count and split[u, v]:
+                return True
+    return False
 
 
 @numba.njit(cache=True)
@@ -212,27 +219,24 @@ def _corners(heights, split, first, last, left, right):
     while step < count:
         low_a, high_a = max(first // (2 * step) - 1, 0), min(last // (2 * step) + 2, count // (2 * step))
         low_b, high_b = max(left // (2 * step) - 1, 0), min(right // (2 * step) + 2, count // (2 * step))
+        sides, middles = _split_points(split, step, low_a, high_a, low_b, high_b)
         for u, v in ((1, 1), (-1, 1), (-1, -1), (1, -1)):
-            for across in (step, 0):
-                for i in range(2 * step * low_a + across, 2 * step * high_a + 1, 2 * step):
-                    for j in range(2 * step * low_b + step - across, 2 * step * high_b + 1, 2 * step):
-                        far_i, far_j = i + step * u, j + step * v
-                        if not split[i, j] or not (0 <= far_i <= count and 0 <= far_j <= count):
-                            continue
-                        if step > 1 and split[(i + far_i) // 2, (j + far_j) // 2]:
-                            continue
-                        if u * v > 0:
-                            faces, size = _with(faces, size, heights, i, j, far_i, j, i, far_j)
-                        else:
-                            faces, size = _with(faces, size, heights, i, j, i, far_j, far_i, j)
+            for i, j in sides:
+                far_i, far_j = i + step * u, j + step * v
+                if not (0 <= far_i <= count and 0 <= far_j <= count):
+                    continue
+                if step > 1 and split[(i + far_i) // 2, (j + far_j) // 2]:
+                    continue
+                if u * v > 0:
+                    faces, size = _with(faces, size, heights, i, j, far_i, j, i, far_j)
+                else:
+                    faces, size = _with(faces, size, heights, i, j, i, far_j, far_i, j)
         for u, v in ((0, -1), (1, 0), (0, 1), (-1, 0)):
-            for a in range(low_a, high_a):
-                for b in range(low_b, high_b):
-                    i, j = (2 * a + 1) * step, (2 * b + 1) * step
-                    side_i, side_j = i + step * u, j + step * v
-                    if split[i, j] and not split[side_i, side_j]:
-                        x, y = -step * v, step * u  # counter-clockwise about the middle
-                        faces, size = _with(faces, size, heights, side_i - x, side_j - y, side_i + x, side_j + y, i, j)
+            for i, j in middles:
+                side_i, side_j = i + step * u, j + step * v
+                if not split[side_i, side_j]:
+                    x, y = -step * v, step * u  # counter-clockwise about the middle
+                    faces, size = _with(faces, size, heights, side_i - x, side_j - y, side_i + x, side_j + y, i, j)
         step *= 2
     if not split[count // 2, count // 2]:
         faces, size = _with(faces, size, heights, 0, 0, count, 0, count, count)
@@ -251,6 +255,30 @@ def _corners(heights, split, first, last, left, right):
         for corner in range(3):
             out[t, corner] = number[faces[t, corner]]
     return points[:met].copy(), out
+
+
+@numba.njit(cache=True)
+def _split_points(split, step, low_a, high_a, low_b, high_b):
+    """Of a range of squares of side two steps: (s, 2) middles of sides, those along x first, and (m, 2) of squares."""
+    room = (high_a - low_a + 1) * (high_b - low_b + 1)
+    along, across = np.empty((room, 2), dtype=np.int64), np.empty((room, 2), dtype=np.int64)
+    middles = np.empty((room, 2), dtype=np.int64)
+    a_count, b_count, m_count = 0, 0, 0
+    count = len(split) - 1
+    for a in range(low_a, high_a + 1):
+        i = 2 * step * a
+        for b in range(low_b, high_b + 1):
+            j = 2 * step * b
+            if i < count and split[i + step, j]:
+                along[a_count] = i + step, j
+                a_count += 1
+            if j < count and split[i, j + step]:
+                across[b_count] = i, j + step
+                b_count += 1
+            if i < count and j < count and split[i + step, j + step]:
+                middles[m_count] = i + step, j + step
+                m_count += 1
+    return np.concatenate((along[:a_count], across[:b_count])), middles[:m_count]
 
 
 @numba.njit(cache=True)
