@@ -11,6 +11,7 @@ from tokyo_city.plateau.areas import Areas
 
 _ON_EDGE_M = 1e-3  # a corner so near to an area's edge is on it
 _LEAST_M2 = 1e-6
+_STEP_M = 0.01
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,13 @@ def fitted(ground: np.ndarray, areas: Areas) -> Fitted:
     pieces, of_ground, of_area = _shared(around, over)
     rest, left = _cut_out(around, over)
     pieces = _on_edges(pieces, areas.edges)
+    triangles = np.concatenate([rest, pieces])
+    source = np.concatenate([sources[left], sources[of_ground]])
+    walls, beside = _walls(triangles, areas.edges)
     return Fitted(
-        np.concatenate([rest, pieces]),
-        np.concatenate([sources[left], sources[of_ground]]),
-        np.concatenate([np.full(len(rest), -1), flat[of_area]]),
+        np.concatenate([triangles, walls]),
+        np.concatenate([source, source[beside]]),
+        np.concatenate([np.full(len(rest), -1), flat[of_area], np.full(len(walls), -1)]),
     )
 
 
@@ -149,12 +153,48 @@ def _lifted(pieces: np.ndarray, planes: np.ndarray) -> np.ndarray:
 def _on_edges(triangles: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Triangles (t, 3, 3) whose corners on an edge (e, 2, 3) have its height, the lowest of several."""
     points = triangles.reshape(-1, 3).copy()
-    if len(points) and len(edges):
-        tree = shapely.STRtree(shapely.linestrings(edges[:, :, :2]))
-        point, edge = tree.query(shapely.points(points[:, :2]), predicate="dwithin", distance=_ON_EDGE_M)
-        start, along = edges[edge, 0], edges[edge, 1] - edges[edge, 0]
-        length = np.maximum((along[:, :2] ** 2).sum(axis=1), 1e-12)
-        share = np.clip(((points[point, :2] - start[:, :2]) * along[:, :2]).sum(axis=1) / length, 0, 1)
-        points[np.unique(point), 2] = np.inf
-        np.minimum.at(points[:, 2], point, start[:, 2] + share * along[:, 2])
+    point, _, height = _met(points, edges)
+    points[np.unique(point), 2] = np.inf
+    np.minimum.at(points[:, 2], point, height)
     return points.reshape(-1, 3, 3)
+
+
+def _met(points: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each point (n, 3) that is on an edge (e, 2, 3), seen from above, the edge, and its height there."""
+    if not len(points) or not len(edges):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    tree = shapely.STRtree(shapely.linestrings(edges[:, :, :2]))
+    point, edge = tree.query(shapely.points(points[:, :2]), predicate="dwithin", distance=_ON_EDGE_M)
+    start, along = edges[edge, 0], edges[edge, 1] - edges[edge, 0]
+    length = np.maximum((along[:, :2] ** 2).sum(axis=1), 1e-12)
+    share = np.clip(((points[point, :2] - start[:, :2]) * along[:, :2]).sum(axis=1) / length, 0, 1)
+    return point, edge, start[:, 2] + share * along[:, 2]
+
+
+def _walls(ground: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Upright triangles (w, 3, 3) from sides of ground triangles (t, 3, 3) up to the lowest edge (e, 2, 3) above each.
+
+    And the ground triangle below each. The corners of ground meet the lowest of several edges: without a wall one could
+    look in under the end of a median, or the side of a ramp, where no edge runs at its foot.
+    """
+    points = ground.reshape(-1, 3)
+    point, edge, height = _met(points, edges)
+    if not len(point):
+        return np.zeros((0, 3, 3)), point
+    key = point * len(edges) + edge
+    order = np.argsort(key)
+    key, point, edge, height = key[order], point[order], edge[order], height[order]
+    after = point - point % 3 + (point + 1) % 3
+    other = np.minimum(np.searchsorted(key, after * len(edges) + edge), len(key) - 1)
+    along = np.flatnonzero(key[other] == after * len(edges) + edge)
+    lowest = along[np.lexsort((height[along] + height[other[along]], point[along]))]
+    _, first = np.unique(point[lowest], return_index=True)
+    lowest = lowest[first]
+    a, b, point = points[point[lowest]], points[after[lowest]], point[lowest]
+    over_a, over_b = a.copy(), b.copy()
+    over_a[:, 2], over_b[:, 2] = height[lowest], height[other[lowest]]
+    wanted = np.maximum(over_a[:, 2] - a[:, 2], over_b[:, 2] - b[:, 2]) > _STEP_M
+    wanted &= np.linalg.norm((b - a)[:, :2], axis=1) > _ON_EDGE_M
+    a, b, over_a, over_b, point = a[wanted], b[wanted], over_a[wanted], over_b[wanted], point[wanted]
+    walls = np.concatenate([np.stack([a, over_b, b], axis=1), np.stack([a, over_a, over_b], axis=1)])
+    return walls, np.tile(point // 3, 2)
