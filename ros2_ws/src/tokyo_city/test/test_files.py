@@ -16,6 +16,7 @@ from PIL import Image
 from test_levels import area_of, shape, sheet
 from test_sources import box_obj, middle_of
 
+from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from tokyo_city.plateau.model import ImportProblem
 from tokyo_city.plateau.obj_tile import read_obj_tile
@@ -375,3 +376,26 @@ def test_every_file_that_is_not_imported_counts_in_a_zip_too(citygml, tmp_path):
     archive = shutil.make_archive(str(tmp_path / "city"), "zip", tmp_path, "udx")
     (unread,) = find_unread(archive, EVERYWHERE)
     assert (unread.feature, unread.files, unread.elements) == ("luse", 1, {"LandUse": 1})
+
+
+def test_a_square_that_is_nothing_but_links_to_another_file_says_so(tmp_path):
+    core = 'xmlns:core="http://www.opengis.net/citygml/2.0" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    links = "".join(f'<core:cityObjectMember xlink:href="../53394611_bldg_6697_op.gml#b{n}"/>' for n in range(3))
+    path = tmp_path / "udx/bldg/53394612_bldg_6697_op.gml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"<core:CityModel {core}>{links}</core:CityModel>")
+    with pytest.raises(ImportProblem, match="3 city objects are links to another file"):
+        read_tile(TileSource(path, "bldg"))
+
+
+def test_an_area_of_the_gen_folder_that_has_no_height_lies_in_the_ground(citygml, tmp_path):
+    name = f"gen:GenericCityObject {GEN}"
+    area = f'<{name} gml:id="x">{shape("gen:lod0Geometry", sheet(30, 50, z=0))}</gen:GenericCityObject>'
+    citygml(area, name="53394611_gen_6697_op.gml")
+    citygml(building((0, 0, 40), (20, 10, 60)))
+    report = import_city(tmp_path / "udx", tmp_path / "city", ONE)
+    assert report.without_height == 1
+    mesh = CityMap.load(tmp_path / "city")
+    of_class = {semantic: mesh.triangles[mesh.classes == semantic][:, :, 2] for semantic in Semantic}
+    ground, house = of_class[Semantic.TERRAIN], of_class[Semantic.BUILDING]
+    assert np.ptp(ground) < 0.1 and ground.max() == pytest.approx(house.min(), abs=0.1)

@@ -17,7 +17,7 @@ from tokyo_city.plateau.encodings import ENCODINGS, Encoding
 from tokyo_city.plateau.implicit import Templates
 from tokyo_city.plateau.levels import completed, uncovered
 from tokyo_city.plateau.model import CityObject, ImportProblem, Reading, Skipped, TextureImage
-from tokyo_city.plateau.outline import Geometry, Outline, Piece, links, local_name, outline_of, text_of, why_empty
+from tokyo_city.plateau.outline import HREF, Geometry, Outline, Piece, links, local_name, outline_of, text_of, why_empty
 from tokyo_city.plateau.rings import Draft, RingTable, Shape, flattened, joined, shape_of, without_repeats
 
 # Where more of a level than this is broken, a coarser level that is not is better.
@@ -102,12 +102,15 @@ class _FileReader:
         self._skipped: list[Skipped] = []
         self._problems: list[str] = []
         self._unread: Counter[str] = Counter()
+        self._links: Counter[str] = Counter()
         self._images: dict[TextureImage, int] = {}
         self._textures: dict[str, tuple[int, str]] = {}
         self._colours: dict[str, tuple[int, int, int]] = {}
         self._templates = Templates()
 
     def member(self, member: etree._Element, encoding: Encoding) -> None:
+        if not len(member) and (href := member.get(HREF)):
+            self._links[href.partition("#")[0]] += 1
         for element in member:
             name = local_name(element.tag)
             if name == "ReliefFeature" and self._relief_waits:
@@ -144,6 +147,10 @@ class _FileReader:
 
     def finish(self) -> Reading:
         polygons, shape = self._rings.finish()
+        for file, count in self._links.items():
+            objects = f"{count} city objects are links" if count > 1 else "a city object is a link"
+            where = f"to another file ({file}) and read from there alone" if file else "to another place in the file"
+            self._problems.append(f"{objects} {where}")
         return Reading(
             tuple(self._objects), polygons, shape.ring_ids, tuple(self._skipped), tuple(self._images), self._textures,
             self.spec, shape.targets, self._colours, tuple(self._problems), dict(self._unread),

@@ -38,18 +38,18 @@ _SMOOTHINGS = 40
 _NEARLY = 0.4
 
 
-def ground_points(tile: Tile, areas: Areas) -> np.ndarray:
+def ground_points(tile: Tile, areas: Areas, flat: np.ndarray) -> np.ndarray:
     """(n, 3) metres from the tile's origin: relief, or what stands on the ground or is ground, every 2 m at most.
 
-    Areas without height are none of it.
+    Areas without height are none of it. flat: (t,) bool, triangles of those.
     """
     if tile.feature == "dem":
         return np.unique(tile.triangles.reshape(-1, 3), axis=0)
     feet = tile.prisms.tops.copy()
     feet[:, 2] = np.repeat(tile.prisms.bases, tile.prisms.sizes) + BURY_M
-    lying = np.isin(tile.classes, GROUND_CLASSES) & (tile.classes != Semantic.BRIDGE)
-    flat = tile.triangles[lying] if tile.feature not in AREA_FOLDERS else np.zeros((0, 3, 3))
-    points = np.concatenate([feet, flat.reshape(-1, 3), _along(areas.edges)])
+    lying = np.isin(tile.classes, GROUND_CLASSES) & (tile.classes != Semantic.BRIDGE) & ~flat
+    ground = tile.triangles[lying] if tile.feature not in AREA_FOLDERS else np.zeros((0, 3, 3))
+    points = np.concatenate([feet, ground.reshape(-1, 3), _along(areas.edges)])
     points = points[np.argsort(points[:, 2], kind="stable")]
     first, _ = equal_rows(np.rint(points[:, :2] / _THIN_M))
     return points[first]

@@ -14,7 +14,7 @@ from occ_core.classes import Semantic
 from tokyo_city.plateau.codes import Kind, traffic_area_class
 from tokyo_city.plateau.encodings import Encoding
 
-_HREF = "{http://www.w3.org/1999/xlink}href"
+HREF = "{http://www.w3.org/1999/xlink}href"
 # LOD4 is an interior around LOD3: only where there is nothing else. LOD0 is a footprint, which has to be raised.
 _BY_WORTH = (3, 2, 1, 4, 0)
 
@@ -100,7 +100,7 @@ def has_shape(node: etree._Element) -> bool:
 def links(node: etree._Element, encoding: Encoding) -> Iterator[str]:
     """Ids of polygons that are somewhere else, most often in the object's solid."""
     for member in node.iter(f"{encoding.gml}surfaceMember", f"{encoding.gml}baseSurface"):
-        if href := member.get(_HREF):
+        if href := member.get(HREF):
             yield href.removeprefix("#")
 
 
@@ -109,7 +109,7 @@ def why_empty(element: etree._Element) -> str:
     library = next((node.text for node in element.iter("{*}libraryObject") if node.text), None)
     if library:
         return f"its shape is in a library object ({library.strip()}), not in the file"
-    hrefs = [href for node in element.iter() if (href := node.get(_HREF))]
+    hrefs = [href for node in element.iter() if (href := node.get(HREF))]
     if elsewhere := next((href.partition("#")[0] for href in hrefs if not href.startswith("#") and "#" in href), ""):
         return f"its surfaces are links to another file ({elsewhere}) and are read from there alone"
     lods = (local_name(node.tag) for node in element.iter("{*}*") if len(node))

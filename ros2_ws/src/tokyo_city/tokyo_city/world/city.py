@@ -198,7 +198,7 @@ def _overlapping(tiles: list[StoredTile]) -> np.ndarray:
         over = (both > _OVERLAP * np.minimum(size, size[number])) & (feature == feature[number])
         over[number] = False
         found[number] = over.any()
-    return found & (feature != "dem")
+    return found
 
 
 def _repeats(tiles: list[StoredTile], store: Path) -> list[dict[int, int]]:
@@ -226,7 +226,7 @@ def _place(
     """Write all meshes; what was placed, in the order of names."""
     origin = (anchor.east, anchor.north, anchor.height)
     relief = [tile for tile in tiles if tile.feature == "dem"]
-    areas = [tile for tile in tiles if tile.feature in AREA_FOLDERS]
+    areas = [tile for tile in tiles if tile.feature in AREA_FOLDERS or tile.without_height]
     around = {"bldg": relief, "dem": areas}
     pages = np.concatenate([[0], np.cumsum([tile.pages for tile in tiles])])
     jobs: list[PlaceJob | GroundJob] = [
