@@ -13,7 +13,7 @@ from scipy.ndimage import (
     label,
     uniform_filter,
 )
-from scipy.spatial import QhullError, cKDTree
+from scipy.spatial import Delaunay, QhullError, cKDTree
 
 from occ_core.citymap import GROUND_CLASSES
 from occ_core.classes import Semantic
@@ -92,15 +92,27 @@ class SquareGround:
             distance, index = cKDTree(known[:, :2]).query(xy)
             heights = known[index, 2]
             if len(known) > 3:
-                from scipy.interpolate import LinearNDInterpolator  # takes a moment to load
-
                 try:
-                    linear = LinearNDInterpolator(known[:, :2], known[:, 2])(xy)
+                    linear = _between(known, xy.reshape(-1, 2)).reshape(SIDE, SIDE)
                     heights = np.where(np.isnan(linear), heights, linear)
                 except QhullError:
                     pass  # All of them lie on one line: the nearest will do.
             heights = np.where(distance < _KNOWN_M, heights, np.nan)
         return cls(heights, np.zeros((SIDE, SIDE), bool) if near is None else near)
+
+
+def _between(known: np.ndarray, xy: np.ndarray) -> np.ndarray:
+    """(n,) heights at places xy (n, 2) in the Delaunay triangles of points (k, 3), NaN outside of their hull.
+
+    `scipy.interpolate` does the same, and takes longer to load than most squares to import.
+    """
+    mesh = Delaunay(known[:, :2])
+    triangle = mesh.find_simplex(xy)
+    affine = mesh.transform[triangle]
+    weights = np.einsum("nij,nj->ni", affine[:, :2], xy - affine[:, 2])
+    weights = np.column_stack([weights, 1 - weights.sum(axis=1)])
+    heights = (weights * known[mesh.simplices[triangle], 2]).sum(axis=1)
+    return np.where(triangle < 0, np.nan, heights)
 
 
 def _covered(xy: np.ndarray, relief: np.ndarray) -> np.ndarray:

@@ -50,8 +50,6 @@ def ground_jobs(
         low = np.array(square) * SQUARE_M
         around, below = (near_keys(group, low, low + SQUARE_M, REACH_M) for group in (standing, relief))
         jobs.append(SquareJob(store, (float(low[0]), float(low[1])), around, below))
-    import scipy.interpolate  # noqa: F401  takes a moment to load, and each of the processes needs it
-
     found: dict[Square, SquareGround] = {}
     with tqdm(total=len(jobs), desc="ground", unit="square", disable=None) as progress:
         for job, ground in run_tasks(engine, square_ground, jobs, workers):
