@@ -8,6 +8,7 @@ import os
 import shutil
 import unicodedata
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -343,15 +344,19 @@ def test_an_obj_may_say_its_zone_and_name_no_groups(tmp_path, header):
     assert tile.epsg == 6677 and not tile.problems and len(tile.city_objects) == 2
 
 
-def test_textures_of_finer_obj_files_lie_beside_those(tmp_path):
+@pytest.mark.parametrize("zipped", [False, True])
+def test_textures_of_finer_obj_files_lie_beside_those(tmp_path, zipped):
     at = middle_of("53394611")
     for lod in ("lod1", "lod2"):
         (tmp_path / "bldg" / lod).mkdir(parents=True)
     (tmp_path / "bldg/lod1/53394611_bldg_6677.obj").write_text(box_obj(at + [90, 0, 0], at + [99, 9, 9]))
     wall_obj(tmp_path / "bldg/lod2", ["mtllib 53394611_bldg_6677.mtl"], "map_Kd tex/a.jpg")
-    (source,), _ = find_sources(tmp_path, EVERYWHERE)
+    place = Path(shutil.make_archive(str(tmp_path / "city"), "zip", tmp_path, "bldg")) if zipped else tmp_path / "bldg"
+    (source,), refused = find_sources(place, EVERYWHERE)
+    assert not refused
     tile = read_obj_tile(source, EVERYWHERE)
     assert sorted(tile.page.tolist()) == [-1] * 12 + [0, 0] and not tile.problems
+    assert import_city(place, tmp_path / "out", ONE).objects == 2
 
 
 def test_an_area_of_an_obj_is_cut_at_the_border_of_a_region(tmp_path):
