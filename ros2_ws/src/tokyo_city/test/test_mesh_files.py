@@ -17,7 +17,7 @@ from occ_core.meshes import TriangleMesh, equal_rows
 from tokyo_city.sample_city import write_sample_city
 from tokyo_city.world.appearance import Appearance
 from tokyo_city.world.city import Options, import_city
-from tokyo_city.world.obj import _lines, has_normals, plain_name, read_obj, write_obj
+from tokyo_city.world.obj import has_normals, lines, plain_name, read_obj, write_obj
 
 
 class MeshFile:
@@ -164,8 +164,8 @@ def test_lines_are_what_python_makes_of_their_numbers(line):
     rng = np.random.default_rng(0)
     rows = np.concatenate([rng.uniform(-(10.0**power), 10.0**power, (50, columns)) for power in range(-5, 7)])
     rows = np.round(rows, 4) + 0.0 if "f" in line[2:] else rng.integers(0, 10**7, (200, columns))
-    assert _lines(line, rows) == "".join(line % tuple(row) for row in rows.tolist())
-    assert _lines(line, rows[:0]) == ""
+    assert lines(line, rows) == "".join(line % tuple(row) for row in rows.tolist())
+    assert lines(line, rows[:0]) == ""
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([3, 1000, 10**7, 2**40]))

@@ -16,7 +16,7 @@ from occ_core.citymap import DRIVABLE, GROUND_CLASSES, RASTER_M, raster_heights
 from occ_core.classes import Semantic
 from occ_core.meshes import TriangleMesh
 from tokyo_city.plateau.ground import SQUARE_M
-from tokyo_city.world.obj import write_obj
+from tokyo_city.world.obj import lines, write_obj
 from tokyo_city.world.sdf import WorldModel
 
 TOLERANCE_M = 0.01
@@ -51,6 +51,15 @@ def lay(job: DrivableJob) -> WorldModel | None:
     collision = f"meshes/{job.name}.obj"
     write_obj(job.city / collision, TriangleMesh(vertices, mesh.faces))
     return WorldModel(job.name, Semantic.TERRAIN, "", collision)
+
+
+def load_compiled() -> None:
+    """Load what is compiled for meshes and surfaces: once, before processes are forked that would each load it."""
+    heights = np.zeros((3, 3), dtype=np.float32)
+    raster_heights(np.zeros((0, 3, 3)), heights)
+    _close_slits(heights, _SLIT, *_window(heights))
+    fewest_triangles(heights, TOLERANCE_M)
+    lines("%d", np.zeros((0, 1)))
 
 
 def _triangles(job: DrivableJob) -> np.ndarray:

@@ -40,15 +40,15 @@ def write_obj(path: Path, mesh: TriangleMesh, appearance: Appearance | None = No
     with open(path, "w", encoding="ascii") as file:
         if appearance is not None:
             file.write(f"mtllib {path.with_suffix('.mtl').name}\n")
-        file.write(_lines("v %.4f %.4f %.4f\n", mesh.vertices))
-        file.write(_lines("vn %.4f %.4f %.4f\n", normals))
+        file.write(lines("v %.4f %.4f %.4f\n", mesh.vertices))
+        file.write(lines("vn %.4f %.4f %.4f\n", normals))
         if appearance is None:
-            file.write(_lines("f %d//%d %d//%d %d//%d\n", np.stack(columns, axis=2).reshape(-1, 6)))
+            file.write(lines("f %d//%d %d//%d %d//%d\n", np.stack(columns, axis=2).reshape(-1, 6)))
             return
         textured = appearance.page >= 0
         corner = "%d//%d"
         if textured.any():
-            file.write(_lines("vt %.6f %.6f\n", appearance.uv[textured].reshape(-1, 2)))
+            file.write(lines("vt %.6f %.6f\n", appearance.uv[textured].reshape(-1, 2)))
             file.write("vt 0 0\n")  # of all faces without a texture
             coordinates = np.full((len(mesh.faces), 3), 3 * textured.sum() + 1)
             coordinates[textured] = np.arange(3 * textured.sum()).reshape(-1, 3) + 1
@@ -58,7 +58,7 @@ def write_obj(path: Path, mesh: TriangleMesh, appearance: Appearance | None = No
         corners = np.stack(columns, axis=2).reshape(len(mesh.faces), -1)
         for index, name in enumerate(materials):
             file.write(f"usemtl {name}\n")
-            file.write(_lines(f"f {corner} {corner} {corner}\n", corners[number == index]))
+            file.write(lines(f"f {corner} {corner} {corner}\n", corners[number == index]))
     path.with_suffix(".mtl").write_text("\n".join(materials.values()), encoding="ascii")
 
 
@@ -81,7 +81,7 @@ def _normals(mesh: TriangleMesh) -> tuple[np.ndarray, np.ndarray]:
     return parts / 1e4, facing.ravel()
 
 
-def _lines(line: str, rows: np.ndarray) -> str:
+def lines(line: str, rows: np.ndarray) -> str:
     """A line for each row (n, k). line: text around k numbers `%d`, or k numbers of equal decimals, `%.4f` or such."""
     around = re.split(r"%(?:d|\.\d+f)", line)
     found = re.search(r"%\.(\d+)f", line)
