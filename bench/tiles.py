@@ -38,9 +38,8 @@ def table(data: Path) -> str:
                 place.symlink_to(path.resolve())
             report = import_city(Path(folder, "udx"), Path(folder, "city"), Options(workers=1))
             heights = roads_above_ground(CityMap.load(report.folder))
-            lines.append(
-                f"| {name} | {heights.low:.2f} | {heights.middle:.2f} | {heights.high:.2f} | {report.without_height} |"
-            )
+            metres = (f"{round(height, 2) + 0.0:.2f}" for height in (heights.low, heights.middle, heights.high))
+            lines.append(f"| {name} | {' | '.join(metres)} | {report.without_height} |")
     return "\n".join(lines)
 
 
