@@ -62,8 +62,31 @@ def _plan(rings: list[np.ndarray], place: np.ndarray) -> shapely.Geometry:
 
 
 def _outline(shape: Shape, place: np.ndarray) -> shapely.Geometry:
-    parts = [shapely.force_2d(_plan(shape.rings_of(number), place)) for number in range(len(shape))]
+    """What polygons cover together, metres from a place, to a millimetre."""
+    parts = _plans(shape, place)
+    rounded = shapely.transform(parts, lambda xy: np.round(xy, 3))
+    area = float(shapely.area(rounded).sum())
+    try:
+        # Areas that meet at their corners, as those of a road do, are joined in a fraction of the time.
+        joined = shapely.coverage_union_all(rounded)
+        if joined.is_valid and abs(joined.area - area) < 1e-6 * area:
+            return joined
+    except shapely.errors.GEOSException:
+        pass  # they overlap
     return shapely.union_all(parts, grid_size=1e-3)
+
+
+def _plans(shape: Shape, place: np.ndarray) -> np.ndarray:
+    """(p,) polygons without heights, metres from a place; valid."""
+    counts, of_polygon = np.diff(shape.rings), np.repeat(np.arange(len(shape)), np.diff(shape.firsts))
+    if not len(counts) or counts.min() < 3:
+        return np.array([shapely.force_2d(_plan(shape.rings_of(n), place)) for n in range(len(shape))], dtype=object)
+    xy = metres_about(shape.points, place)[:, :2]
+    rings = shapely.linearrings(xy, indices=np.repeat(np.arange(len(counts)), counts))
+    polygons = shapely.polygons(rings, indices=of_polygon)
+    broken = ~shapely.is_valid(polygons)
+    polygons[broken] = shapely.make_valid(polygons[broken])
+    return polygons
 
 
 def _remainder(shape: Shape, number: int, cover: shapely.Geometry, place: np.ndarray) -> list[Shape] | None:
