@@ -17,11 +17,23 @@ from tokyo_city.plateau.encodings import ENCODINGS, Encoding
 from tokyo_city.plateau.implicit import Templates
 from tokyo_city.plateau.levels import completed, uncovered
 from tokyo_city.plateau.model import CityObject, ImportProblem, Reading, Skipped, TextureImage
-from tokyo_city.plateau.outline import HREF, Geometry, Outline, Piece, links, local_name, outline_of, text_of, why_empty
+from tokyo_city.plateau.outline import (
+    HREF,
+    Geometry,
+    Outline,
+    Piece,
+    has_shape,
+    links,
+    local_name,
+    outline_of,
+    text_of,
+    why_empty,
+)
 from tokyo_city.plateau.rings import Draft, RingTable, Shape, flattened, joined, shape_of, without_repeats
 
 # Where more of a level than this is broken, a coarser level that is not is better.
 _FEW = 0.1
+_SURFACES = ("PolyhedralSurface", "TriangulatedSurface", "OrientableSurface")
 _BATCH = 20_000  # triangles of a relief whose text is held before it becomes numbers
 _URO = re.compile(r"/iur/uro/(\d\.\d)")
 _MEMBERS = {encoding.member: encoding for encoding in ENCODINGS}
@@ -322,9 +334,10 @@ class _FileReader:
             edge = [g for g in geometries if encoding.footprints.get(local_name(g.node.tag)) is Kind.ROOF]
             edge = edge or [geometry for geometry in geometries if geometry.kind is Kind.ROOF]
             geometries = edge or geometries
-        kinds = {
-            link: geometry.kind for geometry in geometries if geometry.kind for link in links(geometry.node, encoding)
-        }
+        kinds = {}
+        if any(not geometry.kind and has_shape(geometry.node) for geometry in geometries):
+            # Of the surfaces of a solid, those that boundary surfaces link to.
+            kinds = {link: g.kind for g in geometries if g.kind for link in links(g.node, encoding)}
         for geometry in geometries:
             kind = geometry.kind or (
                 Kind.PLAIN if lod else encoding.footprints.get(local_name(geometry.node.tag), Kind.FLOOR)
@@ -364,17 +377,14 @@ def _draw(
 ) -> None:
     """Add the rings below an element to a draft. kinds: of polygons and surfaces that boundary surfaces link to."""
     gml_id, shells = f"{encoding.gml}id", (f"{encoding.gml}Shell", f"{encoding.gml}CompositeSurface")
-    for side in node.iter(f"{encoding.gml}exterior", f"{encoding.gml}interior"):
-        exterior = side.tag.endswith("exterior")
+    outer, linear = f"{encoding.gml}exterior", f"{encoding.gml}LinearRing"
+    for side in node.iter(outer, f"{encoding.gml}interior"):
+        exterior = side.tag == outer
         if not len(side):
             draft.faults.append("a polygon has no ring")
             continue
         ring = side[0]
-        if ring.tag in shells or local_name(ring.tag) in (
-            "PolyhedralSurface",
-            "TriangulatedSurface",
-            "OrientableSurface",
-        ):
+        if ring.tag != linear and (ring.tag in shells or local_name(ring.tag) in _SURFACES):
             continue  # of a gml:Solid
         text = ring[0].text if len(ring) == 1 and not len(ring[0]) else " ".join(_positions(ring, encoding))
         names = _names(side.getparent(), node, gml_id) if exterior else []

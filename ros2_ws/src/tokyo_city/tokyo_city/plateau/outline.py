@@ -72,11 +72,13 @@ def _explore(
 ) -> None:
     for child in element:
         name = local_name(child.tag)
+        if not len(child) and name not in encoding.parts:
+            continue
         if name in encoding.parts:
             part = Outline(child)
             _explore(child, encoding, Kind.PLAIN, semantic, part, part.hull)
             outline.parts.append(part)
-        elif not len(child) or name in encoding.unseen or name.endswith("Attribute"):
+        elif name in encoding.unseen or name.endswith("Attribute"):
             continue
         elif name.startswith("lod") and name[3:4].isdigit():
             own = element is outline.element or local_name(element.tag) in encoding.members
