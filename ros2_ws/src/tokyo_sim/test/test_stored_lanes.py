@@ -142,3 +142,16 @@ def test_boxes_meet_areas_where_shapely_says_so():
         assert boxes_meet(box[None], points, first, of_ring, shapely.bounds(areas), skipped) == expected
         hits += expected
     assert 30 < hits < 170
+
+
+def test_a_large_raster_is_drawn_and_thinned_in_strips_as_at_once(sheet, monkeypatch):
+    rng = np.random.default_rng(8)
+    corners, sizes = rng.uniform(0, 500, (120, 2)), rng.uniform(3, 50, (120, 2))
+    boxes = [sheet(x, x + width, y, y + height) for (x, y), (width, height) in zip(corners, sizes, strict=True)]
+    triangles = np.concatenate(boxes)
+    triangles[:, :, :2] = triangles[:, :, :2] @ np.array([[0.8, 0.6], [-0.6, 0.8]])
+    raster = Raster.covering(triangles, 0.5, margin=2.0)
+    mask = raster.covered(triangles)
+    line = thinned(mask)
+    monkeypatch.setattr("tokyo_sim.raster._CELLS_AT_A_TIME", 1 << 17)
+    assert (raster.covered(triangles) == mask).all() and (thinned(mask) == line).all()

@@ -10,6 +10,9 @@ from scipy.ndimage import label
 
 from occ_core.citymap import raster_heights
 
+_CELLS_AT_A_TIME = 1 << 22
+_BESIDE = 64
+
 
 @dataclass(frozen=True)
 class Raster:
@@ -29,7 +32,17 @@ class Raster:
 
     def covered(self, triangles: np.ndarray) -> np.ndarray:
         """(x, y) bool: cells whose point lies under a triangle (n, 3, 3)."""
-        return ~np.isnan(self.highest(triangles))
+        x = triangles[:, :, 0]
+        low, high = x.min(axis=1), x.max(axis=1)
+        out = np.empty(self.shape, dtype=bool)
+        rows = max(_CELLS_AT_A_TIME // self.shape[1], 1)
+        # Heights take four times the memory of the mask that is wanted.
+        for first in range(0, self.shape[0], rows):
+            count = min(rows, self.shape[0] - first)
+            strip = Raster(self.lower + [first * self.cell, 0.0], self.cell, (count, self.shape[1]))
+            begin, end = strip.lower[0] - self.cell, strip.lower[0] + count * self.cell
+            out[first : first + count] = ~np.isnan(strip.highest(triangles[(high >= begin) & (low <= end)]))
+        return out
 
     def xy(self, cells: np.ndarray) -> np.ndarray:
         """Metres in map of cell indices (..., 2)."""
@@ -94,9 +107,17 @@ def thinned(mask: np.ndarray) -> np.ndarray:
     """
     from skimage.morphology import skeletonize  # takes a moment to load
 
-    image = np.pad(mask, 1).astype(np.uint8)
+    image = np.pad(mask, 1).view(np.uint8)
     _thin(image)
-    return skeletonize(image[1:-1, 1:-1].astype(bool))
+    line = image[1:-1, 1:-1].view(bool)
+    out = np.empty(line.shape, dtype=bool)
+    rows = max(_CELLS_AT_A_TIME // line.shape[1], _BESIDE)
+    # A few cells go, each by what is next to it: strips with some rows on either side give what the whole does.
+    for first in range(0, len(line), rows):
+        begin = max(first - _BESIDE, 0)
+        strip = skeletonize(line[begin : first + rows + _BESIDE])
+        out[first : first + rows] = strip[first - begin : first - begin + rows]
+    return out
 
 
 @numba.njit(cache=True)

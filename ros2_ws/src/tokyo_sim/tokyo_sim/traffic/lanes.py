@@ -68,7 +68,11 @@ def _half_widths(roads: np.ndarray, whole: Raster) -> tuple[np.ndarray, np.ndarr
     mask = closed(raster.covered(roads), iterations=2)
     cells = np.argwhere(thinned(mask))
     wide = np.pad(mask, 1)
-    beside = np.argwhere(dilated(dilated(wide)) & ~wide) - 1
+    del mask
+    near = dilated(dilated(wide))
+    near &= ~wide
+    beside = np.argwhere(near) - 1
+    del near, wide
     if not len(beside) or not len(cells):
         return np.zeros((0, 2), np.int64), np.zeros(0)
     distance, _ = cKDTree(beside).query(cells)
