@@ -12,7 +12,7 @@ from typing import BinaryIO
 from lxml import etree
 
 from occ_core.classes import Semantic
-from tokyo_city.plateau.codes import AREA_CLASSES, Kind
+from tokyo_city.plateau.codes import AREA_CLASSES, SurfaceType
 from tokyo_city.plateau.encodings import ENCODINGS, Encoding
 from tokyo_city.plateau.implicit import Templates
 from tokyo_city.plateau.levels import completed, uncovered
@@ -135,7 +135,7 @@ class _FileReader:
                 self._object(element, encoding, encoding.features[name])
 
     def relief_triangle(self, triangle: etree._Element, encoding: Encoding) -> None:
-        _draw(self._relief, triangle, encoding, Kind.PLAIN, Semantic.TERRAIN, {})
+        _draw(self._relief, triangle, encoding, SurfaceType.PLAIN, Semantic.TERRAIN, {})
         if len(self._relief) >= _BATCH:
             self._take_relief()
 
@@ -311,7 +311,7 @@ class _FileReader:
                 count = f"{len(shape.faults)} of {len(shape.faults) + len(shape)} polygons"
                 lod = levels[next(number for number, each in enumerate(shapes) if each is shape)]
                 self._problems.append(f"{name}: {count} at LOD{lod} broken, {done} ({shape.faults[0]})")
-        if area or not 2 <= int(whole.lods[0]) <= 3 or Kind.PLAIN in whole.kinds:
+        if area or not 2 <= int(whole.lods[0]) <= 3 or SurfaceType.PLAIN in whole.kinds:
             return whole
         # A level that does not say which side is which has nothing to complete a better one with.
         coarser = [n for n in levels if 0 < n < int(whole.lods[0]) and any(g.kind for g in piece.lods[n])]
@@ -331,8 +331,8 @@ class _FileReader:
         """The polygons of some lodN elements. Of footprints, the roof's edge if there is one."""
         draft = Draft(lod, area)
         if not lod:
-            edge = [g for g in geometries if encoding.footprints.get(local_name(g.node.tag)) is Kind.ROOF]
-            edge = edge or [geometry for geometry in geometries if geometry.kind is Kind.ROOF]
+            edge = [g for g in geometries if encoding.footprints.get(local_name(g.node.tag)) is SurfaceType.ROOF]
+            edge = edge or [geometry for geometry in geometries if geometry.kind is SurfaceType.ROOF]
             geometries = edge or geometries
         kinds = {}
         if any(not geometry.kind and has_shape(geometry.node) for geometry in geometries):
@@ -340,7 +340,7 @@ class _FileReader:
             kinds = {link: g.kind for g in geometries if g.kind for link in links(g.node, encoding)}
         for geometry in geometries:
             kind = geometry.kind or (
-                Kind.PLAIN if lod else encoding.footprints.get(local_name(geometry.node.tag), Kind.FLOOR)
+                SurfaceType.PLAIN if lod else encoding.footprints.get(local_name(geometry.node.tag), SurfaceType.FLOOR)
             )
             if "Implicit" in geometry.node.tag:
                 self._draw_implicit(draft, geometry, encoding)
@@ -370,9 +370,9 @@ def _draw(
     draft: Draft,
     node: etree._Element,
     encoding: Encoding,
-    kind: Kind,
+    kind: SurfaceType,
     semantic: Semantic,
-    kinds: dict[str, Kind],
+    kinds: dict[str, SurfaceType],
     own: bool = True,
 ) -> None:
     """Add the rings below an element to a draft. kinds: of polygons and surfaces that boundary surfaces link to."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import shapely
 
-from tokyo_city.plateau.codes import Kind
+from tokyo_city.plateau.codes import SurfaceType
 from tokyo_city.plateau.rings import Shape, degrees_about, joined, metres_about
 
 _COVERED = 0.99
@@ -22,14 +22,14 @@ def completed(best: Shape, more: Iterable[Shape]) -> Shape:
     Sides are roofs, walls and floors; a hull that does not say which is which is taken as it is. more: the coarser
     levels, finer ones first.
     """
-    sides = {Kind.ROOF, Kind.WALL, Kind.FLOOR}
+    sides = {SurfaceType.ROOF, SurfaceType.WALL, SurfaceType.FLOOR}
     present = set(best.kinds.tolist())
-    if Kind.PLAIN in present or sides <= present:
+    if SurfaceType.PLAIN in present or sides <= present:
         return best
     taken = [best]
     for coarser in more:
         missing = np.isin(coarser.kinds, sorted(sides - present))
-        if missing.any() and Kind.PLAIN not in coarser.kinds:
+        if missing.any() and SurfaceType.PLAIN not in coarser.kinds:
             taken.append(coarser.keep(missing))
             present |= {int(kind) for kind in np.unique(coarser.kinds[missing])}
     return joined(taken) if len(taken) > 1 else best

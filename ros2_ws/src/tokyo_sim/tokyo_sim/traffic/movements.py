@@ -10,11 +10,11 @@ import numpy as np
 import shapely
 from tqdm import tqdm
 
+from tokyo_sim.traffic.actor_types import VEHICLES
 from tokyo_sim.traffic.curves import arc, end_direction, sharpest, start_direction
-from tokyo_sim.traffic.ground import Ground
 from tokyo_sim.traffic.junctions import STEP_M
-from tokyo_sim.traffic.kinds import VEHICLES
 from tokyo_sim.traffic.lane import Lane
+from tokyo_sim.traffic.road_rasters import RoadRasters
 from tokyo_sim.traffic.shapes import bezier, boxes_meet, boxes_on, swept_boxes
 
 AXLES = 0.3  # front and rear axle keep to the path; each is so many lengths from the middle
@@ -58,7 +58,7 @@ class Way:
     boxes: np.ndarray
 
 
-def ways_between(lanes: list[Lane], ground: Ground) -> list[Way]:
+def ways_between(lanes: list[Lane], ground: RoadRasters) -> list[Way]:
     """All ways through junctions, those of one junction after those of another."""
     drivable = ground.drivable()
     coming: dict[int, list[int]] = defaultdict(list)
@@ -147,7 +147,7 @@ def _way(
     to: int,
     allowed: int,
     queues: _Queues,
-    ground: Ground,
+    ground: RoadRasters,
     drivable: np.ndarray,
 ) -> Way | None:
     """The way that fits most of the allowed kinds of vehicles; None where none fits any."""
