@@ -24,9 +24,7 @@ from tokyo_city.plateau.tile import read_tile
 _GML = "{http://www.opengis.net/gml}"
 _EPSG = 6677
 _TILE_M = 1000.0
-# Peak resident memory of the importing process itself; one process, so that a tile is all that there is to hold.
-# (`ru_maxrss` would begin at what the process that starts this one has.)
-_REAL = Path(__file__).resolve().parents[2] / "shared/data/plateau/osaka"
+REAL = Path(__file__).resolve().parents[2] / "shared/data/plateau/osaka"
 _TOKYO = "from tokyo_occworld.cli.main import main; main()"
 _PARSE = """
 import sys
@@ -37,6 +35,8 @@ def parse(path):
 with Pool() as pool:
     pool.map(parse, sys.argv[1:], chunksize=1)
 """
+# Peak resident memory of the importing process itself; one process, so that a tile is all that there is to hold.
+# (`ru_maxrss` would begin at what the process that starts this one has.)
 _IMPORT = """
 import re, sys
 from pathlib import Path
@@ -172,6 +172,6 @@ def run(udx: Path, city: Path) -> str:
     """The tables. udx: the sample city's CityGML; city: the same imported. Real squares where they are at hand."""
     path = next((udx / "bldg").glob("*.gml"))
     sources = {"the sample city": udx}
-    if _REAL.is_dir():
-        sources |= {f"Osaka, {name}": _REAL / name / "udx" for name in ("test", "train")}
+    if REAL.is_dir():
+        sources |= {f"Osaka, {name}": REAL / name / "udx" for name in ("test", "train")}
     return f"{command(sources)}\n\n{rates(path)}\n\n{memory(path)}"

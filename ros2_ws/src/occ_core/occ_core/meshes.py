@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 _FINEST_M, _COARSEST_M = 0.05, 200.0
 _HALVINGS = 9
+_KEY_BITS = 62
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class TriangleMesh:
         """As `from_triangles`, and which of the triangles are its faces, (n,) bool."""
         corners = np.asarray(triangles, dtype=np.float64).reshape(-1, 3)
         # Millimetres, the resolution of PLATEAU heights: neighbours that meet share a vertex.
-        _, first, inverse = np.unique(np.round(corners, 3), axis=0, return_index=True, return_inverse=True)
+        first, inverse = equal_rows(np.rint(corners * 1000))
         faces = inverse.reshape(-1, 3).astype(np.int32)
         distinct = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
         return cls(corners[first], faces[distinct]), distinct
@@ -57,6 +58,25 @@ class TriangleMesh:
             )
             for k in range(count)
         ]
+
+
+def equal_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `np.unique` along the first axis: the first of each kind of row, and (n,) the kind of each.
+
+    rows: (n, k) whole numbers, of any type. A tenth of its time where a row fits into one number.
+    """
+    if not len(rows):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    low = rows.min(axis=0)
+    bits = [int(span).bit_length() for span in (rows.max(axis=0) - low).tolist()]
+    if sum(bits) > _KEY_BITS:
+        _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        return first, inverse.reshape(-1)
+    key = np.zeros(len(rows), dtype=np.int64)
+    for column, width in zip((rows - low).T, bits, strict=True):
+        key = (key << width) | column.astype(np.int64)
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    return first, inverse
 
 
 def decimated(mesh: TriangleMesh, target_faces: int) -> TriangleMesh:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,11 +12,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -62,8 +63,14 @@ def run_tasks(
 
 
 def _on_one_thread(task: Callable[[Job], Result], job: Job) -> Result:
-    with threadpool_limits(1):
+    with _libraries(len(sys.modules)).limit(limits=1):
         return task(job)
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """What of BLAS and OpenMP is loaded; looking for it takes milliseconds, and only modules can load more of it."""
+    return ThreadpoolController()
 
 
 def _on_processes(task: Callable[[Job], Result], jobs: list[Job], count: int) -> Iterator[Result]:

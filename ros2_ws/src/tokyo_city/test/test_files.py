@@ -8,6 +8,7 @@ import os
 import shutil
 import unicodedata
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from test_levels import area_of, shape, sheet
 from test_sources import box_obj, middle_of
 
+from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from tokyo_city.plateau.model import ImportProblem
 from tokyo_city.plateau.obj_tile import read_obj_tile
@@ -342,15 +344,19 @@ def test_an_obj_may_say_its_zone_and_name_no_groups(tmp_path, header):
     assert tile.epsg == 6677 and not tile.problems and len(tile.city_objects) == 2
 
 
-def test_textures_of_finer_obj_files_lie_beside_those(tmp_path):
+@pytest.mark.parametrize("zipped", [False, True])
+def test_textures_of_finer_obj_files_lie_beside_those(tmp_path, zipped):
     at = middle_of("53394611")
     for lod in ("lod1", "lod2"):
         (tmp_path / "bldg" / lod).mkdir(parents=True)
     (tmp_path / "bldg/lod1/53394611_bldg_6677.obj").write_text(box_obj(at + [90, 0, 0], at + [99, 9, 9]))
     wall_obj(tmp_path / "bldg/lod2", ["mtllib 53394611_bldg_6677.mtl"], "map_Kd tex/a.jpg")
-    (source,), _ = find_sources(tmp_path, EVERYWHERE)
+    place = Path(shutil.make_archive(str(tmp_path / "city"), "zip", tmp_path, "bldg")) if zipped else tmp_path / "bldg"
+    (source,), refused = find_sources(place, EVERYWHERE)
+    assert not refused
     tile = read_obj_tile(source, EVERYWHERE)
     assert sorted(tile.page.tolist()) == [-1] * 12 + [0, 0] and not tile.problems
+    assert import_city(place, tmp_path / "out", ONE).objects == 2
 
 
 def test_an_area_of_an_obj_is_cut_at_the_border_of_a_region(tmp_path):
@@ -375,3 +381,26 @@ def test_every_file_that_is_not_imported_counts_in_a_zip_too(citygml, tmp_path):
     archive = shutil.make_archive(str(tmp_path / "city"), "zip", tmp_path, "udx")
     (unread,) = find_unread(archive, EVERYWHERE)
     assert (unread.feature, unread.files, unread.elements) == ("luse", 1, {"LandUse": 1})
+
+
+def test_a_square_that_is_nothing_but_links_to_another_file_says_so(tmp_path):
+    core = 'xmlns:core="http://www.opengis.net/citygml/2.0" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    links = "".join(f'<core:cityObjectMember xlink:href="../53394611_bldg_6697_op.gml#b{n}"/>' for n in range(3))
+    path = tmp_path / "udx/bldg/53394612_bldg_6697_op.gml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"<core:CityModel {core}>{links}</core:CityModel>")
+    with pytest.raises(ImportProblem, match="3 city objects are links to another file"):
+        read_tile(TileSource(path, "bldg"))
+
+
+def test_an_area_of_the_gen_folder_that_has_no_height_lies_in_the_ground(citygml, tmp_path):
+    name = f"gen:GenericCityObject {GEN}"
+    area = f'<{name} gml:id="x">{shape("gen:lod0Geometry", sheet(30, 50, z=0))}</gen:GenericCityObject>'
+    citygml(area, name="53394611_gen_6697_op.gml")
+    citygml(building((0, 0, 40), (20, 10, 60)))
+    report = import_city(tmp_path / "udx", tmp_path / "city", ONE)
+    assert report.without_height == 1
+    mesh = CityMap.load(tmp_path / "city")
+    of_class = {semantic: mesh.triangles[mesh.classes == semantic][:, :, 2] for semantic in Semantic}
+    ground, house = of_class[Semantic.TERRAIN], of_class[Semantic.BUILDING]
+    assert np.ptp(ground) < 0.1 and ground.max() == pytest.approx(house.min(), abs=0.1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 from gml_samples import building
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from tokyo_city.plateau.fitting import fitted
 from tokyo_city.plateau.ground import CELL_M, cell_triangles, without_gaps, without_holes
 from tokyo_city.plateau.meshcodes import mesh_box
 from tokyo_city.plateau.projection import to_degrees, to_metres
-from tokyo_city.world.checks import roads_under_ground
+from tokyo_city.world.checks import roads_above_ground, roads_under_ground
 from tokyo_city.world.city import ImportReport, Options, import_city
 from tokyo_city.world.drivable import fewest_triangles
 from tokyo_city.world.obj import read_obj
@@ -294,3 +295,31 @@ def test_cases_of_roads_in_and_above_the_ground(plateau_data, tmp_path, case):
         assert report.without_height == 1
         z = mesh.triangles[mesh.classes == Semantic.ROAD][:, :, 2] + report.anchor.height
         assert z.min() > 29 and z.max() < 34
+
+
+def test_nobody_looks_in_under_a_raised_area_whose_file_has_no_face_there():
+    """A median, 0.2 m high; its kerbs have faces but at one end."""
+    top = np.array([(0, 0, 5.2), (2, 0, 5.2), (2, 8, 5.2), (0, 8, 5.2)])
+    foot = top - [0, 0, 0.2]
+    around = [(top[k], top[(k + 1) % 4]) for k in range(4)] + [(foot[k], foot[(k + 1) % 4]) for k in (1, 2, 3)]
+    median = Areas(
+        np.array([shapely.box(0, 0, 2, 8)]),
+        np.full(1, Semantic.SIDEWALK, np.uint8),
+        np.zeros(1, bool),
+        np.array(around),
+    )
+    ground = cell_triangles(np.array([-16.0, -16.0]), np.full((4, 4), 5.0), np.ones((3, 3), bool))
+    cut = fitted(ground, median)
+    upright = cut.triangles[np.ptp(cut.triangles[:, :, 2], axis=1) > 0.1]
+    u, v = upright[:, 1] - upright[:, 0], upright[:, 2] - upright[:, 0]
+    assert (upright[:, :, 1] == 0).all()
+    assert np.linalg.norm(np.cross(u, v), axis=1).sum() / 2 == pytest.approx(2 * 0.2)
+
+
+def test_heights_of_roads_are_measured_from_the_terrain_beside_them(city, sheet):
+    road, far = sheet(-10, 10, -3, 3, 0.3), sheet(-10, 10, 60, 66, 9.0)
+    beside = np.concatenate([sheet(-10, 10, 3, 30, 0.0), sheet(-10, 10, -30, -3, 0.1)])
+    heights = roads_above_ground(city((Semantic.ROAD, np.concatenate([road, far])), (Semantic.TERRAIN, beside)))
+    assert (heights.low, heights.high) == pytest.approx((0.2, 0.3))
+    assert heights.samples == pytest.approx(2 * 80 * 2, rel=0.3)
+    assert roads_above_ground(city((Semantic.TERRAIN, beside))).samples == 0

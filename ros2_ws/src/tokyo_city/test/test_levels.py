@@ -123,6 +123,14 @@ def test_an_installation_is_read_at_its_level_beside_the_hull_at_its_own(citygml
     assert area_of(tile, z=20) == pytest.approx(20, rel=1e-3)
 
 
+def test_an_installation_that_has_lod4_alone_is_read_beside_a_coarser_hull(citygml):
+    installation = shape("bldg:lod4Geometry", sheet(0, 2, z=20))
+    inner = f"<bldg:BuildingInstallation>{installation}</bldg:BuildingInstallation>"
+    installed = f"<bldg:outerBuildingInstallation>{inner}</bldg:outerBuildingInstallation>"
+    text = box((0, 0, 0), (20, 10, 30)).replace("</bldg:Building>", f"{installed}</bldg:Building>")
+    assert area_of(read(citygml(text)), z=20) == pytest.approx(20, rel=1e-3)
+
+
 def bounded(kind: str, lod: int, *polygons: str) -> str:
     return (
         f"<bldg:boundedBy><bldg:{kind}>{shape(f'bldg:lod{lod}MultiSurface', *polygons)}</bldg:{kind}></bldg:boundedBy>"

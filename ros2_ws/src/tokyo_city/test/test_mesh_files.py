@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from lxml import etree
 from small_cities import box_triangles
 
-from occ_core.meshes import TriangleMesh
+from occ_core.meshes import TriangleMesh, equal_rows
 from tokyo_city.sample_city import write_sample_city
 from tokyo_city.world.appearance import Appearance
 from tokyo_city.world.city import Options, import_city
-from tokyo_city.world.obj import has_normals, plain_name, read_obj, write_obj
+from tokyo_city.world.obj import has_normals, lines, plain_name, read_obj, write_obj
 
 
 class MeshFile:
@@ -156,3 +156,24 @@ def test_a_mesh_without_normals_is_seen(tmp_path, line):
     path = tmp_path / "old.obj"
     path.write_text(f"v 0 0 0\nv 1 0 0\nv 0 1 0\n{line}\n")
     assert not has_normals(path)
+
+
+@pytest.mark.parametrize("line", ["v %.4f %.4f %.4f\n", "f %d//%d %d//%d %d//%d\n", "vt %.6f %.6f\n"])
+def test_lines_are_what_python_makes_of_their_numbers(line):
+    columns = line.count("%")
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([rng.uniform(-(10.0**power), 10.0**power, (50, columns)) for power in range(-5, 7)])
+    rows = np.round(rows, 4) + 0.0 if "f" in line[2:] else rng.integers(0, 10**7, (200, columns))
+    assert lines(line, rows) == "".join(line % tuple(row) for row in rows.tolist())
+    assert lines(line, rows[:0]) == ""
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([3, 1000, 10**7, 2**40]))
+@settings(max_examples=40, deadline=None)
+def test_equal_rows_are_found_as_numpy_finds_them(seed, span):
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(-span, span, (30, 3))[rng.integers(0, 30, int(rng.integers(0, 80)))]
+    _, first, kind = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    found = equal_rows(rows)
+    assert (found[0] == first).all() and (found[1] == kind.reshape(-1)).all()
+    assert (equal_rows(rows.astype(float))[1] == kind.reshape(-1)).all()

@@ -10,6 +10,7 @@ import pytest
 from gml_samples import building
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_import_city import relief
 from test_levels import area_of, polygon, read, road, shape, sheet
 
 from occ_core.citymap import CityMap
@@ -192,12 +193,11 @@ def mesh_code_of(latitude: float, longitude: float) -> str:
     return mesh_code(latitude, longitude)
 
 
-def wards(citygml, tmp_path, first: str, second: str) -> None:
+def wards(citygml, tmp_path, first: str, second: str, feature: str = "bldg") -> None:
     """Two wards' folders with a tile of one name."""
-    path = citygml(first)
     for ward, text in (("13101_chiyoda-ku_2022_citygml_1_op", first), ("13102_chuo-ku_2023_citygml_1_op", second)):
-        path = citygml(text)
-        place = tmp_path / "both" / ward / "udx/bldg" / path.name
+        path = citygml(text, name=f"53394611_{feature}_6697_op.gml")
+        place = tmp_path / "both" / ward / "udx" / feature / path.name
         place.parent.mkdir(parents=True)
         shutil.copy(path, place)
 
@@ -241,3 +241,14 @@ def test_neighbours_that_are_alike_are_two(citygml, tmp_path):
     wards(citygml, tmp_path, HOUSE, building((0, 10.5, 0), (20, 20.5, 30), "house"))
     report = import_city(tmp_path / "both", tmp_path / "city", ONE)
     assert report.objects == 2 and not report.problems
+
+
+def test_a_relief_that_two_wards_have_is_there_once(citygml, tmp_path):
+    wards(citygml, tmp_path, relief(0.0), relief(0.0), feature="dem")
+    report = import_city(tmp_path / "both", tmp_path / "city", ONE)
+    (note,) = report.problems
+    assert "1 object" in note and "as well" in note
+    mesh = CityMap.load(tmp_path / "city")
+    a, b, c = np.moveaxis(mesh.triangles[mesh.classes == Semantic.TERRAIN][:, :, :2].astype(float), 1, 0)
+    area = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]).sum() / 2
+    assert area == pytest.approx(400 * 400, rel=1e-3)

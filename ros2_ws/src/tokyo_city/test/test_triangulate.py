@@ -220,6 +220,13 @@ def test_ground_faces_up():
         assert turned.tolist() == [False, True]
 
 
+@pytest.mark.parametrize("lean", [-1e-6, 0.0, 1e-6])
+def test_the_face_of_a_kerb_stays_as_the_file_wound_it(lean):
+    face = np.array([[(0, 0, 0), (9, 0, 0), (9, lean, 0.2)]])
+    for way in (face, face[:, ::-1]):
+        assert not inside_out(way, np.zeros(1, int), np.full(1, Semantic.SIDEWALK), np.zeros(1, int)).any()
+
+
 @settings(max_examples=200)
 @given(seeds, st.floats(-0.8, 0.8), st.floats(-0.8, 0.8))
 def test_prisms_are_convex_and_fill_the_space_below_the_roof(seed, slope_x, slope_y):

@@ -177,6 +177,17 @@ def test_a_bridge_is_ground_to_stand_on_and_is_seen_from_below_too(city, sheet):
     assert set(GROUND_CLASSES) == {*SHEET_CLASSES, Semantic.BRIDGE}
 
 
+@pytest.mark.parametrize("lean", [-1e-6, 0.0, 1e-6])
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_face_of_a_kerb_is_seen_whichever_way_its_file_wound_it(city, sheet, lean, turned):
+    face = np.array([[(0, -5, 0), (0, 5, 0), (lean, 5, 0.2)], [(0, -5, 0), (lean, 5, 0.2), (lean, -5, 0.2)]])
+    road, walk = sheet(-50, 0, -5, 5), sheet(0, 50, -5, 5, 0.2)
+    single, _ = one_sided(
+        city((Semantic.ROAD, road), (Semantic.SIDEWALK, np.concatenate([walk, face[:, ::-1] if turned else face])))
+    )
+    assert single.tolist() == [True] * 4 + [False] * 2
+
+
 @settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_faces_of_shells_that_share_no_edge_are_each_found_from_their_own_side(seed):

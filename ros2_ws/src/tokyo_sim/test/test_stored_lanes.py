@@ -7,12 +7,14 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+import shapely
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from tokyo_sim.raster import Raster, closed, groups_apart, thinned
 from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.lanes import street_network
+from tokyo_sim.traffic.shapes import boxes_meet
 from tokyo_sim.traffic.stored import LANES_FILE, lane_graph
 
 
@@ -118,3 +120,38 @@ def test_roads_in_groups_are_as_thin_as_all_of_them_at_once(sheet):
         x, y = np.round((own.lower - whole.lower) / 0.5).astype(int)
         thin[x : x + own.shape[0], y : y + own.shape[1]] |= thinned(closed(own.covered(group), 2))
     assert (thin == thinned(closed(whole.covered(roads), 2))).all()
+
+
+def test_boxes_meet_areas_where_shapely_says_so():
+    rng = np.random.default_rng(5)
+    hits = 0
+    for _ in range(200):
+        turns = rng.uniform(0, 2 * np.pi, 2)
+        bent = shapely.LineString(np.cumsum([(0, 0), *(4 * np.column_stack([np.cos(turns), np.sin(turns)]))], axis=0))
+        areas = [shapely.buffer(bent, 1.2, cap_style="flat"), shapely.box(0, 0, 9, 9) - shapely.box(2, 2, 7, 7)]
+        areas = shapely.transform(areas, lambda xy: xy + rng.uniform(-4, 4, 2))
+        rings, of_ring = shapely.get_rings(areas, return_index=True)
+        points, of_point = shapely.get_coordinates(rings, return_index=True)
+        first = np.searchsorted(of_point, np.arange(len(rings) + 1))
+        forward = np.array([np.cos(turns[0]), np.sin(turns[0])])
+        aside = np.array([-forward[1], forward[0]]) * rng.uniform(0.2, 1.5)
+        forward = forward * rng.uniform(0.2, 3)
+        box = rng.uniform(-5, 5, 2) + np.array([forward + aside, aside - forward, -aside - forward, forward - aside])
+        skipped = rng.random(2) < 0.3
+        expected = (shapely.intersects(shapely.polygons(box), areas) & ~skipped).any()
+        assert boxes_meet(box[None], points, first, of_ring, shapely.bounds(areas), skipped) == expected
+        hits += expected
+    assert 30 < hits < 170
+
+
+def test_a_large_raster_is_drawn_and_thinned_in_strips_as_at_once(sheet, monkeypatch):
+    rng = np.random.default_rng(8)
+    corners, sizes = rng.uniform(0, 500, (120, 2)), rng.uniform(3, 50, (120, 2))
+    boxes = [sheet(x, x + width, y, y + height) for (x, y), (width, height) in zip(corners, sizes, strict=True)]
+    triangles = np.concatenate(boxes)
+    triangles[:, :, :2] = triangles[:, :, :2] @ np.array([[0.8, 0.6], [-0.6, 0.8]])
+    raster = Raster.covering(triangles, 0.5, margin=2.0)
+    mask = raster.covered(triangles)
+    line = thinned(mask)
+    monkeypatch.setattr("tokyo_sim.raster._CELLS_AT_A_TIME", 1 << 17)
+    assert (raster.covered(triangles) == mask).all() and (thinned(mask) == line).all()

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 from scipy.ndimage import label
-from skimage.morphology import skeletonize
 
 from occ_core.citymap import raster_heights
+
+_CELLS_AT_A_TIME = 1 << 22
+_BESIDE = 64
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,17 @@ class Raster:
 
     def covered(self, triangles: np.ndarray) -> np.ndarray:
         """(x, y) bool: cells whose point lies under a triangle (n, 3, 3)."""
-        return ~np.isnan(self.highest(triangles))
+        x = triangles[:, :, 0]
+        low, high = x.min(axis=1), x.max(axis=1)
+        out = np.empty(self.shape, dtype=bool)
+        rows = max(_CELLS_AT_A_TIME // self.shape[1], 1)
+        # Heights take four times the memory of the mask that is wanted.
+        for first in range(0, self.shape[0], rows):
+            count = min(rows, self.shape[0] - first)
+            strip = Raster(self.lower + [first * self.cell, 0.0], self.cell, (count, self.shape[1]))
+            begin, end = strip.lower[0] - self.cell, strip.lower[0] + count * self.cell
+            out[first : first + count] = ~np.isnan(strip.highest(triangles[(high >= begin) & (low <= end)]))
+        return out
 
     def xy(self, cells: np.ndarray) -> np.ndarray:
         """Metres in map of cell indices (..., 2)."""
@@ -90,50 +102,89 @@ def closed(mask: np.ndarray, iterations: int) -> np.ndarray:
 def thinned(mask: np.ndarray) -> np.ndarray:
     """The skeleton of a mask (n, m) bool. Source: Zhang and Suen, 1984.
 
-    Thinned here until a line is left, since of each pass only the cells that are left are looked at; scikit-image,
-    whose passes go over the whole raster, then makes the line one cell wide.
+    Thinned here until a line is left, since only the cells are looked at beside which something has gone;
+    scikit-image, whose passes go over the whole raster, then makes the line one cell wide.
     """
-    image = np.pad(mask, 1).astype(np.uint8)
-    _thin(image, np.argwhere(image))
-    return skeletonize(image[1:-1, 1:-1].astype(bool))
+    from skimage.morphology import skeletonize  # takes a moment to load
+
+    image = np.pad(mask, 1).view(np.uint8)
+    _thin(image)
+    line = image[1:-1, 1:-1].view(bool)
+    out = np.empty(line.shape, dtype=bool)
+    rows = max(_CELLS_AT_A_TIME // line.shape[1], _BESIDE)
+    # A few cells go, each by what is next to it: strips with some rows on either side give what the whole does.
+    for first in range(0, len(line), rows):
+        begin = max(first - _BESIDE, 0)
+        strip = skeletonize(line[begin : first + rows + _BESIDE])
+        out[first : first + rows] = strip[first - begin : first - begin + rows]
+    return out
 
 
 @numba.njit(cache=True)
-def _thin(image, cells):
-    """Thin an image of 0 and 1 in place. cells: (k, 2) those that are 1, none at the edge of the image."""
-    count = len(cells)
-    marked = np.empty(count, dtype=np.bool_)
-    changed = True
-    while changed:
-        changed = False
+def _thin(image):
+    """Thin an image of 0 and 1 in place, none of it 1 at its edge.
+
+    Each pass has two turns, which take other cells. A cell has to be looked at again in a turn only when one of its
+    eight neighbours has gone since it was looked at in a turn of that kind.
+    """
+    width = image.shape[1]
+    flat = image.reshape(-1)
+    around = np.array([-width, 1 - width, 1, width + 1, width, width - 1, -1, -width - 1])
+    waits = np.zeros(len(flat), dtype=np.uint8)  # a bit for each turn
+    lists, counts = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)), [0, 0]
+    edge = 0
+    for run in range(2):
+        edge = 0
+        for k in range(width, len(flat) - width):
+            if flat[k] and not (flat[k - width] and flat[k + 1] and flat[k + width] and flat[k - 1]):
+                if run:
+                    lists[0][edge] = lists[1][edge] = k
+                    waits[k] = 3
+                edge += 1
+        if not run:
+            ones = int(flat.sum())
+            lists = (np.empty(ones, dtype=np.int64), np.empty(ones, dtype=np.int64))
+    counts[0] = counts[1] = edge
+    gone = np.empty(len(lists[0]), dtype=np.int64)
+    ring = np.empty(9, dtype=np.uint8)
+    while counts[0] or counts[1]:
         for turn in range(2):
-            for k in range(count):
-                i, j = cells[k]
-                north, east, south, west = image[i - 1, j], image[i, j + 1], image[i + 1, j], image[i, j - 1]
-                marked[k] = False
-                if north and east and south and west:
+            now = lists[turn]
+            going = 0
+            for n in range(counts[turn]):
+                k = now[n]
+                waits[k] &= ~np.uint8(1 << turn)
+                if not flat[k]:
                     continue
-                ne, se = image[i - 1, j + 1], image[i + 1, j + 1]
-                sw, nw = image[i + 1, j - 1], image[i - 1, j - 1]
-                neighbours = north + ne + east + se + south + sw + west + nw
+                neighbours = 0
+                for d in range(8):
+                    ring[d] = flat[k + around[d]]
+                    neighbours += ring[d]
+                ring[8] = ring[0]
                 if neighbours < 2 or neighbours > 6:
                     continue
-                ring = (north, ne, east, se, south, sw, west, nw, north)
                 rises = 0
-                for n in range(8):
-                    rises += ring[n] == 0 and ring[n + 1] == 1
+                for d in range(8):
+                    rises += ring[d] == 0 and ring[d + 1] == 1
                 if rises != 1:
                     continue
+                north, east, south, west = ring[0], ring[2], ring[4], ring[6]
                 if turn == 0:
-                    marked[k] = not (north and east and south) and not (east and south and west)
+                    goes = not (north and east and south) and not (east and south and west)
                 else:
-                    marked[k] = not (north and east and west) and not (north and south and west)
-            left = 0
-            for k in range(count):
-                if marked[k]:
-                    image[cells[k, 0], cells[k, 1]] = 0
-                    changed = True
-                else:
-                    cells[left] = cells[k]
-                    left += 1
-            count = left
+                    goes = not (north and east and west) and not (north and south and west)
+                if goes:
+                    gone[going] = k
+                    going += 1
+            counts[turn] = 0
+            for n in range(going):
+                flat[gone[n]] = 0
+            for n in range(going):
+                for d in range(8):
+                    k = gone[n] + around[d]
+                    if flat[k]:
+                        for other in range(2):
+                            if not waits[k] & np.uint8(1 << other):
+                                waits[k] |= np.uint8(1 << other)
+                                lists[other][counts[other]] = k
+                                counts[other] += 1

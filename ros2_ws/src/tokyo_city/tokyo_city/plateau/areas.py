@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
+from occ_core.meshes import equal_rows
 from tokyo_city.plateau.triangulate import normals_of
 
 AREA_FOLDERS = ("tran", "squr", "trk", "rwy", "wwy", "area", "wtr")
@@ -123,9 +124,10 @@ def _outline(triangles: np.ndarray) -> shapely.Geometry:
 
 def open_edges(triangles: np.ndarray) -> np.ndarray:
     """(e, 2, 3) edges that one triangle alone has, by millimetres."""
-    _, number = np.unique(np.round(triangles.reshape(-1, 3), 3), axis=0, return_inverse=True)
+    _, number = equal_rows(np.rint(triangles.reshape(-1, 3) * 1000))
     corner = number.reshape(-1, 3)
     ends = np.sort(np.concatenate([corner[:, [0, 1]], corner[:, [1, 2]], corner[:, [2, 0]]]), axis=1)
-    _, edge, count = np.unique(ends, axis=0, return_inverse=True, return_counts=True)
+    _, edge = equal_rows(ends)
+    count = np.bincount(edge)
     lines = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    return lines[count[edge.reshape(-1)] == 1]
+    return lines[count[edge] == 1]

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import BinaryIO
 
 from lxml import etree
@@ -16,11 +17,23 @@ from tokyo_city.plateau.encodings import ENCODINGS, Encoding
 from tokyo_city.plateau.implicit import Templates
 from tokyo_city.plateau.levels import completed, uncovered
 from tokyo_city.plateau.model import CityObject, ImportProblem, Reading, Skipped, TextureImage
-from tokyo_city.plateau.outline import Geometry, Outline, Piece, links, local_name, outline_of, text_of, why_empty
+from tokyo_city.plateau.outline import (
+    HREF,
+    Geometry,
+    Outline,
+    Piece,
+    has_shape,
+    links,
+    local_name,
+    outline_of,
+    text_of,
+    why_empty,
+)
 from tokyo_city.plateau.rings import Draft, RingTable, Shape, flattened, joined, shape_of, without_repeats
 
 # Where more of a level than this is broken, a coarser level that is not is better.
 _FEW = 0.1
+_SURFACES = ("PolyhedralSurface", "TriangulatedSurface", "OrientableSurface")
 _BATCH = 20_000  # triangles of a relief whose text is held before it becomes numbers
 _URO = re.compile(r"/iur/uro/(\d\.\d)")
 _MEMBERS = {encoding.member: encoding for encoding in ENCODINGS}
@@ -101,12 +114,15 @@ class _FileReader:
         self._skipped: list[Skipped] = []
         self._problems: list[str] = []
         self._unread: Counter[str] = Counter()
+        self._links: Counter[str] = Counter()
         self._images: dict[TextureImage, int] = {}
         self._textures: dict[str, tuple[int, str]] = {}
         self._colours: dict[str, tuple[int, int, int]] = {}
         self._templates = Templates()
 
     def member(self, member: etree._Element, encoding: Encoding) -> None:
+        if not len(member) and (href := member.get(HREF)):
+            self._links[href.partition("#")[0]] += 1
         for element in member:
             name = local_name(element.tag)
             if name == "ReliefFeature" and self._relief_waits:
@@ -143,6 +159,10 @@ class _FileReader:
 
     def finish(self) -> Reading:
         polygons, shape = self._rings.finish()
+        for file, count in self._links.items():
+            objects = f"{count} city objects are links" if count > 1 else "a city object is a link"
+            where = f"to another file ({file}) and read from there alone" if file else "to another place in the file"
+            self._problems.append(f"{objects} {where}")
         return Reading(
             tuple(self._objects), polygons, shape.ring_ids, tuple(self._skipped), tuple(self._images), self._textures,
             self.spec, shape.targets, self._colours, tuple(self._problems), dict(self._unread),
@@ -181,7 +201,7 @@ class _FileReader:
             shape = (uncovered if area else joined)(shapes)
             if semantic is Semantic.OTHER:
                 shape = flattened(shape)
-            lies = area or bool((shape.classes == Semantic.TERRAIN).all())
+            lies = area or (semantic is Semantic.OTHER and bool((shape.classes == Semantic.TERRAIN).all()))
             height = None if lies else _height(read.element, encoding)
             if height is None and not lies and read.element is not element:
                 height = _height(element, encoding)
@@ -238,11 +258,9 @@ class _FileReader:
         except _Nothing as nothing:
             reason = nothing
         pieces = []
-        fine = [lod for piece in (outline.hull, *outline.pieces) for lod in piece.levels if 0 < lod < 4]
         for piece in outline.pieces:
-            levels = [lod for lod in piece.levels if lod and not (lod == 4 and fine)]
             try:
-                shape = self._best(piece, levels, encoding, area, name)
+                shape = self._best(piece, [lod for lod in piece.levels if lod], encoding, area, name)
             except _Nothing as nothing:
                 reason = nothing
                 self._problems.append(f"{name}: a piece of it is left out, {nothing}")
@@ -265,7 +283,7 @@ class _FileReader:
         return _Read(outline.element, -1 if hull is None else int(hull.lods.max(initial=0)), hull, others)
 
     def _hull(self, outline: Outline, encoding: Encoding, area: bool, name: str) -> Shape | None:
-        levels = outline.hull.levels
+        levels = list(outline.hull.levels)
         if levels == [0] and not area:
             return self._footprint(outline, encoding)
         if 0 in levels and not area and _height(outline.element, encoding) is None:
@@ -295,8 +313,9 @@ class _FileReader:
                 self._problems.append(f"{name}: {count} at LOD{lod} broken, {done} ({shape.faults[0]})")
         if area or not 2 <= int(whole.lods[0]) <= 3 or SurfaceType.PLAIN in whole.kinds:
             return whole
-        coarser = [lod for lod in levels if 0 < lod < int(whole.lods[0])]
-        return completed([whole, *(self._shape(piece.lods[lod], lod, encoding, area) for lod in coarser)])
+        # A level that does not say which side is which has nothing to complete a better one with.
+        coarser = [n for n in levels if 0 < n < int(whole.lods[0]) and any(g.kind for g in piece.lods[n])]
+        return completed(whole, (self._shape(piece.lods[lod], lod, encoding, area) for lod in coarser))
 
     def _footprint(self, outline: Outline, encoding: Encoding) -> Shape:
         """An object that is nothing but an outline, seen from above; it is raised when it is triangulated."""
@@ -315,9 +334,10 @@ class _FileReader:
             edge = [g for g in geometries if encoding.footprints.get(local_name(g.node.tag)) is SurfaceType.ROOF]
             edge = edge or [geometry for geometry in geometries if geometry.kind is SurfaceType.ROOF]
             geometries = edge or geometries
-        kinds = {
-            link: geometry.kind for geometry in geometries if geometry.kind for link in links(geometry.node, encoding)
-        }
+        kinds = {}
+        if any(not geometry.kind and has_shape(geometry.node) for geometry in geometries):
+            # Of the surfaces of a solid, those that boundary surfaces link to.
+            kinds = {link: g.kind for g in geometries if g.kind for link in links(g.node, encoding)}
         for geometry in geometries:
             kind = geometry.kind or (
                 SurfaceType.PLAIN if lod else encoding.footprints.get(local_name(geometry.node.tag), SurfaceType.FLOOR)
@@ -357,17 +377,14 @@ def _draw(
 ) -> None:
     """Add the rings below an element to a draft. kinds: of polygons and surfaces that boundary surfaces link to."""
     gml_id, shells = f"{encoding.gml}id", (f"{encoding.gml}Shell", f"{encoding.gml}CompositeSurface")
-    for side in node.iter(f"{encoding.gml}exterior", f"{encoding.gml}interior"):
-        exterior = side.tag.endswith("exterior")
+    outer, linear = f"{encoding.gml}exterior", f"{encoding.gml}LinearRing"
+    for side in node.iter(outer, f"{encoding.gml}interior"):
+        exterior = side.tag == outer
         if not len(side):
             draft.faults.append("a polygon has no ring")
             continue
         ring = side[0]
-        if ring.tag in shells or local_name(ring.tag) in (
-            "PolyhedralSurface",
-            "TriangulatedSurface",
-            "OrientableSurface",
-        ):
+        if ring.tag != linear and (ring.tag in shells or local_name(ring.tag) in _SURFACES):
             continue  # of a gml:Solid
         text = ring[0].text if len(ring) == 1 and not len(ring[0]) else " ".join(_positions(ring, encoding))
         names = _names(side.getparent(), node, gml_id) if exterior else []
@@ -394,7 +411,7 @@ def _names(polygon: etree._Element, node: etree._Element, gml_id: str) -> list[s
 
 def _height(element: etree._Element, encoding: Encoding) -> float | None:
     """Metres; None where missing or -9999, PLATEAU's mark for unknown. uro's buildingHeight stands in."""
-    for node in (*element.iterfind(encoding.height), *element.iter("{*}buildingHeight")):
+    for node in chain(element.iterfind(encoding.height), element.iter("{*}buildingHeight")):
         try:
             height = float(node.text or 0)
         except ValueError:

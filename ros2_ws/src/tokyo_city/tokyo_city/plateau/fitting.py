@@ -11,6 +11,7 @@ from tokyo_city.plateau.areas import Areas
 
 _ON_EDGE_M = 1e-3  # a corner so near to an area's edge is on it
 _LEAST_M2 = 1e-6
+_STEP_M = 0.01
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,21 @@ def fitted(ground: np.ndarray, areas: Areas) -> Fitted:
     the outline is a hard edge of the ground. Then areas without heights get the part of the ground that they cover, so
     that they lie in its planes and meet everything beside them without a step.
     """
-    around, sources = _cut_out(ground, areas.polygons[~areas.flat])
+    around, sources = _cut_out(ground, _Over.of(ground, areas.polygons[~areas.flat]))
     touched = np.flatnonzero(~_same(around, ground, sources))
     around[touched] = _on_edges(around[touched], areas.edges)
     flat = np.flatnonzero(areas.flat)
-    pieces, of_ground, of_area = _shared(around, areas.polygons[flat])
-    rest, left = _cut_out(around, areas.polygons[flat])
+    over = _Over.of(around, areas.polygons[flat])
+    pieces, of_ground, of_area = _shared(around, over)
+    rest, left = _cut_out(around, over)
     pieces = _on_edges(pieces, areas.edges)
+    triangles = np.concatenate([rest, pieces])
+    source = np.concatenate([sources[left], sources[of_ground]])
+    walls, beside = _walls(triangles, areas.edges)
     return Fitted(
-        np.concatenate([rest, pieces]),
-        np.concatenate([sources[left], sources[of_ground]]),
-        np.concatenate([np.full(len(rest), -1), flat[of_area]]),
+        np.concatenate([triangles, walls]),
+        np.concatenate([source, source[beside]]),
+        np.concatenate([np.full(len(rest), -1), flat[of_area], np.full(len(walls), -1)]),
     )
 
 
@@ -65,44 +70,55 @@ def _same(around: np.ndarray, ground: np.ndarray, sources: np.ndarray) -> np.nda
     return (around == ground[sources]).all(axis=(1, 2))
 
 
-def _pairs(ground: np.ndarray, polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cells (g,) of ground triangles, and the pairs (cell, polygon) that have area in common."""
-    cells = _polygons(ground)
-    if not len(cells) or not len(polygons):
-        return cells, np.zeros(0, np.int64), np.zeros(0, np.int64)
-    shapely.prepare(polygons)
-    other, cell = shapely.STRtree(cells).query(polygons, predicate="intersects")
-    order = np.lexsort((other, cell))
-    return cells, cell[order], other[order]
+@dataclass(frozen=True)
+class _Over:
+    """Ground triangles and polygons over them. cells: (g,) the triangles from above; polygons: (p,).
+
+    cell, other: (k,) triangle and polygon of each pair that touches, ordered.
+    """
+
+    cells: np.ndarray
+    polygons: np.ndarray
+    cell: np.ndarray
+    other: np.ndarray
+
+    @classmethod
+    def of(cls, ground: np.ndarray, polygons: np.ndarray) -> _Over:
+        """Of ground triangles (g, 3, 3) and polygons."""
+        if not len(ground) or not len(polygons):
+            return cls(np.zeros(0, object), polygons, np.zeros(0, np.int64), np.zeros(0, np.int64))
+        cells = _polygons(ground)
+        shapely.prepare(polygons)
+        other, cell = shapely.STRtree(cells).query(polygons, predicate="intersects")
+        order = np.lexsort((other, cell))
+        return cls(cells, polygons, cell[order], other[order])
 
 
-def _cut_out(ground: np.ndarray, polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _cut_out(ground: np.ndarray, over: _Over) -> tuple[np.ndarray, np.ndarray]:
     """What is left of ground triangles outside all polygons, and the triangle that each is a part of."""
-    cells, cell, other = _pairs(ground, polygons)
-    hit, first = np.unique(cell, return_index=True)
+    hit, first = np.unique(over.cell, return_index=True)
     if not len(hit):
         return ground.copy(), np.arange(len(ground))
     # Neighbouring triangles have the same polygons over them, again and again.
     unions: dict[bytes, shapely.Geometry] = {}
     covers = []
-    for group in np.split(other, first[1:]):
+    for group in np.split(over.other, first[1:]):
         key = group.tobytes()
         if key not in unions:
-            unions[key] = polygons[group[0]] if len(group) == 1 else shapely.union_all(polygons[group])
+            unions[key] = over.polygons[group[0]] if len(group) == 1 else shapely.union_all(over.polygons[group])
         covers.append(unions[key])
-    pieces, of_hit = _triangles(shapely.difference(cells[hit], covers))
+    pieces, of_hit = _triangles(shapely.difference(over.cells[hit], covers))
     whole = np.setdiff1d(np.arange(len(ground)), hit)
     sources = np.concatenate([whole, hit[of_hit]])
     return np.concatenate([ground[whole], _lifted(pieces, ground[hit[of_hit]])]), sources
 
 
-def _shared(ground: np.ndarray, polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _shared(ground: np.ndarray, over: _Over) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What ground triangles and polygons have in common: triangles, and the ground and the polygon of each."""
-    cells, cell, other = _pairs(ground, polygons)
-    if not len(cell):
-        return np.zeros((0, 3, 3)), cell, other
-    pieces, of_pair = _triangles(shapely.intersection(cells[cell], polygons[other]))
-    return _lifted(pieces, ground[cell[of_pair]]), cell[of_pair], other[of_pair]
+    if not len(over.cell):
+        return np.zeros((0, 3, 3)), over.cell, over.other
+    pieces, of_pair = _triangles(shapely.intersection(over.cells[over.cell], over.polygons[over.other]))
+    return _lifted(pieces, ground[over.cell[of_pair]]), over.cell[of_pair], over.other[of_pair]
 
 
 def _triangles(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -137,12 +153,48 @@ def _lifted(pieces: np.ndarray, planes: np.ndarray) -> np.ndarray:
 def _on_edges(triangles: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Triangles (t, 3, 3) whose corners on an edge (e, 2, 3) have its height, the lowest of several."""
     points = triangles.reshape(-1, 3).copy()
-    if len(points) and len(edges):
-        tree = shapely.STRtree(shapely.linestrings(edges[:, :, :2]))
-        point, edge = tree.query(shapely.points(points[:, :2]), predicate="dwithin", distance=_ON_EDGE_M)
-        start, along = edges[edge, 0], edges[edge, 1] - edges[edge, 0]
-        length = np.maximum((along[:, :2] ** 2).sum(axis=1), 1e-12)
-        share = np.clip(((points[point, :2] - start[:, :2]) * along[:, :2]).sum(axis=1) / length, 0, 1)
-        points[np.unique(point), 2] = np.inf
-        np.minimum.at(points[:, 2], point, start[:, 2] + share * along[:, 2])
+    point, _, height = _met(points, edges)
+    points[np.unique(point), 2] = np.inf
+    np.minimum.at(points[:, 2], point, height)
     return points.reshape(-1, 3, 3)
+
+
+def _met(points: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each point (n, 3) that is on an edge (e, 2, 3), seen from above, the edge, and its height there."""
+    if not len(points) or not len(edges):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    tree = shapely.STRtree(shapely.linestrings(edges[:, :, :2]))
+    point, edge = tree.query(shapely.points(points[:, :2]), predicate="dwithin", distance=_ON_EDGE_M)
+    start, along = edges[edge, 0], edges[edge, 1] - edges[edge, 0]
+    length = np.maximum((along[:, :2] ** 2).sum(axis=1), 1e-12)
+    share = np.clip(((points[point, :2] - start[:, :2]) * along[:, :2]).sum(axis=1) / length, 0, 1)
+    return point, edge, start[:, 2] + share * along[:, 2]
+
+
+def _walls(ground: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Upright triangles (w, 3, 3) from sides of ground triangles (t, 3, 3) up to the lowest edge (e, 2, 3) above each.
+
+    And the ground triangle below each. The corners of ground meet the lowest of several edges: without a wall one could
+    look in under the end of a median, or the side of a ramp, where no edge runs at its foot.
+    """
+    points = ground.reshape(-1, 3)
+    point, edge, height = _met(points, edges)
+    if not len(point):
+        return np.zeros((0, 3, 3)), point
+    key = point * len(edges) + edge
+    order = np.argsort(key)
+    key, point, edge, height = key[order], point[order], edge[order], height[order]
+    after = point - point % 3 + (point + 1) % 3
+    other = np.minimum(np.searchsorted(key, after * len(edges) + edge), len(key) - 1)
+    along = np.flatnonzero(key[other] == after * len(edges) + edge)
+    lowest = along[np.lexsort((height[along] + height[other[along]], point[along]))]
+    _, first = np.unique(point[lowest], return_index=True)
+    lowest = lowest[first]
+    a, b, point = points[point[lowest]], points[after[lowest]], point[lowest]
+    over_a, over_b = a.copy(), b.copy()
+    over_a[:, 2], over_b[:, 2] = height[lowest], height[other[lowest]]
+    wanted = np.maximum(over_a[:, 2] - a[:, 2], over_b[:, 2] - b[:, 2]) > _STEP_M
+    wanted &= np.linalg.norm((b - a)[:, :2], axis=1) > _ON_EDGE_M
+    a, b, over_a, over_b, point = a[wanted], b[wanted], over_a[wanted], over_b[wanted], point[wanted]
+    walls = np.concatenate([np.stack([a, over_b, b], axis=1), np.stack([a, over_a, over_b], axis=1)])
+    return walls, np.tile(point // 3, 2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import LinearNDInterpolator
 from scipy.ndimage import (
     binary_closing,
     binary_fill_holes,
@@ -14,10 +13,11 @@ from scipy.ndimage import (
     label,
     uniform_filter,
 )
-from scipy.spatial import QhullError, cKDTree
+from scipy.spatial import Delaunay, QhullError, cKDTree
 
 from occ_core.citymap import GROUND_CLASSES
 from occ_core.classes import Semantic
+from occ_core.meshes import equal_rows
 from tokyo_city.plateau.areas import AREA_FOLDERS, Areas
 from tokyo_city.plateau.prisms import BURY_M
 from tokyo_city.plateau.tile import Tile
@@ -38,20 +38,20 @@ _SMOOTHINGS = 40
 _NEARLY = 0.4
 
 
-def ground_points(tile: Tile, areas: Areas) -> np.ndarray:
+def ground_points(tile: Tile, areas: Areas, flat: np.ndarray) -> np.ndarray:
     """(n, 3) metres from the tile's origin: relief, or what stands on the ground or is ground, every 2 m at most.
 
-    Areas without height are none of it.
+    Areas without height are none of it. flat: (t,) bool, triangles of those.
     """
     if tile.feature == "dem":
         return np.unique(tile.triangles.reshape(-1, 3), axis=0)
     feet = tile.prisms.tops.copy()
     feet[:, 2] = np.repeat(tile.prisms.bases, tile.prisms.sizes) + BURY_M
-    lying = np.isin(tile.classes, GROUND_CLASSES) & (tile.classes != Semantic.BRIDGE)
-    flat = tile.triangles[lying] if tile.feature not in AREA_FOLDERS else np.zeros((0, 3, 3))
-    points = np.concatenate([feet, flat.reshape(-1, 3), _along(areas.edges)])
+    lying = np.isin(tile.classes, GROUND_CLASSES) & (tile.classes != Semantic.BRIDGE) & ~flat
+    ground = tile.triangles[lying] if tile.feature not in AREA_FOLDERS else np.zeros((0, 3, 3))
+    points = np.concatenate([feet, ground.reshape(-1, 3), _along(areas.edges)])
     points = points[np.argsort(points[:, 2], kind="stable")]
-    _, first = np.unique(np.round(points[:, :2] / _THIN_M), axis=0, return_index=True)
+    first, _ = equal_rows(np.rint(points[:, :2] / _THIN_M))
     return points[first]
 
 
@@ -93,12 +93,26 @@ class SquareGround:
             heights = known[index, 2]
             if len(known) > 3:
                 try:
-                    linear = LinearNDInterpolator(known[:, :2], known[:, 2])(xy)
+                    linear = _between(known, xy.reshape(-1, 2)).reshape(SIDE, SIDE)
                     heights = np.where(np.isnan(linear), heights, linear)
                 except QhullError:
                     pass  # All of them lie on one line: the nearest will do.
             heights = np.where(distance < _KNOWN_M, heights, np.nan)
         return cls(heights, np.zeros((SIDE, SIDE), bool) if near is None else near)
+
+
+def _between(known: np.ndarray, xy: np.ndarray) -> np.ndarray:
+    """(n,) heights at places xy (n, 2) in the Delaunay triangles of points (k, 3), NaN outside of their hull.
+
+    `scipy.interpolate` does the same, and takes longer to load than most squares to import.
+    """
+    mesh = Delaunay(known[:, :2])
+    triangle = mesh.find_simplex(xy)
+    affine = mesh.transform[triangle]
+    weights = np.einsum("nij,nj->ni", affine[:, :2], xy - affine[:, 2])
+    weights = np.column_stack([weights, 1 - weights.sum(axis=1)])
+    heights = (weights * known[mesh.simplices[triangle], 2]).sum(axis=1)
+    return np.where(triangle < 0, np.nan, heights)
 
 
 def _covered(xy: np.ndarray, relief: np.ndarray) -> np.ndarray:

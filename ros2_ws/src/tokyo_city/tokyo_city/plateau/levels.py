@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import shapely
 
@@ -14,18 +16,19 @@ _SLIVER_M = 0.25
 _LEAST_M2 = 0.5
 
 
-def completed(shapes: list[Shape]) -> Shape:
-    """An object's hull at its best level, `shapes[0]`; sides that it has only at a coarser one from there.
+def completed(best: Shape, more: Iterable[Shape]) -> Shape:
+    """An object's hull at its best level; sides that it has only at a coarser one from there, if any is missing.
 
-    Sides are roofs, walls and floors; a hull that does not say which is which is taken as it is.
+    Sides are roofs, walls and floors; a hull that does not say which is which is taken as it is. more: the coarser
+    levels, finer ones first.
     """
-    best = shapes[0]
-    present = {int(kind) for kind in np.unique(best.kinds)}
-    if SurfaceType.PLAIN in present:
+    sides = {SurfaceType.ROOF, SurfaceType.WALL, SurfaceType.FLOOR}
+    present = set(best.kinds.tolist())
+    if SurfaceType.PLAIN in present or sides <= present:
         return best
     taken = [best]
-    for coarser in shapes[1:]:
-        missing = np.isin(coarser.kinds, sorted({SurfaceType.ROOF, SurfaceType.WALL, SurfaceType.FLOOR} - present))
+    for coarser in more:
+        missing = np.isin(coarser.kinds, sorted(sides - present))
         if missing.any() and SurfaceType.PLAIN not in coarser.kinds:
             taken.append(coarser.keep(missing))
             present |= {int(kind) for kind in np.unique(coarser.kinds[missing])}
@@ -39,12 +42,13 @@ def uncovered(shapes: list[Shape]) -> Shape:
     place = shapes[0].points[0, :2]
     kept = [shapes[0]]
     cover = _outline(shapes[0], place)
-    for shape in shapes[1:]:
+    for later, shape in enumerate(shapes[1:], 1):
         remaining = [_remainder(shape, number, cover, place) for number in range(len(shape))]
         whole = np.array([rest is None for rest in remaining])
         pieces = [piece for rest in remaining if rest is not None for piece in rest]
         kept += [part for part in (shape.keep(whole), *pieces) if len(part)]
-        cover = shapely.union_all([cover, _outline(shape, place)])
+        if later + 1 < len(shapes):
+            cover = shapely.union_all([cover, _outline(shape, place)])
     return joined(kept)
 
 
@@ -58,8 +62,31 @@ def _plan(rings: list[np.ndarray], place: np.ndarray) -> shapely.Geometry:
 
 
 def _outline(shape: Shape, place: np.ndarray) -> shapely.Geometry:
-    parts = [shapely.force_2d(_plan(shape.rings_of(number), place)) for number in range(len(shape))]
+    """What polygons cover together, metres from a place, to a millimetre."""
+    parts = _plans(shape, place)
+    rounded = shapely.transform(parts, lambda xy: np.round(xy, 3))
+    area = float(shapely.area(rounded).sum())
+    try:
+        # Areas that meet at their corners, as those of a road do, are joined in a fraction of the time.
+        joined = shapely.coverage_union_all(rounded)
+        if joined.is_valid and abs(joined.area - area) < 1e-6 * area:
+            return joined
+    except shapely.errors.GEOSException:
+        pass  # they overlap
     return shapely.union_all(parts, grid_size=1e-3)
+
+
+def _plans(shape: Shape, place: np.ndarray) -> np.ndarray:
+    """(p,) polygons without heights, metres from a place; valid."""
+    counts, of_polygon = np.diff(shape.rings), np.repeat(np.arange(len(shape)), np.diff(shape.firsts))
+    if not len(counts) or counts.min() < 3:
+        return np.array([shapely.force_2d(_plan(shape.rings_of(n), place)) for n in range(len(shape))], dtype=object)
+    xy = metres_about(shape.points, place)[:, :2]
+    rings = shapely.linearrings(xy, indices=np.repeat(np.arange(len(counts)), counts))
+    polygons = shapely.polygons(rings, indices=of_polygon)
+    broken = ~shapely.is_valid(polygons)
+    polygons[broken] = shapely.make_valid(polygons[broken])
+    return polygons
 
 
 def _remainder(shape: Shape, number: int, cover: shapely.Geometry, place: np.ndarray) -> list[Shape] | None:

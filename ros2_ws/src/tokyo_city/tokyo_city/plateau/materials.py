@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_left
 
 import numpy as np
 
@@ -41,8 +42,8 @@ _STEPS, _STEP = 5, 6  # shades of a colour, and how far they are apart
 
 def building_colours(gml_id: str, usage: str, height: float) -> np.ndarray:
     """(2, 3) uint8: wall and roof of a building. usage: code of the list Building_usage; height: metres."""
-    band = int(np.searchsorted(_HEIGHTS, height))
+    band = bisect_left(_HEIGHTS, height)
     # Neighbours differ, and a building has the same colour in every import.
     shift = _STEP * (zlib.crc32(gml_id.encode()) % _STEPS - _STEPS // 2)
-    pair = np.array([_WALLS.get(usage, _OFFICE)[band], _ROOFS[band]]) + shift
-    return np.clip(pair, 0, 255).astype(np.uint8)
+    wall, roof = _WALLS.get(usage, _OFFICE)[band], _ROOFS[band]
+    return np.array([[min(max(part + shift, 0), 255) for part in colour] for colour in (wall, roof)], np.uint8)

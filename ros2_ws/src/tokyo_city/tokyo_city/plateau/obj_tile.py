@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -17,7 +19,7 @@ from tokyo_city.plateau.codes import AREA_CLASSES, SurfaceType
 from tokyo_city.plateau.meshcodes import code_of, mesh_box
 from tokyo_city.plateau.model import CityObject, ImportProblem, OutsideRegion, Polygons, Reading, Skipped, TextureImage
 from tokyo_city.plateau.projection import to_degrees, to_metres, zone_epsg
-from tokyo_city.plateau.sources import Region, TileSource, found_below
+from tokyo_city.plateau.sources import Region, TileSource
 from tokyo_city.plateau.textures import NO_IMAGE, TextureCoordinates
 from tokyo_city.plateau.tile import Tile, assemble
 
@@ -81,10 +83,9 @@ def read_obj_tile(source: TileSource, region: Region, epsg: int | None = None) -
     or from the middle or south-west corner of its mesh: whichever puts the tile into its mesh. ImportProblem where none
     does. epsg: the zone to use, None for that of the file.
     """
-    meshes = {path: _read(path) for path in (source.path, *source.finer)}
-    found, notes = _zone(source, meshes[source.path].header)
-    own_lod = 2 if "lod2" in {part.lower() for part in source.path.parts} else 1
-    layers = [(source.path, own_lod), *((path, 2) for path in source.finer)]
+    layers = [(source, _read(source), 2 if "lod2" in source.folders else 1)]
+    layers += [(part, _read(part), 2) for part in source.finer]
+    found, notes = _zone(source, layers[0][1].header)
     points, uv, counts, owners, images, colours = [], [], [], [], [], []
     beside: list[str] = []
     objects: list[CityObject] = []
@@ -93,10 +94,9 @@ def read_obj_tile(source: TileSource, region: Region, epsg: int | None = None) -
     taken = np.zeros((0, 2, 2))
     semantic = _CLASSES[source.feature]
     area = semantic in AREA_CLASSES
-    for path, lod in reversed(layers):
-        mesh = meshes[path]
+    for part, mesh, lod in reversed(layers):
         beside += mesh.libraries
-        metres = _placed(mesh.vertices, path, found)
+        metres = _placed(mesh.vertices, part.file_name, found)
         component = _components(mesh, metres)
         boxes, broken = _boxes(mesh, metres, component)
         middles = boxes.mean(axis=1)
@@ -104,7 +104,7 @@ def read_obj_tile(source: TileSource, region: Region, epsg: int | None = None) -
         if lod == 1 and len(taken) and source.feature == "bldg":
             covered = ((middles[:, None] >= taken[:, 0]) & (middles[:, None] <= taken[:, 1])).all(axis=2).any(axis=1)
         wanted = ~broken & ~covered & _inside(boxes, region, found)
-        skipped += [Skipped(f"{path.stem}#{n}", "a vertex is not finite") for n in np.flatnonzero(broken)]
+        skipped += [Skipped(f"{part.name}#{n}", "a vertex is not finite") for n in np.flatnonzero(broken)]
         number = np.cumsum(wanted) - 1 + len(objects)
         faces = wanted[component]
         corner = np.repeat(faces, mesh.counts)
@@ -118,7 +118,7 @@ def read_obj_tile(source: TileSource, region: Region, epsg: int | None = None) -
         owners.append(number[component[faces]])
         images += [uris.setdefault(m.image, len(uris)) if m.image else NO_IMAGE for m in used]
         colours += [m.colour for m in used]
-        objects += [CityObject(f"{path.stem}#{n}", lod, area=area) for n in np.flatnonzero(wanted)]
+        objects += [CityObject(f"{part.name}#{n}", lod, area=area) for n in np.flatnonzero(wanted)]
         taken = np.concatenate([taken, boxes[wanted]])
     if not objects:
         raise ImportProblem(
@@ -165,10 +165,10 @@ def _zone(source: TileSource, header: str) -> tuple[int, list[str]]:
     ]
 
 
-def _placed(vertices: np.ndarray, path: Path, epsg: int) -> np.ndarray:
-    """(v, 3) metres east, north, up in the zone."""
+def _placed(vertices: np.ndarray, name: str, epsg: int) -> np.ndarray:
+    """(v, 3) metres east, north, up in the zone. name: of the file, with its mesh code."""
     y_up = vertices[:, [0, 2, 1]] * [1, -1, 1]
-    code = code_of(path.name)
+    code = code_of(name)
     if not code:
         return vertices
     box = mesh_box(code)
@@ -190,7 +190,7 @@ def _placed(vertices: np.ndarray, path: Path, epsg: int) -> np.ndarray:
     if (np.abs(np.nanmedian(local[:, :2], axis=0)) < 2 * half).all():
         return local + (south_west if (least > -_NEAR_M / 2).all() else middle)
     raise ImportProblem(
-        f"{path.name}: its coordinates, about ({at[0]:.0f}, {at[1]:.0f}), are neither in its mesh {code} in "
+        f"{name}: its coordinates, about ({at[0]:.0f}, {at[1]:.0f}), are neither in its mesh {code} in "
         f"EPSG:{epsg} nor metres from there"
     )
 
@@ -235,7 +235,7 @@ def _inside(boxes: np.ndarray, region: Region, epsg: int) -> np.ndarray:
     return np.any(inside, axis=0)
 
 
-def _read(path: Path) -> _Mesh:
+def _read(source: TileSource) -> _Mesh:
     """ImportProblem, with the line, for what is no OBJ."""
     vertices: list[str] = []
     coordinates: list[list[float]] = [[0.0, 0.0]]
@@ -247,7 +247,7 @@ def _read(path: Path) -> _Mesh:
     group, material, header = 0, 0, ""
     at = 0
     try:
-        for number, line in enumerate(_lines(path), start=1):
+        for number, line in enumerate(_lines(source), start=1):
             at = number
             kind, _, rest = line.strip().replace("\t", " ").partition(" ")
             if kind == "v":
@@ -270,26 +270,26 @@ def _read(path: Path) -> _Mesh:
                 material = palette.setdefault(rest.strip(), len(palette))
             elif kind == "mtllib":
                 library = rest.strip()
-                libraries += [library] if found_below(path.parent, PurePosixPath(library)) else library.split()
+                libraries += [library] if source.has_beside(library) else library.split()
             elif kind == "#" and "COORDINATE_SYSTEM" in rest:
                 header = rest
         points = np.array([[float(value) for value in text.split()[:3]] for text in vertices]).reshape(-1, 3)
         for library in libraries:
-            materials |= _materials(path.parent, library)
-    except (ValueError, OSError) as error:
-        raise ImportProblem(f"{path.name}, line {at}: {error}") from error
+            materials |= _materials(source, library)
+    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise ImportProblem(f"{source.file_name}, line {at}: {error}") from error
     index = np.array(corners, dtype=np.int64)
     if not len(index) or index.min() < 0 or index.max() >= len(points) or max(texture) >= len(coordinates):
-        raise ImportProblem(f"{path.name}: no faces, or faces of vertices that are not there")
+        raise ImportProblem(f"{source.file_name}: no faces, or faces of vertices that are not there")
     return _Mesh(
         points, np.array(coordinates), index, np.array(texture), np.array(counts), np.array(groups), tuple(names),
         np.array(used), tuple(materials.get(name, _Material()) for name in palette), tuple(libraries), header,
     )  # fmt: skip
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(source: TileSource) -> Iterator[str]:
     """Lines of a text that may begin with a byte order mark; those that end in a backslash with the next."""
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
+    with io.TextIOWrapper(source.open(), encoding="utf-8-sig", errors="replace") as file:
         begun = ""
         for line in file:
             if line.rstrip().endswith("\\"):
@@ -307,12 +307,12 @@ def _index(text: str, count: int) -> int:
     return number - 1 if number > 0 else count + number
 
 
-def _materials(folder: Path, library: str) -> dict[str, _Material]:
+def _materials(source: TileSource, library: str) -> dict[str, _Material]:
     """The materials of an MTL file by name; without one, nothing has a texture."""
-    path = found_below(folder, PurePosixPath(library.replace("\\", "/")))
-    if path is None:
+    try:
+        raw = source.beside(library)
+    except ImportProblem:
         return {}
-    raw = path.read_bytes()
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:

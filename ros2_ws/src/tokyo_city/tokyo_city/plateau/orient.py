@@ -9,7 +9,7 @@ from occ_core.classes import Semantic
 from tokyo_city.plateau.codes import SurfaceType
 from tokyo_city.plateau.triangulate import normals_of
 
-_CLOSED = 1e-3
+_CLOSED, _STEEP = 1e-3, 1e-3
 
 
 def inside_out(triangles: np.ndarray, objects: np.ndarray, classes: np.ndarray, kinds: np.ndarray) -> np.ndarray:
@@ -33,4 +33,5 @@ def inside_out(triangles: np.ndarray, objects: np.ndarray, classes: np.ndarray, 
     closed = np.linalg.norm(total, axis=1) < _CLOSED * np.bincount(objects, np.linalg.norm(normals, axis=1), count)
     turn ^= ~closed[objects] & (((kinds == SurfaceType.ROOF) & (up < 0)) | ((kinds == SurfaceType.FLOOR) & (up > 0)))
     ground = np.isin(classes, [s for s in GROUND_CLASSES if s is not Semantic.BRIDGE])
-    return np.where(ground, normals[:, 2] < 0, turn)
+    # The face of a kerb has no upper side: it stays as it is.
+    return np.where(ground, normals[:, 2] < -_STEEP * np.linalg.norm(normals, axis=1), turn)

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from lxml import etree
 
@@ -14,7 +14,7 @@ from occ_core.classes import Semantic
 from tokyo_city.plateau.codes import SurfaceType, traffic_area_class
 from tokyo_city.plateau.encodings import Encoding
 
-_HREF = "{http://www.w3.org/1999/xlink}href"
+HREF = "{http://www.w3.org/1999/xlink}href"
 # LOD4 is an interior around LOD3: only where there is nothing else. LOD0 is a footprint, which has to be raised.
 _BY_WORTH = (3, 2, 1, 4, 0)
 
@@ -35,10 +35,10 @@ class Piece:
 
     lods: dict[int, list[Geometry]] = field(default_factory=lambda: defaultdict(list))
 
-    @property
-    def levels(self) -> list[int]:
-        """Levels with something to read, the best first."""
-        return [lod for lod in _BY_WORTH if any(has_shape(geometry.node) for geometry in self.lods.get(lod, ()))]
+    @cached_property
+    def levels(self) -> tuple[int, ...]:
+        """Levels with something to read, the best first; once all of them are known."""
+        return tuple(lod for lod in _BY_WORTH if any(has_shape(geometry.node) for geometry in self.lods.get(lod, ())))
 
 
 @dataclass
@@ -72,11 +72,13 @@ def _explore(
 ) -> None:
     for child in element:
         name = local_name(child.tag)
+        if not len(child) and name not in encoding.parts:
+            continue
         if name in encoding.parts:
             part = Outline(child)
             _explore(child, encoding, SurfaceType.PLAIN, semantic, part, part.hull)
             outline.parts.append(part)
-        elif not len(child) or name in encoding.unseen or name.endswith("Attribute"):
+        elif name in encoding.unseen or name.endswith("Attribute"):
             continue
         elif name.startswith("lod") and name[3:4].isdigit():
             own = element is outline.element or local_name(element.tag) in encoding.members
@@ -100,7 +102,7 @@ def has_shape(node: etree._Element) -> bool:
 def links(node: etree._Element, encoding: Encoding) -> Iterator[str]:
     """Ids of polygons that are somewhere else, most often in the object's solid."""
     for member in node.iter(f"{encoding.gml}surfaceMember", f"{encoding.gml}baseSurface"):
-        if href := member.get(_HREF):
+        if href := member.get(HREF):
             yield href.removeprefix("#")
 
 
@@ -109,7 +111,7 @@ def why_empty(element: etree._Element) -> str:
     library = next((node.text for node in element.iter("{*}libraryObject") if node.text), None)
     if library:
         return f"its shape is in a library object ({library.strip()}), not in the file"
-    hrefs = [href for node in element.iter() if (href := node.get(_HREF))]
+    hrefs = [href for node in element.iter() if (href := node.get(HREF))]
     if elsewhere := next((href.partition("#")[0] for href in hrefs if not href.startswith("#") and "#" in href), ""):
         return f"its surfaces are links to another file ({elsewhere}) and are read from there alone"
     lods = (local_name(node.tag) for node in element.iter("{*}*") if len(node))

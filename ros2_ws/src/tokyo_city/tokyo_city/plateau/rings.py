@@ -137,7 +137,7 @@ def shape_of(draft: Draft) -> Shape:
         except ValueError:
             return _mended(draft, tokens, np.array(counts))
         # Not true either where one of them is NaN.
-        if (points.min(axis=0) > _LEAST).all() and (points.max(axis=0) < _MOST).all():
+        if ((points > _LEAST) & (points < _MOST)).all():
             first = [number for number, exterior in enumerate(draft.exterior) if exterior]
             return Shape(
                 points,

@@ -60,7 +60,7 @@ class TileSource:
     path: Path
     feature: str
     member: str = ""
-    finer: tuple[Path, ...] = ()
+    finer: tuple[TileSource, ...] = ()
     size: int = 0
 
     @property
@@ -82,7 +82,12 @@ class TileSource:
     @property
     def is_obj(self) -> bool:
         """Wavefront OBJ and not CityGML?"""
-        return self.path.suffix.lower() == ".obj"
+        return self.file_name.lower().endswith(".obj")
+
+    @property
+    def folders(self) -> set[str]:
+        """Names of the folders that it is in, in small letters."""
+        return {part.lower() for part in (PurePosixPath(self.member) if self.member else self.path).parts[:-1]}
 
     @property
     def year(self) -> int:
@@ -136,7 +141,10 @@ class TileSource:
             if not self.member:
                 return self._beside_on_disk(place, uri).read_bytes()
             with zipfile.ZipFile(self.path) as archive:
-                info = _named(_members(archive), str(PurePosixPath(self.member).parent / place))
+                members = _members(archive)
+                folders = [PurePosixPath(tile.member).parent for tile in (*self.finer, self)]
+                found = (_named(members, str(folder / place)) for folder in folders)
+                info = next((info for info in found if info), None)
                 if info is None:
                     raise ImportProblem(f"texture '{uri}': it is not in {self.path.name}")
                 if info.file_size > _MOST_IMAGE_BYTES:
@@ -160,10 +168,18 @@ class TileSource:
     def stamp(self) -> str:
         """Changes when the content does: path, size and time of change."""
         parts = []
-        for path in (self.path, *self.finer):
-            status = path.stat()
-            parts.append(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}")
-        return " ".join([*parts, self.member])
+        for tile in (self, *self.finer):
+            status = tile.path.stat()
+            parts.append(f"{tile.path.resolve()} {status.st_size} {status.st_mtime_ns} {tile.member}")
+        return " ".join(parts)
+
+    def has_beside(self, uri: str) -> bool:
+        """Is there such a file beside this one?"""
+        try:
+            self.beside(uri)
+        except ImportProblem:
+            return False
+        return True
 
     def _place(self, uri: str) -> PurePosixPath:
         places = [PurePosixPath(text.replace("\\", "/")) for text in (uri, unquote(uri))]
@@ -174,7 +190,7 @@ class TileSource:
 
     def _beside_on_disk(self, place: PurePosixPath, uri: str) -> Path:
         """FileNotFoundError where there is none. An OBJ's finer files have their own folders."""
-        for folder in (*(path.parent for path in self.finer), self.path.parent):
+        for folder in (tile.path.parent for tile in (*self.finer, self)):
             path = found_below(folder, place)
             if path is None:
                 continue
@@ -371,8 +387,6 @@ def _in_zip(archive: Path, refused: list[str]) -> list[TileSource]:
             continue
         if danger := danger_of(info):
             refused.append(f"{archive.name}: '{name}' {danger}")
-        elif path.suffix.lower() == ".obj":
-            refused.append(f"{archive.name}: '{name}' is OBJ, unpack the archive and import the folder")
         else:
             found.append(TileSource(archive, _feature(path), name, size=info.file_size))
     return found
@@ -383,24 +397,18 @@ def _with_finer(found: list[TileSource]) -> list[TileSource]:
 
     The distribution has `bldg/lod1/<8 digits>_bldg_6677.obj` and `bldg/lod2/<8 or 9 digits>_bldg_6677.obj`.
     """
-    coarse = {
-        (code_of(tile.name), tile.feature): tile for tile in found if tile.is_obj and "lod2" not in _folders(tile.path)
-    }
-    finer: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    coarse = {(code_of(tile.name), tile.feature): tile for tile in found if tile.is_obj and "lod2" not in tile.folders}
+    finer: dict[tuple[str, str], list[TileSource]] = defaultdict(list)
     kept = []
     for tile in found:
         key = (code_of(tile.name)[:8], tile.feature)
-        if tile.is_obj and "lod2" in _folders(tile.path) and key in coarse:
-            finer[key].append(tile.path)
+        if tile.is_obj and "lod2" in tile.folders and key in coarse:
+            finer[key].append(tile)
         else:
             kept.append(tile)
     return [
-        replace(tile, finer=tuple(sorted(finer[key])))
+        replace(tile, finer=tuple(sorted(finer[key], key=lambda part: (str(part.path), part.member))))
         if (key := (code_of(tile.name), tile.feature)) in finer and coarse[key] is tile
         else tile
         for tile in kept
     ]
-
-
-def _folders(path: Path) -> set[str]:
-    return {part.lower() for part in path.parts[:-1]}

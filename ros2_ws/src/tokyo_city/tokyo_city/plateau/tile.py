@@ -178,6 +178,8 @@ def _nothing_left(name: str, reading: Reading | Tile) -> ImportProblem:
         )
     if reading.unread:
         return ImportProblem(f"{name}: no city object that is imported, but {unread_words(reading.unread)}")
+    if reading.problems:
+        return ImportProblem(f"{name}: no city object of its own, {reading.problems[0]}")
     return ImportProblem(f"{name}: no city object is in it, neither of CityGML 2.0 nor of 3.0")
 
 

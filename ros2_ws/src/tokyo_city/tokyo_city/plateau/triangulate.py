@@ -16,7 +16,6 @@ _FLAT_M2 = 1e-6
 _CANCELLED, _WIDE_M = 1e-3, 0.02
 # A triangulation that misses this share of its polygon's area, or as much too much, crosses itself.
 _AREA_TOLERANCE = 1e-3
-_NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
 _KEPT_AXES = np.array([(1, 2), (2, 0), (0, 1)])
 
 
@@ -36,8 +35,13 @@ class Triangles:
 
 
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cross products of rows (n, 3); numpy's own spends twice the time."""
-    return a[:, _NEXT] * b[:, _AFTER] - a[:, _AFTER] * b[:, _NEXT]
+    """Cross products of rows (n, 3); numpy's own spends four times the time."""
+    (ax, ay, az), (bx, by, bz) = a.T, b.T
+    out = np.empty((len(a), 3))
+    out[:, 0] = ay * bz - az * by
+    out[:, 1] = az * bx - ax * bz
+    out[:, 2] = ax * by - ay * bx
+    return out
 
 
 def normals_of(triangles: np.ndarray) -> np.ndarray:
@@ -135,14 +139,24 @@ def _crossed(polygons: Polygons, which: np.ndarray, facing: np.ndarray) -> np.nd
 
     Their normal, which Newell's method does not give, is written into `facing` (p, 3): that of the plane through them.
     """
+    if not len(which):
+        return which
+    first, end = polygons.rings[polygons.firsts[which]], polygons.rings[polygons.firsts[which] + 1]
+    counts = end - first
+    starts = np.cumsum(counts) - counts
+    place = np.arange(counts.sum())
+    of_polygon = np.repeat(np.arange(len(which)), counts)
+    points = polygons.points[place + (first - starts)[of_polygon]]
+    spokes = points - (np.add.reduceat(points, starts, axis=0) / counts[:, None])[of_polygon]
+    following = place + 1
+    following[starts + counts - 1] = starts
+    lobes = np.add.reduceat(np.linalg.norm(cross(spokes, spokes[following]), axis=1), starts)
+    cancelled = np.linalg.norm(facing[which], axis=1) <= _CANCELLED * lobes
     found = []
-    for number in which.tolist():
-        ring = polygons.firsts[number]
-        points = polygons.points[polygons.rings[ring] : polygons.rings[ring + 1]]
-        spokes = points - points.mean(axis=0)
-        lobes = np.linalg.norm(cross(spokes, np.roll(spokes, -1, axis=0)), axis=1).sum()
-        if float(np.linalg.norm(facing[number])) > _CANCELLED * lobes:
-            continue
+    for index in np.flatnonzero(cancelled).tolist():
+        number = which[index]
+        spokes = polygons.points[first[index] : end[index]]
+        spokes = spokes - spokes.mean(axis=0)
         _, sizes, axes = np.linalg.svd(spokes, full_matrices=False)
         if sizes[1] > _WIDE_M:
             facing[number] = axes[2]

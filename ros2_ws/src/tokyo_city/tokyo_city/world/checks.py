@@ -13,6 +13,11 @@ from occ_core.classes import Semantic
 _CELL_M, _BLOCK_M = 0.25, 512.0
 # Sample points lie on no edge that is on a whole part of a metre.
 _OFFSET_M = np.array([0.0954915, 0.0590170])
+# Cells within half a metre, the nearest first.
+_NEAR = sorted(
+    ((i, j) for i in range(-2, 3) for j in range(-2, 3) if 0 < i * i + j * j <= 4),
+    key=lambda step: step[0] ** 2 + step[1] ** 2,
+)
 
 
 @dataclass(frozen=True)
@@ -36,16 +41,63 @@ def roads_under_ground(city: CityMap, depth: float = 0.02) -> RoadsUnderGround:
     """How much of a city's roads and pavements lies under its terrain, sampled every 0.25 m. depth: metres."""
     road = city.triangles[np.isin(city.classes, (Semantic.ROAD, Semantic.SIDEWALK))].astype(np.float64)
     terrain = city.triangles[city.classes == Semantic.TERRAIN].astype(np.float64)
-    points = round(_BLOCK_M / _CELL_M)
     total = np.zeros(3)
-    for block in np.unique(np.floor(road[:, :, :2].reshape(-1, 2) / _BLOCK_M).astype(int), axis=0):
-        lower = block * _BLOCK_M + _OFFSET_M
-        ground = np.full((points, points), np.nan, dtype=np.float32)
-        raster_heights(_in_cells(terrain, lower), ground)
+    for lower in _blocks(road):
+        ground = _heights(terrain, lower)
         samples, covered, deepest = _count(_in_cells(road, lower), ground, depth)
         total += samples * _CELL_M**2, covered * _CELL_M**2, 0
         total[2] = max(total[2], deepest)
     return RoadsUnderGround(*total.tolist())
+
+
+@dataclass(frozen=True)
+class HeightsAboveGround:
+    """Of carriageways and pavements, metres, the lowest, the middle and the highest of so many samples.
+
+    NaN without samples.
+    """
+
+    low: float
+    middle: float
+    high: float
+    samples: int
+
+
+def roads_above_ground(city: CityMap) -> HeightsAboveGround:
+    """How high a city's roads and pavements are above the terrain beside them, sampled every 0.25 m.
+
+    Terrain ends at the edges of roads that have heights: a sample is compared with the nearest terrain within 0.5 m,
+    and what has none so near, the inside of a road, is no sample.
+    """
+    road = city.triangles[np.isin(city.classes, (Semantic.ROAD, Semantic.SIDEWALK))].astype(np.float64)
+    terrain = city.triangles[city.classes == Semantic.TERRAIN].astype(np.float64)
+    found = [np.zeros(0, np.float32)]
+    for lower in _blocks(road):
+        ground, surface = _heights(terrain, lower), _heights(road, lower)
+        beside = ground.copy()
+        for i, j in _NEAR:
+            # By rolling, what lies beyond an edge comes from the other side: a seam of two cells is left out.
+            beside = np.where(np.isnan(beside), np.roll(ground, (i, j), axis=(0, 1)), beside)
+        above = (surface - beside)[2:-2, 2:-2]
+        found.append(above[np.isfinite(above)])
+    heights = np.concatenate(found)
+    if not len(heights):
+        return HeightsAboveGround(np.nan, np.nan, np.nan, 0)
+    return HeightsAboveGround(float(heights.min()), float(np.median(heights)), float(heights.max()), len(heights))
+
+
+def _blocks(road: np.ndarray) -> list[np.ndarray]:
+    """(2,) metres, the lowest sample point of each block that triangles (n, 3, 3) have a corner in."""
+    blocks = np.unique(np.floor(road[:, :, :2].reshape(-1, 2) / _BLOCK_M).astype(int), axis=0)
+    return [block * _BLOCK_M + _OFFSET_M for block in blocks]
+
+
+def _heights(triangles: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """(n, n) float32 metres: the highest of triangles (t, 3, 3) over each sample point of a block, NaN for none."""
+    points = round(_BLOCK_M / _CELL_M)
+    heights = np.full((points, points), np.nan, dtype=np.float32)
+    raster_heights(_in_cells(triangles, lower), heights)
+    return heights
 
 
 def _in_cells(triangles: np.ndarray, lower: np.ndarray) -> np.ndarray:

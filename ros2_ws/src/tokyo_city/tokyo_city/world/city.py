@@ -26,7 +26,7 @@ from tokyo_city.plateau.tile import unread_words
 from tokyo_city.sample_city import write_sample_city
 from tokyo_city.world import CITY, CITY_FILE, WORLD_FILE
 from tokyo_city.world.appearance import page_path
-from tokyo_city.world.drivable import DrivableJob, lay
+from tokyo_city.world.drivable import DrivableJob, lay, load_compiled
 from tokyo_city.world.laying import ground_jobs, near_keys
 from tokyo_city.world.obj import plain_name
 from tokyo_city.world.placing import GroundJob, Placed, PlaceJob, place
@@ -198,7 +198,7 @@ def _overlapping(tiles: list[StoredTile]) -> np.ndarray:
         over = (both > _OVERLAP * np.minimum(size, size[number])) & (feature == feature[number])
         over[number] = False
         found[number] = over.any()
-    return found & (feature != "dem")
+    return found
 
 
 def _repeats(tiles: list[StoredTile], store: Path) -> list[dict[int, int]]:
@@ -226,7 +226,7 @@ def _place(
     """Write all meshes; what was placed, in the order of names."""
     origin = (anchor.east, anchor.north, anchor.height)
     relief = [tile for tile in tiles if tile.feature == "dem"]
-    areas = [tile for tile in tiles if tile.feature in AREA_FOLDERS]
+    areas = [tile for tile in tiles if tile.feature in AREA_FOLDERS or tile.without_height]
     around = {"bldg": relief, "dem": areas}
     pages = np.concatenate([[0], np.cumsum([tile.pages for tile in tiles])])
     jobs: list[PlaceJob | GroundJob] = [
@@ -247,6 +247,7 @@ def _place(
         for tile, first, repeat in zip(tiles, pages.tolist(), repeats, strict=False)
     ]
     jobs += ground_jobs(tiles, origin, store, city, options.region, options.engine, options.workers)
+    load_compiled()
     progress = tqdm(total=len(jobs), desc="write", unit="part", disable=None)
     placed = []
     with progress:

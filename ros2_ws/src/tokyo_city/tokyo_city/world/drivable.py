@@ -16,7 +16,7 @@ from occ_core.citymap import DRIVABLE, GROUND_CLASSES, RASTER_M, raster_heights
 from occ_core.classes import Semantic
 from occ_core.meshes import TriangleMesh
 from tokyo_city.plateau.ground import SQUARE_M
-from tokyo_city.world.obj import write_obj
+from tokyo_city.world.obj import lines, write_obj
 from tokyo_city.world.sdf import WorldModel
 
 TOLERANCE_M = 0.01
@@ -53,17 +53,27 @@ def lay(job: DrivableJob) -> WorldModel | None:
     return WorldModel(job.name, Semantic.TERRAIN, "", collision)
 
 
+def load_compiled() -> None:
+    """Load what is compiled for meshes and surfaces: once, before processes are forked that would each load it."""
+    heights = np.zeros((3, 3), dtype=np.float32)
+    raster_heights(np.zeros((0, 3, 3)), heights)
+    _close_slits(heights, _SLIT, *_window(heights))
+    fewest_triangles(heights, TOLERANCE_M)
+    lines("%d", np.zeros((0, 1)))
+
+
 def _triangles(job: DrivableJob) -> np.ndarray:
     """(t, 3, 3) metres in map: of parts that are ground all but walls, of others what is ground by its class."""
     low, high = np.array(job.corner), np.array(job.corner) + SQUARE_M
     found = [np.zeros((0, 3, 3))]
     for part, ground in job.parts:
         with np.load(job.city / "semantic" / f"{part}.npz", allow_pickle=False) as data:
-            faces = data["faces"]
-            wanted = np.ones(len(faces), bool) if ground else np.isin(data["classes"], GROUND_CLASSES)
-            triangles = data["vertices"][faces[wanted]].astype(np.float64)
-        xy = triangles[:, :, :2]
-        found.append(triangles[((xy.min(axis=1) <= high) & (xy.max(axis=1) >= low)).all(axis=1)])
+            faces = data["faces"] if ground else data["faces"][np.isin(data["classes"], GROUND_CLASSES)]
+            if len(faces):
+                vertices = data["vertices"]
+                below, above = (vertices[:, :2] < low).T[:, faces], (vertices[:, :2] > high).T[:, faces]
+                near = ~(below.all(axis=2) | above.all(axis=2)).any(axis=0)
+                found.append(vertices[faces[near]].astype(np.float64))
     return np.concatenate(found)
 
 
@@ -77,23 +87,47 @@ def surface_raster(triangles: np.ndarray, corner: np.ndarray) -> np.ndarray:
     scaled = triangles.copy()
     scaled[:, :, :2] = (scaled[:, :, :2] - corner) / RASTER_M
     raster_heights(scaled, heights)
-    for direction in (heights, heights.T):
-        _close_slits(direction, _SLIT)
+    _close_slits(heights, _SLIT, *_window(heights))
     return heights
 
 
 @numba.njit(cache=True)
-def _close_slits(heights, width):
-    """Interpolate, row by row, over gaps of so many points at most between points that have a height."""
+def _window(heights):
+    """First row, row after the last, first column and column after the last that have a height; zeros for none."""
+    first, last, left, right = -1, -1, heights.shape[1], -1
     for i in range(heights.shape[0]):
-        last = -1
         for j in range(heights.shape[1]):
+            if not np.isnan(heights[i, j]):
+                first, last = (i if first < 0 else first), i
+                left, right = min(left, j), max(right, j)
+    return (first, last + 1, left, right + 1) if first >= 0 else (0, 0, 0, 0)
+
+
+@numba.njit(cache=True)
+def _close_slits(heights, width, first, last, left, right):
+    """Interpolate, first along rows, then along columns, over gaps of so many points at most between heights."""
+    for i in range(first, last):
+        before = -1
+        for j in range(left, right):
             if np.isnan(heights[i, j]):
                 continue
-            if last >= 0 and 1 < j - last <= width + 1:
-                for k in range(last + 1, j):
-                    heights[i, k] = heights[i, last] + (heights[i, j] - heights[i, last]) * (k - last) / (j - last)
-            last = j
+            if before >= 0 and 1 < j - before <= width + 1:
+                for k in range(before + 1, j):
+                    rise = (heights[i, j] - heights[i, before]) * (k - before) / (j - before)
+                    heights[i, k] = heights[i, before] + rise
+            before = j
+    # All columns at a time, row by row, as they lie in memory.
+    above = np.full(heights.shape[1], -1)
+    for i in range(first, last):
+        for j in range(left, right):
+            if np.isnan(heights[i, j]):
+                continue
+            before = above[j]
+            if before >= 0 and 1 < i - before <= width + 1:
+                for k in range(before + 1, i):
+                    rise = (heights[i, j] - heights[before, j]) * (k - before) / (i - before)
+                    heights[k, j] = heights[before, j] + rise
+            above[j] = i
 
 
 def fewest_triangles(heights: np.ndarray, tolerance: float) -> TriangleMesh:
@@ -103,72 +137,62 @@ def fewest_triangles(heights: np.ndarray, tolerance: float) -> TriangleMesh:
     (Evans, Kirkpatrick, Townsend, 2001): a triangle is halved at the middle of its longest side while that is needed
     anywhere below, so that both sides of an edge are halved together.
     """
-    split = _needed(heights, tolerance)
-    end, step = len(heights) - 1, 1
-    corners = []
-    while step < end:
-        corners += [_on_diagonals(split, step), _on_sides(split, 2 * step)]
-        step *= 2
-    if not split[end // 2, end // 2]:
-        corners.append(np.array([[(0, 0), (end, 0), (end, end)], [(0, 0), (end, end), (0, end)]]))
-    faces = np.concatenate(corners)
-    faces = faces[~np.isnan(heights[faces[:, :, 0], faces[:, :, 1]]).any(axis=1)]
-    number, index = np.unique(faces[:, :, 0] * len(heights) + faces[:, :, 1], return_inverse=True)
-    place = np.column_stack(np.divmod(number, len(heights)))
+    window = _window(heights)
+    points, faces = _corners(heights, _needed(heights, tolerance, *window), *window)
+    place = np.column_stack(np.divmod(points, len(heights)))
     vertices = np.column_stack([place, heights[place[:, 0], place[:, 1]]]).astype(np.float64)
-    return TriangleMesh(vertices, index.reshape(-1, 3).astype(np.int32))
+    return TriangleMesh(vertices, faces)
 
 
 @numba.njit(cache=True)
-def _needed(heights, tolerance):
+def _needed(heights, tolerance, first, last, left, right):
     """(n, n) bool: raster points at which the triangles whose longest side they halve have to be halved.
 
     From the finest triangles to the coarsest. Of the points with a step s, those in the middle of a square of side 2 s
-    halve its diagonal, and those between two corners halve a side of it.
+    halve its diagonal, and those between two corners halve a side of it. Beyond the window that has heights nothing is
+    needed but what its points need, less than two steps away.
     """
     count = len(heights) - 1
     split = np.zeros(heights.shape, dtype=np.bool_)
     # Of squares: 1 where all corners have a height, 0 where none has, 2 else.
-    state = np.empty((count, count), dtype=np.uint8)
-    for i in range(count):
-        for j in range(count):
-            gaps = 0
-            for z in (heights[i, j], heights[i + 1, j], heights[i, j + 1], heights[i + 1, j + 1]):
-                gaps += np.isnan(z)
+    state = np.zeros((count, count), dtype=np.uint8)
+    for i in range(max(first - 1, 0), min(last, count)):
+        for j in range(max(left - 1, 0), min(right, count)):
+            gaps = np.isnan(heights[i, j]) + np.isnan(heights[i + 1, j])
+            gaps += np.isnan(heights[i, j + 1]) + np.isnan(heights[i + 1, j + 1])
             state[i, j] = 1 if gaps == 0 else 0 if gaps == 4 else 2
     step = 1
     while step < count:
         half = step // 2
         squares = count // (2 * step)
-        joined = np.empty((squares, squares), dtype=np.uint8)
-        for a in range(squares):
-            for b in range(squares):
+        low_a, high_a = max(first // (2 * step) - 1, 0), min(last // (2 * step) + 2, squares)
+        low_b, high_b = max(left // (2 * step) - 1, 0), min(right // (2 * step) + 2, squares)
+        joined = np.zeros((squares, squares), dtype=np.uint8)
+        for a in range(low_a, high_a):
+            for b in range(low_b, high_b):
                 s = state[2 * a, 2 * b]
                 if state[2 * a + 1, 2 * b] != s or state[2 * a, 2 * b + 1] != s or state[2 * a + 1, 2 * b + 1] != s:
                     s = 2
                 joined[a, b] = s
         state = joined
-        for i in range(0, count + 1, step):
-            first = step if i % (2 * step) == 0 else 0
-            for j in range(first, count + 1, 2 * step):
-                if first == 0:
-                    low, high = heights[i - step, j], heights[i + step, j]
-                    beside = (i // (2 * step), j // (2 * step)), (i // (2 * step), j // (2 * step) - 1)
-                else:
-                    low, high = heights[i, j - step], heights[i, j + step]
-                    beside = (i // (2 * step), j // (2 * step)), (i // (2 * step) - 1, j // (2 * step))
-                needed = abs(heights[i, j] - (low + high) / 2) > tolerance
-                for a, b in beside:
-                    if 0 <= a < squares and 0 <= b < squares and state[a, b] == 2:
-                        needed = True
-                if half and not needed:
-                    for u in (i - half, i + half):
-                        for v in (j - half, j + half):
-                            if 0 <= u <= count and 0 <= v <= count and split[u, v]:
-                                needed = True
-                split[i, j] = needed
-        for a in range(squares):
-            for b in range(squares):
+        for a in range(low_a, high_a + 1):
+            i = 2 * step * a
+            for b in range(low_b, high_b + 1):
+                j = 2 * step * b
+                here = a < squares and b < squares and state[a, b] == 2
+                # The middles of a square's first sides, which are last sides of the squares before it.
+                if i < count:
+                    middle = (heights[i, j] + heights[i + 2 * step, j]) / 2
+                    needed = here or abs(heights[i + step, j] - middle) > tolerance
+                    needed = needed or (b > 0 and state[a, b - 1] == 2)
+                    split[i + step, j] = needed or (half > 0 and _any_beside(split, i + step, j, half))
+                if j < count:
+                    middle = (heights[i, j] + heights[i, j + 2 * step]) / 2
+                    needed = here or abs(heights[i, j + step] - middle) > tolerance
+                    needed = needed or (a > 0 and state[a - 1, b] == 2)
+                    split[i, j + step] = needed or (half > 0 and _any_beside(split, i, j + step, half))
+        for a in range(low_a, high_a):
+            for b in range(low_b, high_b):
                 i, j = (2 * a + 1) * step, (2 * b + 1) * step
                 if (a + b) % 2 == 0:
                     middle = (heights[i - step, j - step] + heights[i + step, j + step]) / 2
@@ -180,32 +204,101 @@ def _needed(heights, tolerance):
     return split
 
 
-def _on_diagonals(split: np.ndarray, step: int) -> np.ndarray:
-    """(t, 3, 2) triangles over half a square of this side: those about the middles of halved sides, if whole."""
+@numba.njit(cache=True)
+def _any_beside(split, i, j, half):
+    """Is a point split at half a step along both axes from this one?"""
     count = len(split) - 1
-    along_x = np.argwhere(split[step :: 2 * step, :: 2 * step]) * (2 * step) + [step, 0]
-    along_y = np.argwhere(split[:: 2 * step, step :: 2 * step]) * (2 * step) + [0, step]
-    apex = np.concatenate([along_x, along_y])
-    out = []
-    for u, v in ((1, 1), (-1, 1), (-1, -1), (1, -1)):
-        far = apex + step * np.array([u, v])
-        kept = ((far >= 0) & (far <= count)).all(axis=1)
-        if step > 1:
-            middle = (apex + far)[kept] // 2
-            kept[kept] = ~split[middle[:, 0], middle[:, 1]]
-        first, second = apex[kept] + [step * u, 0], apex[kept] + [0, step * v]
-        out.append(np.stack([apex[kept], *((first, second) if u * v > 0 else (second, first))], axis=1))
-    return np.concatenate(out)
+    for u in (i - half, i + half):
+        for v in (j - half, j + half):
+            if 0 <= u <= count and 0 <= v <= count and split[u, v]:
+                return True
+    return False
 
 
-def _on_sides(split: np.ndarray, side: int) -> np.ndarray:
-    """(t, 3, 2) triangles from the middle of a halved square of this side to its sides, where they are not halved."""
-    half = side // 2
-    middle = np.argwhere(split[half::side, half::side]) * side + half
-    out = []
-    for u, v in ((0, -1), (1, 0), (0, 1), (-1, 0)):
-        centre = middle + half * np.array([u, v])
-        along = half * np.array([-v, u])  # counter-clockwise about the middle
-        kept = ~split[centre[:, 0], centre[:, 1]]
-        out.append(np.stack([centre - along, centre + along, middle], axis=1)[kept])
-    return np.concatenate(out)
+@numba.njit(cache=True)
+def _corners(heights, split, first, last, left, right):
+    """Raster points (v,) that triangles meet, ascending, and the triangles (t, 3) int32 by their numbers.
+
+    Triangles are counter-clockwise: over half a square, about the middle of a halved side; or from the middle of a
+    halved square to a side that is not halved. Those with a corner without height are left out.
+    """
+    count = len(heights) - 1
+    faces, size = np.empty((1 << 12, 3), dtype=np.int64), 0
+    step = 1
+    while step < count:
+        low_a, high_a = max(first // (2 * step) - 1, 0), min(last // (2 * step) + 2, count // (2 * step))
+        low_b, high_b = max(left // (2 * step) - 1, 0), min(right // (2 * step) + 2, count // (2 * step))
+        sides, middles = _split_points(split, step, low_a, high_a, low_b, high_b)
+        for u, v in ((1, 1), (-1, 1), (-1, -1), (1, -1)):
+            for i, j in sides:
+                far_i, far_j = i + step * u, j + step * v
+                if not (0 <= far_i <= count and 0 <= far_j <= count):
+                    continue
+                if step > 1 and split[(i + far_i) // 2, (j + far_j) // 2]:
+                    continue
+                if u * v > 0:
+                    faces, size = _with(faces, size, heights, i, j, far_i, j, i, far_j)
+                else:
+                    faces, size = _with(faces, size, heights, i, j, i, far_j, far_i, j)
+        for u, v in ((0, -1), (1, 0), (0, 1), (-1, 0)):
+            for i, j in middles:
+                side_i, side_j = i + step * u, j + step * v
+                if not split[side_i, side_j]:
+                    x, y = -step * v, step * u  # counter-clockwise about the middle
+                    faces, size = _with(faces, size, heights, side_i - x, side_j - y, side_i + x, side_j + y, i, j)
+        step *= 2
+    if not split[count // 2, count // 2]:
+        faces, size = _with(faces, size, heights, 0, 0, count, 0, count, count)
+        faces, size = _with(faces, size, heights, 0, 0, count, count, 0, count)
+    number = np.zeros(heights.size, dtype=np.int32)
+    for t in range(size):
+        for corner in range(3):
+            number[faces[t, corner]] = 1
+    points, out, met = np.empty(3 * size, dtype=np.int64), np.empty((size, 3), dtype=np.int32), 0
+    for k in range(first * (count + 1), last * (count + 1)):
+        if number[k]:
+            number[k] = met
+            points[met] = k
+            met += 1
+    for t in range(size):
+        for corner in range(3):
+            out[t, corner] = number[faces[t, corner]]
+    return points[:met].copy(), out
+
+
+@numba.njit(cache=True)
+def _split_points(split, step, low_a, high_a, low_b, high_b):
+    """Of a range of squares of side two steps: (s, 2) middles of sides, those along x first, and (m, 2) of squares."""
+    room = (high_a - low_a + 1) * (high_b - low_b + 1)
+    along, across = np.empty((room, 2), dtype=np.int64), np.empty((room, 2), dtype=np.int64)
+    middles = np.empty((room, 2), dtype=np.int64)
+    a_count, b_count, m_count = 0, 0, 0
+    count = len(split) - 1
+    for a in range(low_a, high_a + 1):
+        i = 2 * step * a
+        for b in range(low_b, high_b + 1):
+            j = 2 * step * b
+            if i < count and split[i + step, j]:
+                along[a_count] = i + step, j
+                a_count += 1
+            if j < count and split[i, j + step]:
+                across[b_count] = i, j + step
+                b_count += 1
+            if i < count and j < count and split[i + step, j + step]:
+                middles[m_count] = i + step, j + step
+                m_count += 1
+    return np.concatenate((along[:a_count], across[:b_count])), middles[:m_count]
+
+
+@numba.njit(cache=True)
+def _with(faces, size, heights, ai, aj, bi, bj, ci, cj):
+    """Faces, one more of them if all its corners have heights, and their number; a longer array where it is full."""
+    if np.isnan(heights[ai, aj]) or np.isnan(heights[bi, bj]) or np.isnan(heights[ci, cj]):
+        return faces, size
+    if size == len(faces):
+        longer = np.empty((2 * size, 3), dtype=np.int64)
+        longer[:size] = faces
+        faces = longer
+    width = heights.shape[1]
+    faces[size, 0], faces[size, 1], faces[size, 2] = ai * width + aj, bi * width + bj, ci * width + cj
+    return faces, size + 1

@@ -161,14 +161,17 @@ def _standing(job: PlaceJob, tile: TileMesh, hidden: list[int]) -> Iterator[_Par
 
 
 def _relief(job: PlaceJob, tile: TileMesh) -> Iterator[_Part]:
-    """A relief tile's triangles, cut to fit the areas around it."""
-    ground = tile.vertices[tile.faces] + tile.origin
+    """A relief tile's triangles, but those of objects that another tile shows, cut to fit the areas around it."""
+    shown = ~np.isin(tile.objects, job.elsewhere)
+    ground = tile.vertices[tile.faces[shown]] + tile.origin
+    if not len(ground):
+        return
     low, high = ground[:, :, :2].min(axis=(0, 1)), ground[:, :, :2].max(axis=(0, 1))
     areas = Areas.joined([open_areas(job.store, key).within(low, high) for key in job.around])
     cut = fitted(ground, areas)
-    source, page = cut.sources, _pages(job, tile)
-    uv = _texture_coordinates(cut, ground, tile.uv)
-    yield from _parts(cut, areas, job.origin, Appearance(tile.colour[source], uv, page[source]))
+    source = np.flatnonzero(shown)[cut.sources]
+    uv = _texture_coordinates(cut, ground, tile.uv[shown])
+    yield from _parts(cut, areas, job.origin, Appearance(tile.colour[source], uv, _pages(job, tile)[source]))
 
 
 def _ground(job: GroundJob) -> Iterator[_Part]:

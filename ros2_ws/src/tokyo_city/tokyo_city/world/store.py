@@ -13,7 +13,7 @@ import numpy as np
 from occ_core.classes import Semantic
 from occ_core.meshes import TriangleMesh
 from tokyo_city.plateau.areas import AREA_FOLDERS, Areas, without_height
-from tokyo_city.plateau.codes import BELOW_GROUND
+from tokyo_city.plateau.codes import AREA_CLASSES, BELOW_GROUND
 from tokyo_city.plateau.ground import ground_points
 from tokyo_city.plateau.model import ImportProblem, OutsideRegion
 from tokyo_city.plateau.obj_tile import read_obj_tile
@@ -21,7 +21,7 @@ from tokyo_city.plateau.prisms import Prisms
 from tokyo_city.plateau.sources import Region, TileSource
 from tokyo_city.plateau.tile import Tile, read_tile
 
-_FORMAT = 5  # of what is stored; a change makes everything that was kept stale
+_FORMAT = 6  # of what is stored; a change makes everything that was kept stale
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _keep(job: BuildJob, tile: Tile) -> StoredTile:
         gml_ids=np.array([entry.gml_id for entry in tile.city_objects]),
         lod=np.array([entry.lod for entry in tile.city_objects], dtype=np.uint8),
         boxes=_boxes(points, np.concatenate(faces), tile.objects[distinct], len(tile.city_objects)),
-        ground=ground_points(tile, areas) if tile.feature not in BELOW_GROUND else np.zeros((0, 3)),
+        ground=ground_points(tile, areas, flat) if tile.feature not in BELOW_GROUND else np.zeros((0, 3)),
         **areas.packed(),
         prism_tops=prisms.tops,
         prism_sizes=prisms.sizes,
@@ -229,11 +229,19 @@ def _keep(job: BuildJob, tile: Tile) -> StoredTile:
 
 
 def _areas(tile: Tile) -> tuple[Areas, np.ndarray]:
-    """The areas of a tile of them, and which of its triangles have no height, (t,) bool."""
-    if tile.feature not in AREA_FOLDERS or not len(tile.triangles):
-        return Areas.none(), np.zeros(len(tile.triangles), dtype=bool)
-    flat = without_height(tile.triangles, tile.objects, tile.levels)
-    return Areas.of(tile.triangles, tile.objects, tile.classes, flat), flat
+    """A tile's areas, and which of its triangles have no height, (t,) bool.
+
+    Of other folders than those of areas (`gen`, most often), areas without height alone.
+    """
+    flat = np.zeros(len(tile.triangles), dtype=bool)
+    if tile.feature == "dem":
+        return Areas.none(), flat
+    lying = np.flatnonzero(np.isin(tile.classes, AREA_CLASSES))
+    flat[lying] = without_height(tile.triangles[lying], tile.objects[lying], tile.levels[lying])
+    part = slice(None) if tile.feature in AREA_FOLDERS else flat
+    if not len(tile.triangles[part]):
+        return Areas.none(), flat
+    return Areas.of(tile.triangles[part], tile.objects[part], tile.classes[part], flat[part]), flat
 
 
 def _boxes(vertices: np.ndarray, faces: np.ndarray, objects: np.ndarray, count: int) -> np.ndarray:

@@ -184,11 +184,9 @@ def _city(args: argparse.Namespace) -> int:
     from tokyo_occworld.cli import checks
 
     checks.check_city_options(args)
-    from occ_core.citymap import CityMap
     from occ_core.parallel import Backend
     from tokyo_city.plateau.sources import Region
     from tokyo_city.world.city import Options, import_or_generate
-    from tokyo_sim.traffic.stored import lane_graph
 
     box = _box(args.bbox) if args.bbox else None
     options = Options(
@@ -199,6 +197,9 @@ def _city(args: argparse.Namespace) -> int:
         prisms=args.collision == "prisms",
     )
     report = import_or_generate(args.source, args.out, seed=args.seed, options=options)
+    from occ_core.citymap import CityMap
+    from tokyo_sim.traffic.stored import lane_graph
+
     graph = lane_graph(report.folder, CityMap.load(report.folder))
     total = sum(report.triangles.values())
     print(f"{report.folder}: {report.objects} objects, {total} triangles, {len(report.skipped)} skipped")

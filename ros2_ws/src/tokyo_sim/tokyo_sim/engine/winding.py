@@ -8,6 +8,8 @@ from scipy.sparse.csgraph import connected_components
 
 from occ_core.citymap import SHEET_CLASSES, CityMap
 
+_STEEP = 1e-2
+
 
 def one_sided(city: CityMap) -> tuple[np.ndarray, np.ndarray]:
     """Which faces are seen from one side only, and which of these are clockwise from that side. Both (f,) bool.
@@ -19,9 +21,11 @@ def one_sided(city: CityMap) -> tuple[np.ndarray, np.ndarray]:
     shells, shell = _components(place)
     volume = np.bincount(shell, _volumes(city), minlength=shells)
     closed = (_open_edges(place, shell, shells) == 0) & (np.abs(volume) > 1e-6)
-    a, b, c = np.moveaxis(city.triangles[:, :, :2], 1, 0)
-    up = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
-    ground = np.isin(city.classes, SHEET_CLASSES) & ~closed[shell]
+    a, b, c = np.moveaxis(city.triangles, 1, 0)
+    normal = np.cross(b - a, c - a)
+    up = normal[:, 2]
+    lying = np.abs(up) > _STEEP * np.linalg.norm(normal, axis=1)  # the face of a kerb has no upper side
+    ground = np.isin(city.classes, SHEET_CLASSES) & lying & ~closed[shell]
     return closed[shell] | ground, np.where(ground, up < 0, closed[shell] & (volume[shell] < 0))
 
 

@@ -6,9 +6,6 @@ import numpy as np
 
 from tokyo_sim.traffic.shapes import length_along
 
-_T = np.linspace(0, 1, 41)[:, None]
-_BEZIER = np.hstack([(1 - _T) ** 3, 3 * _T * (1 - _T) ** 2, 3 * _T**2 * (1 - _T), _T**3])
-
 
 def arc(line: np.ndarray) -> np.ndarray:
     """(n,) metres along a line (n, 2) at its points."""
@@ -53,17 +50,6 @@ def to_the_left(line: np.ndarray, distance: float) -> np.ndarray:
     """The line moved to its left by a distance, to its right by a negative one."""
     along = tangents(line)
     return line + distance * np.column_stack([-along[:, 1], along[:, 0]])
-
-
-def connection(before: np.ndarray, after: np.ndarray, stiffness: float, step: float) -> np.ndarray:
-    """A cubic Bezier curve from the end of one line to the start of another, tangent to both.
-
-    stiffness: length of the control arms over the distance between the ends.
-    """
-    start, end = before[-1], after[0]
-    reach = stiffness * np.linalg.norm(end - start)
-    controls = np.array([start, start + reach * end_direction(before), end - reach * start_direction(after), end])
-    return resample(_BEZIER @ controls, step)
 
 
 def sharpest(line: np.ndarray) -> float:

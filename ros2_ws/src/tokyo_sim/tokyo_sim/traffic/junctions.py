@@ -60,6 +60,7 @@ class _Cutter:
         self._kept = [True] * len(self._ends)  # still a section, neither inside a junction nor left out
         self._dropped = [False] * len(self._ends)
         self._reach: dict[tuple[int, int, int], float] = {}
+        self._ends_wide: dict[tuple[int, int], np.ndarray] = {}
 
     def _touching(self) -> dict[int, list[int]]:
         """Streets at each junction, those inside it included."""
@@ -96,15 +97,23 @@ class _Cutter:
     def _clear_of(self, number: int, end: int, other: int) -> float:
         """How far from its end a street, with its full width, leaves the carriageway of another."""
         if (number, end, other) not in self._reach:
+            wide = self._wide(number, end)
+            least = self._widths[other] / 2 + _KERB_M
+            gaps = self._trees[other].query(wide, distance_upper_bound=1.01 * least)[0].min(axis=1)
+            clear = np.flatnonzero(gaps > least)
+            self._reach[number, end, other] = STEP_M * float(clear[0] if len(clear) else len(wide))
+        return self._reach[number, end, other]
+
+    def _wide(self, number: int, end: int) -> np.ndarray:
+        """(n, 3, 2) points on the right edge, in the middle and on the left edge of a street, from one of its ends."""
+        if (number, end) not in self._ends_wide:
             line = self._lines[number] if end == 0 else self._lines[number][::-1]
             line = line[: int(_SEARCH_M / STEP_M)]
             along = np.gradient(line, axis=0)
             along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
             side = self._widths[number] / 2 * np.column_stack([-along[:, 1], along[:, 0]])
-            gaps = np.min([self._trees[other].query(line + sign * side)[0] for sign in (-1, 0, 1)], axis=0)
-            clear = np.flatnonzero(gaps > self._widths[other] / 2 + _KERB_M)
-            self._reach[number, end, other] = STEP_M * float(clear[0] if len(clear) else len(line))
-        return self._reach[number, end, other]
+            self._ends_wide[number, end] = np.stack([line - side, line, line + side], axis=1)
+        return self._ends_wide[number, end]
 
     def merge(self) -> bool:
         """Take out streets without room, the tightest at each junction first; False where all have room."""

@@ -16,7 +16,7 @@ from tokyo_sim.traffic.curves import arc, piece, to_the_left
 from tokyo_sim.traffic.junctions import STEP_M, Section, sections
 from tokyo_sim.traffic.lane import Lane
 from tokyo_sim.traffic.lanes import StreetNetwork
-from tokyo_sim.traffic.movements import Movement, connect
+from tokyo_sim.traffic.movements import Movement, Way, movements_of, ways_between
 from tokyo_sim.traffic.road_rasters import RoadRasters
 
 _GUTTER_M = 0.2  # kept free beside a kerb
@@ -45,8 +45,8 @@ class LaneGraph:
         parts = sections(streets)
         ground = RoadRasters.of(city, [part.line for part in parts])
         lanes = [lane for number, part in enumerate(parts) for lane in _lanes(number, part, ground)]
-        movements, conflicts = connect(lanes, ground)
-        lanes, movements, conflicts = _drivable_round(lanes, movements, conflicts)
+        lanes, ways = _drivable_round(lanes, ways_between(lanes, ground))
+        movements, conflicts = movements_of(ways, lanes)
         return cls(lanes, movements, conflicts, parts, ground)
 
     def leaving(self, lane: int) -> list[int]:
@@ -95,32 +95,28 @@ def _kinds_fitting(width: float) -> int:
     return sum(1 << number for number, kind in enumerate(VEHICLES) if kind.room[1] + 0.1 <= width)
 
 
-def _drivable_round(lanes: list[Lane], movements: list[Movement], conflicts: list[list[int]]):
+def _drivable_round(lanes: list[Lane], ways: list[Way]) -> tuple[list[Lane], list[Way]]:
     """Keep, for each kind of vehicle, the parts of the graph in which every lane leads to every other.
 
-    Nobody ends up on a lane that leads nowhere. Returns lanes, movements, conflicts, renumbered.
+    Nobody ends up on a lane that leads nowhere. Returns lanes and ways, renumbered.
     """
-    lane_kinds, movement_kinds = [0] * len(lanes), [0] * len(movements)
+    lane_kinds, way_kinds = [0] * len(lanes), [0] * len(ways)
     for bit in (1 << number for number in range(len(VEHICLES))):
-        graph = nx.DiGraph((m.lane, m.to) for m in movements if m.kinds & bit)
+        graph = nx.DiGraph((way.lane, way.to) for way in ways if way.kinds & bit)
         part: dict[int, int] = {}
         for number, lanes_of_part in enumerate(nx.strongly_connected_components(graph)):
             if sum(lanes[lane].length for lane in lanes_of_part) >= _SHORTEST_ROUND_M:
                 part |= dict.fromkeys(lanes_of_part, number)
-        for number, movement in enumerate(movements):
-            if movement.kinds & bit and movement.lane in part and part[movement.lane] == part.get(movement.to):
-                movement_kinds[number] |= bit
-                lane_kinds[movement.lane] |= bit
+        for number, way in enumerate(ways):
+            if way.kinds & bit and way.lane in part and part[way.lane] == part.get(way.to):
+                way_kinds[number] |= bit
+                lane_kinds[way.lane] |= bit
     new_lane = {old: new for new, old in enumerate(number for number, kinds in enumerate(lane_kinds) if kinds)}
-    kept = [number for number, kinds in enumerate(movement_kinds) if kinds]
-    new_movement = {old: new for new, old in enumerate(kept)}
     return (
         [replace(lanes[old], kinds=lane_kinds[old]) for old in new_lane],
         [
-            replace(
-                movements[n], kinds=movement_kinds[n], lane=new_lane[movements[n].lane], to=new_lane[movements[n].to]
-            )
-            for n in kept
+            replace(way, kinds=kinds, lane=new_lane[way.lane], to=new_lane[way.to])
+            for way, kinds in zip(ways, way_kinds, strict=True)
+            if kinds
         ],
-        [[new_movement[other] for other in conflicts[old] if other in new_movement] for old in kept],
     )

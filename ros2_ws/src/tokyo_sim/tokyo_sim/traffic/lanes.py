@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import networkx as nx
+import numba
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.spatial import cKDTree
@@ -49,16 +50,16 @@ def street_network(city: CityMap) -> StreetNetwork:
     if not len(roads):
         return StreetNetwork(nx.MultiGraph())
     raster = Raster.covering(roads, _CELL_M, margin=_MARGIN_M)
-    half_width: dict[tuple[int, int], float] = {}
-    for group in groups_apart(roads, _APART_M):
-        half_width |= _half_widths(group, raster)
-    graph = _contract(_pixel_graph(set(half_width)), raster, half_width)
+    parts = [_half_widths(group, raster) for group in groups_apart(roads, _APART_M)]
+    cells, half_width = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    order = np.lexsort(cells.T[::-1])
+    graph = _contract(cells[order], half_width[order], raster)
     _prune(graph)
     return StreetNetwork(graph)
 
 
-def _half_widths(roads: np.ndarray, whole: Raster) -> dict[tuple[int, int], float]:
-    """Cells of the skeleton of roads (n, 3, 3): metres from each one's point to the nearest cell outside the roads.
+def _half_widths(roads: np.ndarray, whole: Raster) -> tuple[np.ndarray, np.ndarray]:
+    """Cells (c, 2) of the skeleton of roads (n, 3, 3), and metres (c,) from each one's point to the nearest outside.
 
     In a raster of their own: the squares of a city may lie kilometres apart. whole: the one that cells are counted in.
     """
@@ -67,50 +68,99 @@ def _half_widths(roads: np.ndarray, whole: Raster) -> dict[tuple[int, int], floa
     mask = closed(raster.covered(roads), iterations=2)
     cells = np.argwhere(thinned(mask))
     wide = np.pad(mask, 1)
-    beside = np.argwhere(dilated(dilated(wide)) & ~wide) - 1
+    del mask
+    near = dilated(dilated(wide))
+    near &= ~wide
+    beside = np.argwhere(near) - 1
+    del near, wide
     if not len(beside) or not len(cells):
-        return {}
+        return np.zeros((0, 2), np.int64), np.zeros(0)
     distance, _ = cKDTree(beside).query(cells)
-    cells += np.round((raster.lower - whole.lower) / _CELL_M).astype(int)
-    return {(i, j): d for (i, j), d in zip(cells.tolist(), (distance * _CELL_M).tolist(), strict=True)}
+    return cells + np.round((raster.lower - whole.lower) / _CELL_M).astype(int), distance * _CELL_M
 
 
-def _pixel_graph(cells: set[tuple[int, int]]) -> nx.Graph:
-    graph = nx.Graph()
-    for i, j in sorted(cells):
-        for di, dj in ((0, 1), (1, 0), (1, 1), (1, -1)):
+def _neighbours(cells: np.ndarray) -> np.ndarray:
+    """(c, 8) int64 numbers of the neighbours of sorted cells (c, 2), ascending, -1 for none."""
+    width = int(cells[:, 1].max()) + 3
+    key = (cells[:, 0] + 1) * width + cells[:, 1] + 1
+
+    def number(step: int) -> np.ndarray:
+        at = np.minimum(np.searchsorted(key, key + step), len(key) - 1)
+        return np.where(key[at] == key + step, at, -1)
+
+    straight = {(i, j): number(i * width + j) for i, j in ((-1, 0), (0, -1), (0, 1), (1, 0))}
+    out = []
+    for i, j in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
+        if i and j:
             # A diagonal step beside a straight one would close a triangle at every corner.
-            corner = di and dj and ((i + di, j) in cells or (i, j + dj) in cells)
-            if (i + di, j + dj) in cells and not corner:
-                graph.add_edge((i, j), (i + di, j + dj))
-    return graph
+            corner = (straight[i, 0] >= 0) | (straight[0, j] >= 0)
+            out.append(np.where(corner, -1, number(i * width + j)))
+        else:
+            out.append(straight[i, j])
+    return np.column_stack(out)
 
 
-def _contract(pixels: nx.Graph, raster: Raster, half_width: dict[tuple[int, int], float]) -> nx.MultiGraph:
-    """Chains of pixels become edges between junctions and dead ends."""
-    nodes = sorted(pixel for pixel, degree in pixels.degree() if degree != 2)
-    # A ring without a junction gets a node of its own, where it starts and ends.
-    rings = (part for part in nx.connected_components(pixels) if not part & set(nodes))
-    nodes += sorted(min(ring) for ring in rings)
-    number = {pixel: index for index, pixel in enumerate(nodes)}
+def _contract(cells: np.ndarray, half_width: np.ndarray, raster: Raster) -> nx.MultiGraph:
+    """Chains of sorted cells (c, 2) become edges between junctions and dead ends. half_width: (c,) metres."""
     graph = nx.MultiGraph()
-    for pixel in nodes:
-        graph.add_node(number[pixel], xy=raster.xy(np.array(pixel)))
-    done = set()
-    for pixel in nodes:
-        for neighbour in sorted(pixels[pixel]):
-            if (pixel, neighbour) in done:
-                continue
-            chain = [pixel, neighbour]
-            while chain[-1] not in number:
-                chain.append(next(p for p in sorted(pixels[chain[-1]]) if p != chain[-2]))
-            done |= {(chain[0], chain[1]), (chain[-1], chain[-2])}
-            cells = np.array(chain)
-            width = 2 * float(np.median([half_width[cell] for cell in chain]))
-            line = _smooth(raster.xy(cells))
-            start, end = number[chain[0]], number[chain[-1]]
-            graph.add_edge(start, end, start=start, line=line, width=width)
+    if not len(cells):
+        return graph
+    nodes, chains, ends = _chains(_neighbours(cells))
+    number = dict(zip(nodes.tolist(), range(len(nodes)), strict=True))
+    for index, xy in enumerate(raster.xy(cells[nodes])):
+        graph.add_node(index, xy=xy)
+    for chain in np.split(chains, ends[:-1]) if len(ends) else []:
+        width = 2 * float(np.median(half_width[chain]))
+        start, end = number[int(chain[0])], number[int(chain[-1])]
+        graph.add_edge(start, end, start=start, line=_smooth(raster.xy(cells[chain])), width=width)
     return graph
+
+
+@numba.njit(cache=True)
+def _chains(beside):
+    """Nodes, and the chains of cells from node to node, one after the other, with where each ends.
+
+    beside: (c, 8) neighbours of cells, -1 for none. A node has one neighbour or more than two; a ring without any gets
+    one of its own, its first cell, where it starts and ends. A cell alone is nothing.
+    """
+    count = len(beside)
+    degree = np.zeros(count, dtype=np.int64)
+    for k in range(count):
+        for slot in range(8):
+            degree[k] += beside[k, slot] >= 0
+    node = (degree != 2) & (degree != 0)
+    nodes, chains, ends = [0] * 0, [0] * 0, [0] * 0
+    done = np.zeros(beside.shape, dtype=np.bool_)
+    seen = node.copy()
+    for rings in range(2):
+        for first in range(count):
+            if rings and (seen[first] or degree[first] == 0):
+                continue
+            if not rings and not node[first]:
+                continue
+            node[first] = True
+            nodes.append(first)
+            for slot in range(8):
+                if beside[first, slot] < 0 or done[first, slot]:
+                    continue
+                before, here = first, beside[first, slot]
+                done[first, slot] = True
+                chains.append(first)
+                chains.append(here)
+                while not node[here]:
+                    seen[here] = True
+                    onward = -1
+                    for other in range(8):
+                        if beside[here, other] >= 0 and beside[here, other] != before:
+                            onward = beside[here, other]
+                            break
+                    before, here = here, onward
+                    chains.append(here)
+                for other in range(8):
+                    if beside[here, other] == before:
+                        done[here, other] = True
+                ends.append(len(chains))
+    return np.array(nodes), np.array(chains), np.array(ends)
 
 
 def _smooth(line: np.ndarray) -> np.ndarray:

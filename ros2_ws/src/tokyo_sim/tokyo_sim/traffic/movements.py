@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import shapely
 from tqdm import tqdm
 
 from tokyo_sim.traffic.actor_types import VEHICLES
-from tokyo_sim.traffic.curves import arc, connection, end_direction, sharpest, start_direction
+from tokyo_sim.traffic.curves import arc, end_direction, sharpest, start_direction
 from tokyo_sim.traffic.junctions import STEP_M
 from tokyo_sim.traffic.lane import Lane
 from tokyo_sim.traffic.road_rasters import RoadRasters
-from tokyo_sim.traffic.shapes import boxes_on, swept_boxes
+from tokyo_sim.traffic.shapes import bezier, boxes_meet, boxes_on, swept_boxes
 
 AXLES = 0.3  # front and rear axle keep to the path; each is so many lengths from the middle
 _STIFFNESSES = (0.4, 0.55, 0.3, 0.67)
@@ -46,18 +47,27 @@ class Movement:
         return float(arc(self.line)[-1])
 
 
-def connect(lanes: list[Lane], ground: RoadRasters) -> tuple[list[Movement], list[list[int]]]:
-    """All movements, and for each those that it is in conflict with."""
+@dataclass(frozen=True)
+class Way:
+    """A movement before it is known whether anybody gets on from there. boxes: (n, 4, 2) of the longest vehicle."""
+
+    lane: int
+    to: int
+    line: np.ndarray
+    kinds: int
+    boxes: np.ndarray
+
+
+def ways_between(lanes: list[Lane], ground: RoadRasters) -> list[Way]:
+    """All ways through junctions, those of one junction after those of another."""
     drivable = ground.drivable()
     coming: dict[int, list[int]] = defaultdict(list)
     going: dict[int, list[int]] = defaultdict(list)
     for number, here in enumerate(lanes):
         coming[here.end].append(number)
         going[here.origin].append(number)
-    movements: list[Movement] = []
-    conflicts: list[list[int]] = []
+    ways: list[Way] = []
     for junction in tqdm(sorted(coming), desc="lanes", unit="junction", disable=None):
-        first = len(movements)
         queues = _Queues.of(lanes, coming[junction], going[junction])
         for lane in coming[junction]:
             onward: list[int] = []
@@ -69,23 +79,37 @@ def connect(lanes: list[Lane], ground: RoadRasters) -> tuple[list[Movement], lis
             for to in onward + back:
                 # Nobody turns back who can go on.
                 allowed = stranded if to in back else lanes[lane].kinds
-                if movement := _movement(lanes, lane, to, allowed, queues, ground, drivable):
-                    movements.append(movement)
-                    stranded &= ~movement.kinds
-        conflicts += _conflicts(movements[first:], first)
+                if way := _way(lanes, lane, to, allowed, queues, ground, drivable):
+                    ways.append(way)
+                    stranded &= ~way.kinds
+    return ways
+
+
+def movements_of(ways: list[Way], lanes: list[Lane]) -> tuple[list[Movement], list[list[int]]]:
+    """Movements on ways, whose lanes are these; and for each those that it is in conflict with."""
+    movements = [
+        Movement(
+            way.lane, way.to, way.line, way.kinds,
+            speed=float(np.sqrt(_SIDEWAYS_ACCELERATION / max(sharpest(way.line), 0.005))),
+            turn=_turn(lanes[way.lane].line, lanes[way.to].line),
+            swept=_area(way.boxes),
+        )
+        for way in tqdm(ways, desc="movements", unit="movement", disable=None)
+    ]  # fmt: skip
+    conflicts: list[list[int]] = []
+    for _, group in groupby(movements, key=lambda movement: lanes[movement.lane].end):
+        conflicts += _conflicts(list(group), len(conflicts))
     return movements, conflicts
 
 
 def _conflicts(movements: list[Movement], first: int) -> list[list[int]]:
     """For each movement of a junction the others that sweep the same ground. first: the number of the first one."""
-    if not movements:
-        return []  # a junction that nobody gets through
-    areas = [shapely.buffer(movement.swept, _APART_M, quad_segs=2) for movement in movements]
+    areas = shapely.buffer([movement.swept for movement in movements], _APART_M, quad_segs=2)
     near: list[list[int]] = [[] for _ in movements]
-    for a, b in shapely.STRtree([m.swept for m in movements]).query(areas, predicate="intersects").T:
+    for a, b in shapely.STRtree([m.swept for m in movements]).query(areas, predicate="intersects").T.tolist():
         if a != b:
-            near[a].append(first + int(b))
-            near[b].append(first + int(a))
+            near[a].append(first + b)
+            near[b].append(first + a)
     return [sorted(set(others)) for others in near]
 
 
@@ -117,7 +141,7 @@ def _turn(before: np.ndarray, after: np.ndarray) -> float:
     return -abs(angle) if abs(angle) > np.radians(165) else angle
 
 
-def _movement(
+def _way(
     lanes: list[Lane],
     lane: int,
     to: int,
@@ -125,35 +149,34 @@ def _movement(
     queues: _Queues,
     ground: RoadRasters,
     drivable: np.ndarray,
-) -> Movement | None:
+) -> Way | None:
     """The way that fits most of the allowed kinds of vehicles; None where none fits any."""
     before, after = lanes[lane], lanes[to]
     candidates = allowed & before.kinds & after.kinds
     raster = ground.raster
-    best: tuple[int, np.ndarray, np.ndarray] | None = None
+    others = queues.on_lanes((lane, to))
+    best: Way | None = None
     for stiffness in _STIFFNESSES:
-        line = connection(before.line, after.line, stiffness, STEP_M)
+        line = bezier(before.line, after.line, stiffness, STEP_M)
         kinds, swept, longest = 0, np.zeros((0, 4, 2)), 0.0
         for number, kind in enumerate(VEHICLES):
             if candidates & (1 << number):
                 boxes = footprints(before.line, line, after.line, kind.room)
-                if boxes_on(drivable, raster.lower, raster.cell, boxes) and not queues.hit(boxes, (lane, to)):
+                if boxes_on(drivable, raster.lower, raster.cell, boxes) and not queues.hit(boxes, others):
                     kinds |= 1 << number
                     if kind.room[0] > longest:
                         swept, longest = boxes, kind.room[0]
-        if kinds and (best is None or kinds.bit_count() > best[0].bit_count()):
-            best = kinds, line, swept
-        if best and best[0] == candidates:
+        if kinds and (best is None or kinds.bit_count() > best.kinds.bit_count()):
+            best = Way(lane, to, line, kinds, swept)
+        if best and best.kinds == candidates:
             break
-    if best is None:
-        return None
-    kinds, line, swept = best
-    speed = float(np.sqrt(_SIDEWAYS_ACCELERATION / max(sharpest(line), 0.005)))
-    return Movement(lane, to, line, kinds, speed, _turn(before.line, after.line), _area(swept))
+    return best
 
 
 def footprints(before: np.ndarray, line: np.ndarray, after: np.ndarray, size: tuple[float, float]) -> np.ndarray:
     """(n, 4, 2) corners of a box (length, width) that goes along a line, from its nose at the start to its tail out."""
+    near = int(2 * size[0] / STEP_M) + 2  # points of the lanes that a box may reach
+    before, after = before[-near:], after[:near]
     whole = np.concatenate([before[:-1], line[:-1], after])
     begin, end = len(before) - 1, len(before) + len(line) - 2
     return swept_boxes(whole, begin, end, float(size[0]), float(size[1]), AXLES, _BOX_STEP_M)
@@ -168,23 +191,34 @@ def _area(boxes: np.ndarray) -> shapely.Geometry:
 
 @dataclass(frozen=True)
 class _Queues:
-    """Where vehicles stand on each lane near a junction. lanes: (q,) the lane of each area in the tree."""
+    """Where vehicles stand on each lane near a junction. lanes: (q,) the lane of each area.
+
+    points, first, of_ring, bounds: the areas' rings, as `boxes_meet` takes them.
+    """
 
     lanes: np.ndarray
-    tree: shapely.STRtree
+    points: np.ndarray
+    first: np.ndarray
+    of_ring: np.ndarray
+    bounds: np.ndarray
 
     @classmethod
     def of(cls, lanes: list[Lane], coming: list[int], going: list[int]) -> _Queues:
         """Those of the lanes that come to a junction and go from it."""
-        arriving = set(coming)
-        areas = {}
-        for number in coming + going:
-            line, width = lanes[number].line, lanes[number].width
-            near = line[-int(_QUEUE_M / STEP_M) :] if number in arriving else line[: int(_QUEUE_M / STEP_M)]
-            areas[number] = shapely.buffer(shapely.LineString(near), width / 2 - 0.15, cap_style="flat")
-        return cls(np.array(list(areas)), shapely.STRtree(list(areas.values())))
+        near = {number: lanes[number].line[: int(_QUEUE_M / STEP_M)] for number in going}
+        near |= {number: lanes[number].line[-int(_QUEUE_M / STEP_M) :] for number in coming}
+        widths = np.array([lanes[number].width for number in near])
+        lines = [shapely.LineString(line) for line in near.values()]
+        areas = shapely.buffer(lines, widths / 2 - 0.15, cap_style="flat")
+        rings, of_ring = shapely.get_rings(areas, return_index=True)
+        points, of_point = shapely.get_coordinates(rings, return_index=True)
+        first = np.searchsorted(of_point, np.arange(len(rings) + 1))
+        return cls(np.array(list(near)), points, first, of_ring, shapely.bounds(areas))
 
-    def hit(self, boxes: np.ndarray, but: tuple[int, int]) -> bool:
-        """Does one of boxes (n, 4, 2) touch a queue on a lane other than these two?"""
-        near = self.lanes[self.tree.query(shapely.polygons(boxes), predicate="intersects")[1]]
-        return bool((~np.isin(near, but)).any())
+    def on_lanes(self, lanes: tuple[int, int]) -> np.ndarray:
+        """(q,) bool: areas on one of two lanes."""
+        return (self.lanes == lanes[0]) | (self.lanes == lanes[1])
+
+    def hit(self, boxes: np.ndarray, but: np.ndarray) -> bool:
+        """Does one of boxes (n, 4, 2) touch an area that is none of those, (q,) bool?"""
+        return bool(boxes_meet(boxes, self.points, self.first, self.of_ring, self.bounds, but))

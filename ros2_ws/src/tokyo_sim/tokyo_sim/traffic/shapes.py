@@ -98,3 +98,81 @@ def boxes_on(mask, lower, cell, boxes):
                 if not mask[i, j]:
                     return False
     return True
+
+
+@numba.njit(cache=True)
+def bezier(before, after, stiffness, step):
+    """(n, 2) a cubic Bezier curve from the end of a line (k, 2) to the start of another, tangent to both.
+
+    stiffness: length of the control arms over the distance between the ends. step: metres between points, about.
+    """
+    ax, ay, bx, by = before[-1, 0], before[-1, 1], after[0, 0], after[0, 1]
+    reach = stiffness * np.hypot(bx - ax, by - ay)
+    ux, uy = ax - before[-2, 0], ay - before[-2, 1]
+    vx, vy = after[1, 0] - bx, after[1, 1] - by
+    leaving, arriving = reach / max(np.hypot(ux, uy), 1e-9), reach / max(np.hypot(vx, vy), 1e-9)
+    curve = np.empty((41, 2))
+    for k in range(41):
+        t = k / 40
+        p, q, r, s = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3
+        curve[k, 0] = p * ax + q * (ax + leaving * ux) + r * (bx - arriving * vx) + s * bx
+        curve[k, 1] = p * ay + q * (ay + leaving * uy) + r * (by - arriving * vy) + s * by
+    length = length_along(curve)
+    at = np.linspace(0, length[-1], max(int(np.ceil(length[-1] / step)), 1) + 1)
+    out = np.empty((len(at), 2))
+    for axis in range(2):
+        out[:, axis] = np.interp(at, length, np.ascontiguousarray(curve[:, axis]))
+    return out
+
+
+@numba.njit(cache=True)
+def boxes_meet(boxes, points, first, of_ring, bounds, skipped):
+    """Does one of boxes (n, 4, 2), corners counter-clockwise, have a point in common with one of several areas?
+
+    points: (m, 2) of the areas' rings, closed, ring r from first[r] on; of_ring: (r,) the area that each bounds, in
+    order. bounds: (a, 4) x and y, lowest and highest, of the areas. skipped: (a,) bool, areas that don't matter.
+    """
+    for k in range(len(boxes)):
+        low_x, high_x = boxes[k, :, 0].min(), boxes[k, :, 0].max()
+        low_y, high_y = boxes[k, :, 1].min(), boxes[k, :, 1].max()
+        inside, last = False, -1
+        for ring in range(len(of_ring)):
+            area = of_ring[ring]
+            if area != last:
+                if inside:
+                    return True
+                inside, last = False, area
+            if skipped[area] or low_x > bounds[area, 2] or high_x < bounds[area, 0]:
+                continue
+            if low_y > bounds[area, 3] or high_y < bounds[area, 1]:
+                continue
+            x, y = boxes[k, 0, 0], boxes[k, 0, 1]
+            for n in range(first[ring], first[ring + 1] - 1):
+                ax, ay, bx, by = points[n, 0], points[n, 1], points[n + 1, 0], points[n + 1, 1]
+                if _in_box(boxes[k], ax, ay, bx, by):
+                    return True
+                if (ay > y) != (by > y) and x < ax + (y - ay) / (by - ay) * (bx - ax):
+                    inside = not inside
+        if inside:
+            return True
+    return False
+
+
+@numba.njit(cache=True)
+def _in_box(corners, ax, ay, bx, by):
+    """Does a line from a to b pass through a box (4, 2), corners counter-clockwise? Source: Cyrus and Beck, 1978."""
+    enters, leaves = 0.0, 1.0
+    for side in range(4):
+        x, y = corners[side]
+        along_x, along_y = corners[(side + 1) % 4, 0] - x, corners[(side + 1) % 4, 1] - y
+        start = along_x * (ay - y) - along_y * (ax - x)
+        end = along_x * (by - y) - along_y * (bx - x)
+        if start < 0 and end < 0:
+            return False
+        if start < 0:
+            enters = max(enters, start / (start - end))
+        elif end < 0:
+            leaves = min(leaves, start / (start - end))
+        if enters > leaves:
+            return False
+    return True
