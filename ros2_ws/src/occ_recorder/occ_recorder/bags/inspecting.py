@@ -12,7 +12,7 @@ import numpy as np
 from occ_core.messages import cloud_xyz, from_cloud, from_pose, from_stamp, from_transform
 from occ_core.poses import Pose
 from occ_core.topics import ROBOT_DESCRIPTION
-from occ_core.urdf import link_poses
+from occ_core.urdf import body, link_poses
 from occ_recorder.bags.config import BagConfig
 from occ_recorder.bags.reading import Bag
 from occ_recorder.bags.sensors import CLOUDS, instead_of_clouds
@@ -71,7 +71,7 @@ class FrameFacts:
 class BagFacts:
     """offsets: seconds from stamp to logging, by topic. frames: by name of the child. problems: of reading it.
 
-    links: poses of a URDF's links in its first one, by name.
+    links: poses of a URDF's links in its first one, by name. sized: it says what the robot's body fills.
     """
 
     topics: dict[str, str]
@@ -82,6 +82,7 @@ class BagFacts:
     frames: dict[str, FrameFacts] = field(default_factory=dict)
     tree: TransformTree = field(default_factory=TransformTree)
     links: dict[str, Pose] = field(default_factory=dict)
+    sized: bool = False
     offsets: dict[str, float] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -111,7 +112,9 @@ def inspected(bag: Bag, config: BagConfig) -> BagFacts:
 
 def _take_description(facts: BagFacts, text: str) -> None:
     try:
-        facts.links |= link_poses(text)
+        links = link_poses(text)
+        facts.links |= links
+        facts.sized = facts.sized or bool(body(text, links))
     except ValueError as error:
         facts.problems.append(f"the robot description can't be used: {error}")
 

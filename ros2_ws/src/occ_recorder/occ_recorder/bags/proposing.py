@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
-
 from occ_core.poses import Pose
+from occ_core.returns import ReturnFilter
 from occ_core.topics import CAMERAS, IMU, LIDAR, ROBOT_DESCRIPTION
 from occ_recorder.bags.config import TF_ODOMETRY, BagConfig
 from occ_recorder.bags.inspecting import ODOMETRY, BagFacts
 from occ_recorder.bags.plan import unreadable_images
 from occ_recorder.bags.reading import Bag
 from occ_recorder.bags.sensors import IMAGES
+from occ_recorder.bags.vehicle import as_yaml, height_above_ground, seen_of_itself
 
 _YAML_WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")  # which mean something without quotes
 _WORLDS = ("map", "odom", "world", "earth", "camera_init")
@@ -55,6 +55,9 @@ def proposal(bag: Bag, facts: BagFacts, config: BagConfig) -> str:
             f"    extrinsics:  # nothing in the bag says where the LiDAR is in {base or 'the base'}: measure it",
             f"      {_text(facts.clouds[lidar].frame)}: {{xyz: [0.0, 0.0, 0.0], rpy: [0.0, 0.0, 0.0]}}  # m, radians",
         ]
+    elif not facts.tree.moves(base, facts.clouds[lidar].frame) and not facts.sized:
+        if boxes := seen_of_itself(bag, lidar, mount, ReturnFilter()):
+            lines.append(f"    self_filter: {as_yaml(boxes)}  # what the LiDAR was seen to see of the vehicle")
     lines += _ground(facts, base, lidar, mount)
     if cameras:
         slowest = min(facts.counts[topic] for topic in cameras.values()) / max(facts.seconds, 1e-9)
@@ -143,25 +146,12 @@ def _ground(facts: BagFacts, base: str, lidar: str, mount: Pose | None) -> list[
     footprints = [f for f in facts.tree.frames if f.split("/")[-1] == "base_footprint"]
     if footprints and facts.tree.connected(base, footprints[0]):
         return ["    ground: footprint  # /tf has base_footprint"]
-    height = _height_above_ground(facts.clouds[lidar].xyz, mount or Pose.identity())
+    at = mount or Pose.identity()
+    height = height_above_ground(at.apply(facts.clouds[lidar].xyz), at.position)
     how = "of base_frame above the ground: estimated from the first cloud" if height is not None else "measure it"
     if mount is None and height is not None:
         how = "of the LiDAR above the ground, estimated from the first cloud: take away how high it is above base_frame"
     return ["    ground: takeoff", f"    base_height: {height or 0.0:.2f}  # metres, {how}"]
-
-
-def _height_above_ground(xyz: np.ndarray, mount: Pose) -> float | None:
-    """How far the base is above the layer with the most returns below the LiDAR; None where there is none."""
-    points = mount.apply(xyz)
-    distance = np.linalg.norm(points[:, :2], axis=1)
-    below = points[(distance > 2.0) & (distance < 15.0) & (points[:, 2] < mount.position[2] - 0.1), 2]
-    if len(below) < 50:
-        return None
-    layers = np.floor(below / 0.05).astype(int)
-    values, counts = np.unique(layers, return_counts=True)
-    together = counts + np.interp(values - 1, values, counts, left=0) + np.interp(values + 1, values, counts, right=0)
-    best = values[np.argmax(together)]
-    return -float(np.median(below[np.abs(layers - best) <= 1]))
 
 
 def _cameras(bag: Bag, facts: BagFacts) -> dict[str, str]:
