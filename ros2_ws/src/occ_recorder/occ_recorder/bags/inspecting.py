@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from occ_core.messages import cloud_xyz, from_cloud, from_pose, from_stamp, from_transform
+from occ_core.point_times import FIELDS
 from occ_core.poses import Pose
 from occ_core.topics import ROBOT_DESCRIPTION
 from occ_core.urdf import body, link_poses
@@ -20,7 +21,6 @@ from occ_recorder.bags.transforms import Source, TransformTree
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 POSES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped")
-TIME_FIELDS = ("time", "t", "timestamp", "offset_time", "time_stamp", "timeStamp")
 _CLOUDS_READ = 20
 _STEP_S = 0.1  # between poses whose difference is a velocity: less would measure their noise
 _STILL = 0.1  # m/s: a robot that is slower says nothing about its twist
@@ -168,7 +168,7 @@ def _cloud_facts(messages: list[Any]) -> CloudFacts:
 
 def _meaning_of_time(cloud: np.ndarray, stamp: float) -> str:
     """What the times of points are, from how long a sweep takes: unit, and what they count from."""
-    name = next((name for name in TIME_FIELDS if name in (cloud.dtype.names or ())), "")
+    name = next((name for name in FIELDS if name in (cloud.dtype.names or ())), "")
     if not name or len(cloud) < 2:
         return ""
     values = cloud[name].astype(np.float64)
