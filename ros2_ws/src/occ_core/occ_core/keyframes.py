@@ -14,7 +14,7 @@ from occ_core.frame import Occupancy
 from occ_core.grid import VoxelGrid
 from occ_core.labels import labels_of
 from occ_core.poses import Pose
-from occ_core.returns import in_map, thinned
+from occ_core.returns import in_map, thinned, thinned_in_map
 from occ_core.voxelize import Scan, voxelize
 
 DEFAULT_WINDOW_S = 3.0
@@ -81,11 +81,14 @@ class KeyframeBuilder:
         """
         if self._sweeps and stamp <= self._sweeps[-1].stamp:
             raise ValueError(f"sweep at {stamp:.3f} s is not after the last one at {self._sweeps[-1].stamp:.3f} s")
-        world = in_map(points, sensor)
-        if itself is not None:
-            world = world[owners(world, [itself]) == 0]
-        if self.source is not OccupancySource.LIDAR:
-            world = world[thinned(world)]
+        if itself is None and self.source is not OccupancySource.LIDAR:
+            world = thinned_in_map(points, sensor)
+        else:
+            world = in_map(points, sensor)
+            if itself is not None:
+                world = world[owners(world, [itself]) == 0]
+            if self.source is not OccupancySource.LIDAR:
+                world = world[thinned(world)]
         owner = owners(world, actors)
         hit = np.flatnonzero(owner)
         still, moving = (np.delete(world, hit, axis=0) if len(hit) else world), world[hit]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -428,4 +429,4 @@ class SweepSynchronizer:
 
 
 def _possible(linear: np.ndarray, angular: np.ndarray) -> bool:
-    return bool(np.linalg.norm(linear) <= MOST_SPEED and np.linalg.norm(angular) <= MOST_TURN)
+    return math.hypot(*linear.tolist()) <= MOST_SPEED and math.hypot(*angular.tolist()) <= MOST_TURN

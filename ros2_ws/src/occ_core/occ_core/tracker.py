@@ -87,24 +87,31 @@ class FrameTracker:
     def _rows(self, sweep: SyncedSweep, base: Pose, mount: Pose) -> np.ndarray:
         """(n, 4) x y z intensity of the returns that are any, in the sensor's frame at the sweep's stamp."""
         points, times = sweep.points, sweep.times
-        stamps = np.full(len(points), sweep.stamp) if times is None else sweep.stamp + times
+        if times is None:
+            return _with_intensity(self._filter.rows(points, mount))
+        stamps = sweep.stamp + times
         at_base = None
-        if sweep.mounts is not None and times is not None:
+        if sweep.mounts is not None:
             at_base, _ = carried(points[:, :3], stamps, sweep.mounts)
         kept = self._filter.usable(points[:, :3], at_base, mount)
         rows = points[kept]
-        if times is not None and sweep.motion is not None:
+        if sweep.motion is not None:
             on_base = mount.apply(rows[:, :3]) if at_base is None else at_base[kept]
             placed, known = carried(on_base, stamps[kept], sweep.motion)
             rows = rows[known].astype(np.float64)
             rows[:, :3] = (base @ mount).inverse().apply(placed[known])
-        unknown = ~np.isfinite(rows[:, 3])
-        if unknown.any():
-            rows[unknown, 3] = 0.0
-        return rows
+        return _with_intensity(rows)
 
     def _mount(self, frame_id: str) -> Pose:
         for link in (frame_id, frame_id.removeprefix(f"{self.robot}/")):
             if link in self._links:
                 return self._links[link]
         raise ValueError(f"{self.robot}: cloud in frame '{frame_id}', which its robot description does not have")
+
+
+def _with_intensity(rows: np.ndarray) -> np.ndarray:
+    """Rows (n, 4), changed in place: an intensity that is no number is 0."""
+    unknown = ~np.isfinite(rows[:, 3])
+    if unknown.any():
+        rows[unknown, 3] = 0.0
+    return rows
