@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from occ_core.messages import cloud_xyz, from_cloud, from_pose, from_stamp, from_transform
+from occ_core.messages import cloud_xyz, from_cloud, from_pose, from_stamp, from_transform, vector
 from occ_core.point_times import FIELDS
 from occ_core.poses import Pose
 from occ_core.topics import ROBOT_DESCRIPTION
@@ -71,6 +72,7 @@ class FrameFacts:
 class BagFacts:
     """offsets: seconds from stamp to logging, by topic. frames: by name of the child. problems: of reading it.
 
+    steps: metres from each pose of a frame that moves to its next, by the child's name.
     links: poses of a URDF's links in its first one, by name. sized: it says what the robot's body fills.
     """
 
@@ -81,6 +83,7 @@ class BagFacts:
     odometry: dict[str, OdometryFacts] = field(default_factory=dict)
     frames: dict[str, FrameFacts] = field(default_factory=dict)
     tree: TransformTree = field(default_factory=TransformTree)
+    steps: dict[str, list[float]] = field(default_factory=dict)
     links: dict[str, Pose] = field(default_factory=dict)
     sized: bool = False
     offsets: dict[str, float] = field(default_factory=dict)
@@ -91,8 +94,11 @@ def inspected(bag: Bag, config: BagConfig) -> BagFacts:
     """Read /tf and odometry whole, of everything else that has a stamp the beginning."""
     span = bag.lasted
     facts = BagFacts(bag.topics, bag.counts, (span[1] - span[0]) * 1e-9 if span else 0.0)
+    places: dict[str, np.ndarray] = {}
     for message in bag.messages({config.tf, config.tf_static} & facts.topics.keys()):
         _take_transforms(facts, message.content, message.topic == config.tf_static)
+        if message.topic == config.tf:
+            _take_steps(facts.steps, places, message.content)
     for topic, kind in sorted(facts.topics.items()):
         if kind == ROBOT_DESCRIPTION.type and topic.endswith(ROBOT_DESCRIPTION.name):
             _take_description(facts, next(bag.messages({topic})).content.data)
@@ -138,6 +144,15 @@ def _take_transforms(facts: BagFacts, message: Any, fixed: bool) -> None:
                     facts.tree.add_moving(parent, child, 0.0, pose)
             except ValueError:
                 facts.problems.append(f"{parent} to {child}: no rotation is a quaternion like that")
+
+
+def _take_steps(steps: dict[str, list[float]], places: dict[str, np.ndarray], message: Any) -> None:
+    """Note how far frames have moved since they were heard of last. places: where that was."""
+    for transform in message.transforms:
+        child, at = transform.child_frame_id.lstrip("/"), vector(transform.transform.translation)
+        if child in places:
+            steps.setdefault(child, []).append(math.dist(at.tolist(), places[child].tolist()))
+        places[child] = at
 
 
 def _cloud_facts(messages: list[Any]) -> CloudFacts:
