@@ -14,11 +14,11 @@ from occ_core.messages import cloud_xyz, from_cloud, from_pose, from_stamp, from
 from occ_core.point_times import FIELDS
 from occ_core.poses import Pose
 from occ_core.topics import ROBOT_DESCRIPTION
+from occ_core.transforms import Source, TransformTree
 from occ_core.urdf import body, link_poses
 from occ_recorder.bags.config import BagConfig
 from occ_recorder.bags.reading import Bag
 from occ_recorder.bags.sensors import CLOUDS, instead_of_clouds
-from occ_recorder.bags.transforms import Source, TransformTree
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 POSES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped")
