@@ -12,6 +12,8 @@ from tokyo_sim.engine.physics import Physics
 from tokyo_sim.engine.robot import Kind, load_robot
 from tokyo_sim.missions.care import RoverCare, drivable_ahead
 from tokyo_sim.missions.follower import Command, PathFollower
+from tokyo_sim.missions.obstacles import ObstacleMap
+from tokyo_sim.missions.plans import drivable, through
 
 ROVER = load_robot(Kind.ROVER, "rover_0")
 
@@ -91,3 +93,36 @@ def test_where_the_ground_ends_is_an_edge_too(city, sheet):
     _, poses = driven(city((Semantic.ROAD, sheet(-40, 12, -30, 30))), 20)
     assert max(pose.position[0] for pose in poses) < 12.0
     assert max(float(lean(pose.orientation)[0]) for pose in poses) < 15
+
+
+def test_a_rover_turns_round_on_a_bank_and_never_leaves_it(city, sheet):
+    """A street 5 m wide on top of a bank, that ends: there and back again, with turns in several moves."""
+    top = sheet(-25, 25, -2.5, 2.5, 2.0)
+    slopes = []
+    for side in (1, -1):
+        near, far = 2.5 * side, 6.5 * side
+        slopes.append([(-60, near, 2), (60, near, 2), (60, far, -2)])
+        slopes.append([(-60, near, 2), (60, far, -2), (-60, far, -2)])
+    world = city((Semantic.ROAD, top), (Semantic.TERRAIN, np.array(slopes, dtype=float)))
+    path = np.array([[x, -0.8] for x in np.arange(-20, 21.0)] + [[x, 0.8] for x in np.arange(20, -21.0, -1)])
+    physics = Physics(world, [], [ROVER], [Pose.from_xyz_rpy([-15, -0.8, 2.42], [0, 0, 0])])
+    follower, care, poses = PathFollower(path, 3.0, 3.0), RoverCare(world), []
+    for _ in range(round(90 / 0.05)):
+        pose = physics.motion(0).pose
+        command = care.drive(pose, follower, np.inf)
+        physics.command(0, command.linear, np.array([0, 0, command.yaw_rate]))
+        physics.step(0.05)
+        poses.append(pose)
+    xyz = np.array([pose.position for pose in poses])
+    assert not care.problem and np.linalg.norm(np.diff(xyz[:, :2], axis=0), axis=1).sum() > 90
+    assert xyz[:, 0].max() > 15 and xyz[len(xyz) // 3 :, 0].min() < -12
+    assert max(float(lean(pose.orientation)[0]) for pose in poses) < 30
+
+
+def test_a_street_that_is_cut_by_an_edge_is_driven_as_far_as_it_goes(city, sheet):
+    world = city((Semantic.ROAD, np.concatenate([sheet(-60, 10, -4, 4), sheet(10.01, 60, -4, 4, 1.5)])))
+    line = np.array([[x, 0.0] for x in np.arange(-50, 50.0)])
+    assert drivable(world, line[:50]) and not drivable(world, line)
+    paved = ObstacleMap(world, wheels=True, clearance=1.0, step=0.25, about=line)
+    ways = through(paved, [line[5], *line[10::20], line[5]], -1e6)
+    assert drivable(world, ways) and ways[:, 0].max() > 5 and ways[:, 0].max() < 10

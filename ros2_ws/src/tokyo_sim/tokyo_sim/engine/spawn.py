@@ -11,6 +11,7 @@ from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from tokyo_sim.engine.places import building_within, check_names, ground_within, in_city
 from tokyo_sim.engine.robot import Kind, Robot
+from tokyo_sim.missions.care import drivable_ahead
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.missions.plans import keep_left
 from tokyo_sim.traffic.curves import resample
@@ -21,6 +22,7 @@ _STEP_M = 2.0  # between places on a street
 _INSIDE_M = 60.0  # from the edge of the city: a grid reaches 40 m
 _ROVER_CLEARANCE_M = 0.05
 _ROOM_M = 2.0  # of ground around a rover
+_EVEN = 0.8  # of the steps and slopes that a rover gets over
 
 
 def spawn_poses(
@@ -48,12 +50,20 @@ def spawn_poses(
         poses[robot.name] = pose
     places = _street_places(sections, rng) if sections else _open_places(city, obstacles, rng)
     for robot in (robot for robot in robots if robot.name not in named):
-        tries = (_pose(robot, place, city, altitude) for place in places)
-        pose = next((pose for pose in tries if not _problem(pose, robot, poses, city, obstacles)), None)
+        tries = [_pose(robot, place, city, altitude) for place in places]
+        free = (pose for pose in tries if not _problem(pose, robot, poses, city, obstacles))
+        pose = next((pose for pose in free if robot.kind is Kind.DRONE or _even(city, pose)), None)
+        # Where all ground is rough, rough ground is where it starts.
+        pose = pose or next((pose for pose in tries if not _problem(pose, robot, poses, city, obstacles)), None)
         if pose is None:
             raise ValueError(f"no free place to spawn {robot.name}: {len(poses)} robots are in this city already")
         poses[robot.name] = pose
     return [poses[robot.name] for robot in robots]
+
+
+def _even(city: CityMap, pose: Pose) -> bool:
+    """Whether a rover can drive away from there, ahead and back: streets of real tiles may lie across a bank."""
+    return all(drivable_ahead(city, pose, back=back, part=_EVEN) == np.inf for back in (False, True))
 
 
 def _street_places(sections: Sequence[Section], rng: np.random.Generator) -> list[np.ndarray]:
