@@ -114,7 +114,7 @@ class BagDrive:
             patience=conversion.config.patience,
             distrust_twist=twist_is_wrong(bag, config),
         )
-        builder = KeyframeBuilder(TOKYO_GRID, conversion.occupancy, conversion.window, city)
+        builder = KeyframeBuilder(TOKYO_GRID, conversion.occupancy, conversion.window, city, threads=1)
         self.tracker = FrameTracker(self.robot, builder, plan.links, self._ground(config.ground, city), plan.returns)
         self.reader = RobotReader(plan, conversion.config, self.sync, deliver)
         self.by_log = conversion.config.stamps is Stamps.LOG
