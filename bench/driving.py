@@ -6,8 +6,8 @@ As a program, on imported cities: `python -m bench.driving CITY ... --drives 5 -
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -39,18 +39,24 @@ class Outcome:
     seen: frozenset[Condition]
 
 
+@contextmanager
+def careless() -> Iterator[None]:
+    """Missions as they were before rovers looked after themselves, while the context lasts."""
+    with (
+        patch.object(RoverCare, "drive", lambda self, pose, follower, free: follower.drive(pose, free)),
+        patch(f"{_MISSION}.plans.drivable", lambda city, path: True),
+    ):
+        yield
+
+
 def drives(city: Path, seeds: list[int], seconds: float, careful: bool = True) -> list[Outcome]:
     """Drives of a drone and a rover as `collecting` makes them, without sensors."""
-    with ExitStack() as stack:
-        if not careful:
-            stack.enter_context(
-                patch.object(RoverCare, "drive", lambda self, pose, follower, free: follower.drive(pose, free))
-            )
-            stack.enter_context(patch(f"{_MISSION}.plans.drivable", lambda city, path: True))
+    with nullcontext() if careful else careless():
         return [outcome for seed in seeds for outcome in _drive(city, seed, seconds)]
 
 
-def _drive(city: Path, seed: int, seconds: float) -> list[Outcome]:
+def set_out(city: Path, seed: int) -> tuple[Simulator, list[Mission]]:
+    """A drone and a rover among traffic, and what each of them is to do."""
     streets = bool(lane_graph(city, CityMap.load(city)).lanes)
     simulator = Simulator(city, Fleet(1, 1, _ACTORS if streets else 0, drone_altitude=15.0, cameras=False), seed)
     pattern = Pattern.STREET if streets else Pattern.ROAM
@@ -58,6 +64,11 @@ def _drive(city: Path, seed: int, seconds: float) -> list[Outcome]:
         Mission(city, MissionPlan(robot.kind, pattern, _SPEED[robot.kind], 15.0, seed=seed))
         for robot in simulator.robots
     ]
+    return simulator, missions
+
+
+def _drive(city: Path, seed: int, seconds: float) -> list[Outcome]:
+    simulator, missions = set_out(city, seed)
     most_lean, watches = np.zeros(len(missions)), [ConditionWatch() for _ in missions]
     seen: list[set[Condition]] = [set() for _ in missions]
     metres = np.zeros(len(missions))
