@@ -279,16 +279,25 @@ def test_the_vehicle_does_not_see_itself(tmp_path: Path, source: str) -> None:
     )
 
 
-@pytest.mark.parametrize("beside", ["nothing", "wall", "standing"])
+@pytest.mark.parametrize("beside", ["nothing", "wall", "standing", "somebody"])
 def test_what_is_not_the_vehicle_is_not_taken_for_it(tmp_path: Path, beside: str) -> None:
-    """Nothing near; a wall that it drives along at one distance; a robot that stands, for which nothing goes by."""
+    """Nothing near; a wall that it drives along at one distance; a robot that stands, for which nothing goes by;
+    somebody who walks behind it."""
     way = still(arc(0.0)) if beside == "standing" else arc
     wall = np.array([(x, 1.5, z) for x in np.arange(-9, 9, 0.2) for z in np.arange(-0.4, 2, 0.2)])
     back = np.linalg.inv(MOUNT)
     near = roof_seen() if beside == "standing" else wall @ back[:3, :3].T + back[:3, 3]
     near = near[:0] if beside == "nothing" else near
     car = Car().say_odometry(2.0, way, twist=lambda t: ((0, 0, 0), (0, 0, 0)) if beside == "standing" else TWIST)
-    car.say_clouds(TENTHS, lambda t: car.cloud(t, np.vstack([seen(t, way), near])))
+    walker = np.array([(-3 + x, y, z) for x in (-0.2, 0, 0.2) for y in (-0.2, 0, 0.2) for z in (-0.2, 0.4, 1.0)])
+
+    def nearby(t: float) -> np.ndarray:
+        if beside != "somebody":
+            return near
+        step = np.array([0.15 * np.sin(3 * t), 0.3 * np.sin(2 * t), 0])
+        return (walker + step) @ back[:3, :3].T + back[:3, 3]
+
+    car.say_clouds(TENTHS, lambda t: car.cloud(t, np.vstack([seen(t, way), nearby(t)])))
     report, session = car.sessions(tmp_path)
     assert report.problems == []
     assert (misses(session, TENTHS, way) == []) is (beside == "nothing")
