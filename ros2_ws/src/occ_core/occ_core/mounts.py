@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from occ_core.messages import from_stamp, from_transform
 from occ_core.sync import PATIENCE_S, SyncedSweep
 from occ_core.transforms import Source, TransformTree
 from occ_core.urdf import joints
+
+_DISCOVERY_S = 5.0  # that a publisher of /tf may take to be discovered, on a busy machine
 
 
 def mounted(tree: TransformTree, base: str, frame: str, sweep: SyncedSweep, hold: bool) -> SyncedSweep | None:
@@ -26,12 +29,21 @@ def mounted(tree: TransformTree, base: str, frame: str, sweep: SyncedSweep, hold
     return replace(sweep, mounts=track) if track is not None else None
 
 
+class _Wait(Enum):
+    WAIT = "/tf may still say more"
+
+
+_WAIT = _Wait.WAIT
+
+
 class MountedSweeps:
     """Hands a robot's sweeps on in order, those of a sensor that moves once /tf has said where it was.
 
     listen: called once, when /tf is needed: where the description has a joint that can move between the base and the
-    sensor, or does not have the sensor at all. What /tf does not say within `patience` seconds of message time is
-    taken as the description has it; where it stops, as it was last.
+    sensor, or does not have the sensor at all. A sweep waits `patience` seconds of message time; a frame stays where
+    it was last, where /tf has stopped, and a sweep from before it was heard of is lost. Where /tf says nothing for so
+    long as a publisher takes to be discovered, the description holds. lose: called for each sweep that nobody can
+    place, with the reason.
     """
 
     def __init__(
@@ -42,6 +54,7 @@ class MountedSweeps:
         listen: Callable[[], None],
         base: str = "base_link",
         patience: float = PATIENCE_S,
+        lose: Callable[[str], None] = lambda why: None,
     ) -> None:
         """ValueError for a description that is not a URDF."""
         self._robot, self._deliver, self._listen, self._base, self._patience = robot, deliver, listen, base, patience
@@ -56,6 +69,7 @@ class MountedSweeps:
         self._waiting: deque[SyncedSweep] = deque()
         self._newest = -np.inf
         self._listens = self._in_vain = False
+        self._lose = lose
 
     def add(self, sweep: SyncedSweep) -> None:
         """Take a sweep, or a frame between sweeps."""
@@ -88,28 +102,33 @@ class MountedSweeps:
     def _settle(self) -> None:
         while self._waiting:
             sweep = self._waiting[0]
-            late = self._in_vain or self._newest - sweep.stamp > self._patience
-            placed = self._placed(sweep, late)
-            if placed is None:
+            placed = self._placed(sweep, self._newest - sweep.stamp)
+            if placed is _WAIT:
                 return
             self._waiting.popleft()
-            self._deliver(placed)
+            if isinstance(placed, SyncedSweep):
+                self._deliver(placed)
 
     def _give_up(self) -> None:
         while self._waiting:
-            self._deliver(self._placed(sweep := self._waiting.popleft(), late=True) or sweep)
+            placed = self._placed(self._waiting.popleft(), np.inf)
+            if isinstance(placed, SyncedSweep):
+                self._deliver(placed)
 
-    def _placed(self, sweep: SyncedSweep, late: bool) -> SyncedSweep | None:
-        """The sweep as it can be handed on; None while /tf may still say more."""
+    def _placed(self, sweep: SyncedSweep, waited: float) -> SyncedSweep | _Wait | None:
+        """The sweep as it can be handed on; None where it never can."""
         frame = self._bare(sweep.frame_id)
         if sweep.between or frame in self._still:
             return sweep
         known = self._tree.connected(self._base, frame)
         if known and (self._tree.moves(self._base, frame) or frame not in self._described):
+            late = waited > self._patience
             found = mounted(self._tree, self._base, frame, sweep, hold=late)
-            return found if found is not None or not late else sweep
-        if late:
+            if found is None and late:
+                self._lose(f"no /tf that says where '{frame}' was during a sweep")
+            return found if found is not None or late else _WAIT
+        if self._in_vain or waited > _DISCOVERY_S:
             # Nobody says more than the description: the next ones need not wait for it.
             self._in_vain = True
             return sweep
-        return None
+        return _WAIT

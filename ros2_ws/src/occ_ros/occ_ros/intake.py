@@ -58,7 +58,7 @@ class RobotIntake:
     ) -> None:
         self._node, self._robot = node, robot
         lockstep = settled is not None
-        self._mounted = MountedSweeps(robot, description, deliver, self._listen_to_transforms)
+        self._mounted = MountedSweeps(robot, description, deliver, self._listen_to_transforms, lose=synchronizer.drop)
         self.messages = MessageIntake(
             synchronizer, self._mounted.add, self._complain, undistort, settled or (lambda stamp: None)
         )  # fmt: skip
