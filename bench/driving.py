@@ -1,4 +1,4 @@
-"""How many drives end on a rover's back, tilted, fallen or stuck: missions as they are, beside missions without care.
+"""How many drives end on a rover's back, tilted, fallen or stuck: missions as they are, beside missions without watchdog.
 
 As a program, on imported cities: `python -m bench.driving CITY ... --drives 5 --seconds 60 --careless`.
 """
@@ -16,15 +16,15 @@ import numpy as np
 
 from occ_core.citymap import CityMap
 from occ_core.condition import Condition, ConditionWatch, lean
-from tokyo_sim.engine.robot import Kind
+from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.engine.simulator import Fleet, Simulator
-from tokyo_sim.missions.care import RoverCare
 from tokyo_sim.missions.mission import Mission, MissionPlan
 from tokyo_sim.missions.plans import Pattern
+from tokyo_sim.missions.watchdog import RoverWatchdog
 from tokyo_sim.traffic.stored import lane_graph
 
 _COMMAND_S, _TRAFFIC_STEPS = 0.05, 2
-_ACTORS, _SPEED = 30, {Kind.DRONE: 4.0, Kind.ROVER: 3.0}
+_ACTORS, _SPEED = 30, {RobotKind.DRONE: 4.0, RobotKind.ROVER: 3.0}
 _MISSION = "tokyo_sim.missions.mission"
 
 
@@ -43,7 +43,7 @@ class Outcome:
 def careless() -> Iterator[None]:
     """Missions as they were before rovers looked after themselves, while the context lasts."""
     with (
-        patch.object(RoverCare, "drive", lambda self, pose, follower, free: follower.drive(pose, free)),
+        patch.object(RoverWatchdog, "drive", lambda self, pose, follower, free: follower.drive(pose, free)),
         patch(f"{_MISSION}.plans.drivable", lambda city, path: True),
     ):
         yield
@@ -110,7 +110,7 @@ def row(name: str, outcomes: list[Outcome]) -> str:
 def table(
     cities: list[Path], seeds: list[int], seconds: float, careless: bool, tell: Callable[[str], object] = print
 ) -> str:
-    """Rovers' and drones' drives in each city. careless: without care before with it."""
+    """Rovers' and drones' drives in each city. careless: without watchdog before with it."""
     lines = [
         "| drives | number | upside down | tilted | fell | stuck | gave up in words | most lean, degrees | metres |",
         "|" + "---|" * 9,
@@ -120,8 +120,8 @@ def table(
     for city in cities:
         for careful in (False, True) if careless else (True,):
             outcomes = drives(city, seeds, seconds, careful)
-            for kind in Kind:
-                name = f"{city.name}, {kind.value}{'' if careful else ', without care'}"
+            for kind in RobotKind:
+                name = f"{city.name}, {kind.value}{'' if careful else ', without watchdog'}"
                 lines.append(row(name, [o for o in outcomes if o.robot.startswith(kind.value)]))
                 tell(lines[-1])
             for outcome in outcomes:
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("cities", nargs="+", type=Path, metavar="CITY", help="folder of an imported city")
     parser.add_argument("--drives", type=int, default=5, help="in each city, with seeds from 1")
     parser.add_argument("--seconds", type=float, default=60.0, help="simulated, of each drive")
-    parser.add_argument("--careless", action="store_true", help="drive each without care too")
+    parser.add_argument("--careless", action="store_true", help="drive each without watchdog too")
     args = parser.parse_args()
     table(args.cities, list(range(1, args.drives + 1)), args.seconds, args.careless)
 

@@ -28,7 +28,7 @@ from occ_core.poses import Pose
 from occ_core.session import find_sessions
 from occ_core.topics import LIDAR, OCCUPANCY, ODOM, ROBOT_DESCRIPTION, TF
 from occ_ros.convert import to_cloud, to_pose, to_stamp
-from occ_ros.qos import publish, subscribe
+from occ_ros.qos import create_publisher, create_subscription
 
 URDF = """<robot name="r">
 <link name="base_link"><collision><geometry><box size="2 1 0.6"/></geometry></collision></link>
@@ -55,13 +55,13 @@ def table(t: float) -> Pose:
 class Robot(Node):
     def __init__(self) -> None:
         super().__init__("robot")
-        self._description = publish(self, ROBOT_DESCRIPTION, "rover_0", depth=1)
-        self._odometry, self._tf = publish(self, ODOM, "rover_0", 100), publish(self, TF, depth=100)
-        self._lidar = publish(self, LIDAR, "rover_0", 20)
+        self._description = create_publisher(self, ROBOT_DESCRIPTION, "rover_0", depth=1)
+        self._odometry, self._tf = create_publisher(self, ODOM, "rover_0", 100), create_publisher(self, TF, depth=100)
+        self._lidar = create_publisher(self, LIDAR, "rover_0", 20)
         self._description.publish(String(data=URDF))
         self._tick = 0
         self.grids: list = []
-        subscribe(self, OCCUPANCY, self.grids.append, "rover_0")
+        create_subscription(self, OCCUPANCY, self.grids.append, "rover_0")
         self.create_timer(0.02, self._step)
 
     def _step(self) -> None:

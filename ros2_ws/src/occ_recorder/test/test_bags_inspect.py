@@ -17,7 +17,7 @@ from scene import MOUNT as WHERE
 from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose, footprint
 from occ_core.session import Session, find_sessions
-from occ_recorder.bags.config import BagConfig, Ground, read_config
+from occ_recorder.bags.config import BagConfig, GroundSource, read_config
 from occ_recorder.bags.convert import Conversion, convert
 from occ_recorder.bags.inspecting import _meaning_of_time, inspected, report
 from occ_recorder.bags.proposing import proposal
@@ -210,7 +210,7 @@ def proposed(tmp_path, car: Car) -> tuple[str, Session, list[str]]:
     path.write_text(text)
     config = read_config(path)
     # Where the grid's ground is it can only estimate: what counts here is which sweeps are put together, and where.
-    robot = replace(config.robots[0], ground=Ground.CONSTANT)
+    robot = replace(config.robots[0], ground=GroundSource.CONSTANT)
     report = convert(bag, tmp_path / "out", Conversion(replace(config, robots=(robot,))), progress=False)
     (session,) = find_sessions(tmp_path / "out")
     assert len(session) == 5

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 
+from occ_core.point_filters import PointFilter
 from occ_core.poses import Pose
-from occ_core.returns import ReturnFilter
 from occ_core.topics import CAMERAS, IMU, LIDAR, ROBOT_DESCRIPTION
 from occ_recorder.bags.clocks import check_clocks
 from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, RobotConfig
@@ -61,7 +61,7 @@ def proposal(bag: Bag, facts: BagFacts, config: BagConfig) -> str:
             f"      {_text(facts.clouds[lidar].frame)}: {{xyz: [0.0, 0.0, 0.0], rpy: [0.0, 0.0, 0.0]}}  # m, radians",
         ]
     elif not facts.tree.moves(base, facts.clouds[lidar].frame) and not facts.sized:
-        if boxes := seen_of_itself(bag, lidar, mount, ReturnFilter()):
+        if boxes := seen_of_itself(bag, lidar, mount, PointFilter()):
             lines.append(f"    self_filter: {as_yaml(boxes)}  # what the LiDAR was seen to see of the vehicle")
     lines += _ground(facts, base, lidar, mount)
     if cameras:

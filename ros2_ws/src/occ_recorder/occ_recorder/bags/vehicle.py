@@ -10,8 +10,8 @@ from scipy.ndimage import label
 from scipy.spatial import cKDTree
 
 from occ_core.messages import cloud_points
+from occ_core.point_filters import PointFilter, VehicleBox
 from occ_core.poses import Pose
-from occ_core.returns import Box, ReturnFilter
 from occ_recorder.bags.reading import Bag
 
 _SWEEPS, _FEWEST_SWEEPS = 24, 8  # that are looked at, spread over the bag
@@ -43,7 +43,7 @@ def height_above_ground(points: np.ndarray, sensor: np.ndarray) -> float | None:
     return -float(np.median(below[np.abs(layers - best) <= 1]))
 
 
-def seen_of_itself(bag: Bag, topic: str, mount: Pose, returns: ReturnFilter) -> tuple[Box, ...]:
+def seen_of_itself(bag: Bag, topic: str, mount: Pose, returns: PointFilter) -> tuple[VehicleBox, ...]:
     """Boxes about returns that stay where they are in the base while all else goes by: the vehicle itself.
 
     () where none do, and where nothing tells them from the world: a robot that stands, or passes nothing. topic: of its
@@ -71,7 +71,7 @@ def seen_of_itself(bag: Bag, topic: str, mount: Pose, returns: ReturnFilter) -> 
     return tuple(_boxes(near[_stays(near, trees, _STAYS_M, _STAYS_IN)], sensor))
 
 
-def _spread(bag: Bag, topic: str, mount: Pose, returns: ReturnFilter) -> Iterator[np.ndarray]:
+def _spread(bag: Bag, topic: str, mount: Pose, returns: PointFilter) -> Iterator[np.ndarray]:
     """(n, 3) returns in the base of sweeps here and there in the bag."""
     first, last = bag.lasted or (0, 0)
     seen = -1
@@ -97,7 +97,7 @@ def _stays(points: np.ndarray, trees: list[cKDTree], within: float, share: float
     return np.mean(near, axis=0) >= share
 
 
-def _boxes(points: np.ndarray, sensor: np.ndarray) -> Iterator[Box]:
+def _boxes(points: np.ndarray, sensor: np.ndarray) -> Iterator[VehicleBox]:
     """Boxes about points (n, 3) that are near each other."""
     if not len(points):
         return
@@ -110,10 +110,10 @@ def _boxes(points: np.ndarray, sensor: np.ndarray) -> Iterator[Box]:
         if len(part) < _FEWEST or np.linalg.norm(part[:, :2] - sensor[:2], axis=1).max() > _LONGEST_M:
             continue
         low, high = part.min(axis=0) - _MARGIN_M, part.max(axis=0) + _MARGIN_M
-        yield Box(Pose((low + high) / 2, np.array([1.0, 0.0, 0.0, 0.0])), high - low)
+        yield VehicleBox(Pose((low + high) / 2, np.array([1.0, 0.0, 0.0, 0.0])), high - low)
 
 
-def as_yaml(boxes: tuple[Box, ...]) -> str:
+def as_yaml(boxes: tuple[VehicleBox, ...]) -> str:
     """What `self_filter` of a config says about boxes that are not turned."""
     parts = (f"{{size: {_numbers(box.size)}, xyz: {_numbers(box.pose.position)}}}" for box in boxes)
     return f"[{', '.join(parts)}]"

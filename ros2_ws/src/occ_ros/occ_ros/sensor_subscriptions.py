@@ -8,23 +8,23 @@ from functools import partial
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
-from occ_core.intake import MessageIntake
 from occ_core.messages import from_actors
 from occ_core.mounts import MountedSweeps
+from occ_core.sensor_handlers import SensorHandlers
 from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_core.topics import ACTORS, IMU, LIDAR, ODOM, TF, TF_STATIC, image_topic
 from occ_ros.guard import Guarded
-from occ_ros.qos import subscribe
+from occ_ros.qos import create_subscription
 
 
-class ActorIntake:
+class ActorSubscription:
     """What moves in the city, heard and read once for all robots of a node: reading markers is slow."""
 
     def __init__(self, node: Guarded, lockstep: bool = False) -> None:
-        self._robots: list[MessageIntake] = []
-        subscribe(node, ACTORS, self.hear, depth=20, lockstep=lockstep)
+        self._robots: list[SensorHandlers] = []
+        create_subscription(node, ACTORS, self.hear, depth=20, lockstep=lockstep)
 
-    def add(self, robot: MessageIntake) -> None:
+    def add(self, robot: SensorHandlers) -> None:
         """Tell one more robot."""
         self._robots.append(robot)
 
@@ -35,7 +35,7 @@ class ActorIntake:
             robot.actors_at(stamp, actors)
 
 
-class RobotIntake:
+class SensorSubscriptions:
     """Keeps its node's subscriptions alive. A message that can't be read is counted by the node and left out.
 
     description: the robot's URDF; where the LiDAR moves in it, or is not in it, /tf is listened to.
@@ -49,7 +49,7 @@ class RobotIntake:
         robot: str,
         synchronizer: SweepSynchronizer,
         deliver: Callable[[SyncedSweep], None],
-        actors: ActorIntake,
+        actors: ActorSubscription,
         cameras: Iterable[str] = (),
         imu: bool = False,
         undistort: bool = True,
@@ -59,21 +59,21 @@ class RobotIntake:
         self._node, self._robot = node, robot
         lockstep = settled is not None
         self._mounted = MountedSweeps(robot, description, deliver, self._listen_to_transforms, lose=synchronizer.drop)
-        self.messages = MessageIntake(
+        self.messages = SensorHandlers(
             synchronizer, self._mounted.add, self._complain, undistort, settled or (lambda stamp: None)
         )  # fmt: skip
         actors.add(self.messages)
-        subscribe(node, ODOM, self.messages.odometry, robot, depth=50, lockstep=lockstep)
-        subscribe(node, LIDAR, self.messages.sweep, robot, depth=10, lockstep=lockstep)
+        create_subscription(node, ODOM, self.messages.odometry, robot, depth=50, lockstep=lockstep)
+        create_subscription(node, LIDAR, self.messages.sweep, robot, depth=10, lockstep=lockstep)
         if imu:
-            subscribe(node, IMU, self.messages.imu, robot, depth=100, lockstep=lockstep)
+            create_subscription(node, IMU, self.messages.imu, robot, depth=100, lockstep=lockstep)
         for camera in cameras:
             take = partial(self.messages.image, camera)
-            subscribe(node, image_topic(camera), take, robot, depth=10, lockstep=lockstep)
+            create_subscription(node, image_topic(camera), take, robot, depth=10, lockstep=lockstep)
 
     def _listen_to_transforms(self) -> None:
         for topic in (TF_STATIC, TF):
-            subscribe(self._node, topic, partial(self._on_transforms, fixed=topic is TF_STATIC), depth=100)
+            create_subscription(self._node, topic, partial(self._on_transforms, fixed=topic is TF_STATIC), depth=100)
 
     def _on_transforms(self, message: TFMessage, fixed: bool) -> None:
         try:
