@@ -12,9 +12,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from occ_core.poses import Pose
+from occ_core.topics import CLOCK, SENSOR_TOPICS
 from tokyo_sim.engine.robot import LidarSpec, RobotKind, load_robot
 
 DRIVER = Path(__file__).with_name("gazebo_driver.py")
+_CLOCK_HZ = 200
 _TIGHTEST_M = 0.72 / np.sin(0.65)  # wheel_base / sin(steering_limit) of rover.urdf.xacro
 
 
@@ -95,6 +97,30 @@ def check_drive(heard: dict[str, Heard], spawned: dict[str, Pose], report: Repor
     ahead = drone.rotations[0].apply([1.0, 0, 0])[:2]
     aside = (path[:, :2] - path[0, :2]) @ np.array([-ahead[1], ahead[0]]) / np.linalg.norm(ahead)
     report.most("drone: aside of a straight line, m", float(np.abs(aside).max()), 0.1)
+
+
+def check_rates(said: dict[str, list[int]], robots: tuple[str, ...], report: Report) -> None:
+    """Stamps of clock and sensors lie on the beat of their rate to the nanosecond, whatever was lost on the way.
+
+    said: by topic, nanoseconds.
+    """
+    rates = {CLOCK.name: _CLOCK_HZ} | {f"/{robot}/{t.name}": t.rate_hz for robot in robots for t in SENSOR_TOPICS}
+    for name, rate in rates.items():
+        steps, period = np.diff(said[name]), round(1e9 / rate)
+        assert len(steps) > 3, f"{name}: {len(said[name])} messages"
+        report.most(
+            f"{name}: stamps beside the beat of {rate:g} Hz", int(((steps <= 0) | (steps % period > 0)).sum()), 0
+        )
+        report.near(f"{name}: ms from stamp to stamp", float(np.median(steps)) * 1e-6, period * 1e-6, 1e-9)
+
+
+def check_shifts(views: list[tuple[float, bool]], report: Report) -> None:
+    """Images at the engine's pose. views: pixels that each has to be moved by, and whether there is nothing to see."""
+    shifts = np.array([shift for shift, blank in views if not blank])
+    assert len(shifts), "there was nothing to see in any view"
+    report.add(
+        "share of images with a shift of 0.0 px", float((shifts < 0.05).mean()), "11/12", (shifts < 0.05).mean() > 0.91
+    )
 
 
 def check_cloud(name: str, cloud: dict, spec: LidarSpec, report: Report) -> None:

@@ -20,7 +20,10 @@ def spec(topic: Topic, robot: str = "") -> str:
 
 
 def heard(seconds: float, topics: list[str]) -> dict:
-    """What was heard until a simulated time: `stamps` of each topic's messages, `clock`, and `ours`."""
+    """What was heard until a simulated time: `stamps` of each topic's messages, `clock`, and `ours`.
+
+    `said`: what messages say of their own time, nanoseconds.
+    """
     output = subprocess.run(
         [sys.executable, str(LISTENER), str(seconds), *topics], check=True, capture_output=True, text=True
     )

@@ -22,9 +22,13 @@ def main():
     rclpy.init()
     node = rclpy.create_node("stranger")
     stamps = {name: [] for name, _ in topics}
+    said = {name: [] for name, _ in topics}
     clock = [0.0]
 
     def hear(name, message):
+        own = message.clock if name == "/clock" else getattr(getattr(message, "header", None), "stamp", None)
+        if own is not None:
+            said[name].append(own.sec * 10**9 + own.nanosec)
         if name == "/clock":
             clock[0] = message.clock.sec + message.clock.nanosec * 1e-9
         stamps[name].append(clock[0])
@@ -44,7 +48,7 @@ def main():
         heard, before = (time.monotonic() if now > before else heard), now
         rclpy.spin_once(node, timeout_sec=0.1)
     ours = [m for m in sys.modules if m.split(".")[0] in ("occ_core", "occ_ros", "tokyo_city", "tokyo_sim", "occworld")]
-    print(json.dumps({"clock": clock[0], "stamps": stamps, "ours": ours}))
+    print(json.dumps({"clock": clock[0], "stamps": stamps, "said": said, "ours": ours}))
 
 
 main()

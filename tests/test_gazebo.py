@@ -11,6 +11,7 @@ Runs where `gz sim`, ros_gz_sim and ros_gz_bridge are installed and sourced; els
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import platform
 import signal
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gazebo_facts import Report, check_drive, driven
+from gazebo_facts import Report, check_drive, check_rates, check_shifts, driven
 from hearing import heard, spec
 from paths import TOKYO
 
@@ -92,6 +93,12 @@ def test_every_topic_is_there(drive, report: Report) -> None:
     silent = [name for name, stamps in result["stamps"].items() if not stamps]
     report.most("topics that are silent", len(silent), 0)
     assert silent == [], log
+
+
+def test_stamps_are_on_their_beat(drive, report: Report) -> None:
+    before = len(report.rows)
+    check_rates(drive[0]["said"], ROBOTS, report)
+    assert all(good for *_, good in report.rows[before:])
 
 
 COMPLAINTS = (
@@ -171,6 +178,10 @@ def test_ranges_and_images_agree_with_the_embedded_engine(
     result = subprocess.run(command, capture_output=True, text=True)
     report.most(f"{robot}: `tokyo compare`, exit code", result.returncode, 0)
     assert result.returncode == 0, result.stdout + result.stderr
+    frames = json.loads((out / "comparison.json").read_text())["frames"]
+    before = len(report.rows)
+    check_shifts([(view["shift"], view["blank"]) for frame in frames for view in frame["views"]], report)
+    assert all(good for *_, good in report.rows[before:])
 
 
 @pytest.mark.parametrize("robot", ROBOTS)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from gazebo_facts import Report, check_drive, driven
+from gazebo_facts import Report, check_drive, check_rates, check_shifts, driven
 from gazebo_stand_in import STEP_S
 from hearing import heard, spec
 from paths import TOKYO
@@ -90,6 +90,8 @@ def test_every_topic_of_the_table_is_there_and_a_recording_agrees_with_the_engin
     for name, rate in rates.items():
         settled = np.array([stamp for stamp in result["stamps"][name] if stamp > result["clock"] - 4])
         assert (len(settled) - 1) / np.ptp(settled) == pytest.approx(rate, rel=0.15), name
+    report = Report()
+    check_rates(result["said"], robots, report)
     system.send_signal(signal.SIGINT)
     assert system.wait(60) == 0
     for session in find_sessions(tmp_path / "sessions"):
@@ -99,6 +101,8 @@ def test_every_topic_of_the_table_is_there_and_a_recording_agrees_with_the_engin
         comparison = compare_session(session.folder, city, 3, tmp_path / "compare")
         assert comparison.agrees, comparison.sentence
         assert all(len(frame.views) == 6 for frame in comparison.frames)
+        check_shifts([(view.shift, view.blank) for frame in comparison.frames for view in frame.views], report)
+    assert not report.wrong, report.markdown()
     _check_what_was_started(installation, city)
 
 

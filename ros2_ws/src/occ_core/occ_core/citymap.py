@@ -80,11 +80,11 @@ class CityMap:
         )
 
     def occupancy(
-        self, grid: VoxelGrid, footprint: Pose, actors: list[Actor], solid: bool = False
+        self, grid: VoxelGrid, footprint: Pose, actors: list[Actor], solid: bool = False, threads: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Ground truth at a `base_footprint` pose in map: class ids uint8 and instances uint16, `grid.shape`.
 
-        solid: buildings and actors are filled, and not their surfaces only.
+        solid: buildings and actors are filled, and not their surfaces only. threads: one for each processor by default.
         """
         reach = float(np.hypot(*np.abs([grid.lower[:2], grid.upper[:2]]).max(axis=0)))
         near = self.faces_near(footprint.position, reach)
@@ -101,7 +101,7 @@ class CityMap:
         instances = np.concatenate([np.zeros(len(near), np.uint16), owners])
         bodies = (classes == Semantic.BUILDING) | (instances > 0)
         local = footprint.inverse().apply(world).reshape(-1, 3, 3)
-        return voxelize_triangles(grid, local, classes, instances, bodies if solid else None)
+        return voxelize_triangles(grid, local, classes, instances, bodies if solid else None, threads)
 
     def ground_height(self, x: float, y: float) -> float:
         """Height of the ground at a point of map, metres: bilinear over a 0.5 m raster. NaN where there is none."""

@@ -6,6 +6,7 @@ check` names the frames, training leaves them out.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from enum import Enum
 
@@ -75,7 +76,7 @@ class ConditionWatch:
             return Condition.UPSIDE_DOWN if leaning > UPSIDE_DOWN_DEG else Condition.TILTED
         if float(base_link.rotation[2] @ linear) < -_FALLING_M_S:
             return Condition.FALLING
-        while np.linalg.norm(self._stays[0][1] - base_link.position) > _STUCK_M:
+        while math.dist(self._stays[0][1].tolist(), base_link.position.tolist()) > _STUCK_M:
             self._stays.popleft()
             self._moved = True
         return Condition.STUCK if self._moved and stamp - self._stays[0][0] >= _STUCK_S else Condition.WELL

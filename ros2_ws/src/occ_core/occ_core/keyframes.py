@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -13,7 +14,7 @@ from occ_core.citymap import CityMap
 from occ_core.frame import Occupancy
 from occ_core.grid import VoxelGrid
 from occ_core.labels import labels_of
-from occ_core.point_filters import downsampled, in_map
+from occ_core.point_filters import downsampled, in_map, thinned_in_map
 from occ_core.poses import Pose
 from occ_core.voxelize import Scan, voxelize
 
@@ -49,7 +50,8 @@ class KeyframeBuilder:
     """Holds the sweeps of the last `window` seconds and turns them into grids.
 
     Labels come from the city map and the actors where they are known; what neither names is `other`.
-    solid: ground truth has the insides of buildings and actors too.
+    solid: ground truth has the insides of buildings and actors too. threads: of each grid, one for each processor by
+    default; who makes several grids at a time needs one for each.
     """
 
     def __init__(
@@ -59,11 +61,12 @@ class KeyframeBuilder:
         window: float = DEFAULT_WINDOW_S,
         city: CityMap | None = None,
         solid: bool = False,
+        threads: int | None = None,
     ) -> None:
         if source is OccupancySource.GROUND_TRUTH and city is None:
             raise ValueError("occupancy 'ground_truth' needs the imported city: give its folder")
         self.grid, self.source, self.window, self.city = grid, source, window, city
-        self._solid = solid
+        self._solid, self._threads = solid, threads
         self._sweeps: deque[_MapSweep] = deque()
 
     def clear(self) -> None:
@@ -81,11 +84,14 @@ class KeyframeBuilder:
         """
         if self._sweeps and stamp <= self._sweeps[-1].stamp:
             raise ValueError(f"sweep at {stamp:.3f} s is not after the last one at {self._sweeps[-1].stamp:.3f} s")
-        world = in_map(points, sensor)
-        if itself is not None:
-            world = world[owners(world, [itself]) == 0]
-        if self.source is not OccupancySource.LIDAR:
-            world = world[downsampled(world)]
+        if itself is None and self.source is not OccupancySource.LIDAR:
+            world = thinned_in_map(points, sensor)
+        else:
+            world = in_map(points, sensor)
+            if itself is not None:
+                world = world[owners(world, [itself]) == 0]
+            if self.source is not OccupancySource.LIDAR:
+                world = world[downsampled(world)]
         owner = owners(world, actors)
         hit = np.flatnonzero(owner)
         still, moving = (np.delete(world, hit, axis=0) if len(hit) else world), world[hit]
@@ -103,11 +109,27 @@ class KeyframeBuilder:
         stamp: of the frame, seconds, where it is later than the last sweep. correction: the frame that sweeps are
         accumulated in, in map, where it is another (REP 105: odom, which does not jump); actors are in map.
         """
+        return self.pending(footprint, actors, stamp, correction)()
+
+    def pending(
+        self, footprint: Pose, actors: list[Actor], stamp: float | None = None, correction: Pose | None = None
+    ) -> Callable[[], Occupancy]:
+        """What makes the grid of `build` of the sweeps that there are now, on whatever thread it is called later.
+
+        ValueError where there is no sweep.
+        """
         if not self._sweeps:
             raise ValueError("no sweep yet: an occupancy frame needs at least one")
         newest = self._sweeps[-1]
         keep = (newest.stamp if stamp is None else stamp) - self.window - 1e-6
         sweeps = [s for s in self._sweeps if s.stamp >= keep or s is newest]
+        return lambda: self._build(sweeps, footprint, actors, correction)
+
+    def _build(
+        self, sweeps: list[_MapSweep], footprint: Pose, actors: list[Actor], correction: Pose | None
+    ) -> Occupancy:
+        """Of the sweeps of a window, oldest first. Changes nothing here."""
+        newest = sweeps[-1]
         to_grid = footprint.inverse() if correction is None else footprint.inverse() @ correction
         actors_in_map = actors
         if correction is not None:
@@ -117,11 +139,12 @@ class KeyframeBuilder:
         ]
         # A moving thing's points are carried to where it is now: only the newest sweep's rays to it are real.
         scans.append(Scan(newest.moving, newest.origin, hits=False))
-        occupied, observed = voxelize(self.grid, scans, to_grid)
+        occupied, observed = voxelize(self.grid, scans, to_grid, self._threads)
         truth = None
         if self.city is not None:
             complete = self.source is OccupancySource.GROUND_TRUTH
-            truth, truth_instance = self.city.occupancy(self.grid, footprint, actors_in_map, self._solid and complete)
+            solid = self._solid and complete
+            truth, truth_instance = self.city.occupancy(self.grid, footprint, actors_in_map, solid, self._threads)
             if complete:
                 return Occupancy(truth, observed, truth_instance)
         classes = np.zeros(self.grid.shape, dtype=np.uint8)

@@ -157,13 +157,18 @@ def _row_step(message: Any) -> int:
 
 def cloud_xyz(points: np.ndarray) -> np.ndarray:
     """(n, 3) float32 of a structured array with x, y, z; ValueError where one is missing."""
+    out = np.empty((len(points), 3), np.float32)
+    _put_xyz(points, out)
+    return out
+
+
+def _put_xyz(points: np.ndarray, out: np.ndarray) -> None:
+    """x, y, z of a structured array into the first columns of another array."""
     if missing := [axis for axis in "xyz" if axis not in (points.dtype.names or ())]:
         there = ", ".join(points.dtype.names or ()) or "no fields"
         raise ValueError(f"a cloud needs x, y and z, this one has {there}; missing: {', '.join(missing)}")
-    out = np.empty((len(points), 3), np.float32)
     for column, axis in enumerate("xyz"):
         out[:, column] = points[axis]
-    return out
 
 
 def cloud_points(message: Any) -> np.ndarray:
@@ -175,7 +180,7 @@ def returns_of(cloud: np.ndarray) -> np.ndarray:
     """(n, 4) float32 x y z intensity of a structured cloud, as `cloud_points` gives them."""
     points = np.zeros((len(cloud), 4), np.float32)
     with np.errstate(over="ignore"):  # Doubles that stand for nothing become infinite, and are left out as such.
-        points[:, :3] = cloud_xyz(cloud)
+        _put_xyz(cloud, points)
         # SICK's driver calls it i.
         if brightness := next((name for name in ("intensity", "i") if name in (cloud.dtype.names or ())), ""):
             points[:, 3] = cloud[brightness]

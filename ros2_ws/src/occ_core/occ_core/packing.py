@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from functools import lru_cache
 
 import numpy as np
 from numpy.lib import format as npy
@@ -11,6 +12,7 @@ from zlib_ng import zlib_ng
 
 # As NumPy and zipfile do it: raw deflate, level 6. Same size as zlib's to a percent.
 _LEVEL, _RAW, _DEFLATED = 6, -15, 8
+_LARGE = 1 << 20
 _VERSION = 20  # of the zip format that a reader must know: deflate
 _DATE = (1 << 5) | 1  # 1 January 1980, the first that there is, so that equal content gives equal bytes
 _LOCAL, _CENTRAL, _END = struct.Struct("<4s5H3I2H"), struct.Struct("<4s6H3I5H2I"), struct.Struct("<4s4H2IH")
@@ -34,6 +36,18 @@ def packed_arrays(arrays: dict[str, np.ndarray]) -> bytes:
 def _deflated(array: np.ndarray) -> tuple[tuple[int, int, int], bytes]:
     """An array as a .npy: (CRC-32, bytes compressed, bytes), and what they are compressed to."""
     array = np.asarray(array, order="C")
+    if array.nbytes >= _LARGE and array.nbytes % 8 == 0 and not array.reshape(-1).view(np.uint64).any():
+        return _deflated_zeros(array.dtype.str, array.shape)
+    return _squeezed(array)
+
+
+@lru_cache(maxsize=8)
+def _deflated_zeros(dtype: str, shape: tuple[int, ...]) -> tuple[tuple[int, int, int], bytes]:
+    """Most frames have no instances: the same megabytes of zeros each time."""
+    return _squeezed(np.zeros(shape, dtype))
+
+
+def _squeezed(array: np.ndarray) -> tuple[tuple[int, int, int], bytes]:
     header = io.BytesIO()
     npy.write_array_header_1_0(header, npy.header_data_from_array_1_0(array))
     start, content = header.getvalue(), array.reshape(-1).view(np.uint8)  # no copy: megabytes of zeros most of the time

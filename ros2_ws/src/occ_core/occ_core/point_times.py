@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-FIELDS = ("time", "t", "timestamp", "offset_time", "time_stamp", "time_offset")
-"""Velodyne and this simulator; Ouster; Hesai, Robosense and Livox; Livox; Autoware; others."""
+FIELDS = ("time", "t", "timestamp", "offset_time", "time_stamp", "time_offset", "ts")
+"""Velodyne and this simulator; Ouster and SICK; Hesai, Robosense and Livox; Livox; Autoware; others; SICK."""
 # A sweep lasts from some milliseconds to a second: of the numbers that it spans, only one unit makes such a time.
 _UNITS_S = (1.0, 1e-3, 1e-6, 1e-9)
 _UNITS_OF_INTEGERS_S = (1e-6, 1e-9)  # whole milliseconds tell too little of a sweep

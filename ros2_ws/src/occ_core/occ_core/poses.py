@@ -148,8 +148,9 @@ def _screw(step: Pose) -> tuple[np.ndarray, np.ndarray]:
 
 def _translation_of_screw(turn: np.ndarray) -> np.ndarray:
     """(3, 3): the integral of exp(s [turn]) over s in [0, 1], by which a screw's linear part becomes a translation."""
-    angle = np.linalg.norm(turn)
-    x, y, z = turn
+    # Not np.linalg.norm: BLAS lets go of the interpreter, and gets it back from a busy thread milliseconds later.
+    x, y, z = turn.tolist()
+    angle = math.hypot(x, y, z)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     # numpy's sinc is sin(pi x) / (pi x), which is 1 at 0. The second quotient is 1/6 there, within 1e-8.
     first = np.sinc(angle / (2 * np.pi)) ** 2 / 2

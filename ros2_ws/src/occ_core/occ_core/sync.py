@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -122,7 +123,7 @@ class SweepSynchronizer:
     def _forget_after(self, stamp: float) -> None:
         """The clock went back to a stamp: what is newer belongs to the time before."""
         for _ in self._sweeps:
-            self._drop("sweep that still waited when the clock went back")
+            self.drop("sweep that still waited when the clock went back")
         self._sweeps.clear()
         self._odometry.forget_after(stamp)
         self._ground = deque(entry for entry in self._ground if entry[0] <= stamp)
@@ -145,7 +146,7 @@ class SweepSynchronizer:
         """
         if stamp <= self._newest:
             if stamp > self._newest - self._patience:
-                self._drop("sweep out of order")
+                self.drop("sweep out of order")
                 return
             self._reset(stamp)
         self._newest = stamp
@@ -183,9 +184,9 @@ class SweepSynchronizer:
             before = self._odometry.poses.at(last)
             linear, angular = velocity_between(before, odometry.pose, odometry.stamp - last)
             if _possible(linear, angular):
-                self._drop("odometry with an impossible velocity, worked out from poses instead")
+                self.drop("odometry with an impossible velocity, worked out from poses instead")
                 return replace(odometry, linear=linear, angular=angular)
-        self._drop("odometry with an impossible velocity")
+        self.drop("odometry with an impossible velocity")
         return None
 
     def add_ground(self, stamp: float, height: float) -> None:
@@ -278,7 +279,7 @@ class SweepSynchronizer:
             if not late and self._odometry.poses.first <= due:
                 return _WAIT
             if lacks != "odometry":  # Sweeps in a gap of odometry are dropped and counted themselves.
-                self._drop(f"no {lacks} at a frame")
+                self.drop(f"no {lacks} at a frame")
             self._frame = self._frame_number + 1
             return None
         attached = self._attached(due, late)
@@ -358,10 +359,10 @@ class SweepSynchronizer:
             if not caught_up and not late:
                 return None
             if not caught_up:
-                self._drop("IMU silent at a keyframe")
+                self.drop("IMU silent at a keyframe")
         if missing:
             missed = f"no image of {', '.join(sorted(missing))} at a keyframe"
-            self._drop(missed)
+            self.drop(missed)
             return {}, None, missed
         return images, self._imu_until(stamp) if self._imu is not None else None, ""
 
@@ -369,7 +370,7 @@ class SweepSynchronizer:
         """Give the oldest sweep up, and the frame that falls on it."""
         self._lost = self._sweeps.popleft().stamp
         if not self._ended or not why.startswith("no odometry"):  # What came after the last odometry was in time.
-            self._drop(why)
+            self.drop(why)
 
     def _ground_at(self, stamp: float) -> float | None:
         """Between two heights, linearly; None until there is one at the stamp or after it."""
@@ -423,9 +424,10 @@ class SweepSynchronizer:
             while images and images[0][0] <= stamp - self._tolerance:
                 images.popleft()
 
-    def _drop(self, reason: str) -> None:
+    def drop(self, reason: str) -> None:
+        """Count something that is left out."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
 
 def _possible(linear: np.ndarray, angular: np.ndarray) -> bool:
-    return bool(np.linalg.norm(linear) <= MOST_SPEED and np.linalg.norm(angular) <= MOST_TURN)
+    return math.hypot(*linear.tolist()) <= MOST_SPEED and math.hypot(*angular.tolist()) <= MOST_TURN

@@ -24,6 +24,14 @@ class _Returns:
     mount: Pose
 
 
+@dataclass(frozen=True)
+class PendingFrame:
+    """A frame whose grid is still to be made. state: of it. make: makes it, on any thread."""
+
+    state: VehicleState
+    make: Callable[[], Frame]
+
+
 class FrameTracker:
     """Follows one robot.
 
@@ -54,6 +62,11 @@ class FrameTracker:
 
         ValueError for an unknown frame id.
         """
+        pending = self.begin(sweep)
+        return pending.make() if pending is not None else None
+
+    def begin(self, sweep: SyncedSweep) -> PendingFrame | None:
+        """The same, but for the grid, which can be made while sweeps go on coming."""
         others = [actor for actor in sweep.actors if actor.name != self.robot]
         if not sweep.between:
             self._accumulate(sweep, others)
@@ -65,9 +78,9 @@ class FrameTracker:
         level = footprint(base, height)
         state = VehicleState(sweep.stamp, base, odometry.linear, odometry.angular, level)
         seen_from = newest.base if sweep.correction is None else sweep.correction @ newest.base
-        local = (level.inverse() @ seen_from @ newest.mount).apply(newest.rows[:, :3])
-        points = np.column_stack([local, newest.rows[:, 3]]).astype(np.float32)
-        return Frame(state, points, self._builder.build(level, others, sweep.stamp, sweep.correction))
+        to_grid = level.inverse() @ seen_from @ newest.mount
+        grid = self._builder.pending(level, others, sweep.stamp, sweep.correction)
+        return PendingFrame(state, lambda: Frame(state, _moved(newest.rows, to_grid), grid()))
 
     def _accumulate(self, sweep: SyncedSweep, others: list[Actor]) -> None:
         mount = self._mount(sweep.frame_id) if sweep.mounts is None else sweep.mounts.at(sweep.stamp)
@@ -87,24 +100,36 @@ class FrameTracker:
     def _rows(self, sweep: SyncedSweep, base: Pose, mount: Pose) -> np.ndarray:
         """(n, 4) x y z intensity of the returns that are any, in the sensor's frame at the sweep's stamp."""
         points, times = sweep.points, sweep.times
-        stamps = np.full(len(points), sweep.stamp) if times is None else sweep.stamp + times
+        if times is None:
+            return _with_intensity(self._filter.rows(points, mount))
+        stamps = sweep.stamp + times
         at_base = None
-        if sweep.mounts is not None and times is not None:
+        if sweep.mounts is not None:
             at_base, _ = undistorted(points[:, :3], stamps, sweep.mounts)
         kept = self._filter.usable(points[:, :3], at_base, mount)
         rows = points[kept]
-        if times is not None and sweep.motion is not None:
+        if sweep.motion is not None:
             on_base = mount.apply(rows[:, :3]) if at_base is None else at_base[kept]
             placed, known = undistorted(on_base, stamps[kept], sweep.motion)
             rows = rows[known].astype(np.float64)
             rows[:, :3] = (base @ mount).inverse().apply(placed[known])
-        unknown = ~np.isfinite(rows[:, 3])
-        if unknown.any():
-            rows[unknown, 3] = 0.0
-        return rows
+        return _with_intensity(rows)
 
     def _mount(self, frame_id: str) -> Pose:
         for link in (frame_id, frame_id.removeprefix(f"{self.robot}/")):
             if link in self._links:
                 return self._links[link]
         raise ValueError(f"{self.robot}: cloud in frame '{frame_id}', which its robot description does not have")
+
+
+def _with_intensity(rows: np.ndarray) -> np.ndarray:
+    """Rows (n, 4), changed in place: an intensity that is no number is 0."""
+    unknown = ~np.isfinite(rows[:, 3])
+    if unknown.any():
+        rows[unknown, 3] = 0.0
+    return rows
+
+
+def _moved(rows: np.ndarray, to_grid: Pose) -> np.ndarray:
+    """(n, 4) float32 of rows x y z intensity, in another frame."""
+    return np.column_stack([to_grid.apply(rows[:, :3]), rows[:, 3]]).astype(np.float32)

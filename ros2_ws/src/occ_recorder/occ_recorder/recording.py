@@ -19,13 +19,13 @@ from threading import Thread
 import numpy as np
 
 from occ_core.condition import Condition, ConditionWatch
-from occ_core.frame import VehicleState
+from occ_core.frame import Frame, VehicleState
 from occ_core.frame_files import jpeg
 from occ_core.session import SessionInfo
 from occ_core.session_log import Event, EventKind
 from occ_core.sync import SAME_INSTANT_S, SyncedSweep
 from occ_core.topics import CAMERAS
-from occ_core.tracker import FrameTracker
+from occ_core.tracker import FrameTracker, PendingFrame
 from occ_recorder.session_thread import SessionThread, wait_for_room, went_back
 from occ_recorder.status import RecordingStatus
 
@@ -47,7 +47,8 @@ class RobotRecording:
 
     session_seconds: a new session begins after so much recorded time, 0 for never, and when the clock goes back.
     newest: stamp of the last sweep that came, seconds. lossless: wait instead of dropping, as a bag can. now: the date
-    that a session is named after.
+    that a session is named after. makers: threads that make grids beside the one that accumulates; 0: none, it makes
+    them itself.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class RobotRecording:
         mode: Mode = Mode.RECORDING,
         lossless: bool = False,
         now: Callable[[], datetime] = datetime.now,
+        makers: int = 0,
     ) -> None:
         self.status = RecordingStatus()
         self.mode = mode
@@ -71,6 +73,7 @@ class RobotRecording:
         self._disk = SessionThread(info, root, session_seconds, self.status, lossless, now)
         threads = min(len(CAMERAS), os.cpu_count() or 1) if lossless else _JPEG_THREADS
         self._compressing = ThreadPoolExecutor(threads, f"compress {tracker.robot}")
+        self._makers = ThreadPoolExecutor(makers, f"make {tracker.robot}") if makers else None
         self._queue: Queue[Callable[[], None] | None] = Queue()
         self._thread = Thread(target=self._work, name=f"record {tracker.robot}", daemon=True)
         self._thread.start()
@@ -148,8 +151,10 @@ class RobotRecording:
         """Write what is queued, finish the session, then stop."""
         self._queue.put(None)
         self._thread.join()
-        self._compressing.shutdown()
         self._disk.close()
+        self._compressing.shutdown()
+        if self._makers is not None:
+            self._makers.shutdown()
 
     def _note(self, kind: EventKind, label: str = "") -> None:
         if self.status.session:
@@ -171,15 +176,23 @@ class RobotRecording:
 
     def _make_frame(self, sweep: SyncedSweep, images: dict[str, Future[bytes]]) -> None:
         try:
-            frame = self._tracker.add(sweep)
-            if frame is not None:
-                jpegs = {channel: image.result() for channel, image in images.items()}
-                self._disk.write(replace(frame, images=jpegs, imu=sweep.imu))
-                self._look_after(frame.state)
+            pending = self._tracker.begin(sweep)
+            if pending is None:
+                return
+            if self._makers is None:
+                self._disk.write(_whole(pending, images, sweep.imu))
+            else:
+                self._disk.write_made(sweep.stamp, self._makers.submit(_whole, pending, images, sweep.imu))
+            self._look_after(pending.state)
         except (ValueError, OSError) as error:
             self.status.problem = str(error)
             if sweep.keyframe:
                 self._disk.drop(sweep.stamp, str(error))
+
+
+def _whole(pending: PendingFrame, images: dict[str, Future[bytes]], imu: np.ndarray | None) -> Frame:
+    frame = pending.make()
+    return replace(frame, images={channel: image.result() for channel, image in images.items()}, imu=imu)
 
 
 def _jpeg(image: np.ndarray | bytes, quality: int) -> bytes:

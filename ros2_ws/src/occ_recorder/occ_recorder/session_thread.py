@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from occ_core.session_log import Event, EventKind
 from occ_recorder.status import RecordingStatus
 
 _QUEUE_FRAMES = 40  # compressed, about 1 MB each: 20 s of a disk that stands still
+_FRAMES_BEING_MADE = 4  # 20 MB each
 
 
 def wait_for_room(queue: Queue, limit: int, thread: Thread) -> None:
@@ -70,6 +72,19 @@ class SessionThread:
             self.drop(frame.state.stamp, f"{self._info.agent}: the disk is too slow, frames are dropped")
         else:
             self._queue.put(lambda: self._write(frame))
+
+    def write_made(self, stamp: float, frame: Future[Frame]) -> None:
+        """Hand over a frame that is still being made; waits while several are. One that can't be made is dropped."""
+        wait_for_room(self._queue, _FRAMES_BEING_MADE, self._thread)
+        self._queue.put(lambda: self._write_made(stamp, frame))
+
+    def _write_made(self, stamp: float, future: Future[Frame]) -> None:
+        try:
+            frame = future.result()
+        except (ValueError, OSError) as error:
+            self.drop(stamp, str(error))
+        else:
+            self._write(frame)
 
     def drop(self, stamp: float, why: str) -> None:
         """Count a frame that was lost, and have the session say so with its next frame."""

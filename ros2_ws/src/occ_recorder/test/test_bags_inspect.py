@@ -11,16 +11,20 @@ import numpy as np
 import pytest
 from drive import MOUNT, SPEED, Drive, Said, base_pose, wall, write_bag
 from PIL import Image
+from scene import EPOCH, Car, arc, expected, misses, rigid, seen
+from scene import MOUNT as WHERE
 
 from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose, footprint
-from occ_core.session import find_sessions
-from occ_recorder.bags.config import BagConfig, read_config
+from occ_core.session import Session, find_sessions
+from occ_recorder.bags.config import BagConfig, GroundSource, read_config
 from occ_recorder.bags.convert import Conversion, convert
 from occ_recorder.bags.inspecting import _meaning_of_time, inspected, report
+from occ_recorder.bags.proposing import proposal
 from occ_recorder.bags.reading import Bag
 from tokyo_occworld.cli.main import main
 
+TENTHS = [k / 10 for k in range(21)]
 GROUND = -0.3  # metres, of the street in the frame of the odometry
 
 
@@ -195,3 +199,45 @@ def test_transforms_alone_and_this_project_s_own_names(tmp_path, capsys, monkeyp
     config = read_config(Path("moves.yaml"))
     assert (config.robots[0].odometry, config.robots[0].base_frame) == ("tf", "base_link")
     assert convert(bag, tmp_path / "out", Conversion(config), progress=False).frames["robot_0"] >= 4
+
+
+def proposed(tmp_path, car: Car) -> tuple[str, Session, list[str]]:
+    """The config that is proposed for a car's bag; the frames that come of it, and what is said."""
+    bag = write_bag(tmp_path / "bag", car.drive, sorted(car.messages, key=lambda said: said.stamp))
+    with Bag(bag) as opened:
+        text = proposal(opened, inspected(opened, BagConfig()), BagConfig())
+    path = tmp_path / "found.yaml"
+    path.write_text(text)
+    config = read_config(path)
+    # Where the grid's ground is it can only estimate: what counts here is which sweeps are put together, and where.
+    robot = replace(config.robots[0], ground=GroundSource.CONSTANT)
+    report = convert(bag, tmp_path / "out", Conversion(replace(config, robots=(robot,))), progress=False)
+    (session,) = find_sessions(tmp_path / "out")
+    assert len(session) == 5
+    return text, session, report.problems
+
+
+@pytest.mark.parametrize("clock", ["the odometry's", "ahead", "zero"])
+def test_the_times_of_recording_are_proposed_where_stamps_are_of_two_clocks(tmp_path, clock):
+    car = Car().say_odometry(2.0).say_fixed("base_link", "lidar", WHERE)
+    stamped = {"the odometry's": lambda t: t, "ahead": lambda t: t + 37, "zero": lambda t: -EPOCH}[clock]
+    car.say_clouds(TENTHS, lambda t: car.cloud(stamped(t), seen(t)))
+    text, session, problems = proposed(tmp_path, car)
+    assert ("stamps: log" in text) is (clock != "the odometry's")
+    assert misses(session, TENTHS) == [] and problems == []
+
+
+@pytest.mark.parametrize("jumps", [True, False])
+def test_the_frame_that_does_not_jump_is_proposed(tmp_path, jumps):
+    """A localiser corrects the place in `map` at 1 s; what is smooth is called `vio`, which no rule of names finds."""
+    car = Car().say_fixed("base_link", "lidar", WHERE).say_clouds(TENTHS)
+    wrong = rigid([1.4, -0.6, 0.0], [0, 0, 0.1])
+    car.say_transforms(2.0, "vio", "base_link", arc)
+    car.say_transforms(2.0, "map", "vio", lambda t: wrong if jumps and t < 0.95 else np.eye(4), rate=10)
+    text, session, problems = proposed(tmp_path, car)
+    said = "    continuous_frame: vio  # sweeps are put together in it: 'vio' jumps by up to 1.5 m in 'map'"
+    assert (said in text) is jumps and problems == []
+    for number in (4, 5):  # after the correction the report is of the true map, and so is what was seen before it
+        occupied = set(np.flatnonzero(session.occupancy(number).classes.ravel()).tolist())
+        must, may = expected((number - 1) / 2, TENTHS)
+        assert must <= occupied <= may

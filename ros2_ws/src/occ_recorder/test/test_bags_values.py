@@ -35,6 +35,7 @@ from occ_recorder.sessions.check import check_session
 TENTHS = [k / 10 for k in range(21)]
 IMU = rigid([1.2, 0.4, -0.2], [0, 0, 0.5])
 SPIN = 2.0
+TWIST = (SPEED, 0, 0), (0, 0, TURN)
 
 
 def imu_way(t: float) -> np.ndarray:
@@ -252,10 +253,14 @@ ROOF = np.array([(x, y, 0.75) for x in np.arange(-2.2, 2.3, 0.3) for y in np.ara
 BODY = '<collision><origin xyz="0 0 0.2"/><geometry><box size="4.5 1.9 1.2"/></geometry></collision>'
 
 
-@pytest.mark.parametrize("source", ["description", "config", "neither"])
-def test_the_vehicle_does_not_see_itself(tmp_path: Path, source: str) -> None:
+def roof_seen() -> np.ndarray:
     back = np.linalg.inv(MOUNT)
-    roof = ROOF @ back[:3, :3].T + back[:3, 3]
+    return ROOF @ back[:3, :3].T + back[:3, 3]
+
+
+@pytest.mark.parametrize("source", ["description", "config", "neither", "kept"])
+def test_the_vehicle_does_not_see_itself(tmp_path: Path, source: str) -> None:
+    roof = roof_seen()
     car = Car().say_odometry(2.0)
     car.say_clouds(TENTHS, lambda t: car.cloud(t, np.vstack([seen(t), roof])))
     config = {}
@@ -264,8 +269,38 @@ def test_the_vehicle_does_not_see_itself(tmp_path: Path, source: str) -> None:
         config["description"] = "/robot_description"
     if source == "config":
         config["self_filter"] = (VehicleBox(Pose.from_xyz_rpy([0, 0, 0.2], [0, 0, 0]), np.array([4.6, 2.0, 1.3])),)
-    _, session = car.sessions(tmp_path, config)
-    assert (misses(session, TENTHS) == []) is (source != "neither")
+    if source == "kept":
+        config["self_filter"] = ()
+    report, session = car.sessions(tmp_path, config)
+    assert (misses(session, TENTHS) == []) is (source != "kept")
+    said = [problem for problem in report.problems if "nothing says how large it is" in problem]
+    assert len(said) == (source == "neither") and all(
+        "self_filter: [{size: [4.40, 2.00, 0.20]" in problem for problem in said
+    )
+
+
+@pytest.mark.parametrize("beside", ["nothing", "wall", "standing", "somebody"])
+def test_what_is_not_the_vehicle_is_not_taken_for_it(tmp_path: Path, beside: str) -> None:
+    """Nothing near; a wall that it drives along at one distance; a robot that stands, for which nothing goes by;
+    somebody who walks behind it."""
+    way = still(arc(0.0)) if beside == "standing" else arc
+    wall = np.array([(x, 1.5, z) for x in np.arange(-9, 9, 0.2) for z in np.arange(-0.4, 2, 0.2)])
+    back = np.linalg.inv(MOUNT)
+    near = roof_seen() if beside == "standing" else wall @ back[:3, :3].T + back[:3, 3]
+    near = near[:0] if beside == "nothing" else near
+    car = Car().say_odometry(2.0, way, twist=lambda t: ((0, 0, 0), (0, 0, 0)) if beside == "standing" else TWIST)
+    walker = np.array([(-3 + x, y, z) for x in (-0.2, 0, 0.2) for y in (-0.2, 0, 0.2) for z in (-0.2, 0.4, 1.0)])
+
+    def nearby(t: float) -> np.ndarray:
+        if beside != "somebody":
+            return near
+        step = np.array([0.15 * np.sin(3 * t), 0.3 * np.sin(2 * t), 0])
+        return (walker + step) @ back[:3, :3].T + back[:3, 3]
+
+    car.say_clouds(TENTHS, lambda t: car.cloud(t, np.vstack([seen(t, way), nearby(t)])))
+    report, session = car.sessions(tmp_path)
+    assert report.problems == []
+    assert (misses(session, TENTHS, way) == []) is (beside == "nothing")
 
 
 def test_min_range_is_of_the_sensor(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from occ_core.messages import from_actors
+from occ_core.mounts import MountedSweeps
 from occ_core.sensor_handlers import SensorHandlers
 from occ_core.sync import SweepSynchronizer, SyncedSweep
-from occ_core.topics import ACTORS, IMU, LIDAR, ODOM, image_topic
+from occ_core.topics import ACTORS, IMU, LIDAR, ODOM, TF, TF_STATIC, image_topic
 from occ_ros.guard import Guarded
 from occ_ros.qos import create_subscription
 
@@ -36,6 +38,7 @@ class ActorSubscription:
 class SensorSubscriptions:
     """Keeps its node's subscriptions alive. A message that can't be read is counted by the node and left out.
 
+    description: the robot's URDF; where the LiDAR moves in it, or is not in it, /tf is listened to.
     settled: called with the stamp of each sweep that is delivered or given up; what asks for it is in lock step with
     the simulator, and loses no message.
     """
@@ -51,11 +54,13 @@ class SensorSubscriptions:
         imu: bool = False,
         undistort: bool = True,
         settled: Callable[[float], None] | None = None,
+        description: str = "",
     ) -> None:
         self._node, self._robot = node, robot
         lockstep = settled is not None
+        self._mounted = MountedSweeps(robot, description, deliver, self._listen_to_transforms, lose=synchronizer.drop)
         self.messages = SensorHandlers(
-            synchronizer, deliver, self._complain, undistort, settled or (lambda stamp: None)
+            synchronizer, self._mounted.add, self._complain, undistort, settled or (lambda stamp: None)
         )  # fmt: skip
         actors.add(self.messages)
         create_subscription(node, ODOM, self.messages.odometry, robot, depth=50, lockstep=lockstep)
@@ -65,6 +70,16 @@ class SensorSubscriptions:
         for camera in cameras:
             take = partial(self.messages.image, camera)
             create_subscription(node, image_topic(camera), take, robot, depth=10, lockstep=lockstep)
+
+    def _listen_to_transforms(self) -> None:
+        for topic in (TF_STATIC, TF):
+            create_subscription(self._node, topic, partial(self._on_transforms, fixed=topic is TF_STATIC), depth=100)
+
+    def _on_transforms(self, message: TFMessage, fixed: bool) -> None:
+        try:
+            self._mounted.transforms(message, fixed)
+        except ValueError as error:
+            self._complain("transforms", error)
 
     def _complain(self, what: str, error: Exception) -> None:
         self._node.faults.unusable(f"{self._robot}, {what}", error)

@@ -42,6 +42,7 @@ class RobotForecaster:
         pace: Pace, wanted: PublishedPart, actors: ActorSubscription, needs_actors: bool,
         undistort: bool = True,
         lockstep: ForecastStep | None = None,
+        description: str = "",
     ) -> None:  # fmt: skip
         self._robot, self._grid, self._loop, self._wanted = robot, grid, loop, wanted
         self._frame_id = f"{robot}/base_footprint"
@@ -59,8 +60,9 @@ class RobotForecaster:
         self._newest: tuple[float, float] | None = None
         settled = partial(lockstep.settled, robot) if lockstep else None
         self._subscriptions = SensorSubscriptions(
-            node, robot, self._synchronizer, self._on_sweep, actors, undistort=undistort, settled=settled
-        )
+            node, robot, self._synchronizer, self._on_sweep, actors, undistort=undistort, settled=settled,
+            description=description,
+        )  # fmt: skip
         if lockstep:
             lockstep.begin(robot)
 

@@ -8,10 +8,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
 from occ_core.actors import Actor
 from occ_core.classes import Semantic
+from occ_core.messages import from_pose
 from occ_core.poses import Pose
 from tokyo_sim.traffic.actor_types import VEHICLES, WALKER
 from tokyo_sim.traffic.gazebo_traffic import fill_create, fill_pose, model_sdf
@@ -52,3 +55,24 @@ def test_requests_name_the_model_and_carry_its_pose():
     assert create.entity_factory.relative_to == "world" and create.entity_factory.sdf == model_sdf(BUS)
     move = fill_pose(SimpleNamespace(entity=SimpleNamespace()), BUS, "pose")
     assert (move.entity.name, move.entity.type, move.pose) == ("actor_117", 2, "pose")
+
+
+def _message(pose: Pose) -> SimpleNamespace:
+    """As a geometry_msgs/Pose has it."""
+    w, x, y, z = pose.orientation
+    place = SimpleNamespace(**dict(zip("xyz", pose.position, strict=True)))
+    return SimpleNamespace(position=place, orientation=SimpleNamespace(w=w, x=x, y=y, z=z))
+
+
+@given(st.tuples(*[st.floats(-2000, 2000)] * 3), st.floats(-np.pi, np.pi), st.tuples(*[st.floats(0.3, 12)] * 3))
+def test_an_actor_is_where_set_pose_puts_it_within_half_a_millimetre(xyz, yaw, size):
+    """Every corner of the box that Gazebo has, by the model's own file and the pose that is asked for."""
+    actor = Actor(120, Semantic.CAR, Pose.from_xyz_rpy(np.array(xyz), [0, 0, yaw]), np.array(size), np.zeros(3))
+    asked = fill_pose(SimpleNamespace(entity=SimpleNamespace()), actor, _message(actor.pose)).pose
+    root = etree.fromstring(model_sdf(actor))
+    assert not list(root.iter("pose")), "a pose in the model would put the box beside what is asked for"
+    boxes = [np.array(element.text.split(), dtype=float) for element in root.iterfind(".//box/size")]
+    assert len(boxes) == 2
+    for box in boxes:
+        there = Actor(120, Semantic.CAR, from_pose(asked), box, np.zeros(3)).corners()
+        assert np.linalg.norm(there - actor.corners(), axis=1).max() < 5e-4

@@ -22,6 +22,7 @@ from tokyo_sim.engine.robot import RobotKind, load_robot
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.engine.start_poses import building_within, parse_start_poses
+from tokyo_sim.gazebo.spawn import spawns
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.traffic.stored import lane_graph
 
@@ -279,3 +280,12 @@ def test_sweeps_of_both_robots_are_the_nearest_of_city_traffic_and_the_other_rob
         # What is lost is lost by chance; nothing comes back from where there is nothing.
         assert np.isfinite(measured)[distance > spec.range_max + 1].sum() == 0
     assert {Semantic.DRONE, Semantic.ROVER} <= seen
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_robots_are_created_in_gazebo_where_the_engine_has_them(folder, seed):
+    fleet = Fleet(1, 2, 0, cameras=False)
+    simulator = Simulator(folder, fleet, seed)
+    for number, spawn in enumerate(spawns(folder, fleet, seed, 10.0)):
+        pose = simulator.motion(number).pose
+        assert np.linalg.norm(pose.position - spawn.xyz) < 5e-5 and abs(pose.yaw - spawn.yaw) < 1e-6

@@ -278,6 +278,29 @@ def test_traffic_yields_to_a_robot_that_stands_in_its_lane_but_not_to_one_that_f
         assert waiting if not flying else beyond
 
 
+@pytest.mark.parametrize("who", ["walkers", "robots"])
+def test_vehicles_brake_for_who_stands_ahead(plus, monkeypatch, who):
+    """In each lane of the eastern arm: nobody gets there at speed and stops dead, and nobody touches."""
+    places = np.array([[60.0, side * 1.8] for side in (-1, 1)])
+
+    def stand(ways, walkers, *_):
+        walkers.pose[:, :2] = np.resize(places if who == "walkers" else places + [0, 500.0], (len(walkers.at), 2))
+
+    monkeypatch.setattr("tokyo_sim.traffic.traffic.walk", stand)
+    traffic = Traffic(plus, graph_of(plus), 20, np.random.default_rng(3), places)
+    speeds, waiting = [], set()
+    for _ in range(600):
+        traffic.step(0.1, places if who == "robots" else NOBODY)
+        vehicles = [actor for actor in traffic.actors() if actor.semantic in DRIVEN]
+        speeds.append([np.linalg.norm(actor.velocity) for actor in vehicles])
+        for actor, box in zip(vehicles, footprints(vehicles), strict=True):
+            close = min(box.distance(shapely.Point(place)) for place in places)
+            assert close > 0.3, actor
+            waiting |= {actor.instance} if close < 8 and np.linalg.norm(actor.velocity) < 0.05 else set()
+    assert len(waiting) >= 2
+    assert (np.diff(speeds, axis=0) / 0.1).min() > -7.1
+
+
 def test_nobody_starts_beside_a_robot(grid):
     robots = np.array([[x, y, 0.4] for x in (-100.0, 0, 100) for y in (-61.8, 58.2)])
     for seed in range(4):

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from occ_core.citymap import CityMap
 from occ_core.grid import FRAME_PERIOD_S
 from occ_core.session import Session, SessionError, SessionInfo, extrinsics, installed_versions
+from occ_core.threads import thread_count
 from occ_recorder.bags.drive import BagDrive, Conversion, drives, feed
 from occ_recorder.bags.plan import RobotPlan
 from occ_recorder.bags.reading import Bag, BagError
@@ -89,7 +90,7 @@ class _Drive:
         )
         self.recording = RobotRecording(
             drive.tracker, info, output, conversion.session_seconds, conversion.jpeg_quality,
-            lossless=True, now=lambda: began,
+            lossless=True, now=lambda: began, makers=thread_count(),
         )  # fmt: skip
 
     def problems(self) -> list[str]:

@@ -49,12 +49,12 @@ class MendedSqlite:
             return {}  # Humble's databases have none.
         return {kind: (_FORMATS[encoding], text) for kind, encoding, text in rows if encoding in _FORMATS}
 
-    def messages(self, topics: Collection[BagTopic]) -> Iterator[tuple[BagTopic, int, bytes]]:
+    def messages(self, topics: Collection[BagTopic], since: int = 0) -> Iterator[tuple[BagTopic, int, bytes]]:
         """(topic, nanoseconds, data); sqlite3.Error at the first page that is missing."""
         assert self._database
         wanted = {topic.number: topic for topic in topics}
         for topic, stamp, data in self._database.execute("SELECT topic_id, timestamp, data FROM messages NOT INDEXED"):
-            if topic in wanted:
+            if topic in wanted and stamp >= since:
                 yield wanted[topic], stamp, data
 
     def close(self) -> None:

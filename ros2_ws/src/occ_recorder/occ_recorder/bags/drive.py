@@ -12,9 +12,10 @@ from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_core.tracker import FrameTracker
 from occ_recorder.bags.clocks import check_clocks, restamp, twist_is_wrong
 from occ_recorder.bags.config import BagConfig, GroundSource, Stamps
-from occ_recorder.bags.plan import RobotPlan, look, planned, topics_of_robots, with_topics
+from occ_recorder.bags.plan import Known, RobotPlan, look, planned, topics_of_robots, with_topics
 from occ_recorder.bags.reading import Bag, BagError
 from occ_recorder.bags.robot import RobotReader
+from occ_recorder.bags.vehicle import as_yaml, seen_of_itself
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def drives(bag: Bag, conversion: Conversion, has_city: bool) -> tuple[list[Robot
             found = with_topics(robot, topics, config.tf, bag.foreign)
             check_clocks(bag, found, config)
             known = look(bag, config, [found if conversion.cameras else replace(found, cameras={})])
-            plan = planned(found, known, has_city)
+            plan = _without_itself(bag, planned(found, known, has_city), known)
             plans.append(plan)
             problems += plan.problems
         except BagError as error:
@@ -69,6 +70,25 @@ def drives(bag: Bag, conversion: Conversion, has_city: bool) -> tuple[list[Robot
             raise BagError(f"no {config.actors} in it: ground truth would lack all that moves; take 'accumulated'")
         problems.append(f"no {config.actors} in it: what moves is labelled as the city around it, or `other`")
     return plans, problems
+
+
+def _without_itself(bag: Bag, plan: RobotPlan, known: Known) -> RobotPlan:
+    """The plan of a robot whose size nobody states, with boxes about what its LiDAR is seen to see of it."""
+    robot = plan.config
+    frames = known.clouds.get(robot.lidar) or ("",)
+    bare = frames[0].removeprefix(f"{robot.name}/")
+    mount = next((plan.links[name] for name in (frames[0], bare) if name in plan.links), None)
+    if robot.self_filter is not None or plan.returns.body or mount is None:
+        return plan
+    boxes = seen_of_itself(bag, robot.lidar, mount, plan.returns)
+    if not boxes:
+        return plan
+    said = (
+        f"{robot.name}: nothing says how large it is; what stays where it is in {robot.base_frame} while all else goes"
+        f" by is left out as its own: `self_filter: {as_yaml(boxes)}` in a --config, [] keeps it"
+    )
+    returns = replace(plan.returns, body=boxes)
+    return replace(plan, returns=returns, problems=(*plan.problems, said))
 
 
 class BagDrive:
@@ -95,7 +115,7 @@ class BagDrive:
             patience=conversion.config.patience,
             distrust_twist=twist_is_wrong(bag, config),
         )
-        builder = KeyframeBuilder(conversion.grid, conversion.occupancy, conversion.window, city)
+        builder = KeyframeBuilder(conversion.grid, conversion.occupancy, conversion.window, city, threads=1)
         self.tracker = FrameTracker(self.robot, builder, plan.links, self._ground(config.ground, city), plan.returns)
         self.reader = RobotReader(plan, conversion.config, self.sync, deliver)
         self.by_log = conversion.config.stamps is Stamps.LOG

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -9,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from occ_core.messages import cloud_xyz, from_cloud, from_pose, from_stamp, from_transform
+from occ_core.messages import cloud_xyz, from_cloud, from_pose, from_stamp, from_transform, vector
+from occ_core.point_times import FIELDS
 from occ_core.poses import Pose
 from occ_core.topics import ROBOT_DESCRIPTION
-from occ_core.urdf import link_poses
+from occ_core.transforms import Source, TransformTree
+from occ_core.urdf import body, link_poses
 from occ_recorder.bags.config import BagConfig
 from occ_recorder.bags.reading import Bag
 from occ_recorder.bags.sensors import CLOUDS, instead_of_clouds
-from occ_recorder.bags.transforms import Source, TransformTree
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 POSES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped")
-TIME_FIELDS = ("time", "t", "timestamp", "offset_time", "time_stamp", "timeStamp")
 _CLOUDS_READ = 20
 _STEP_S = 0.1  # between poses whose difference is a velocity: less would measure their noise
 _STILL = 0.1  # m/s: a robot that is slower says nothing about its twist
@@ -71,7 +72,8 @@ class FrameFacts:
 class BagFacts:
     """offsets: seconds from stamp to logging, by topic. frames: by name of the child. problems: of reading it.
 
-    links: poses of a URDF's links in its first one, by name.
+    steps: metres from each pose of a frame that moves to its next, by the child's name.
+    links: poses of a URDF's links in its first one, by name. sized: it says what the robot's body fills.
     """
 
     topics: dict[str, str]
@@ -81,7 +83,9 @@ class BagFacts:
     odometry: dict[str, OdometryFacts] = field(default_factory=dict)
     frames: dict[str, FrameFacts] = field(default_factory=dict)
     tree: TransformTree = field(default_factory=TransformTree)
+    steps: dict[str, list[float]] = field(default_factory=dict)
     links: dict[str, Pose] = field(default_factory=dict)
+    sized: bool = False
     offsets: dict[str, float] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -90,8 +94,11 @@ def inspected(bag: Bag, config: BagConfig) -> BagFacts:
     """Read /tf and odometry whole, of everything else that has a stamp the beginning."""
     span = bag.lasted
     facts = BagFacts(bag.topics, bag.counts, (span[1] - span[0]) * 1e-9 if span else 0.0)
+    places: dict[str, np.ndarray] = {}
     for message in bag.messages({config.tf, config.tf_static} & facts.topics.keys()):
         _take_transforms(facts, message.content, message.topic == config.tf_static)
+        if message.topic == config.tf:
+            _take_steps(facts.steps, places, message.content)
     for topic, kind in sorted(facts.topics.items()):
         if kind == ROBOT_DESCRIPTION.type and topic.endswith(ROBOT_DESCRIPTION.name):
             _take_description(facts, next(bag.messages({topic})).content.data)
@@ -111,7 +118,9 @@ def inspected(bag: Bag, config: BagConfig) -> BagFacts:
 
 def _take_description(facts: BagFacts, text: str) -> None:
     try:
-        facts.links |= link_poses(text)
+        links = link_poses(text)
+        facts.links |= links
+        facts.sized = facts.sized or bool(body(text, links))
     except ValueError as error:
         facts.problems.append(f"the robot description can't be used: {error}")
 
@@ -135,6 +144,15 @@ def _take_transforms(facts: BagFacts, message: Any, fixed: bool) -> None:
                     facts.tree.add_moving(parent, child, 0.0, pose)
             except ValueError:
                 facts.problems.append(f"{parent} to {child}: no rotation is a quaternion like that")
+
+
+def _take_steps(steps: dict[str, list[float]], places: dict[str, np.ndarray], message: Any) -> None:
+    """Note how far frames have moved since they were heard of last. places: where that was."""
+    for transform in message.transforms:
+        child, at = transform.child_frame_id.lstrip("/"), vector(transform.transform.translation)
+        if child in places:
+            steps.setdefault(child, []).append(math.dist(at.tolist(), places[child].tolist()))
+        places[child] = at
 
 
 def _cloud_facts(messages: list[Any]) -> CloudFacts:
@@ -165,7 +183,7 @@ def _cloud_facts(messages: list[Any]) -> CloudFacts:
 
 def _meaning_of_time(cloud: np.ndarray, stamp: float) -> str:
     """What the times of points are, from how long a sweep takes: unit, and what they count from."""
-    name = next((name for name in TIME_FIELDS if name in (cloud.dtype.names or ())), "")
+    name = next((name for name in FIELDS if name in (cloud.dtype.names or ())), "")
     if not name or len(cloud) < 2:
         return ""
     values = cloud[name].astype(np.float64)

@@ -183,13 +183,16 @@ class McapFile:
         text = schema.data.decode(errors="replace") if schema and form else ""
         return BagTopic(number, channel.topic, name, count, encoding, form if text.strip() else "", text)
 
-    def messages(self, topics: Collection[BagTopic]) -> Iterator[tuple[BagTopic, int, bytes]]:
-        """(topic, log time in ns, data) in log order, as far as chunks that overlap in time can be held in memory."""
+    def messages(self, topics: Collection[BagTopic], since: int = 0) -> Iterator[tuple[BagTopic, int, bytes]]:
+        """(topic, log time in ns, data) in log order, as far as chunks that overlap in time can be held in memory.
+
+        since: chunks that end before are passed over, and messages from before.
+        """
         wanted = {topic.number: topic for topic in topics}
         waiting: list[Message] = []
         stray = 0
         for span in sorted(self._spans, key=lambda span: span.first):
-            if self._indexed and not span.counts.keys() & wanted.keys():
+            if (self._indexed and not span.counts.keys() & wanted.keys()) or span.last < since:
                 continue
             try:
                 found = self._messages_of(span)
@@ -199,7 +202,9 @@ class McapFile:
             stray += sum(message.channel_id not in self._channels for message in found)
             ready = [message for message in waiting if message.log_time < span.first]
             yield from ((wanted[message.channel_id], message.log_time, message.data) for message in ready)
-            waiting = waiting[len(ready) :] + [message for message in found if message.channel_id in wanted]
+            waiting = waiting[len(ready) :] + [
+                message for message in found if message.channel_id in wanted and message.log_time >= since
+            ]
             waiting.sort(key=lambda message: message.log_time)
         yield from ((wanted[message.channel_id], message.log_time, message.data) for message in waiting)
         if stray:

@@ -11,11 +11,11 @@ from occ_core.messages import from_compressed_image, from_image, from_stamp, fro
 from occ_core.point_filters import PointFilter
 from occ_core.poses import Pose
 from occ_core.topics import CAMERAS, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
+from occ_core.transforms import Source, TransformTree
 from occ_core.urdf import body, joints, link_poses
 from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, GroundSource, RobotConfig
 from occ_recorder.bags.reading import Bag, BagError
 from occ_recorder.bags.sensors import CLOUDS, IMAGES, instead_of_clouds
-from occ_recorder.bags.transforms import Source, TransformTree
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 POSES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped")

@@ -6,16 +6,20 @@ import json
 
 import numpy as np
 
+from occ_core.point_filters import PointFilter
 from occ_core.poses import Pose
 from occ_core.topics import CAMERAS, IMU, LIDAR, ROBOT_DESCRIPTION
-from occ_recorder.bags.config import TF_ODOMETRY, BagConfig
+from occ_recorder.bags.clocks import check_clocks
+from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, RobotConfig
 from occ_recorder.bags.inspecting import ODOMETRY, BagFacts
 from occ_recorder.bags.plan import unreadable_images
-from occ_recorder.bags.reading import Bag
+from occ_recorder.bags.reading import Bag, BagError
 from occ_recorder.bags.sensors import IMAGES
+from occ_recorder.bags.vehicle import as_yaml, height_above_ground, seen_of_itself
 
 _YAML_WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")  # which mean something without quotes
 _WORLDS = ("map", "odom", "world", "earth", "camera_init")
+_JUMP_M, _JUMP_TIMES = 0.2, 6.0  # a step of a frame that is longer, and so many times its usual ones, is a jump
 _NOT_RAW = ("map", "registered", "aligned", "accumulated", "ground", "obstacle", "cluster", "segment", "plane")
 # Words in a camera's topic, those of two sides before those of one, and the camera that it is.
 _SIDES = {
@@ -43,6 +47,7 @@ def proposal(bag: Bag, facts: BagFacts, config: BagConfig) -> str:
         lines.append(f"    base_frame: {_text(base or 'base_link')}")
     if odometry == TF_ODOMETRY:
         lines.append(f"    fixed_frame: {_text(_world(facts, base))}")
+        lines += _continuous(facts, base)
     for key, kind, words in (("imu", IMU.type, ""), ("description", ROBOT_DESCRIPTION.type, "robot_description")):
         if found := [t for t, k in sorted(facts.topics.items()) if k == kind and t.endswith(words)]:
             lines.append(f"    {key}: {_text(found[0])}")
@@ -55,11 +60,16 @@ def proposal(bag: Bag, facts: BagFacts, config: BagConfig) -> str:
             f"    extrinsics:  # nothing in the bag says where the LiDAR is in {base or 'the base'}: measure it",
             f"      {_text(facts.clouds[lidar].frame)}: {{xyz: [0.0, 0.0, 0.0], rpy: [0.0, 0.0, 0.0]}}  # m, radians",
         ]
+    elif not facts.tree.moves(base, facts.clouds[lidar].frame) and not facts.sized:
+        if boxes := seen_of_itself(bag, lidar, mount, PointFilter()):
+            lines.append(f"    self_filter: {as_yaml(boxes)}  # what the LiDAR was seen to see of the vehicle")
     lines += _ground(facts, base, lidar, mount)
     if cameras:
         slowest = min(facts.counts[topic] for topic in cameras.values()) / max(facts.seconds, 1e-9)
         tolerance = min(max(0.6 / max(slowest, 1.0), 0.005), 0.5)
         lines.append(f"image_tolerance: {tolerance:.3f}  # seconds: a little more than half between two images")
+    if _needs_log(bag, config, lidar, odometry):
+        lines.append("stamps: log  # of LiDAR and odometry are of two clocks, or none: times of recording are taken")
     return "\n".join(lines) + "\n"
 
 
@@ -131,6 +141,28 @@ def _world(facts: BagFacts, base: str) -> str:
     return next((name for name in _WORLDS if name in above), above[-1])
 
 
+def _continuous(facts: BagFacts, base: str) -> list[str]:
+    """The frame that the base moves smoothly in, where one above it jumps, as a localiser's map does."""
+    frame = base
+    while frame in facts.frames:
+        steps, parent = facts.steps.get(frame, [0.0]), facts.frames[frame].parent
+        most, usual = max(steps), float(np.percentile(steps, 90))
+        if most > _JUMP_M and most > _JUMP_TIMES * usual and frame != base:
+            why = f"'{frame}' jumps by up to {most:.1f} m in '{parent}'"
+            return [f"    continuous_frame: {_text(frame)}  # sweeps are put together in it: {why}"]
+        frame = parent
+    return []
+
+
+def _needs_log(bag: Bag, config: BagConfig, lidar: str, odometry: str) -> bool:
+    """Whether only the times of recording tell which sweep and which pose belong together."""
+    try:
+        check_clocks(bag, RobotConfig("robot_0", lidar=lidar, odometry=odometry or TF_ODOMETRY), config)
+    except BagError:
+        return True
+    return False
+
+
 def _mount(facts: BagFacts, base: str, lidar: str) -> Pose | None:
     """Where the LiDAR is in the base, as a URDF or /tf says; None where neither does."""
     frame = facts.clouds[lidar].frame
@@ -143,25 +175,12 @@ def _ground(facts: BagFacts, base: str, lidar: str, mount: Pose | None) -> list[
     footprints = [f for f in facts.tree.frames if f.split("/")[-1] == "base_footprint"]
     if footprints and facts.tree.connected(base, footprints[0]):
         return ["    ground: footprint  # /tf has base_footprint"]
-    height = _height_above_ground(facts.clouds[lidar].xyz, mount or Pose.identity())
+    at = mount or Pose.identity()
+    height = height_above_ground(at.apply(facts.clouds[lidar].xyz), at.position)
     how = "of base_frame above the ground: estimated from the first cloud" if height is not None else "measure it"
     if mount is None and height is not None:
         how = "of the LiDAR above the ground, estimated from the first cloud: take away how high it is above base_frame"
     return ["    ground: takeoff", f"    base_height: {height or 0.0:.2f}  # metres, {how}"]
-
-
-def _height_above_ground(xyz: np.ndarray, mount: Pose) -> float | None:
-    """How far the base is above the layer with the most returns below the LiDAR; None where there is none."""
-    points = mount.apply(xyz)
-    distance = np.linalg.norm(points[:, :2], axis=1)
-    below = points[(distance > 2.0) & (distance < 15.0) & (points[:, 2] < mount.position[2] - 0.1), 2]
-    if len(below) < 50:
-        return None
-    layers = np.floor(below / 0.05).astype(int)
-    values, counts = np.unique(layers, return_counts=True)
-    together = counts + np.interp(values - 1, values, counts, left=0) + np.interp(values + 1, values, counts, right=0)
-    best = values[np.argmax(together)]
-    return -float(np.median(below[np.abs(layers - best) <= 1]))
 
 
 def _cameras(bag: Bag, facts: BagFacts) -> dict[str, str]:

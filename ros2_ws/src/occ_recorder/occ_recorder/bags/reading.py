@@ -126,16 +126,17 @@ class Bag:
         spans = [span for file in self._files if (span := file.lasted)]
         return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
 
-    def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
+    def messages(self, topics: Collection[str], since: int = 0) -> Iterator[BagMessage]:
         """The messages of some topics, named after remapping, in log order file by file.
 
-        What can't be decoded is counted in `problems`.
+        since: log time, nanoseconds; what was recorded before is passed over. What can't be decoded is counted in
+        `problems`.
         """
         failed: dict[str, tuple[int, str]] = {}
         readable = (CDR, ROS1)
         for file in self._files:
             wanted = [t for t in file.topics if self._name(t.name) in topics and t.encoding in readable]
-            for topic, logged, data in file.messages(wanted):
+            for topic, logged, data in file.messages(wanted, since):
                 name = self._name(topic.name)
                 try:
                     content = self._types.decode(data, topic)

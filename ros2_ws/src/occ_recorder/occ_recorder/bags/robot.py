@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from occ_core.messages import from_odometry, from_pose, from_stamp, from_transform
+from occ_core.mounts import mounted
 from occ_core.odometry import Odometry
 from occ_core.poses import Pose
 from occ_core.sensor_handlers import SensorHandlers
@@ -207,14 +208,12 @@ class RobotReader:
         """A sweep with what only the tree of frames knows of it; None where that is not known yet, or never."""
         frame = self._named(sweep.frame_id)
         if not sweep.between and self._turns(frame):
-            times = sweep.times if sweep.times is not None and len(sweep.times) else np.zeros(1)
-            begin, end = sweep.stamp + min(times.min(), 0.0), sweep.stamp + max(times.max(), 0.0)
-            mounts = self._tree.track(self.config.base_frame, frame, begin, end, hold=late)
-            if mounts is None:
+            found = mounted(self._tree, self.config.base_frame, frame, sweep, hold=late)
+            if found is None:
                 if late:
                     self._complain("LiDAR", ValueError(f"/tf does not say where '{frame}' was in the base then"))
                 return None
-            sweep = replace(sweep, mounts=mounts)
+            sweep = found
         if not self._corrected or not (sweep.keyframe or sweep.actors):
             return sweep
         correction = self._tree.lookup(self.config.fixed_frame, self._plan.continuous, sweep.stamp, hold=late)

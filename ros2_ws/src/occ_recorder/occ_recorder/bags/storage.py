@@ -34,7 +34,7 @@ class _Format(Protocol):
     count: int
     lasted: tuple[int, int] | None
 
-    def messages(self, topics: Collection[BagTopic]) -> Iterator[tuple[BagTopic, int, bytes]]: ...
+    def messages(self, topics: Collection[BagTopic], since: int = 0) -> Iterator[tuple[BagTopic, int, bytes]]: ...
 
     def close(self) -> None: ...
 
@@ -109,12 +109,15 @@ class BagFile:
         self._problems.append(f"{self.name}: the recording was not finished; what is in {log.name} is read too")
         return scratch / path.name
 
-    def messages(self, topics: Collection[BagTopic]) -> Iterator[tuple[BagTopic, int, bytes]]:
-        """(topic, log time in ns, serialized message) in log order; damage inside is said in `problems`."""
-        if not topics:
+    def messages(self, topics: Collection[BagTopic], since: int = 0) -> Iterator[tuple[BagTopic, int, bytes]]:
+        """(topic, log time in ns, serialized message) in log order; damage inside is said in `problems`.
+
+        since: nanoseconds, before which nothing is wanted.
+        """
+        if not topics or (self.lasted and self.lasted[1] < since):
             return
         try:
-            for topic, stamp, data in self._format.messages(topics):
+            for topic, stamp, data in self._format.messages(topics, since):
                 yield topic, stamp, zstd.decompress(data) if data[:4] == _ZSTD_MAGIC else data
         except DAMAGE as error:
             self._problems.append(f"{self.name}: damaged, the rest is left out ({sentence(error)})")
@@ -140,9 +143,10 @@ class _RosbagsFile:
         self.count, first, end = said.message_count, said.start_time, said.end_time
         self.lasted = (first, end - 1) if self.count else None
 
-    def messages(self, topics: Collection[BagTopic]) -> Iterator[tuple[BagTopic, int, bytes]]:
+    def messages(self, topics: Collection[BagTopic], since: int = 0) -> Iterator[tuple[BagTopic, int, bytes]]:
         wanted = {topic.number: topic for topic in topics}
-        for connection, stamp, data in self._reader.messages([self._connections[number] for number in wanted]):
+        connections = [self._connections[number] for number in wanted]
+        for connection, stamp, data in self._reader.messages(connections, since or None):
             yield wanted[connection.id], stamp, data
 
     def close(self) -> None:

@@ -165,8 +165,9 @@ class RecorderNode(GuardedNode):
         self._recordings[robot], self._reporters[robot] = recording, Reporter(recording, synchronizer)
         settled = partial(self._on_settled, robot) if self._participant else None
         subscriptions = SensorSubscriptions(
-            self, robot, synchronizer, recording.add, self._actors, cameras, imu, values["undistort"], settled
-        )
+            self, robot, synchronizer, recording.add, self._actors, cameras, imu, values["undistort"], settled,
+            arriving.description,
+        )  # fmt: skip
         self._subscriptions.append(subscriptions)
         self.get_logger().info(f"{robot}: {self._mode.value}, into {self._output}")
         if settled:

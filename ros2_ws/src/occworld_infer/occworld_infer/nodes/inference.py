@@ -153,6 +153,7 @@ class InferenceNode(GuardedLifecycleNode):
         self._robots[robot] = RobotForecaster(
             self, robot, grid, tracker, self._loop, history, self._pace, self._wanted, self._actors,
             needs_actors=self._city is not None, undistort=self._values["undistort"], lockstep=self._lockstep,
+            description=description.data,
         )  # fmt: skip
 
     def _publish(self, result: LiveForecast) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from tokyo_sim.engine.robot import Robot, RobotKind
 from tokyo_sim.engine.start_poses import building_within, check_names, ground_within, in_city
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.missions.plans import keep_left
+from tokyo_sim.missions.watchdog import drivable_ahead
 from tokyo_sim.traffic.curves import resample
 from tokyo_sim.traffic.junctions import Section
 
@@ -21,6 +23,8 @@ _STEP_M = 2.0  # between places on a street
 _INSIDE_M = 60.0  # from the edge of the city: a grid reaches 40 m
 _ROVER_CLEARANCE_M = 0.05
 _ROOM_M = 2.0  # of ground around a rover
+_MOST_ROUGH = 100
+_EVEN = 0.8  # of the steps and slopes that a rover gets over
 
 
 def spawn_poses(
@@ -48,12 +52,27 @@ def spawn_poses(
         poses[robot.name] = pose
     places = _street_places(sections, rng) if sections else _open_places(city, obstacles, rng)
     for robot in (robot for robot in robots if robot.name not in named):
+        # Lazily: the ground of a large city is made where it is looked at.
         tries = (_pose(robot, place, city, altitude) for place in places)
-        pose = next((pose for pose in tries if not _problem(pose, robot, poses, city, obstacles)), None)
+        free = (pose for pose in tries if not _problem(pose, robot, poses, city, obstacles))
+        pose = _first_even(city, free) if robot.kind is RobotKind.ROVER else next(free, None)
         if pose is None:
             raise ValueError(f"no free place to spawn {robot.name}: {len(poses)} robots are in this city already")
         poses[robot.name] = pose
     return [poses[robot.name] for robot in robots]
+
+
+def _first_even(city: CityMap, poses: Iterable[Pose]) -> Pose | None:
+    """The first that a rover can drive away from, ahead and back: streets of real tiles may lie across a bank.
+
+    Where all of a hundred are rough, the first of them.
+    """
+    some = []
+    for pose in islice(poses, _MOST_ROUGH):
+        if all(drivable_ahead(city, pose, back=back, part=_EVEN) == np.inf for back in (False, True)):
+            return pose
+        some.append(pose)
+    return some[0] if some else None
 
 
 def _street_places(sections: Sequence[Section], rng: np.random.Generator) -> list[np.ndarray]:

@@ -32,11 +32,17 @@ class PathFollower:
         self._path, self._speed, self._lookahead, self._loop = np.asarray(path, dtype=float), speed, lookahead, loop
         self._index, self._loop_from = 0, loop_from
         self._arrived = False
+        self._passed = 0
 
     @property
     def finished(self) -> bool:
         """True at the end of a path that does not loop."""
         return self._arrived
+
+    @property
+    def passed(self) -> int:
+        """How many points of the path it has gone on by."""
+        return self._passed
 
     def _target(self, position: np.ndarray) -> np.ndarray:
         """Advance to the first point that is further than the lookahead; never backwards, once round at most."""
@@ -49,6 +55,7 @@ class PathFollower:
                 self._index = self._loop_from
             else:
                 break
+            self._passed += 1
         last = not self._loop and self._index == len(self._path) - 1
         self._arrived = last and float(np.linalg.norm(self._path[-1] - position[:2])) < _ARRIVED_M
         return self._path[self._index]
@@ -61,7 +68,9 @@ class PathFollower:
         # Slow for corners; a target behind is reached by turning at a crawl.
         speed = self._speed * np.clip(np.cos(bearing), 0.25, 1.0)
         speed = float(np.clip((free_ahead - 2.0) / 1.5, 0.0, speed))
-        curvature = 2 * np.sin(np.clip(bearing, -1.3, 1.3)) / distance
+        # What is behind is turned to as sharply where it is far as where it is near.
+        reach = min(distance, self._lookahead) if abs(bearing) > 1.3 else distance
+        curvature = 2 * np.sin(np.clip(bearing, -1.3, 1.3)) / reach
         return Command(np.array([0.0 if self.finished else speed, 0, 0]), speed * curvature)
 
     def fly(self, pose: Pose, height: float, look_at: np.ndarray | None = None) -> Command:

@@ -16,7 +16,7 @@ from tokyo_sim.missions import plans
 from tokyo_sim.missions.follower import Command, PathFollower
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.missions.plans import Pattern
-from tokyo_sim.missions.watchdog import RoverWatchdog, drivable_ahead
+from tokyo_sim.missions.watchdog import STOPS_SHORT_M, RoverWatchdog
 from tokyo_sim.missions.waypoint_file import read_waypoints
 from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.stored import lane_graph
@@ -26,7 +26,6 @@ _GROUND_LEVEL = -1e6
 _FAR_M = 1000.0  # from the city: no robot of it gets there
 _STREET_STRIDE = 40  # points of a drive, 0.5 m apart, from one place that a drone flies by to the next
 _LOOK_AHEAD_FOR_ACTORS_M = 12.0
-_STOPS_SHORT_M = 2.0  # of actors
 _HALF_WIDTH_M, _NOSE_M = 0.6, 0.6  # of the rover: its half width with a margin, and its front
 
 
@@ -95,6 +94,13 @@ class Surroundings:
         """What is in the way of wheels."""
         return ObstacleMap(self.city, wheels=True)
 
+    def paved(self, path: np.ndarray) -> ObstacleMap:
+        """What is in the way of wheels about a path (n, 2), with less room beside it, and evener than `driven`.
+
+        So are streets that are narrow, or on a bank; and the bank is not.
+        """
+        return ObstacleMap(self.city, wheels=True, clearance=1.0, step=0.25, about=path)
+
     @cached_property
     def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
         points = self.city.vertices.reshape(-1, 3)
@@ -120,7 +126,7 @@ class Mission:
         self._start: Approach | None = None
         self._height = 0.0
         self._look_at: np.ndarray | None = None
-        self._watchdog = RoverWatchdog()
+        self._watchdog = RoverWatchdog(self._around.city)
 
     @property
     def finished(self) -> bool:
@@ -155,12 +161,9 @@ class Mission:
     def _drive(self, pose: Pose, actors: list[Actor]) -> Command:
         assert self._follower is not None
         free = free_ahead(pose, actors)
-        if free < _STOPS_SHORT_M + 1.0 or self._follower.finished:
+        if free < STOPS_SHORT_M + 1.0 or self._follower.finished:
             self._watchdog.waits()
-        # It stops short of actors, but need not keep that distance from ground.
-        return self._watchdog.allow(
-            pose, self._follower.drive(pose, min(free, drivable_ahead(self._around.city, pose) + _STOPS_SHORT_M - 0.2))
-        )
+        return self._watchdog.drive(pose, self._follower, free)
 
     def _path(self, start: np.ndarray) -> tuple[np.ndarray, int]:
         """A path from near the start, and the number of the point that its last one leads back to."""
@@ -171,7 +174,11 @@ class Mission:
         if plan.pattern is Pattern.STREET:
             drive = plans.street(self._around.lanes, start, rng)
             if plan.kind is RobotKind.ROVER:
-                return drive, 0
+                if plans.drivable(self._around.city, drive):
+                    return drive, 0
+                # Streets of real tiles may end in the air, or be cut by an edge: as far as wheels get, and back.
+                ways = plans.through(self._around.paved(drive), [here, *drive[::_STREET_STRIDE], here], _GROUND_LEVEL)
+                return ways, 0
         city = self._around.city
         obstacles = self._around.driven if plan.kind is RobotKind.ROVER else self._around.obstacles
         # On the ground everything that stands is in the way, however low it is.

@@ -11,6 +11,7 @@ from tokyo_sim.raster import Raster
 
 _CELL_M = 1.0
 _CLEARANCE_M = 3.0
+_ABOUT_M = 40.0
 _HIGHEST_STEP_M = 0.5  # from cell to cell: steeper than that no rover drives
 
 
@@ -18,11 +19,26 @@ class ObstacleMap:
     """Top heights of everything that is not ground, one metre cells, grown by a clearance.
 
     wheels: for what drives; places without ground, and steps that no wheel gets over, are in its way at any height.
+    clearance: metres to what stands, and to such places. step: the highest that wheels are sent over, metres in one.
+    about: (n, 2) metres in map, what it holds with 40 m around; the whole city by default.
     """
 
-    def __init__(self, city: CityMap, wheels: bool = False) -> None:
-        self._raster = Raster.covering(city.triangles, _CELL_M, margin=20.0)
+    def __init__(
+        self,
+        city: CityMap,
+        wheels: bool = False,
+        clearance: float = _CLEARANCE_M,
+        step: float = _HIGHEST_STEP_M,
+        about: np.ndarray | None = None,
+    ) -> None:
         standing = city.triangles[~np.isin(city.classes, GROUND_CLASSES)]
+        if about is None:
+            self._raster = Raster.covering(city.triangles, _CELL_M, margin=20.0)
+        else:
+            lower, upper = about.min(axis=0) - _ABOUT_M, about.max(axis=0) + _ABOUT_M
+            self._raster = Raster(np.floor(lower), _CELL_M, tuple(np.ceil(upper - lower).astype(int).tolist()))
+            low, high = standing[:, :, :2].min(axis=1), standing[:, :, :2].max(axis=1)
+            standing = standing[((low < upper) & (high > lower)).all(axis=1)]
         tops = np.full(self._raster.shape, -np.inf, dtype=np.float32)
         if len(standing):
             tops = np.nan_to_num(self._raster.highest(standing), nan=-np.inf)
@@ -30,8 +46,8 @@ class ObstacleMap:
             points = _along_edges(standing)
             np.maximum.at(tops, tuple(self._raster.cells(points[:, :2]).T), points[:, 2])
         if wheels:
-            tops[_without_way(city, self._raster)] = np.inf
-        reach = 2 * int(np.ceil(_CLEARANCE_M / _CELL_M)) + 1
+            tops[_without_way(city, self._raster, step)] = np.inf
+        reach = 2 * int(np.ceil(clearance / _CELL_M)) + 1
         self._tops = maximum_filter(tops, size=reach)
         self._region_height = np.nan
 
@@ -66,13 +82,13 @@ class ObstacleMap:
         return float(self._tops[tuple(self._raster.cells(np.asarray(xy)[:2]))])
 
 
-def _without_way(city: CityMap, raster: Raster) -> np.ndarray:
+def _without_way(city: CityMap, raster: Raster, highest: float) -> np.ndarray:
     """Bool cells where there is no ground, or a step in it to a neighbour."""
     axes = (raster.lower[axis] + np.arange(raster.shape[axis]) * raster.cell for axis in (0, 1))
     ground = city.ground_heights(*axes)
     out = np.isnan(ground)
     for axis in (0, 1):
-        step = np.abs(np.diff(ground, axis=axis)) > _HIGHEST_STEP_M
+        step = np.abs(np.diff(ground, axis=axis)) > highest
         for part, beside in ((out, step), (out[::-1, ::-1], step[::-1, ::-1])):
             part[tuple(slice(None, -1) if a == axis else slice(None) for a in (0, 1))] |= beside
     return out

@@ -17,6 +17,7 @@ _STREET_LENGTH_M = 2000.0
 _SURVEY_SPACING_M, _SURVEY_STEP_M = 60.0, 40.0
 _ORBIT_POINTS = 25
 _ROAM_PLACES, _ROAM_MARGIN_M = 12, 15.0
+_STEEPEST = 0.5  # of a rover's way: metres up per metre along
 
 
 class Pattern(str, Enum):
@@ -59,6 +60,13 @@ def street(graph: LaneGraph, start: np.ndarray, rng: np.random.Generator) -> np.
     path = np.concatenate(pieces[:-1])
     begin = int(np.linalg.norm(pieces[0] - start[:2], axis=1).argmin())
     return np.roll(path, -begin, axis=0)
+
+
+def drivable(city: CityMap, path: np.ndarray) -> bool:
+    """Whether the ground along a path (n, 2), metres in map, is all there and has no step that no wheel gets over."""
+    heights = city.ground_at(path)
+    away = np.linalg.norm(np.diff(path, axis=0), axis=1)
+    return bool((np.abs(np.diff(heights)) <= _STEEPEST * np.maximum(away, 0.25)).all() and np.isfinite(heights).all())
 
 
 def keep_left(line: np.ndarray, width: float) -> np.ndarray:

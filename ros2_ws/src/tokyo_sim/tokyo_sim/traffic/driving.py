@@ -16,6 +16,7 @@ from tokyo_sim.traffic.walking import WALKER_RADIUS_M
 
 _ACCELERATION, _HARDEST_BRAKING = 1.6, 7.0  # m/s^2
 _HEADWAY_S, _GAP_M = 1.2, 2.0
+_GAP_TO_WALKERS_M = 1.0
 _FREE = 1e9
 
 
@@ -29,7 +30,7 @@ def drive(roads: Roads, cars: Vehicles, duration, walkers, robots, busy, wanted,
     """
     reserve(roads, cars, duration, robots, busy, wanted, closed, held, draws)
     for i in range(len(cars.at)):
-        gain = _acceleration(roads, cars, i, robots)
+        gain = _acceleration(roads, cars, i, walkers, robots)
         cars.speed[i] = min(max(cars.speed[i] + gain * duration, 0.0), cars.cruise[i])
     for i in range(len(cars.at)):
         _move(roads, cars, i, duration, walkers, robots, draws[i])
@@ -44,7 +45,7 @@ def _idm(v, wanted, gap, closing, least):
 
 
 @numba.njit(cache=True)
-def _acceleration(roads: Roads, cars: Vehicles, i, robots):
+def _acceleration(roads: Roads, cars: Vehicles, i, walkers, robots):
     segment, after, at, v = cars.segment[i], cars.after[i], cars.at[i], cars.speed[i]
     left = roads.length[segment] - at
     on_lane = segment < roads.lanes
@@ -56,9 +57,11 @@ def _acceleration(roads: Roads, cars: Vehicles, i, robots):
     gain = _idm(v, wanted, gap, v - speed, _GAP_M)
     if not going:
         gain = min(gain, _idm(v, wanted, left - cars.length[i] / 2 + _GAP_M - 0.5, v, _GAP_M))
-    gap = _obstacle(roads, cars, i, robots, going)
-    cars.blocked[i] = gap < 4.0
-    return min(gain, _idm(v, wanted, gap, v, _GAP_M))
+    robot = _obstacle(roads, cars, i, robots, ROBOT_RADIUS_M + NEAR_PATH_M, going)
+    walker = _obstacle(roads, cars, i, walkers, WALKER_RADIUS_M, going)
+    cars.blocked[i] = min(robot, walker) < 4.0
+    gain = min(gain, _idm(v, wanted, robot, v, _GAP_M))
+    return min(gain, _idm(v, wanted, walker, v, _GAP_TO_WALKERS_M))
 
 
 @numba.njit(cache=True)
@@ -89,21 +92,21 @@ def _leader(roads: Roads, cars: Vehicles, i, going):
 
 
 @numba.njit(cache=True)
-def _obstacle(roads: Roads, cars: Vehicles, i, robots, going):
-    """Gap to the nearest robot on the path ahead, metres."""
+def _obstacle(roads: Roads, cars: Vehicles, i, places, radius, going):
+    """Gap to the nearest place (k, 2) whose circle of a radius is on the path ahead, metres."""
     v, half = cars.speed[i], cars.length[i] / 2
     sight = v * v / (2 * BRAKING) + v + 8.0
     if not going:
         sight = min(sight, roads.length[cars.segment[i]] - cars.at[i] - half)
     nearest = _FREE
-    for k in range(len(robots)):
-        x, y = robots[k, 0], robots[k, 1]
+    for k in range(len(places)):
+        x, y = places[k, 0], places[k, 1]
         if np.hypot(x - cars.pose[i, 0], y - cars.pose[i, 1]) > sight + half + 2.0:
             continue
         ahead = half - 0.5
-        while ahead < half + sight:
+        while ahead < half + min(sight, nearest):
             px, py = point(roads, cars.before[i], cars.segment[i], cars.after[i], cars.at[i] + ahead)
-            if np.hypot(px - x, py - y) < cars.width[i] / 2 + ROBOT_RADIUS_M + NEAR_PATH_M:
+            if np.hypot(px - x, py - y) < cars.width[i] / 2 + radius:
                 nearest = min(nearest, ahead - half)
                 break
             ahead += 0.5
