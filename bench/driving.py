@@ -14,14 +14,12 @@ from unittest.mock import patch
 
 import numpy as np
 
-from occ_core.citymap import CityMap
 from occ_core.condition import TILTED_DEG, UPSIDE_DOWN_DEG, lean
 from tokyo_sim.engine.robot import Kind
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.missions.care import RoverCare
-from tokyo_sim.missions.mission import Mission, MissionPlan
+from tokyo_sim.missions.mission import Mission, MissionPlan, Surroundings
 from tokyo_sim.missions.plans import Pattern
-from tokyo_sim.traffic.stored import lane_graph
 
 _COMMAND_S, _TRAFFIC_STEPS = 0.05, 2
 _ACTORS, _SPEED = 30, {Kind.DRONE: 4.0, Kind.ROVER: 3.0}
@@ -49,11 +47,12 @@ def drives(city: Path, seeds: list[int], seconds: float, careful: bool = True) -
 
 
 def _drive(city: Path, seed: int, seconds: float) -> list[Outcome]:
-    streets = bool(lane_graph(city, CityMap.load(city)).lanes)
+    around = Surroundings(city)
+    streets = around.streets
     simulator = Simulator(city, Fleet(1, 1, _ACTORS if streets else 0, drone_altitude=15.0, cameras=False), seed)
     pattern = Pattern.STREET if streets else Pattern.ROAM
     missions = [
-        Mission(city, MissionPlan(robot.kind, pattern, _SPEED[robot.kind], 15.0, seed=seed))
+        Mission(city, MissionPlan(robot.kind, pattern, _SPEED[robot.kind], 15.0, seed=seed), around)
         for robot in simulator.robots
     ]
     leans: list[list[float]] = [[] for _ in missions]

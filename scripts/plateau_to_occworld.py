@@ -66,8 +66,10 @@ def run(args: argparse.Namespace) -> None:
         print(f"{city}: {report.objects} objects, {len(report.skipped)} skipped")
         for problem in (*report.failed, *report.problems):
             print(f"  {problem}", file=sys.stderr)
-    for folder in collect(city, args.output, plan, engine, workers):
-        print(folder)
+    sessions = collect(city, args.output, plan, engine, workers)
+    for session in sessions:
+        print(session)
+    print(f"{sum(s.structured for s in sessions) / sum(s.frames for s in sessions):.0%} of the frames hold structure")
 
 
 def expected() -> tuple[type[Exception], ...]:

@@ -11,7 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from occ_core.actors import Actor
-from occ_core.citymap import CityMap
+from occ_core.citymap import GROUND_CLASSES
+from occ_core.classes import DYNAMIC_IDS
 from occ_core.frame_files import jpeg
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
@@ -23,14 +24,15 @@ from occ_core.tracker import FrameTracker
 from occ_core.urdf import link_poses
 from tokyo_sim.engine.robot import Kind
 from tokyo_sim.engine.simulator import Fleet, Simulator
-from tokyo_sim.missions.mission import Mission, MissionPlan
+from tokyo_sim.missions.mission import Mission, MissionPlan, Surroundings
 from tokyo_sim.missions.plans import Pattern
-from tokyo_sim.traffic.stored import lane_graph
 
 _SWEEP_S, _COMMAND_S = 0.1, 0.05
 _SWEEPS_A_FRAME = round(FRAME_PERIOD_S / _SWEEP_S)
 _WARM_UP_SWEEPS = round(DEFAULT_WINDOW_S / _SWEEP_S)
 _JPEG_QUALITY = 90
+_STRUCTURE = np.ones(256, bool)
+_STRUCTURE[[0, *GROUND_CLASSES, *DYNAMIC_IDS]] = False
 _SPEED = {Kind.DRONE: 4.0, Kind.ROVER: 3.0}
 
 
@@ -66,38 +68,51 @@ class Drive:
     alone: bool
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A session's folder, its frames, and how many of them hold structure: anything but ground and what moves."""
+
+    folder: Path
+    frames: int
+    structured: int
+
+    def __str__(self) -> str:
+        return f"{self.folder}: {self.structured} of {self.frames} frames hold structure"
+
+
 def collect(
     city: Path, output: Path, plan: Collection, engine: Backend = Backend.LOCAL, workers: int | None = 1
-) -> list[Path]:
-    """Record sessions in an imported city; their folders. Drones and rovers in turn, two of each drive.
+) -> list[Recorded]:
+    """Record sessions in an imported city. Drones and rovers in turn, two of each drive.
 
-    Each drive has its own seed: other places, other traffic. They follow streets; where the city has none, they roam,
-    and there is no traffic. engine, workers: where drives are recorded, and how many at a time (one per core where
-    None); what is recorded does not depend on it. ParallelError where a backend is missing.
+    Each drive has its own seed: other places, other traffic. They follow streets; where the city has none from which
+    anything is in sight, they roam between what stands there, and there is no traffic. engine, workers: where drives
+    are recorded, and how many at a time (one per core where None); what is recorded does not depend on it.
+    ParallelError where a backend is missing.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers {workers}: at least one process is needed")
     city, output = Path(city).resolve(), Path(output).resolve()
-    streets = bool(lane_graph(city, CityMap.load(city)).lanes)
+    streets = Surroundings(city).streets
     plan = plan if streets else replace(plan, actors=0)
     pattern = Pattern.STREET if streets else Pattern.ROAM
     drives = [
         Drive(city, output, plan, pattern, plan.seed + number, plan.sessions - 2 * number == 1)
         for number in range((plan.sessions + 1) // 2)
     ]
-    folders: list[Path] = []
+    sessions: list[Recorded] = []
     with tqdm(total=plan.sessions * plan.frames, desc="record", unit="frame", disable=None) as progress:
         if engine is Backend.LOCAL and workers == 1:
             for drive in drives:
-                folders += record(drive, progress.update)
+                sessions += record(drive, progress.update)
         else:
             for recorded in run_tasks(engine, record, drives, workers):
-                folders += recorded
+                sessions += recorded
                 progress.update(len(recorded) * plan.frames)
-    return folders
+    return sessions
 
 
-def record(drive: Drive, tell: Callable[[int], object] = lambda frames: None) -> list[Path]:
+def record(drive: Drive, tell: Callable[[int], object] = lambda frames: None) -> list[Recorded]:
     """Record one drive; the session of each robot. tell: is called with how many frames more there are."""
     plan = drive.plan
     fleet = Fleet(
@@ -109,10 +124,12 @@ def record(drive: Drive, tell: Callable[[int], object] = lambda frames: None) ->
         cameras=plan.image_size is not None,
     )
     simulator = Simulator(drive.city, fleet, drive.seed)
-    missions = [
-        Mission(drive.city, MissionPlan(robot.kind, drive.pattern, _SPEED[robot.kind], plan.altitude, seed=drive.seed))
+    plans = [
+        MissionPlan(robot.kind, drive.pattern, _SPEED[robot.kind], plan.altitude, seed=drive.seed)
         for robot in simulator.robots
     ]
+    around = Surroundings(drive.city)
+    missions = [Mission(drive.city, plan, around) for plan in plans]
     recorders = [_Recorder(simulator, number, drive) for number in range(len(simulator.robots))]
     sweeps = _WARM_UP_SWEEPS + plan.frames * _SWEEPS_A_FRAME
     for number in range(1, sweeps + 1):
@@ -132,7 +149,7 @@ def record(drive: Drive, tell: Callable[[int], object] = lambda frames: None) ->
         recorder.end(sweeps * _SWEEP_S)
         if mission.problem:
             tqdm.write(f"{recorder.folder.name}: {mission.problem}, and stood there from then on")
-    return [recorder.folder for recorder in recorders]
+    return [Recorded(recorder.folder, recorder.frames, recorder.structured) for recorder in recorders]
 
 
 class _Recorder:
@@ -151,6 +168,7 @@ class _Recorder:
         )
         self._writer = _new_session(drive.output, info)
         self.folder = self._writer.folder
+        self.frames = self.structured = 0
 
     def take(self, stamp: float, actors: list[Actor], keyframe: bool) -> None:
         """A sweep of now, and at a keyframe a frame with images."""
@@ -159,6 +177,8 @@ class _Recorder:
         odometry = Odometry(stamp, motion.pose, motion.linear, motion.angular)
         frame = self._tracker.add(SyncedSweep(stamp, points, self._frame_id, odometry, actors, keyframe))
         if frame is not None:
+            self.frames += 1
+            self.structured += bool(_STRUCTURE[frame.occupancy.classes].any())
             images = self._simulator.images(self._number)
             self._writer.write(
                 replace(frame, images={CAMERAS[name]: jpeg(image, _JPEG_QUALITY) for name, image in images.items()})
