@@ -27,6 +27,7 @@ from occworld.report import write_report
 from occworld.throughput import Throughput
 
 log = logging.getLogger("occworld")
+CALIBRATED = ("head.threshold", "head.gate", "head.naming")  # of the fast model: set by `calibrate`, not by training
 
 
 class TrainingError(Exception):
@@ -306,7 +307,7 @@ class Trainer:
 
     def _rehearse(self) -> None:
         """An evaluation of one window, twice, since the first compiles: so long will each take at the end."""
-        before = {name: value.clone() for name, value in self.model.state_dict().items() if "threshold" in name}
+        before = {name: value.clone() for name, value in self.model.state_dict().items() if name in CALIBRATED}
         with tempfile.TemporaryDirectory() as folder:
             for _ in range(2):
                 began = time.monotonic()
