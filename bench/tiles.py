@@ -27,7 +27,7 @@ from occworld.scene import Scene
 
 METHODS = ("forecast", "copy", "warp", "forecast with the plan", "warp-oracle")
 VOXELS = ("all voxels", "voxels that LiDAR has seen")
-_RESAMPLES = 1000
+_RESAMPLES = 200
 _AVERAGED = (1, 3, 5)  # 1, 2, 3 s
 
 

@@ -25,6 +25,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sessions", type=int, default=10, help="drones and rovers in turn (default: %(default)s)")
     parser.add_argument("--actors", type=int, default=40, help="in traffic, if there are roads (default: %(default)s)")
     parser.add_argument("--altitude", type=float, default=15.0, help="of drones, metres (default: %(default)s)")
+    parser.add_argument("--pace", type=float, default=1.0, help="times the usual speeds (default: %(default)s)")
+    parser.add_argument("--unsteady", action="store_true", help="they stop, turn and back up now and then")
     parser.add_argument("--image-size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="record six cameras, too")
     parser.add_argument("--occupancy", choices=("lidar", "accumulated", "ground_truth"), default="accumulated")
     parser.add_argument("--seed", type=int, default=1, help="of places, traffic and noise (default: %(default)s)")
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
 
     plan = Collection(
         args.sessions, args.frames, args.seed, args.actors, args.altitude,
-        tuple(args.image_size) if args.image_size else None, OccupancySource(args.occupancy),
+        tuple(args.image_size) if args.image_size else None, OccupancySource(args.occupancy), args.pace, args.unsteady,
     )  # fmt: skip
     engine = Backend(args.engine)
     workers = args.workers if args.workers is not None or engine is not Backend.LOCAL else 1

@@ -102,6 +102,19 @@ def test_many_processes_record_what_one_does(imported: Path, tmp_path: Path, eng
         assert (session.occupancy(2).classes == other.occupancy(2).classes).all()
 
 
+def test_faster_and_unsteady_drives_are_other_drives(imported: Path, tmp_path: Path) -> None:
+    plans = {"usual": {}, "slow": {"pace": 0.5}, "unsteady": {"unsteady": True}}
+    metres = {}
+    for name, options in plans.items():
+        collect(imported, tmp_path / name, Collection(sessions=2, frames=16, seed=5, **options))
+        (rover,) = (s for s in find_sessions(tmp_path / name) if s.info.agent == "rover_0")
+        places = np.array([rover.state(n).base_link.position for n in rover.numbers])
+        metres[name] = np.linalg.norm(np.diff(places, axis=0), axis=1).sum()
+    assert metres["slow"] < 0.7 * metres["usual"] and metres["unsteady"] < 0.95 * metres["usual"]
+    with pytest.raises(ValueError, match="pace 0: more than 0"):
+        Collection(2, 5, pace=0.0)
+
+
 def start_session(root: Path, agent: str, seed: int) -> Path:
     return _new_session(root, SessionInfo(agent, TOKYO_GRID, 0.5, "accumulated", "city", seed, {})).folder
 

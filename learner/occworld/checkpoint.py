@@ -177,6 +177,8 @@ def _completed(weights: dict[str, torch.Tensor], config: Config) -> dict[str, to
         return weights
     later = {
         "head.gate": torch.tensor(GATE).repeat(len(weights["head.threshold"]), STRATA, 1),
+        "head.named_right": torch.zeros_like(weights["head.threshold"]),
+        "head.missed": torch.ones_like(weights["head.threshold"]),
         "head.naming": torch.ones(len(weights["head.threshold"])),
         "decoder.foretold": torch.zeros(config.model.base_channel, HINDCASTS, 1, 1),
     }

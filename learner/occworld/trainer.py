@@ -27,7 +27,8 @@ from occworld.report import write_report
 from occworld.throughput import Throughput
 
 log = logging.getLogger("occworld")
-CALIBRATED = ("head.threshold", "head.gate", "head.naming")  # of the fast model: set by `calibrate`, not by training
+CALIBRATED = tuple(f"head.{name}" for name in ("threshold", "gate", "naming", "named_right", "missed"))
+"""Of the fast model: what `calibrate` sets, not training."""
 
 
 class TrainingError(Exception):

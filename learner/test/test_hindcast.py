@@ -24,7 +24,7 @@ from occworld.warp import resample
 STEP = GRID.voxel[0]
 MOTION = np.array([[-3 * STEP, 0, 0, 0], [-2 * STEP, 0, 0, 0], [-STEP, 0, 0, 0], [0, 0, 0, 0]])
 """(4, 4): a voxel ahead in each frame."""
-LATER = ("head.gate", "head.naming", "decoder.foretold")
+LATER = ("head.gate", "head.naming", "head.named_right", "head.missed", "decoder.foretold")
 
 
 def _rates(logits: np.ndarray) -> np.ndarray:

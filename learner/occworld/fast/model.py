@@ -18,7 +18,7 @@ from occworld.cores import side_by_side
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evidence import feature_count
 from occworld.fast.autoencoder import BevDecoder
-from occworld.fast.calibration import calibrate
+from occworld.fast.calibration import calibrate, decided
 from occworld.fast.fill import CHANNELS, TargetView, fill, surroundings
 from occworld.fast.flow import FlowHead, dynamic_maps, resample_latents
 from occworld.fast.gate import fit_gate
@@ -31,7 +31,7 @@ from occworld.forecast_model import Intake
 from occworld.hindcast import HINDCASTS, hindcast_maps, persistence, strata
 from occworld.layers.attention import TimeCache
 from occworld.model_config import ConfigError, FastConfig
-from occworld.scene import Scene, SceneForecast
+from occworld.scene import ForecastFrame, Scene, SceneForecast
 from occworld.tracks import advance
 
 _TURN_LEFT = 0.75
@@ -90,7 +90,7 @@ class FastOccWorld(nn.Module):
         return FastObjective(self, training, class_weights)
 
     def calibrate(self, data: GazeboOccWorldDataset, limit: int | None) -> None:
-        """The gate and the thresholds of its voxel head."""
+        """The gate of its voxel head, and what its decisions need to know."""
         fit_gate(self, data, limit)
         calibrate(self, data, limit)
 
@@ -116,10 +116,13 @@ class FastOccWorld(nn.Module):
         embedding, steps = self.tokenizer.fold.embedding(), range(self.steps)
         views = side_by_side(lambda step: self.view(scene, future, velocity, step), steps, self.device)
         columns = self.columns(scene, imagined.latents[i], views).split(1)
-        frames = side_by_side(
-            lambda step: fill(self.grid, self.head, columns[step], embedding, views[step]), steps, self.device
-        )
+        frames = side_by_side(lambda step: self._frame(columns[step], embedding, views[step]), steps, self.device)
         return SceneForecast(tuple(frames), future)
+
+    def _frame(self, columns: Tensor, embedding: Tensor, view: TargetView) -> ForecastFrame:
+        frame = fill(self.grid, self.head, columns, embedding, view)
+        right, missed = (table[view.row].cpu().numpy() for table in (self.head.named_right, self.head.missed))
+        return decided(frame, right, missed) if right.any() else frame
 
     def imagine(self, scenes: list[Scene]) -> Imagined:
         """Autoregressive rollout; each step feeds back the mean code under its own prediction."""

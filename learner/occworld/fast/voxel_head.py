@@ -55,6 +55,8 @@ class VoxelHead(nn.Module):
     threshold: Tensor
     gate: Tensor
     naming: Tensor
+    named_right: Tensor
+    missed: Tensor
 
     def __init__(self, height: int, classes: int, features: int, column_dim: int, hidden: int, class_dim: int,
                  rows: int) -> None:  # fmt: skip
@@ -79,6 +81,9 @@ class VoxelHead(nn.Module):
         self.register_buffer("gate", torch.tensor(GATE).repeat(rows, STRATA, 1))
         # How much the perceptron has to say against the class that is nearby in the past.
         self.register_buffer("naming", torch.ones(rows))
+        # What `decided` needs to know; names that are never right: voxels are kept by their threshold alone.
+        self.register_buffer("named_right", torch.zeros(rows, classes))
+        self.register_buffer("missed", torch.ones(rows, classes))
         self.register_buffer("threshold", torch.zeros(rows, classes))
 
     def project(self, columns: Tensor) -> Tensor:

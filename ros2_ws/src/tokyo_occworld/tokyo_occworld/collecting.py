@@ -26,6 +26,7 @@ from tokyo_sim.engine.robot import Kind
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.missions.mission import Mission, MissionPlan, Surroundings
 from tokyo_sim.missions.plans import Pattern
+from tokyo_sim.missions.unsteady import UnsteadyMission
 
 _SWEEP_S, _COMMAND_S = 0.1, 0.05
 _SWEEPS_A_FRAME = round(FRAME_PERIOD_S / _SWEEP_S)
@@ -33,6 +34,7 @@ _WARM_UP_SWEEPS = round(DEFAULT_WINDOW_S / _SWEEP_S)
 _JPEG_QUALITY = 90
 _STRUCTURE = np.ones(256, bool)
 _STRUCTURE[[0, *GROUND_CLASSES, *DYNAMIC_IDS]] = False
+_FASTEST = 3.0
 _SPEED = {Kind.DRONE: 4.0, Kind.ROVER: 3.0}
 
 
@@ -40,7 +42,8 @@ _SPEED = {Kind.DRONE: 4.0, Kind.ROVER: 3.0}
 class Collection:
     """sessions: how many; frames: in each, 2 a second. actors: in traffic. image_size: pixels, None for no cameras.
 
-    altitude: of drones, metres above the ground where they start.
+    altitude: of drones, metres above the ground where they start. pace: times the usual speed of either kind. unsteady:
+    they stop, turn and back up now and then.
     """
 
     sessions: int
@@ -50,10 +53,14 @@ class Collection:
     altitude: float = 15.0
     image_size: tuple[int, int] | None = None
     occupancy: OccupancySource = OccupancySource.ACCUMULATED
+    pace: float = 1.0
+    unsteady: bool = False
 
     def __post_init__(self) -> None:
         if self.sessions < 1 or self.frames < 1:
             raise ValueError("at least one session of one frame is needed")
+        if not 0 < self.pace <= _FASTEST:
+            raise ValueError(f"pace {self.pace:g}: more than 0 and at most {_FASTEST:g} is wanted")
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,7 @@ def record(drive: Drive, tell: Callable[[int], object] = lambda frames: None) ->
         cameras=plan.image_size is not None,
     )
     simulator = Simulator(drive.city, fleet, drive.seed)
-    plans = [
-        MissionPlan(robot.kind, drive.pattern, _SPEED[robot.kind], plan.altitude, seed=drive.seed)
-        for robot in simulator.robots
-    ]
-    around = Surroundings(drive.city)
-    missions = [Mission(drive.city, plan, around) for plan in plans]
+    missions = _missions(drive, simulator)
     recorders = [_Recorder(simulator, number, drive) for number in range(len(simulator.robots))]
     sweeps = _WARM_UP_SWEEPS + plan.frames * _SWEEPS_A_FRAME
     for number in range(1, sweeps + 1):
@@ -150,6 +152,26 @@ def record(drive: Drive, tell: Callable[[int], object] = lambda frames: None) ->
         if mission.problem:
             tqdm.write(f"{recorder.folder.name}: {mission.problem}, and stood there from then on")
     return [Recorded(recorder.folder, recorder.frames, recorder.structured) for recorder in recorders]
+
+
+def _missions(drive: Drive, simulator: Simulator) -> list[Mission] | list[UnsteadyMission]:
+    """One for each robot; they share one reading of the city."""
+    plan, around, kinds = drive.plan, Surroundings(drive.city), [robot.kind for robot in simulator.robots]
+    missions = [
+        Mission(
+            drive.city,
+            MissionPlan(kind, drive.pattern, plan.pace * _SPEED[kind], plan.altitude, seed=drive.seed),
+            around,
+        )
+        for kind in kinds
+    ]
+    if not plan.unsteady:
+        return missions
+    moods = np.random.default_rng(drive.seed).spawn(len(kinds))
+    return [
+        UnsteadyMission(mission, kind, _COMMAND_S, rng)
+        for mission, kind, rng in zip(missions, kinds, moods, strict=True)
+    ]
 
 
 class _Recorder:
