@@ -20,13 +20,16 @@ _BACK_M_S, _TURN_RAD_S, _SLOW = 1.0, 0.5, 0.4
 
 
 class Mood(Enum):
-    """What a vehicle does for some seconds, and how often it is chosen."""
+    """What a vehicle does for some seconds."""
 
-    GO = 0.45
-    STOP = 0.2
-    SLOW = 0.15
-    BACK = 0.1
-    TURN = 0.1
+    GO = "go"
+    STOP = "stop"
+    SLOW = "slow"
+    BACK = "back"
+    TURN = "turn"
+
+
+_SHARES = {Mood.GO: 0.45, Mood.STOP: 0.2, Mood.SLOW: 0.15, Mood.BACK: 0.1, Mood.TURN: 0.1}  # how often each is chosen
 
 
 class UnsteadyMission:
@@ -46,8 +49,8 @@ class UnsteadyMission:
         wanted = self._mission.command(pose, actors)
         self._left -= self._period
         if self._left <= 0:
-            moods = list(Mood)
-            self._mood = moods[self._rng.choice(len(moods), p=[mood.value for mood in moods])]
+            moods = list(_SHARES)
+            self._mood = moods[self._rng.choice(len(moods), p=list(_SHARES.values()))]
             self._left = float(self._rng.uniform(*_SECONDS))
         return self._moody(wanted)
 
