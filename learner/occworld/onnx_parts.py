@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from occworld.dataset import Window
-from occworld.evidence import features
 from occworld.fast.fill import query_of
 from occworld.fast.model import FastOccWorld
 from occworld.fast.voxel_head import VoxelQuery
 from occworld.forecast_model import ForecastModel
+from occworld.history_features import features
 from occworld.model_config import ConfigError
 from occworld.scene import Scene
 

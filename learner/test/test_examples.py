@@ -8,13 +8,13 @@ from pathlib import Path
 
 from runs import LEARNER
 
-from occworld.checkpoint import Checkpoint, Progress, build_model
+from occworld.checkpoint import Checkpoint, TrainingState, build_model
 from occworld.config import Config
 
 
 def test_a_window_is_forecast_and_scored(config: Config, drives: Path, tmp_path: Path) -> None:
     model = tmp_path / "model.pth"
-    Checkpoint(config, build_model(config).state_dict(), Progress()).save(model)
+    Checkpoint(config, build_model(config).state_dict(), TrainingState()).save(model)
     command = [sys.executable, str(LEARNER / "examples/forecast_a_window.py"), str(drives), str(model)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ from street import SMALL_GRID as GRID
 
 from occ_core.classes import Semantic
 from occ_core.sparse_grid import SparseGrid
-from occworld.checkpoint import Checkpoint, Progress, build_model
+from occworld.checkpoint import Checkpoint, TrainingState, build_model
 from occworld.config import Config
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.fast.gate import NAMING, Judged, _judged, fit_gate, fitted_gate, fitted_naming
@@ -149,7 +149,7 @@ def test_a_checkpoint_of_before_forecasts_what_it_did(
     model = build_model(config).eval()
     older = {name: value for name, value in model.state_dict().items() if name not in LATER}
     assert len(older) == len(model.state_dict()) - len(LATER)
-    Checkpoint(config, older, Progress()).save(tmp_path / "older.pth")
+    Checkpoint(config, older, TrainingState()).save(tmp_path / "older.pth")
     loaded = Checkpoint.load(tmp_path / "older.pth").model(tmp_path / "older.pth").eval()
     scene = Scene.of(GRID, data[0], False)
     for ours, theirs in zip(model.forecast(scene).frames, loaded.forecast(replace(scene)).frames, strict=True):

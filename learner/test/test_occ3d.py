@@ -12,7 +12,7 @@ import pytest
 from runs import write_config
 
 from occ_core.session import SessionError
-from occworld.checkpoint import Checkpoint, Progress, build_model
+from occworld.checkpoint import Checkpoint, TrainingState, build_model
 from occworld.config import Config, FaithfulConfig
 from occworld.dataset import DatasetConfig
 from occworld.occ3d import GRID, NAMES, Occ3dDataset
@@ -172,7 +172,7 @@ def test_the_eval_command_reads_it_with_published_or_own_weights(
     occ3d: tuple, narrow: Config, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     root, _ = occ3d
-    Checkpoint(narrow, build_model(narrow).state_dict(), Progress()).save(tmp_path / "best.pth")
+    Checkpoint(narrow, build_model(narrow).state_dict(), TrainingState()).save(tmp_path / "best.pth")
     config = write_config(tmp_path / "config.py", narrow)
     arguments = ["--checkpoint", str(tmp_path / "best.pth"), "--data-root", str(root), "--max-windows", "1"]
     for extra in ([], ["--config", str(config)]):
@@ -181,7 +181,7 @@ def test_the_eval_command_reads_it_with_published_or_own_weights(
         body = json.loads((out / "metrics.json").read_text())
         assert body["windows"] == 1 and "| driveable_surface |" in (out / "metrics.md").read_text()
     other = replace(narrow, model=replace(narrow.model, class_table="tokyo"))
-    Checkpoint(other, build_model(other).state_dict(), Progress()).save(tmp_path / "best.pth")
+    Checkpoint(other, build_model(other).state_dict(), TrainingState()).save(tmp_path / "best.pth")
     capsys.readouterr()
     assert evaluation_command.main([*arguments, "--out", str(tmp_path / "no")]) == 2
     assert "class_table 'occ3d'" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from occworld import onnx_parts
-from occworld.checkpoint import Checkpoint, Progress, build_model
+from occworld.checkpoint import Checkpoint, TrainingState, build_model
 from occworld.config import Config, ConfigError
 from occworld.dataset import GazeboOccWorldDataset
 
@@ -57,7 +57,7 @@ def test_the_faithful_model_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match="'fast'"):
         onnx_parts.export_onnx(build_model(faithful), data[0], tmp_path)
-    Checkpoint(faithful, build_model(faithful).state_dict(), Progress()).save(tmp_path / "model.pth")
+    Checkpoint(faithful, build_model(faithful).state_dict(), TrainingState()).save(tmp_path / "model.pth")
     arguments = [
         "--checkpoint",
         str(tmp_path / "model.pth"),

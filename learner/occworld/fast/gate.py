@@ -20,10 +20,10 @@ from tqdm import tqdm
 from occ_core.classes import NUM_CLASSES
 from occworld.dataset import GazeboOccWorldDataset, Window
 from occworld.evaluator import evenly
-from occworld.evidence import features
 from occworld.fast.fill import query_of
 from occworld.fast.voxel_head import GATE
 from occworld.hindcast import KINDS, STRATA
+from occworld.history_features import features
 from occworld.scene import Scene
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from occ_core.sync import Odometry, SyncedSweep
 from occ_core.topics import CAMERAS
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import link_poses
-from tokyo_sim.engine.robot import Kind
+from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.missions.mission import Mission, MissionPlan, Surroundings
 from tokyo_sim.missions.plans import Pattern
@@ -35,7 +35,7 @@ _JPEG_QUALITY = 90
 _STRUCTURE = np.ones(256, bool)
 _STRUCTURE[[0, *GROUND_CLASSES, *DYNAMIC_IDS]] = False
 _FASTEST = 3.0
-_SPEED = {Kind.DRONE: 4.0, Kind.ROVER: 3.0}
+_SPEED = {RobotKind.DRONE: 4.0, RobotKind.ROVER: 3.0}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Collection:
 
 
 @dataclass(frozen=True)
-class Drive:
+class CollectingJob:
     """One drive of a drone and, unless it is alone, a rover: all that a process needs to record it, on any machine."""
 
     city: Path
@@ -104,7 +104,7 @@ def collect(
     plan = plan if streets else replace(plan, actors=0)
     pattern = Pattern.STREET if streets else Pattern.ROAM
     drives = [
-        Drive(city, output, plan, pattern, plan.seed + number, plan.sessions - 2 * number == 1)
+        CollectingJob(city, output, plan, pattern, plan.seed + number, plan.sessions - 2 * number == 1)
         for number in range((plan.sessions + 1) // 2)
     ]
     sessions: list[Recorded] = []
@@ -119,7 +119,7 @@ def collect(
     return sessions
 
 
-def record(drive: Drive, tell: Callable[[int], object] = lambda frames: None) -> list[Recorded]:
+def record(drive: CollectingJob, tell: Callable[[int], object] = lambda frames: None) -> list[Recorded]:
     """Record one drive; the session of each robot. tell: is called with how many frames more there are."""
     plan = drive.plan
     fleet = Fleet(
@@ -154,7 +154,7 @@ def record(drive: Drive, tell: Callable[[int], object] = lambda frames: None) ->
     return [Recorded(recorder.folder, recorder.frames, recorder.structured) for recorder in recorders]
 
 
-def _missions(drive: Drive, simulator: Simulator) -> list[Mission] | list[UnsteadyMission]:
+def _missions(drive: CollectingJob, simulator: Simulator) -> list[Mission] | list[UnsteadyMission]:
     """One for each robot; they share one reading of the city."""
     plan, around, kinds = drive.plan, Surroundings(drive.city), [robot.kind for robot in simulator.robots]
     missions = [
@@ -177,7 +177,7 @@ def _missions(drive: Drive, simulator: Simulator) -> list[Mission] | list[Unstea
 class _Recorder:
     """One robot's session."""
 
-    def __init__(self, simulator: Simulator, number: int, drive: Drive) -> None:
+    def __init__(self, simulator: Simulator, number: int, drive: CollectingJob) -> None:
         robot = simulator.robots[number]
         links = link_poses(robot.xml)
         occupancy = drive.plan.occupancy

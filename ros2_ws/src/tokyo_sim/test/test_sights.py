@@ -7,7 +7,7 @@ import pytest
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
-from tokyo_sim.engine.robot import Kind, load_robot
+from tokyo_sim.engine.robot import RobotKind, load_robot
 from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.missions import plans
 from tokyo_sim.missions.obstacles import ObstacleMap
@@ -35,7 +35,7 @@ def away(places: np.ndarray) -> np.ndarray:
     return np.linalg.norm(outside, axis=2).min(axis=1)
 
 
-@pytest.mark.parametrize("kind", [Kind.ROVER, Kind.DRONE])
+@pytest.mark.parametrize("kind", [RobotKind.ROVER, RobotKind.DRONE])
 def test_a_street_with_nothing_in_sight_is_no_place_to_start(apart, kind):
     graph = LaneGraph.of(apart, street_network(apart))
     obstacles = ObstacleMap(apart)
@@ -51,7 +51,7 @@ def test_a_street_with_nothing_in_sight_is_no_place_to_start(apart, kind):
 def test_a_street_by_houses_is_one_and_so_is_any_where_nothing_stands(city, sheet, box):
     road, ground = (Semantic.ROAD, sheet(-4, 4, -200, 200, 0.02)), (Semantic.TERRAIN, sheet(-300, 300, -300, 300))
     houses = (Semantic.BUILDING, box((12, 100, 0), (20, 110, 7)))
-    robot = load_robot(Kind.ROVER, "rover_0", (64, 48))
+    robot = load_robot(RobotKind.ROVER, "rover_0", (64, 48))
     for parts, standing in (((ground, road), False), ((ground, road, houses), True)):
         world = city(*parts)
         graph, obstacles = LaneGraph.of(world, street_network(world)), ObstacleMap(world)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from occ_core.poses import Pose
-from tokyo_sim.engine.robot import Kind
+from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.missions.follower import Command
 from tokyo_sim.missions.unsteady import UnsteadyMission
 
@@ -22,13 +22,13 @@ class StraightOn:
         return Command(np.array([3.0, 0.0, 0.0]), 0.1)
 
 
-def driven(kind: Kind, seed: int) -> list[Command]:
+def driven(kind: RobotKind, seed: int) -> list[Command]:
     mission = UnsteadyMission(StraightOn(), kind, PERIOD, np.random.default_rng(seed))
     assert mission.problem == "none"
     return [mission.command(Pose.identity(), []) for _ in range(round(SECONDS / PERIOD))]
 
 
-@pytest.mark.parametrize("kind", [Kind.ROVER, Kind.DRONE])
+@pytest.mark.parametrize("kind", [RobotKind.ROVER, RobotKind.DRONE])
 def test_it_does_all_that_drivers_do_and_mostly_drives(kind):
     commands = driven(kind, 1)
     forward = np.array([command.linear[0] for command in commands])
@@ -41,6 +41,6 @@ def test_it_does_all_that_drivers_do_and_mostly_drives(kind):
 
 
 def test_a_seed_gives_the_same_drive_again():
-    one, two, other = driven(Kind.ROVER, 5), driven(Kind.ROVER, 5), driven(Kind.ROVER, 6)
+    one, two, other = driven(RobotKind.ROVER, 5), driven(RobotKind.ROVER, 5), driven(RobotKind.ROVER, 6)
     assert all((a.linear == b.linear).all() and a.yaw_rate == b.yaw_rate for a, b in zip(one, two, strict=True))
     assert any((a.linear != b.linear).any() for a, b in zip(one, other, strict=True))

@@ -11,7 +11,7 @@ import numpy as np
 
 from occ_core.actors import Actor
 from occ_core.poses import Pose
-from tokyo_sim.engine.robot import Kind
+from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.missions.follower import Command
 from tokyo_sim.missions.mission import Mission
 
@@ -35,7 +35,7 @@ _SHARES = {Mood.GO: 0.45, Mood.STOP: 0.2, Mood.SLOW: 0.15, Mood.BACK: 0.1, Mood.
 class UnsteadyMission:
     """A mission's commands, changed by moods. period: seconds from one command to the next."""
 
-    def __init__(self, mission: Mission, kind: Kind, period: float, rng: np.random.Generator) -> None:
+    def __init__(self, mission: Mission, kind: RobotKind, period: float, rng: np.random.Generator) -> None:
         self._mission, self._kind, self._period, self._rng = mission, kind, period, rng
         self._mood, self._left = Mood.GO, _SECONDS[0]
 
@@ -63,5 +63,5 @@ class UnsteadyMission:
             return Command(np.array([-_BACK_M_S, 0.0, 0.0]), 0.0)
         if self._mood is Mood.TURN:
             # A rover turns as it drives; a drone hovers.
-            return Command((0.5 if self._kind is Kind.ROVER else 0.0) * wanted.linear, _TURN_RAD_S)
+            return Command((0.5 if self._kind is RobotKind.ROVER else 0.0) * wanted.linear, _TURN_RAD_S)
         return wanted
