@@ -1,4 +1,4 @@
-"""How rovers' drives end: on their back, tilted, fallen or stuck; missions as they are, beside missions without watchdog.
+"""How rovers' drives end: on their back, tilted, fallen or stuck; and how without the watchdog of their missions.
 
 As a program, on imported cities: `python -m bench.driving CITY ... --drives 5 --seconds 60 --careless`.
 """
@@ -14,14 +14,12 @@ from unittest.mock import patch
 
 import numpy as np
 
-from occ_core.citymap import CityMap
 from occ_core.condition import Condition, ConditionWatch, lean
 from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.engine.simulator import Fleet, Simulator
-from tokyo_sim.missions.mission import Mission, MissionPlan
+from tokyo_sim.missions.mission import Mission, MissionPlan, Surroundings
 from tokyo_sim.missions.plans import Pattern
 from tokyo_sim.missions.watchdog import RoverWatchdog
-from tokyo_sim.traffic.stored import lane_graph
 
 _COMMAND_S, _TRAFFIC_STEPS = 0.05, 2
 _ACTORS, _SPEED = 30, {RobotKind.DRONE: 4.0, RobotKind.ROVER: 3.0}
@@ -57,11 +55,12 @@ def drives(city: Path, seeds: list[int], seconds: float, careful: bool = True) -
 
 def set_out(city: Path, seed: int) -> tuple[Simulator, list[Mission]]:
     """A drone and a rover among traffic, and what each of them is to do."""
-    streets = bool(lane_graph(city, CityMap.load(city)).lanes)
+    around = Surroundings(city)
+    streets = around.streets
     simulator = Simulator(city, Fleet(1, 1, _ACTORS if streets else 0, drone_altitude=15.0, cameras=False), seed)
     pattern = Pattern.STREET if streets else Pattern.ROAM
     missions = [
-        Mission(city, MissionPlan(robot.kind, pattern, _SPEED[robot.kind], 15.0, seed=seed))
+        Mission(city, MissionPlan(robot.kind, pattern, _SPEED[robot.kind], 15.0, seed=seed), around)
         for robot in simulator.robots
     ]
     return simulator, missions

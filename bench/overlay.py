@@ -76,7 +76,8 @@ def run(udx: Path, city: Path) -> str:
         "|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as folder:
-        for session in map(Session.open, collect(city, Path(folder), Collection(sessions=2, frames=_FRAMES, seed=3))):
+        recorded = collect(city, Path(folder), Collection(sessions=2, frames=_FRAMES, seed=3))
+        for session in (Session.open(drive.folder) for drive in recorded):
             rows = updates(session, forecaster)
             sent, whole, plain = (
                 MARKERS.rate_hz * np.mean([getattr(row, name) for row in rows]) / 1e6

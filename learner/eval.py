@@ -11,6 +11,7 @@ from occ_core.command_line import exit_code, run_command
 from occworld.preflight import WORK_DIR, check_evaluation
 
 if TYPE_CHECKING:
+    from occworld.config import Config
     from occworld.dataset import GazeboOccWorldDataset
     from occworld.forecast_model import ForecastModel
 
@@ -19,7 +20,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="such as work_dir/best.pth")
-    parser.add_argument("--data-root", type=Path, required=True, help="folder of sessions")
+    parser.add_argument("--config", type=Path, help="for weights without one, such as config/occworld_nuscenes.py")
+    parser.add_argument(
+        "--data-root", type=Path, required=True, help="folder of sessions, or of Occ3D-nuScenes (which has `gts`)"
+    )
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for metrics.json, metrics.md, metrics.png and samples.npz"
     )
@@ -53,14 +57,13 @@ def write_sample(model: ForecastModel, data: GazeboOccWorldDataset, path: Path) 
 def run(args: argparse.Namespace) -> None:
     """Evaluate and write."""
     check_evaluation(args, WORK_DIR)
-    from occworld.checkpoint import Checkpoint
     from occworld.config import ConfigError
     from occworld.dataset import GazeboOccWorldDataset
     from occworld.evaluator import evaluate
+    from occworld.occ3d import is_occ3d
     from occworld.report import markdown, write_report
 
-    model = Checkpoint.load(args.checkpoint)
-    config, model = model.config, model.model(args.checkpoint)
+    config, model = _published(args) if args.config else _trained(args.checkpoint)
     if args.condition and args.condition != model.config.condition:
         if args.condition not in model.conditions:
             raise ConfigError(
@@ -68,11 +71,52 @@ def run(args: argparse.Namespace) -> None:
                 f" '{model.config.condition}'"
             )
         model.config = replace(model.config, condition=args.condition)
+    if is_occ3d(args.data_root):
+        return _on_occ3d(args, config, model)
     data = GazeboOccWorldDataset(args.data_root, replace(config.data, split=args.split))
     evaluation = evaluate(model, data, args.max_windows)
     write_report(evaluation, args.out)
     write_sample(model, data, args.out / "samples.npz")
     print(markdown(evaluation))
+
+
+def _trained(path: Path) -> tuple[Config, ForecastModel]:
+    from occworld.checkpoint import Checkpoint
+
+    checkpoint = Checkpoint.load(path)
+    return checkpoint.config, checkpoint.model(path)
+
+
+def _published(args: argparse.Namespace) -> tuple[Config, ForecastModel]:
+    """A config's model with a file's weights, all of them: half a model has no scores worth reading."""
+    from occworld.checkpoint import CheckpointError, build_model, load_weights
+    from occworld.config import read_config
+
+    config = read_config(args.config)
+    model = build_model(config)
+    if missing := load_weights(model, args.checkpoint).missing:
+        raise CheckpointError(
+            f"{args.checkpoint}: has no {missing[0]} ({len(missing)} tensors) that {args.config} wants"
+        )
+    return config, model
+
+
+def _on_occ3d(args: argparse.Namespace, config: Config, model: ForecastModel) -> None:
+    """The benchmark that the original was published on, in its own classes."""
+    from occworld import occ3d
+    from occworld.config import ConfigError
+    from occworld.faithful.model import FaithfulOccWorld
+    from occworld.occ3d_scores import evaluate_occ3d, occ3d_markdown, write_occ3d_report
+
+    if not isinstance(model, FaithfulOccWorld) or model.grid != occ3d.GRID:
+        raise ConfigError(
+            f"{args.data_root} holds Occ3D-nuScenes: that is for a faithful model on its grid, as"
+            " config/occworld_nuscenes.py describes"
+        )
+    data = occ3d.Occ3dDataset(args.data_root, args.split, model.history, model.steps)
+    evaluation = evaluate_occ3d(model, data, args.max_windows)
+    write_occ3d_report(evaluation, args.out)
+    print(occ3d_markdown(evaluation))
 
 
 def expected() -> tuple[type[Exception], ...]:

@@ -17,6 +17,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data-root", type=Path, required=True, help="the sessions that it was trained on")
     parser.add_argument("--out", type=Path, required=True, help="folder for model.safetensors and README.md")
     parser.add_argument("--command", required=True, help="what trained it, for the card")
+    parser.add_argument(
+        "--format", choices=("safetensors", "onnx"), default="safetensors",
+        help="onnx: also the fast model's networks as ONNX graphs, checked against PyTorch, in OUT/onnx",
+    )  # fmt: skip
     parser.add_argument("--unseen", type=Path, help="evaluate on all sessions of this folder, not on held-out ones")
     parser.add_argument("--max-windows", type=int, help="evaluate on at most this many windows")
     return parser.parse_args(argv)
@@ -30,6 +34,7 @@ def run(args: argparse.Namespace) -> None:
     from occworld.checkpoint import Checkpoint
     from occworld.dataset import GazeboOccWorldDataset
     from occworld.evaluator import evaluate
+    from occworld.onnx_parts import export_onnx
 
     checkpoint = Checkpoint.load(args.checkpoint)
     config = replace(checkpoint.config, data_root=str(args.data_root))
@@ -37,6 +42,9 @@ def run(args: argparse.Namespace) -> None:
         args.unseen or args.data_root, replace(config.data, split="all" if args.unseen else "val")
     )
     model = checkpoint.model(args.checkpoint)
+    if args.format == "onnx":
+        for graph in export_onnx(model, data[len(data) // 2], args.out / "onnx"):
+            print(graph)
     evaluations = []
     for condition in model.conditions:
         model.config = replace(model.config, condition=condition)
@@ -50,8 +58,9 @@ def expected() -> tuple[type[Exception], ...]:
     from occ_core.session import SessionError
     from occworld.checkpoint import CheckpointError
     from occworld.config import ConfigError
+    from occworld.onnx_parts import OnnxError
 
-    return ConfigError, CheckpointError, SessionError
+    return ConfigError, CheckpointError, SessionError, OnnxError
 
 
 def main(argv: list[str] | None = None) -> int | str:

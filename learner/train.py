@@ -9,11 +9,15 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from occ_core.command_line import exit_code, run_command
 from occ_core.output_folders import locked
 from occworld.bags import add_bag_options, sessions_of_bags
 from occworld.preflight import check_training, is_first_process, newest, run_in
+
+if TYPE_CHECKING:
+    from occworld.config import Config
 
 _STARTED = time.monotonic()  # --max-minutes counts from here: PyTorch, which takes seconds, is not loaded yet
 
@@ -36,7 +40,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--config", "--py-config", type=Path, required=True, help="config file, such as config/demo_tokyo.py"
     )
-    parser.add_argument("--work-dir", type=Path, required=True, help="folder for checkpoints, logs and metrics")
+    parser.add_argument(
+        "--work-dir", type=Path, default=Path("checkpoints"),
+        help="folder for checkpoints, logs and metrics (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--data-root", type=Path, help="folder of sessions, instead of the config's")
     add_bag_options(parser)
     start = parser.add_mutually_exclusive_group()
@@ -49,6 +56,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, help="windows per step and device")
     parser.add_argument("--lr", type=float, help="largest learning rate")
     parser.add_argument("--epochs", type=int, dest="max_epochs", help="epochs of the forecast stage")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", dest="settings",
+        help="any field of the config, such as optimizer.lr=3e-4 model.code_dim=128; options above come after them",
+    )  # fmt: skip
     parser.add_argument("--eval-only", action="store_true", help="evaluate the checkpoint instead of training")
     parser.add_argument("--check", action="store_true", help="look at the options, not at the sessions, and stop")
     parser.add_argument(
@@ -64,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
     """Train or evaluate; the exit code."""
     check_training(args)
     if args.check:
+        if args.settings:
+            _config(args)
         return 0
     # Of several processes the first holds the folder for all.
     lock = args.work_dir / ".train.lock"
@@ -72,20 +85,27 @@ def run(args: argparse.Namespace) -> int:
         return _run(args)
 
 
+def _config(args: argparse.Namespace) -> Config:
+    """The file's config, then --set, then the options that have names of their own."""
+    from occworld.config import read_config, with_overrides, with_settings
+
+    config = with_overrides(
+        with_settings(read_config(args.config), args.settings), seed=args.seed, batch_size=args.batch_size, lr=args.lr,
+        max_epochs=args.max_epochs, data_root=args.data_root,
+    )  # fmt: skip
+    return replace(config, load_from="") if args.from_scratch else config
+
+
 def _run(args: argparse.Namespace) -> int:
     from occworld.checkpoint import Checkpoint, CheckpointError
-    from occworld.config import read_config, with_overrides
     from occworld.dataset import GazeboOccWorldDataset
     from occworld.evaluator import evaluate
     from occworld.report import markdown, write_report
     from occworld.trainer import Trainer, TrainingError
 
-    config = with_overrides(
-        read_config(args.config), seed=args.seed, batch_size=args.batch_size, lr=args.lr, max_epochs=args.max_epochs,
-        data_root=sessions_of_bags(args) or args.data_root,
-    )  # fmt: skip
-    if args.from_scratch:
-        config = replace(config, load_from="")
+    config = _config(args)
+    if (converted := sessions_of_bags(args)) is not None:
+        config = replace(config, data_root=str(converted))
     path = args.resume_from or (newest(args.work_dir) if args.resume else None)
     if args.eval_only:
         path = path or args.work_dir / "best.pth"

@@ -26,6 +26,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sessions", type=int, default=10, help="drones and rovers in turn (default: %(default)s)")
     parser.add_argument("--actors", type=int, default=40, help="in traffic, if there are roads (default: %(default)s)")
     parser.add_argument("--altitude", type=float, default=15.0, help="of drones, metres (default: %(default)s)")
+    parser.add_argument("--pace", type=float, default=1.0, help="times the usual speeds (default: %(default)s)")
+    parser.add_argument("--unsteady", action="store_true", help="they stop, turn and back up now and then")
     parser.add_argument("--image-size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="record six cameras, too")
     parser.add_argument("--occupancy", choices=("lidar", "accumulated", "ground_truth"), default="accumulated")
     parser.add_argument("--grid", default="tokyo", help=GRID_HELP)
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
 
     plan = Collection(
         args.sessions, args.frames, args.seed, args.actors, args.altitude,
-        tuple(args.image_size) if args.image_size else None, OccupancySource(args.occupancy),
+        tuple(args.image_size) if args.image_size else None, OccupancySource(args.occupancy), args.pace, args.unsteady,
         named_grid(args.grid),
     )  # fmt: skip
     engine = Backend(args.engine)
@@ -69,8 +71,10 @@ def run(args: argparse.Namespace) -> None:
         print(f"{city}: {report.objects} objects, {len(report.skipped)} skipped")
         for problem in (*report.failed, *report.problems):
             print(f"  {problem}", file=sys.stderr)
-    for folder in collect(city, args.output, plan, engine, workers):
-        print(folder)
+    sessions = collect(city, args.output, plan, engine, workers)
+    for session in sessions:
+        print(session)
+    print(f"{sum(s.structured for s in sessions) / sum(s.frames for s in sessions):.0%} of the frames hold structure")
 
 
 def expected() -> tuple[type[Exception], ...]:

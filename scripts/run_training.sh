@@ -8,19 +8,20 @@ usage() {
 Usage: scripts/run_training.sh [options]
 
   --config FILE        config of the run (learner/config/finetune_tokyo.py)
-  --work-dir DIR       checkpoints, logs and metrics (work_dirs/<name of the config>)
+  --work-dir DIR       checkpoints, logs and metrics (./checkpoints)
   --data-root DIR      sessions (data/tokyo_gazebo)
-  --epochs N           epochs of the forecast stage
-  --batch-size N       windows per step and device
-  --lr X               largest learning rate
-  --quick              one epoch of the small model of config/demo_tokyo.py, five minutes at most
+  --epochs N           epochs of the forecast stage (as the config says: 50)
+  --batch-size N       windows per step and device (as the config says: 1)
+  --lr X               largest learning rate (as the config says: 1e-4)
+  --set FIELD=VALUE    any other field of the config, such as model.code_dim=128; may be given again
+  --quick              two epochs of the small model of config/demo_tokyo.py, five minutes at most
   --resume             go on from the newest checkpoint in the work folder
   --overwrite          begin anew where the work folder holds a run already
   --eval               evaluate best.pth of the work folder instead of training
-  --tensorboard        serve the curves on http://localhost:6006 meanwhile
+  --tensorboard        only serve the work folder's curves on http://localhost:6006, until Ctrl-C
   --generate-data      record sessions into the data folder first, in out/city (the sample city, if there is none yet)
-  --data-frames N      frames of each of those sessions, two a second (100)
-  --data-sessions N    how many, of drones and rovers in turn; training needs two of each (4)
+  --data-frames N      frames of each of those sessions, two a second (200)
+  --data-sessions N    how many, of drones and rovers in turn; training needs two of each (5)
   --help               this text
 
 Several GPUs: torchrun --nproc-per-node N learner/train.py --help
@@ -31,7 +32,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
 [[ -x $python ]] || python=python3
 config=$root/learner/config/finetune_tokyo.py
-work="" data=data/tokyo_gazebo quick=0 evaluate=0 board=0 generate=0 frames=100 sessions=4
+work=checkpoints data=data/tokyo_gazebo quick=0 evaluate=0 board=0 generate=0 frames=200 sessions=5
 train=()
 
 die() {
@@ -41,7 +42,7 @@ die() {
 
 while (($#)); do
   case $1 in
-    --config | --work-dir | --data-root | --epochs | --batch-size | --lr | --data-frames | --data-sessions)
+    --config | --work-dir | --data-root | --epochs | --batch-size | --lr | --set | --data-frames | --data-sessions)
       (($# > 1)) || die "$1 needs a value"
       case $1 in
         --config) config=$2 ;;
@@ -71,12 +72,15 @@ done
 
 if ((quick)); then
   config=$root/learner/config/demo_tokyo.py
-  train+=(--epochs 1 --max-minutes 5)
+  train+=(--epochs 2 --max-minutes 5)
 fi
 [[ -f $config ]] || die "no config file $config"
-work=${work:-work_dirs/$(basename "$config" .py)}
-if ((board)) && (exec 3<>/dev/tcp/127.0.0.1/6006) 2>/dev/null; then
-  die "port 6006, for TensorBoard, is in use: leave --tensorboard away, or end what has it"
+if ((board)); then
+  if (exec 3<>/dev/tcp/127.0.0.1/6006) 2>/dev/null; then
+    die "port 6006, for TensorBoard, is in use: end what has it"
+  fi
+  [[ -d $work/logs ]] || die "no curves in $work/logs: --work-dir names a folder of a run"
+  exec "$python" -m tensorboard.main --logdir "$work/logs" --port 6006
 fi
 
 if ((generate)); then
@@ -92,14 +96,9 @@ from pathlib import Path
 from tokyo_occworld.collecting import Collection, collect
 
 city, data, sessions, frames = sys.argv[1:]
-for folder in collect(Path(city), Path(data), Collection(int(sessions), int(frames))):
-    print(folder)
+for session in collect(Path(city), Path(data), Collection(int(sessions), int(frames))):
+    print(session)
 PYTHON
-fi
-
-if ((board)); then
-  "$python" -m tensorboard.main --logdir "$work/logs" --port 6006 &
-  trap 'kill %1 2>/dev/null || true' EXIT
 fi
 
 if ((evaluate)); then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -48,6 +49,8 @@ def test_the_guide_s_command_makes_sessions_from_meshes(meshes: Path, tmp_path: 
     command = [sys.executable, SCRIPT, "--input", str(meshes), "--output", str(output), *wanted]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "_: 5 of 5 frames hold structure" in re.sub(r"/(rover|drone)_0_\d+_\d+", "/_", done.stdout)
+    assert done.stdout.endswith("100% of the frames hold structure\n")
     sessions = find_sessions(output)
     assert sorted(session.info.agent for session in sessions) == ["drone_0", "drone_0", "rover_0"]
     for session in sessions:
@@ -93,12 +96,25 @@ def test_many_processes_record_what_one_does(imported: Path, tmp_path: Path, eng
         pytest.importorskip("ray", reason="Ray is not installed here: pip install ray")
     plan = Collection(sessions=4, frames=2, seed=5)
     one, many = collect(imported, tmp_path / "one", plan), collect(imported, tmp_path / "many", plan, engine, 2)
-    assert len(set(many)) == len(one) == 4
+    assert len({session.folder for session in many}) == len(one) == 4
     by_drive = {(s.info.agent, s.info.seed): s for s in find_sessions(tmp_path / "many")}
     for session in find_sessions(tmp_path / "one"):
         other = by_drive[session.info.agent, session.info.seed]
         assert (session.points(2) == other.points(2)).all()
         assert (session.occupancy(2).classes == other.occupancy(2).classes).all()
+
+
+def test_faster_and_unsteady_drives_are_other_drives(imported: Path, tmp_path: Path) -> None:
+    plans = {"usual": {}, "slow": {"pace": 0.5}, "unsteady": {"unsteady": True}}
+    metres = {}
+    for name, options in plans.items():
+        collect(imported, tmp_path / name, Collection(sessions=2, frames=16, seed=5, **options))
+        (rover,) = (s for s in find_sessions(tmp_path / name) if s.info.agent == "rover_0")
+        places = np.array([rover.state(n).base_link.position for n in rover.numbers])
+        metres[name] = np.linalg.norm(np.diff(places, axis=0), axis=1).sum()
+    assert metres["slow"] < 0.7 * metres["usual"] and metres["unsteady"] < 0.95 * metres["usual"]
+    with pytest.raises(ValueError, match="pace 0: more than 0"):
+        Collection(2, 5, pace=0.0)
 
 
 def start_session(root: Path, agent: str, seed: int) -> Path:

@@ -42,3 +42,33 @@ def test_a_script_of_the_guide_explains_itself_from_anywhere(script: Path, tmp_p
     refused = subprocess.run([str(script), "--no-such-option"], cwd=tmp_path, capture_output=True, text=True)
     assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 1, refused.stderr
     assert not list(tmp_path.iterdir()), "nothing is made before the options are understood"
+
+
+def test_training_begins_with_the_numbers_of_the_guide(tmp_path: Path) -> None:
+    stand_in = tmp_path / "python"
+    stand_in.write_text('#!/bin/sh\nprintf "%s " "$@" >> "$ASKED"\ncat > /dev/null\necho >> "$ASKED"\n')
+    stand_in.chmod(0o755)
+    (tmp_path / "out/city").mkdir(parents=True)
+    (tmp_path / "out/city/city.json").touch()
+    script = ROOT / "scripts/run_training.sh"
+
+    def asked(*options: str) -> list[str]:
+        """What it calls, each with its arguments."""
+        record = tmp_path / "asked"
+        record.unlink(missing_ok=True)
+        environment = {**os.environ, "PYTHON": str(stand_in), "ASKED": str(record)}
+        done = subprocess.run(
+            [str(script), *options], cwd=tmp_path, env=environment, input="", capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return record.read_text().splitlines()
+
+    (plain,) = asked()
+    assert "config/finetune_tokyo.py --work-dir checkpoints --data-root data/tokyo_gazebo" in plain
+    (quick,) = asked("--quick", "--set", "model.patch=8")
+    assert "config/demo_tokyo.py" in quick and "--epochs 2" in quick and "--set model.patch=8" in quick
+    checked, recorded, trained = asked("--generate-data")
+    assert "--check" in checked and recorded == "- out/city data/tokyo_gazebo 5 200 " and "train.py" in trained
+    (tmp_path / "checkpoints/logs").mkdir(parents=True)
+    (served,) = asked("--tensorboard")
+    assert "tensorboard.main --logdir checkpoints/logs" in served, "it trains nothing"

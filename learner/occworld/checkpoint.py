@@ -17,8 +17,10 @@ from occworld.config import Config, ConfigError
 from occworld.faithful.model import FaithfulOccWorld
 from occworld.faithful.published import looks_published, read_published
 from occworld.fast.model import FastOccWorld
+from occworld.fast.voxel_head import GATE
 from occworld.forecast_model import ForecastModel, Intake
-from occworld.model_config import FaithfulConfig
+from occworld.hindcast import HINDCASTS, STRATA
+from occworld.model_config import FaithfulConfig, FastConfig
 
 FORMAT = 2
 # Names of tensors that older checkpoints have otherwise: (pattern, name now).
@@ -92,7 +94,8 @@ class Checkpoint:
             if body["grid"] != config.data.grid.to_dict():
                 raise CheckpointError(f"{path}: its grid and its config disagree")
             progress = TrainingState(**body["progress"])
-            return cls(config, _renamed(body["weights"]), progress, body.get("optimizer"), body.get("scaler"))
+            weights = _completed(_renamed(body["weights"]), config)
+            return cls(config, weights, progress, body.get("optimizer"), body.get("scaler"))
         except (KeyError, TypeError, ConfigError) as error:
             raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from error
 
@@ -166,6 +169,20 @@ def _renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             name = re.sub(pattern, now, name)
         named[name] = tensor
     return named
+
+
+def _completed(weights: dict[str, torch.Tensor], config: Config) -> dict[str, torch.Tensor]:
+    """A fast model of before hindcasts gives them no weight; it forecasts what it did."""
+    if not isinstance(config.model, FastConfig) or "head.threshold" not in weights:
+        return weights
+    later = {
+        "head.gate": torch.tensor(GATE).repeat(len(weights["head.threshold"]), STRATA, 1),
+        "head.named_right": torch.zeros_like(weights["head.threshold"]),
+        "head.missed": torch.ones_like(weights["head.threshold"]),
+        "head.naming": torch.ones(len(weights["head.threshold"])),
+        "decoder.foretold": torch.zeros(config.model.base_channel, HINDCASTS, 1, 1),
+    }
+    return {**later, **weights}
 
 
 def _plain(values: dict) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import runpy
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -156,3 +157,40 @@ def with_overrides(config: Config, **overrides: Any) -> Config:
     if "lr" in given:
         config = replace(config, optimizer=replace(config.optimizer, lr=given["lr"]))
     return replace(config, data_root=str(given["data_root"])) if "data_root" in given else config
+
+
+def with_settings(config: Config, settings: list[str]) -> Config:
+    """A config with some fields set as on a command line: `optimizer.lr=3e-4`, `data_root=DIR`, `max_epochs=3`.
+
+    A value is read as Python's, and as text where it is none. Another `model.architecture` begins with the defaults of
+    that one. ConfigError for what is no setting, and for a value of the wrong type.
+    """
+    values: dict[str, Any] = config.to_json()
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        section, _, key = name.strip().rpartition(".")
+        if not equals or not key:
+            raise ConfigError(f"--set {setting}: SECTION.FIELD=VALUE is wanted, such as optimizer.lr=3e-4")
+        section = section or TOP_LEVEL.get(key, "")
+        value = _value(text.strip())
+        if not section:
+            values[key] = value
+        elif name == "model.architecture" and value != values["model"]["architecture"]:
+            values["model"] = {"architecture": value}
+        else:
+            values[section] = {**_section(values, section, setting), key: value}
+    return Config.from_json(values, "--set")
+
+
+def _section(values: dict[str, Any], section: str, setting: str) -> dict[str, Any]:
+    sections = [name for name, value in values.items() if isinstance(value, dict)]
+    if section not in sections:
+        raise ConfigError(f"--set {setting}: there is no section '{section}', only {', '.join(sections)}")
+    return values[section]
+
+
+def _value(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

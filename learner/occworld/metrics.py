@@ -17,12 +17,14 @@ def _tally(prediction, truth, keep, out):
             out[truth[v], prediction[v]] += 1
 
 
-def confusion(prediction: np.ndarray, truth: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
+def confusion(
+    prediction: np.ndarray, truth: np.ndarray, keep: np.ndarray | None = None, classes: int = NUM_CLASSES
+) -> np.ndarray:
     """(classes, classes) int64, rows are truth; voxels that are empty in both are not counted.
 
     prediction, truth: uint8 of one shape. keep: (ceil(size / 8),) uint8 bits of the voxels to look at, or None.
     """
-    out = np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64)
+    out = np.zeros((classes, classes), np.int64)
     bits = np.zeros(0, np.uint8) if keep is None else np.ascontiguousarray(keep)
     _tally(np.ascontiguousarray(prediction).reshape(-1), np.ascontiguousarray(truth).reshape(-1), bits, out)
     return out

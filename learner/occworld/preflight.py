@@ -46,7 +46,7 @@ def newest(work_dir: Path) -> Path:
 
 def run_in(work_dir: Path) -> tuple[Path, ...]:
     """The files of a run in a work folder, which another would mix with its own or write over."""
-    patterns = (*_RESUMABLE, "best.pth", "train_*.log", "logs/events.out.*")
+    patterns = (*_RESUMABLE, "best.pth", "train_*.log", "curves.csv", "logs/events.out.*")
     return tuple(sorted(path for pattern in patterns for path in Path(work_dir).glob(pattern)))
 
 

@@ -24,7 +24,8 @@ _INTRODUCTION = """# Configuration reference
 
 A config is a Python file with plain values: `optimizer = dict(lr=1e-3)` sets `optimizer.lr`. What a file leaves out has
 the default of the tables below. A name that nothing reads is an error that says the nearest valid one. Options of
-`train.py` (`--seed`, `--batch-size`, `--lr`, `--epochs`, `--data-root`) come before the config. How the models use the
+`train.py` (`--seed`, `--batch-size`, `--lr`, `--epochs`, `--data-root`, and `--set SECTION.FIELD=VALUE` for any of
+them) come before the config. How the models use the
 settings: [learner.md](learner.md). Which to change first: [training_guide.md](training_guide.md).
 
 """

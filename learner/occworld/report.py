@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from occworld.evaluator import METHODS, Evaluation
-from occworld.metrics import HorizonScore
 from occworld.plot import plot
 
 
@@ -30,23 +31,23 @@ def markdown(evaluation: Evaluation) -> str:
         f" {1e3 * evaluation.latency_s:.0f} ms."
     ]
     for voxels, scores in (("all voxels", rows), ("voxels that LiDAR has seen", evaluation.observed)):
-        parts += [_by_horizon(f"{title}, {voxels}", scores, name) for title, name in _HORIZON_TABLES]
+        parts += [by_horizon(f"{title}, {voxels}", scores, name) for title, name in _HORIZON_TABLES]
     last = {method: scores[-1].per_class for method, scores in rows.items()}
     horizon = rows["forecast"][-1].horizon_s
     per_class = [[name, *(_percent(last[m].get(name)) for m in METHODS)] for name in last["forecast"]]
-    parts.append(_table(f"IoU per class at {horizon:g} s (%)", ["class", *map(_name, METHODS)], per_class))
+    parts.append(table(f"IoU per class at {horizon:g} s (%)", ["class", *map(_name, METHODS)], per_class))
     means = [
         [_name(m), *(_percent(evaluation.average[m][k]) for k in ("iou", "miou")), _percent(evaluation.vpq[m])]
         for m in METHODS
     ]
-    parts.append(_table("Means over 1, 2, 3 s, and VPQ of moving things (%)", ["method", "IoU", "mIoU", "VPQ"], means))
+    parts.append(table("Means over 1, 2, 3 s, and VPQ of moving things (%)", ["method", "IoU", "mIoU", "VPQ"], means))
     errors = evaluation.paths
     titles = ["path", *(k for k in errors["forecast"])]
     cells = [
         [_name(p), *(_percent(v) if k.startswith("collision") else f"{v:.2f}" for k, v in row.items())]
         for p, row in errors.items()
     ]
-    parts.append(_table("Ego path: errors in m, collisions in % of windows", titles, cells))
+    parts.append(table("Ego path: errors in m, collisions in % of windows", titles, cells))
     return "\n\n".join(parts) + "\n"
 
 
@@ -54,13 +55,15 @@ _GIVEN = {"none": "no plan", "poses": "the planned poses"}
 _HORIZON_TABLES = (("IoU", "iou"), ("mIoU", "miou"), ("IoU of moving things", "dynamic_iou"))
 
 
-def _by_horizon(title: str, scores: dict[str, list[HorizonScore]], name: str) -> str:
+def by_horizon(title: str, scores: Mapping[str, Sequence[Any]], name: str) -> str:
+    """A table of one number of each method's scores, in per cent; scores have `horizon_s` and that name."""
     horizons = [f"{row.horizon_s:g} s" for row in scores["forecast"]]
     cells = [[_name(method), *(_percent(getattr(row, name)) for row in scores[method])] for method in METHODS]
-    return _table(f"{title} (%)", ["method", *horizons], cells)
+    return table(f"{title} (%)", ["method", *horizons], cells)
 
 
-def _table(title: str, heads: list[str], rows: list[list[str]]) -> str:
+def table(title: str, heads: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table below a bold title."""
     lines = [f"| {' | '.join(row)} |" for row in (heads, *rows)]
     return "\n".join([f"**{title}**", "", lines[0], "|---" * len(heads) + "|", *lines[1:]])
 

@@ -27,6 +27,8 @@ from occworld.report import write_report
 from occworld.throughput import Throughput
 
 log = logging.getLogger("occworld")
+CALIBRATED = tuple(f"head.{name}" for name in ("threshold", "gate", "naming", "named_right", "missed"))
+"""Of the fast model: what `calibrate` sets, not training."""
 
 
 class TrainingError(Exception):
@@ -306,7 +308,7 @@ class Trainer:
 
     def _rehearse(self) -> None:
         """An evaluation of one window, twice, since the first compiles: so long will each take at the end."""
-        before = {name: value.clone() for name, value in self.model.state_dict().items() if "threshold" in name}
+        before = {name: value.clone() for name, value in self.model.state_dict().items() if name in CALIBRATED}
         with tempfile.TemporaryDirectory() as folder:
             for _ in range(2):
                 began = time.monotonic()

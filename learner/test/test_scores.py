@@ -9,7 +9,7 @@ from occ_core.classes import Semantic
 from occ_core.grid import VoxelGrid
 from occ_core.sparse_grid import SparseGrid
 from occworld.collisions import CollisionScores, hits
-from occworld.fast.calibration import EDGES, Counts, best_thresholds
+from occworld.fast.calibration import EDGES, Counts, best_thresholds, decided
 from occworld.instances import PanopticScores, Segment, followed_segments, true_segments
 from occworld.picture import beside, from_above
 from occworld.scene import ForecastFrame
@@ -124,3 +124,28 @@ def test_pictures_show_what_is_on_top() -> None:
     assert picture.shape == (32, 32, 3) and (picture[:-1, :-1] == 255).all()
     assert picture[-1, -1, 1] > picture[-1, -1, 0] and picture[-1, -1, 1] > picture[-1, -1, 2]
     assert beside([classes] * 3, [classes] * 3).shape == (72, 108, 3)
+
+
+@pytest.mark.parametrize("sure", [0.9, 0.3])
+def test_a_frame_decides_by_the_iou_that_it_leads_to_expect(sure: float) -> None:
+    """What is less sure stays out beside much that is surer, and comes in where there is nothing better."""
+    generator = np.random.default_rng(0)
+    probability = np.where(generator.random((50, 50, 8)) < 0.5, sure, 0.45 if sure > 0.5 else 0.14).astype(np.float16)
+    likely, ones = probability.astype(float), np.ones(16, np.float32)
+    frame = decided(ForecastFrame(np.ones(probability.shape, np.uint8), probability), ones, ones)
+
+    def expected(chosen: np.ndarray) -> float:
+        hit = likely[chosen].sum()
+        return hit / (chosen.sum() + likely.sum() - hit)
+
+    best = max(expected(likely > least) for least in (0.0, sure - 0.05))
+    assert expected(frame.classes > 0) == pytest.approx(best, abs=1e-6)
+    assert (frame.probability == probability).all()
+
+
+def test_a_frame_that_is_sure_of_nothing_still_says_its_best() -> None:
+    probability = np.full((10, 10, 4), 0.12, np.float16)
+    said = decided(ForecastFrame(np.full((10, 10, 4), 3, np.uint8), probability), np.ones(16), np.ones(16))
+    assert said.classes.all()
+    nothing = ForecastFrame(np.zeros((10, 10, 4), np.uint8), np.zeros((10, 10, 4), np.float16))
+    assert not decided(nothing, np.ones(16), np.ones(16)).classes.any()

@@ -34,9 +34,12 @@ class ClassTable:
 
     @classmethod
     def of(cls, name: str) -> ClassTable:
-        """name: 'tokyo' or 'occ3d'."""
+        """name: 'tokyo', 'occ3d', or 'occ3d_itself': grids that hold 0 for free and else one more than Occ3D's id."""
         if name == "occ3d":
             return cls(OCC3D_FREE, TO_OCC3D, FROM_OCC3D)
+        if name == "occ3d_itself":
+            ids = np.arange(OCC3D_FREE + 1, dtype=np.uint8)
+            return cls(OCC3D_FREE, np.roll(ids, 1), np.roll(ids, -1))
         same = np.arange(NUM_CLASSES, dtype=np.uint8)
         return cls(0, same, same)
 

@@ -16,6 +16,7 @@ from occworld import motion as motions
 from occworld.config import TrainingConfig
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.faithful.ego import EgoTrack, ModeTokens, TwistTokens
+from occworld.faithful.fold import ClassTable
 from occworld.faithful.objective import FaithfulObjective
 from occworld.faithful.plan_u import PlanU
 from occworld.faithful.published import load_published
@@ -48,6 +49,17 @@ class FaithfulOccWorld(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.tokenizer.embedding.device
+
+    def use_occ3d_classes(self) -> None:
+        """From now on grids in and out hold Occ3D's classes as `occworld.occ3d` numbers them, and not ours.
+
+        ConfigError for a model of our class table.
+        """
+        if self.config.class_table != "occ3d":
+            raise ConfigError(
+                "data of Occ3D-nuScenes are for a model with class_table 'occ3d', such as the published one"
+            )
+        self.tokenizer.table = self.tokenizer.fold.table = ClassTable.of("occ3d_itself")
 
     def freeze(self, vae: bool, transformer: bool, pose: bool) -> None:
         """Which parts stay as they are in stage 2."""

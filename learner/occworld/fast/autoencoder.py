@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from occworld.hindcast import HINDCASTS
 from occworld.layers.blocks import ResidualBlock
 
 
@@ -42,16 +43,19 @@ class BevDecoder(nn.Module):
         self.inward = nn.Conv2d(latent_dim, channels, 1)
         self.wide = nn.Sequential(*(ResidualBlock(channels, channels, _norm, dilation) for dilation in (1, 2, 4)))
         self.evidence = nn.Conv2d(2 * channels + context, channels, 1)
+        self.foretold = nn.Parameter(torch.zeros(channels, HINDCASTS, 1, 1))
         self.fine = ResidualBlock(channels, channels, _norm)
         self.norm = _norm(channels)
         self.out = nn.Conv2d(channels, column_dim * patch * patch, 1)
 
-    def forward(self, latents: Tensor, past: Tensor, still: Tensor, context: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, past: Tensor, still: Tensor, context: Tensor, foretold: Tensor) -> Tensor:
         """past, still: (b, c, H, W), the folded history, moved to the target frame and the last of it as it is.
-        context: (b, context, H, W), what else is known of each patch. H, W: of the folded grid, twice that of the
-        latents."""
+        context: (b, context, H, W), what else is known of each patch. foretold: (b, HINDCASTS, H, W), what the past
+        was worth there. H, W: of the folded grid, twice that of the latents."""
         known = torch.cat([past, still, context], dim=1)
+        worth = F.conv2d(foretold, self.foretold)
         h = self.inward(latents) + self.evidence(F.interpolate(known, size=latents.shape[2:], mode="area"))
+        h = h + F.interpolate(worth, size=latents.shape[2:], mode="area")
         h = F.interpolate(self.wide(h), size=self.size, mode="nearest")
-        h = self.fine(h + self.evidence(known))
+        h = self.fine(h + self.evidence(known) + worth)
         return F.pixel_shuffle(self.out(F.silu(self.norm(h))), self.patch)

@@ -1,8 +1,10 @@
-"""How sure the fast model must be before it calls a voxel occupied: per horizon and class, from training windows.
+"""How sure the fast model must be before it calls a voxel occupied: per frame and class, from what it expects itself.
 
 One half is the right threshold for the fewest wrong voxels, not for IoU: what is more likely than J / (1 + J), with J
-the IoU that is reached, raises IoU when it is included. Three seconds ahead J is about 0.2, and a model that waits for
-one half says less than it knows.
+the IoU that is reached, raises IoU when it is included. Three seconds ahead J is about 0.2 in a street and 0.6 on open
+ground: thresholds fitted on one are wrong on the other. But the gate makes probabilities mean what they say, and so
+each frame tells which J to expect of it. What is fitted on training windows is how often names are right, and how much
+of each class is missed altogether.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from occ_core.classes import NUM_CLASSES
+from occ_core.sparse_grid import occupied_numbers
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import evenly
 from occworld.scene import ForecastFrame, Scene
@@ -26,13 +29,19 @@ _BINS = 40
 _LEAST, _MOST = 0.1, 0.9
 _SWEEPS = 4
 _SUPPORT = 200  # voxels of a class below which nothing is concluded
+_DOUBT = 20.0  # voxels, as if so many had been named rightly
+_MOST_MISSED = 3.0
 EDGES = np.linspace(_LEAST, 1.0, _BINS + 1)  # of the bins of probability
 
 
 def calibrate(model: FastOccWorld, data: GazeboOccWorldDataset, limit: int | None = None) -> None:
-    """Set `model.head.threshold` from windows of a dataset, with and without a plan. Leaves the model in eval mode."""
+    """Set `model.head.named_right` and `missed` from windows of a dataset, with and without a plan. Leaves eval mode.
+
+    After `fit_gate`, without which probabilities are none.
+    """
     model.eval()
     model.head.threshold.fill_(float(_logit(_LEAST)))
+    model.head.named_right.zero_()  # nothing is left out of what is counted
     rows = [Counts.none() for _ in range(2 * model.steps)]
     for index in tqdm(evenly(len(data), limit), desc="calibrating", unit="window", leave=False):
         window = data[index]
@@ -41,8 +50,32 @@ def calibrate(model: FastOccWorld, data: GazeboOccWorldDataset, limit: int | Non
             for step, frame in enumerate(result.frames):
                 truth = window.frames[window.history + step].dense(model.grid.shape)
                 rows[step + model.steps * planned].add(frame, truth)
-    best = np.stack([best_thresholds(counts) for counts in rows])
-    model.head.threshold.copy_(torch.from_numpy(_logit(best).astype(np.float32)))
+    model.head.named_right.copy_(torch.from_numpy(np.stack([counts.named_right() for counts in rows])))
+    model.head.missed.copy_(torch.from_numpy(np.stack([counts.missed() for counts in rows])))
+
+
+def decided(frame: ForecastFrame, named_right: np.ndarray, missed: np.ndarray) -> ForecastFrame:
+    """A frame without the voxels that are less sure than pays, by the IoU and mIoU that it leads to expect itself.
+
+    frame: with all voxels above the least threshold. named_right, missed: (classes,) as `Counts` has them.
+    """
+    voxels, flat = _binned(frame)
+    said = np.bincount(flat, minlength=NUM_CLASSES * _BINS).reshape(NUM_CLASSES, _BINS)
+    hit = said * (EDGES[:-1] + EDGES[1:]) / 2
+    right = hit * named_right[:, None]
+    least = best_thresholds(Counts(said, right, hit, right.sum(axis=1) * missed), support=1)
+    keep = EDGES[flat % _BINS] >= least[flat // _BINS] - 1e-9
+    classes = np.zeros_like(frame.classes)
+    classes.reshape(-1)[voxels[keep]] = frame.classes.reshape(-1)[voxels[keep]]
+    return ForecastFrame(classes, frame.probability)
+
+
+def _binned(frame: ForecastFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Flat numbers (n,) of a frame's voxels, and class * bins + the bin of their probability (n,)."""
+    voxels = occupied_numbers(frame.classes)
+    sure = frame.probability.reshape(-1)[voxels].astype(np.float32)
+    bins = np.clip(np.searchsorted(EDGES, sure, side="right") - 1, 0, _BINS - 1)
+    return voxels, frame.classes.reshape(-1)[voxels].astype(int) * _BINS + bins
 
 
 @dataclass
@@ -65,24 +98,32 @@ class Counts:
     def add(self, frame: ForecastFrame, truth: np.ndarray) -> None:
         """Count a frame. truth: uint8 (X, Y, Z)."""
         truth = truth.reshape(-1)
-        voxels = np.flatnonzero(frame.classes)
-        named, real = frame.classes.reshape(-1)[voxels].astype(int), truth[voxels]
-        sure = frame.probability.reshape(-1)[voxels].astype(np.float32)
-        bins = np.clip(np.searchsorted(EDGES, sure, side="right") - 1, 0, _BINS - 1)
-        flat = named * _BINS + bins
+        voxels, flat = _binned(frame)
+        named, real = flat // _BINS, truth[voxels]
         for counts, chosen in ((self.said, flat), (self.right, flat[real == named]), (self.hit, flat[real > 0])):
             counts += np.bincount(chosen, minlength=counts.size).reshape(counts.shape)
         self.there += np.bincount(truth, minlength=NUM_CLASSES)[:NUM_CLASSES]
 
+    def named_right(self) -> np.ndarray:
+        """(classes,) float32: of what was given a class and was occupied, how much was of that class."""
+        right, hit = self.right.sum(axis=1), self.hit.sum(axis=1)
+        return ((right + _DOUBT) / (hit + _DOUBT)).astype(np.float32)
 
-def best_thresholds(counts: Counts) -> np.ndarray:
+    def missed(self) -> np.ndarray:
+        """(classes,) float32: voxels of each class over those of them that were found; 1 for one too rare to tell."""
+        found = self.right.sum(axis=1)
+        share = np.clip(self.there / np.maximum(found, 1), 1, _MOST_MISSED)
+        return np.where(found >= _SUPPORT, share, 1).astype(np.float32)
+
+
+def best_thresholds(counts: Counts, support: int = _SUPPORT) -> np.ndarray:
     """(classes,) probabilities from which IoU of occupied voxels and mIoU together are largest.
 
     Found class by class, again and again. A class that is too rare to tell keeps one half; that of 'empty', which is
     never said, is the highest.
     """
     said, right, hit = (c[:, ::-1].cumsum(axis=1)[:, ::-1] for c in (counts.said, counts.right, counts.hit))
-    common = [c for c in range(1, NUM_CLASSES) if counts.there[c] >= _SUPPORT]
+    common = [c for c in range(1, NUM_CLASSES) if counts.there[c] >= support]
     occupied = counts.there[1:].sum()
     class_iou = right / np.maximum(said + counts.there[:, None] - right, 1)
     allowed = int(np.searchsorted(EDGES, _MOST))

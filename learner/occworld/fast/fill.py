@@ -28,7 +28,8 @@ class TargetView:
     row: of the head's tables, one for each step at imagined ego motion, then one for each at planned.
     frames: t of uint8 (X, Y, Z), moving things carried along in the last. motions: (t, 4), the target in each of them.
     motion: (4,), the target in the current frame. way: (t + step + 1, 2) metres, where the vehicle is in each frame up
-    to the target, in the target frame.
+    to the target, in the target frame. foretold: (STRATA,) logits, what copy and warp were worth as many frames ago.
+    strata: (n,) of the candidates.
     """
 
     row: int
@@ -37,17 +38,22 @@ class TargetView:
     motion: np.ndarray
     way: np.ndarray
     aligned: Aligned
+    foretold: np.ndarray
+    strata: np.ndarray
 
 
 def query_of(view: TargetView, evidence: Tensor, part: slice | np.ndarray) -> VoxelQuery:
     """Of some candidates of a view. evidence: float32 (n, features), theirs; where it is, all is."""
     aligned, device = view.aligned, evidence.device
+    stratum = torch.from_numpy(view.strata[part]).to(device)
     return VoxelQuery(
         torch.from_numpy(aligned.candidates[part]).to(device).long(),
         evidence,
         torch.from_numpy(aligned.proposal[part]).to(device).long(),
         torch.from_numpy(aligned.skip[part]).to(device),
         view.row,
+        stratum,
+        torch.from_numpy(view.foretold).to(device)[stratum],
     )
 
 

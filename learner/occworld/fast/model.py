@@ -17,19 +17,21 @@ from occworld.config import TrainingConfig
 from occworld.cores import side_by_side
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.fast.autoencoder import BevDecoder
-from occworld.fast.calibration import calibrate
+from occworld.fast.calibration import calibrate, decided
 from occworld.fast.fill import CHANNELS, TargetView, fill, surroundings
 from occworld.fast.flow import FlowHead, dynamic_maps, resample_latents
-from occworld.fast.objective import FastObjective, Imagined
+from occworld.fast.gate import fit_gate
+from occworld.fast.objective import FastObjective, Imagined, Rollout
 from occworld.fast.pose import PoseDecoder, PoseEncoder, integrate
 from occworld.fast.tokenizer import PatchTokenizer
 from occworld.fast.transformer import OccWorldTransformer
 from occworld.fast.voxel_head import VoxelHead
 from occworld.forecast_model import Intake
+from occworld.hindcast import HINDCASTS, hindcast_maps, persistence, strata
 from occworld.history_features import feature_count
 from occworld.layers.attention import TimeCache
 from occworld.model_config import ConfigError, FastConfig
-from occworld.scene import Scene, SceneForecast
+from occworld.scene import ForecastFrame, Scene, SceneForecast
 from occworld.tracks import advance
 
 _TURN_LEFT = 0.75
@@ -88,7 +90,8 @@ class FastOccWorld(nn.Module):
         return FastObjective(self, training, class_weights)
 
     def calibrate(self, data: GazeboOccWorldDataset, limit: int | None) -> None:
-        """Thresholds of its voxel head."""
+        """The gate of its voxel head, and what its decisions need to know."""
+        fit_gate(self, data, limit)
         calibrate(self, data, limit)
 
     def load_published(self, body: object) -> Intake:
@@ -113,10 +116,13 @@ class FastOccWorld(nn.Module):
         embedding, steps = self.tokenizer.fold.embedding(), range(self.steps)
         views = side_by_side(lambda step: self.view(scene, future, velocity, step), steps, self.device)
         columns = self.columns(scene, imagined.latents[i], views).split(1)
-        frames = side_by_side(
-            lambda step: fill(self.grid, self.head, columns[step], embedding, views[step]), steps, self.device
-        )
+        frames = side_by_side(lambda step: self._frame(columns[step], embedding, views[step]), steps, self.device)
         return SceneForecast(tuple(frames), future)
+
+    def _frame(self, columns: Tensor, embedding: Tensor, view: TargetView) -> ForecastFrame:
+        frame = fill(self.grid, self.head, columns, embedding, view)
+        right, missed = (table[view.row].cpu().numpy() for table in (self.head.named_right, self.head.missed))
+        return decided(frame, right, missed) if right.any() else frame
 
     def imagine(self, scenes: list[Scene]) -> Imagined:
         """Autoregressive rollout; each step feeds back the mean code under its own prediction."""
@@ -125,6 +131,11 @@ class FastOccWorld(nn.Module):
         latents = rearrange(tokens.latents, "(b t) d h w -> b t d h w", b=b)
         relative = torch.tensor(np.stack([scene.relative for scene in scenes])).to(self.device)
         constant = torch.tensor(np.stack([scene.step(self.frame_period) for scene in scenes])).to(self.device)
+        rollout = self.rollout(latents, relative, constant)
+        return Imagined(rollout.logits, rollout.latents, rollout.motion, self._velocity(scenes))
+
+    def rollout(self, latents: Tensor, relative: Tensor, constant: Tensor) -> Rollout:
+        """latents: (b, t, d, h, w) of the history. relative: (b, t, 13), its poses. constant: (b, 4), the step now."""
         cache = TimeCache()
         ahead = self.transformer(latents, self.pose_encoder(relative), cache)
         logits, imagined = [ahead.logits], []
@@ -137,12 +148,7 @@ class FastOccWorld(nn.Module):
             ahead = self.transformer(imagined[-1][:, None], self.pose_encoder(pose)[:, None], cache)
             logits.append(ahead.logits)
             steps.append(constant * self.persistence[len(steps)] + _GENTLY * self.pose_decoder(ahead.pose[:, -1]))
-        return Imagined(
-            logits=torch.cat(logits, dim=1),
-            latents=torch.stack(imagined, dim=1),
-            motion=integrate(torch.stack(steps, dim=1)),
-            velocity=self._velocity(scenes),
-        )
+        return Rollout(torch.cat(logits, dim=1), torch.stack(imagined, dim=1), integrate(torch.stack(steps, dim=1)))
 
     def _velocity(self, scenes: list[Scene]) -> Tensor:
         maps = np.stack([dynamic_maps(self.grid, scene.aligned) for scene in scenes])
@@ -171,10 +177,18 @@ class FastOccWorld(nn.Module):
         relative = motions.between(scene.motion, future[step])
         row = step if scene.planned is None else self.steps + step
         way = motions.between(future[step], np.concatenate([scene.motion, future[: step + 1]]))[:, :2]
-        return TargetView(row, past.frames, relative, future[step], way, align_history(self.grid, past, relative))
+        foretold = persistence(self.grid, scene.frames, scene.motion, step + 1)
+        aligned = align_history(self.grid, past, relative)
+        copied = past.frames[-1].reshape(-1)[aligned.candidates] > 0
+        kinds = strata(self.grid, aligned.candidates, aligned.proposal, aligned.skip, copied)
+        return TargetView(row, past.frames, relative, future[step], way, aligned, foretold, kinds)
 
     def columns(self, scene: Scene, latents: Tensor, views: list[TargetView]) -> Tensor:
         """Features (n, column_dim, X, Y) of target frames. latents: (n, d, h, w) in the current frame."""
+        return self.decoder(**self.decoder_inputs(scene, latents, views))
+
+    def decoder_inputs(self, scene: Scene, latents: Tensor, views: list[TargetView]) -> dict[str, Tensor]:
+        """What the decoder makes columns of, by the names of its arguments, in their order."""
         size = self.tokenizer.fold.size
         moved = resample_latents(latents, np.stack([view.motion for view in views]), self.grid)
         folded = self.tokenizer.fold([view.aligned.occupied() for view in views] + [scene.frames[-1]])
@@ -182,10 +196,16 @@ class FastOccWorld(nn.Module):
         seen = torch.from_numpy(np.stack([view.aligned.source >= 0 for view in views])).to(self.device)
         cover = nn.functional.avg_pool2d(seen[:, None].float(), self.config.patch)
         around = [surroundings(self.grid, size, view.way, self.history, scene.height) for view in views]
-        return self.decoder(moved, past, still, torch.cat([cover, torch.tensor(np.stack(around)).to(cover)], dim=1))
+        context = torch.cat([cover, torch.tensor(np.stack(around)).to(cover)], dim=1)
+        foretold = torch.from_numpy(hindcast_maps(self.grid, scene.frames, scene.motion, size)).to(cover)
+        return {
+            "latents": moved, "past": past, "still": still, "context": context,
+            "foretold": foretold.expand(len(views), -1, -1, -1),
+        }  # fmt: skip
 
     def columns_without_past(self, latents: Tensor) -> Tensor:
         """Column features from codes alone, as the original decodes. latents: (n, d, h, w)."""
         n, (h, w) = len(latents), self.tokenizer.fold.size
         past = latents.new_zeros(n, self.config.base_channel, h, w)
-        return self.decoder(latents, past, past, latents.new_zeros(n, 1 + CHANNELS, h, w))
+        context, foretold = (latents.new_zeros(n, channels, h, w) for channels in (1 + CHANNELS, HINDCASTS))
+        return self.decoder(latents, past, past, context, foretold)

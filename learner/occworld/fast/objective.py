@@ -29,16 +29,22 @@ _DYNAMIC_WEIGHT = 3.0
 
 
 @dataclass(frozen=True)
-class Imagined:
+class Rollout:
     """What the transformer says, in the current frame.
 
     logits: (b, t - 1 + steps, codes, h, w), of the frames after each history frame and each imagined one. latents:
-    (b, steps, d, h, w). motion: (b, steps, 4), footprints to come. velocity: (b, 3, X, Y) of moving things.
+    (b, steps, d, h, w). motion: (b, steps, 4), footprints to come.
     """
 
     logits: Tensor
     latents: Tensor
     motion: Tensor
+
+
+@dataclass(frozen=True)
+class Imagined(Rollout):
+    """velocity: (b, 3, X, Y) of moving things."""
+
     velocity: Tensor
 
 

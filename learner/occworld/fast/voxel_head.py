@@ -8,9 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from occworld.hindcast import STRATA
+
 # The warp baseline as a logit: sure enough to stand at first, weak enough to be overruled.
 SKIP_LOGIT = 2.0
 CLASS_SKIP = 4.0
+GATE = (0.0, 1.0, 0.0)  # of a stratum before anything is fitted: bias, scale of the logit, trust in the past
 _EMPTY_LOGIT = -3.0
 _SEEN_EMPTY_LOGIT = -6.0
 
@@ -21,7 +24,8 @@ class VoxelQuery:
 
     voxels: (n,) int64 flat. features: (n, f) float32, None where there is no evidence. proposal: (n,) int64 class
     nearby, 0 none. skip: (n,) bool. row: of the head's tables: the further ahead, and the less sure the ego motion, the
-    less the past is worth.
+    less the past is worth. stratum: (n,) int64, and foretold: (n,) float32, what `persistence` says of it; None where
+    the perceptron is to be asked alone.
     """
 
     voxels: Tensor
@@ -29,6 +33,8 @@ class VoxelQuery:
     proposal: Tensor
     skip: Tensor
     row: int = 0
+    stratum: Tensor | None = None
+    foretold: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,10 @@ class VoxelHead(nn.Module):
     """
 
     threshold: Tensor
+    gate: Tensor
+    naming: Tensor
+    named_right: Tensor
+    missed: Tensor
 
     def __init__(self, height: int, classes: int, features: int, column_dim: int, hidden: int, class_dim: int,
                  rows: int) -> None:  # fmt: skip
@@ -67,6 +77,13 @@ class VoxelHead(nn.Module):
             for values, start in zip(layer.parameters(), (0.0, empty), strict=True):
                 nn.init.constant_(values, start)
 
+        # What is made of the perceptron's logit, and of what came true of the past in this scene.
+        self.register_buffer("gate", torch.tensor(GATE).repeat(rows, STRATA, 1))
+        # How much the perceptron has to say against the class that is nearby in the past.
+        self.register_buffer("naming", torch.ones(rows))
+        # What `decided` needs to know; names that are never right: voxels are kept by their threshold alone.
+        self.register_buffer("named_right", torch.zeros(rows, classes))
+        self.register_buffer("missed", torch.ones(rows, classes))
         self.register_buffer("threshold", torch.zeros(rows, classes))
 
     def project(self, columns: Tensor) -> Tensor:
@@ -97,7 +114,16 @@ class VoxelHead(nn.Module):
             h = torch.addmm(h, query.features, self.from_features.weight.T)
         h = F.relu(self.middle(F.relu(h, inplace=True)), inplace=True)
         out = F.linear(h, self.out_weight[query.row], self.out_bias[query.row])
-        return out[:, 0] + SKIP_LOGIT * (2.0 * query.skip - 1.0), out[:, 1:]
+        occupied = out[:, 0] + SKIP_LOGIT * (2.0 * query.skip - 1.0)
+        described = out[:, 1:] if query.stratum is None else self.naming[query.row] * out[:, 1:]
+        return self.gated(occupied, query), described
+
+    def gated(self, logit: Tensor, query: VoxelQuery) -> Tensor:
+        """(n,): the perceptron's logits (n,) beside what the past was worth in this very scene."""
+        if query.stratum is None or query.foretold is None:
+            return logit
+        bias, scale, trust = self.gate[query.row][query.stratum].unbind(1)
+        return bias + scale * logit + trust * query.foretold
 
     @staticmethod
     def name(described: Tensor, proposal: Tensor, embedding: Tensor) -> Tensor:

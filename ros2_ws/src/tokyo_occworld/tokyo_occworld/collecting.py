@@ -11,7 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from occ_core.actors import Actor
-from occ_core.citymap import CityMap
+from occ_core.citymap import GROUND_CLASSES
+from occ_core.classes import DYNAMIC_IDS
 from occ_core.frame_files import jpeg
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID, VoxelGrid
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
@@ -23,14 +24,17 @@ from occ_core.tracker import FrameTracker
 from occ_core.urdf import link_poses
 from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.engine.simulator import Fleet, Simulator
-from tokyo_sim.missions.mission import Mission, MissionPlan
+from tokyo_sim.missions.mission import Mission, MissionPlan, Surroundings
 from tokyo_sim.missions.plans import Pattern
-from tokyo_sim.traffic.stored import lane_graph
+from tokyo_sim.missions.unsteady import UnsteadyMission
 
 _SWEEP_S, _COMMAND_S = 0.1, 0.05
 _SWEEPS_A_FRAME = round(FRAME_PERIOD_S / _SWEEP_S)
 _WARM_UP_SWEEPS = round(DEFAULT_WINDOW_S / _SWEEP_S)
 _JPEG_QUALITY = 90
+_STRUCTURE = np.ones(256, bool)
+_STRUCTURE[[0, *GROUND_CLASSES, *DYNAMIC_IDS]] = False
+_FASTEST = 3.0
 _SPEED = {RobotKind.DRONE: 4.0, RobotKind.ROVER: 3.0}
 
 
@@ -38,7 +42,8 @@ _SPEED = {RobotKind.DRONE: 4.0, RobotKind.ROVER: 3.0}
 class Collection:
     """sessions: how many; frames: in each, 2 a second. actors: in traffic. image_size: pixels, None for no cameras.
 
-    altitude: of drones, metres above the ground where they start.
+    altitude: of drones, metres above the ground where they start. pace: times the usual speed of either kind. unsteady:
+    they stop, turn and back up now and then.
     """
 
     sessions: int
@@ -48,11 +53,15 @@ class Collection:
     altitude: float = 15.0
     image_size: tuple[int, int] | None = None
     occupancy: OccupancySource = OccupancySource.ACCUMULATED
+    pace: float = 1.0
+    unsteady: bool = False
     grid: VoxelGrid = TOKYO_GRID
 
     def __post_init__(self) -> None:
         if self.sessions < 1 or self.frames < 1:
             raise ValueError("at least one session of one frame is needed")
+        if not 0 < self.pace <= _FASTEST:
+            raise ValueError(f"pace {self.pace:g}: more than 0 and at most {_FASTEST:g} is wanted")
 
 
 @dataclass(frozen=True)
@@ -67,38 +76,51 @@ class CollectingJob:
     alone: bool
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A session's folder, its frames, and how many of them hold structure: anything but ground and what moves."""
+
+    folder: Path
+    frames: int
+    structured: int
+
+    def __str__(self) -> str:
+        return f"{self.folder}: {self.structured} of {self.frames} frames hold structure"
+
+
 def collect(
     city: Path, output: Path, plan: Collection, engine: Backend = Backend.LOCAL, workers: int | None = 1
-) -> list[Path]:
-    """Record sessions in an imported city; their folders. Drones and rovers in turn, two of each drive.
+) -> list[Recorded]:
+    """Record sessions in an imported city. Drones and rovers in turn, two of each drive.
 
-    Each drive has its own seed: other places, other traffic. They follow streets; where the city has none, they roam,
-    and there is no traffic. engine, workers: where drives are recorded, and how many at a time (one per core where
-    None); what is recorded does not depend on it. ParallelError where a backend is missing.
+    Each drive has its own seed: other places, other traffic. They follow streets; where the city has none from which
+    anything is in sight, they roam between what stands there, and there is no traffic. engine, workers: where drives
+    are recorded, and how many at a time (one per core where None); what is recorded does not depend on it.
+    ParallelError where a backend is missing.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers {workers}: at least one process is needed")
     city, output = Path(city).resolve(), Path(output).resolve()
-    streets = bool(lane_graph(city, CityMap.load(city)).lanes)
+    streets = Surroundings(city).streets
     plan = plan if streets else replace(plan, actors=0)
     pattern = Pattern.STREET if streets else Pattern.ROAM
     drives = [
         CollectingJob(city, output, plan, pattern, plan.seed + number, plan.sessions - 2 * number == 1)
         for number in range((plan.sessions + 1) // 2)
     ]
-    folders: list[Path] = []
+    sessions: list[Recorded] = []
     with tqdm(total=plan.sessions * plan.frames, desc="record", unit="frame", disable=None) as progress:
         if engine is Backend.LOCAL and workers == 1:
             for drive in drives:
-                folders += record(drive, progress.update)
+                sessions += record(drive, progress.update)
         else:
             for recorded in run_tasks(engine, record, drives, workers):
-                folders += recorded
+                sessions += recorded
                 progress.update(len(recorded) * plan.frames)
-    return folders
+    return sessions
 
 
-def record(drive: CollectingJob, tell: Callable[[int], object] = lambda frames: None) -> list[Path]:
+def record(drive: CollectingJob, tell: Callable[[int], object] = lambda frames: None) -> list[Recorded]:
     """Record one drive; the session of each robot. tell: is called with how many frames more there are."""
     plan = drive.plan
     fleet = Fleet(
@@ -110,10 +132,7 @@ def record(drive: CollectingJob, tell: Callable[[int], object] = lambda frames: 
         cameras=plan.image_size is not None,
     )
     simulator = Simulator(drive.city, fleet, drive.seed)
-    missions = [
-        Mission(drive.city, MissionPlan(robot.kind, drive.pattern, _SPEED[robot.kind], plan.altitude, seed=drive.seed))
-        for robot in simulator.robots
-    ]
+    missions = _missions(drive, simulator)
     recorders = [_Recorder(simulator, number, drive) for number in range(len(simulator.robots))]
     sweeps = _WARM_UP_SWEEPS + plan.frames * _SWEEPS_A_FRAME
     for number in range(1, sweeps + 1):
@@ -133,7 +152,27 @@ def record(drive: CollectingJob, tell: Callable[[int], object] = lambda frames: 
         recorder.end(sweeps * _SWEEP_S)
         if mission.problem:
             tqdm.write(f"{recorder.folder.name}: {mission.problem}, and stood there from then on")
-    return [recorder.folder for recorder in recorders]
+    return [Recorded(recorder.folder, recorder.frames, recorder.structured) for recorder in recorders]
+
+
+def _missions(drive: CollectingJob, simulator: Simulator) -> list[Mission] | list[UnsteadyMission]:
+    """One for each robot; they share one reading of the city."""
+    plan, around, kinds = drive.plan, Surroundings(drive.city), [robot.kind for robot in simulator.robots]
+    missions = [
+        Mission(
+            drive.city,
+            MissionPlan(kind, drive.pattern, plan.pace * _SPEED[kind], plan.altitude, seed=drive.seed),
+            around,
+        )
+        for kind in kinds
+    ]
+    if not plan.unsteady:
+        return missions
+    moods = np.random.default_rng(drive.seed).spawn(len(kinds))
+    return [
+        UnsteadyMission(mission, kind, _COMMAND_S, rng)
+        for mission, kind, rng in zip(missions, kinds, moods, strict=True)
+    ]
 
 
 class _Recorder:
@@ -152,6 +191,7 @@ class _Recorder:
         )
         self._writer = _new_session(drive.output, info)
         self.folder = self._writer.folder
+        self.frames = self.structured = 0
 
     def take(self, stamp: float, actors: list[Actor], keyframe: bool) -> None:
         """A sweep of now, and at a keyframe a frame with images."""
@@ -160,6 +200,8 @@ class _Recorder:
         odometry = Odometry(stamp, motion.pose, motion.linear, motion.angular)
         frame = self._tracker.add(SyncedSweep(stamp, points, self._frame_id, odometry, actors, keyframe))
         if frame is not None:
+            self.frames += 1
+            self.structured += bool(_STRUCTURE[frame.occupancy.classes].any())
             images = self._simulator.images(self._number)
             self._writer.write(
                 replace(frame, images={CAMERAS[name]: jpeg(image, _JPEG_QUALITY) for name, image in images.items()})

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from occ_core.citymap import CityMap
 from occ_core.grid import FRAME_PERIOD_S
 from occ_core.session import Session, SessionError, find_sessions
 from occ_core.session_log import EventKind
@@ -19,7 +18,7 @@ from tokyo_occworld.cli.processes import NodeProcesses
 from tokyo_occworld.demo.progress import ProgressBar
 from tokyo_occworld.demo.stages import StageFailed, Stages
 from tokyo_sim.bringup import Arguments, nodes
-from tokyo_sim.traffic.stored import lane_graph
+from tokyo_sim.missions.mission import Surroundings
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,8 @@ def drive_arguments(city: Path, seed: int, **extra: object) -> Arguments:
 
 @cache
 def has_roads(city: Path) -> bool:
-    """Has a city the lanes that traffic and street missions need?"""
-    return bool(lane_graph(city, CityMap.load(city)).lanes)
+    """Has a city the lanes that traffic and street missions need, where there is something to see?"""
+    return Surroundings(city).streets
 
 
 def record_drives(out: Path, city: Path, drives: Sequence[Drive], stages: Stages) -> list[Drive]:

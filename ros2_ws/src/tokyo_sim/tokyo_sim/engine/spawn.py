@@ -1,4 +1,7 @@
-"""Where robots start: rovers on streets, drones above them, apart from each other and clear of everything."""
+"""Where robots start: rovers on streets, drones above them, apart from each other and clear of everything.
+
+And in sight of something that stands there: where no street is, between the buildings.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from itertools import islice
 import numpy as np
 
 from occ_core.citymap import CityMap
-from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from tokyo_sim.engine.robot import Robot, RobotKind
 from tokyo_sim.engine.start_poses import building_within, check_names, ground_within, in_city
@@ -22,6 +24,7 @@ _APART_M = 6.0
 _STEP_M = 2.0  # between places on a street
 _INSIDE_M = 60.0  # from the edge of the city: a grid reaches 40 m
 _ROVER_CLEARANCE_M = 0.05
+_TRIES = 2000  # of places on open ground
 _ROOM_M = 2.0  # of ground around a rover
 _MOST_ROUGH = 100
 _EVEN = 0.8  # of the steps and slopes that a rover gets over
@@ -50,7 +53,7 @@ def spawn_poses(
             x, y, _ = named[robot.name]
             raise ValueError(f"{robot.name} can't start at ({x:g}, {y:g}): {problem}; give it another place, or none")
         poses[robot.name] = pose
-    places = _street_places(sections, rng) if sections else _open_places(city, obstacles, rng)
+    places = _places(city, sections, obstacles, rng)
     for robot in (robot for robot in robots if robot.name not in named):
         # Lazily: the ground of a large city is made where it is looked at.
         tries = (_pose(robot, place, city, altitude) for place in places)
@@ -75,8 +78,28 @@ def _first_even(city: CityMap, poses: Iterable[Pose]) -> Pose | None:
     return some[0] if some else None
 
 
-def _street_places(sections: Sequence[Section], rng: np.random.Generator) -> list[np.ndarray]:
-    """(x, y, yaw) along all streets that are wide enough, on the left, in the order of `_together`."""
+def _places(
+    city: CityMap, sections: Sequence[Section], obstacles: ObstacleMap, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """(x, y, yaw) on streets, else on open ground, in the order of `_together`: those that see what stands in the city,
+    and all of them where none does."""
+    on_streets = _street_places(sections)
+    seeing = _in_sight(on_streets, obstacles)
+    if not seeing and (obstacles.anything or not on_streets):
+        on_ground = _open_places(city, obstacles, rng)
+        seeing = _in_sight(on_ground, obstacles) or on_streets or on_ground
+    return _together(seeing or on_streets, rng)
+
+
+def _in_sight(places: list[np.ndarray], obstacles: ObstacleMap) -> list[np.ndarray]:
+    if not places:
+        return []
+    seen = obstacles.in_sight(np.array(places)[:, :2])
+    return [place for place, sees in zip(places, seen, strict=True) if sees]
+
+
+def _street_places(sections: Sequence[Section]) -> list[np.ndarray]:
+    """(x, y, yaw) along all streets that are wide enough, on the left."""
     places = []
     for section in sections:
         line = keep_left(resample(section.line, _STEP_M), section.width)
@@ -84,17 +107,17 @@ def _street_places(sections: Sequence[Section], rng: np.random.Generator) -> lis
             continue
         steps = np.diff(line, axis=0)
         places.extend(np.column_stack([line[:-1], np.arctan2(steps[:, 1], steps[:, 0])])[1:-1:2])
-    return _together(places, rng)
+    return places
 
 
 def _open_places(city: CityMap, obstacles: ObstacleMap, rng: np.random.Generator) -> list[np.ndarray]:
-    """(x, y, yaw) on open ground where nothing stands, for a city without roads."""
-    built = city.triangles[city.classes == Semantic.BUILDING]
-    xy = (built if len(built) else city.triangles)[:, :, :2].reshape(-1, 2)
-    low, high = np.percentile(xy, [5, 95], axis=0)
-    tries = rng.uniform(low - 20, high + 20, (2000, 2))
+    """(x, y, yaw) on open ground where nothing stands: by what does, or anywhere in a city where nothing does."""
+    tries = obstacles.near_things(_TRIES, rng)
+    if not len(tries):
+        low, high = np.percentile(city.triangles[:, :, :2].reshape(-1, 2), [5, 95], axis=0)
+        tries = rng.uniform(low - 20, high + 20, (_TRIES, 2))
     clear = [place for place in tries if obstacles.standing_height(place) == -np.inf]
-    return _together([np.array([*place, rng.uniform(-np.pi, np.pi)]) for place in clear], rng)
+    return [np.array([*place, rng.uniform(-np.pi, np.pi)]) for place in clear]
 
 
 def _together(places: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:

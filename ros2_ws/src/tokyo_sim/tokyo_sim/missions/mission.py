@@ -90,6 +90,11 @@ class Surroundings:
         return ObstacleMap(self.city)
 
     @cached_property
+    def streets(self) -> bool:
+        """Has the city streets from which there is something to see? Missions of a city without roam."""
+        return plans.streets_in_sight(self.lanes, self.obstacles)
+
+    @cached_property
     def driven(self) -> ObstacleMap:
         """What is in the way of wheels."""
         return ObstacleMap(self.city, wheels=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from scipy.ndimage import label, maximum_filter
+from scipy.spatial import KDTree
 from skimage.graph import MCP_Geometric
 
 from occ_core.citymap import GROUND_CLASSES, CityMap
@@ -12,6 +15,8 @@ from tokyo_sim.raster import Raster
 _CELL_M = 1.0
 _CLEARANCE_M = 3.0
 _ABOUT_M = 40.0
+_SIGHT_M = 30.0  # a grid reaches 40 m: what stands within this is well inside it
+_THING_CELLS = 4  # a ward has tens of millions of cells
 _HIGHEST_STEP_M = 0.5  # from cell to cell: steeper than that no rover drives
 
 
@@ -45,6 +50,7 @@ class ObstacleMap:
             # Walls and poles may fall between the cells' points: points along their edges count too.
             points = _along_edges(standing)
             np.maximum.at(tops, tuple(self._raster.cells(points[:, :2]).T), points[:, 2])
+        self._stands = np.isfinite(tops)
         if wheels:
             tops[_without_way(city, self._raster, step)] = np.inf
         reach = 2 * int(np.ceil(clearance / _CELL_M)) + 1
@@ -54,6 +60,34 @@ class ObstacleMap:
     def free(self, xy: np.ndarray, height: float) -> np.ndarray:
         """(n,) bool: nothing reaches within the clearance of points (n, 2) in map at a height in map, metres."""
         return self._tops[tuple(self._raster.cells(xy).T)] < height - _CLEARANCE_M
+
+    @cached_property
+    def _things(self) -> KDTree | None:
+        """Where something stands, to a few cells, (n, 2) metres in map; None where nothing does."""
+        cells = np.argwhere(self._stands)
+        if not len(cells):
+            return None
+        return KDTree(self._raster.xy(np.unique(cells // _THING_CELLS, axis=0) * _THING_CELLS))
+
+    @property
+    def anything(self) -> bool:
+        """Does anything stand in this city?"""
+        return self._things is not None
+
+    def in_sight(self, xy: np.ndarray) -> np.ndarray:
+        """(n,) bool: something stands so near to points (n, 2) in map, metres, that a grid about them shows it."""
+        if self._things is None or not len(xy):
+            return np.zeros(len(xy), bool)
+        return self._things.query(xy, distance_upper_bound=_SIGHT_M)[0] < np.inf
+
+    def near_things(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """(at most count, 2) metres in map: random places, each with something in sight of it. None where nothing
+        stands."""
+        if self._things is None:
+            return np.zeros((0, 2))
+        things = self._things.data[rng.integers(len(self._things.data), size=count)]
+        angle, away = rng.uniform(0, 2 * np.pi, count), rng.uniform(_CLEARANCE_M, _SIGHT_M, count)
+        return things + away[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
 
     def way(self, start: np.ndarray, goal: np.ndarray, height: float) -> np.ndarray:
         """Shortest way at one height, (n, 2) metres in map, between the free places nearest to start and goal.

@@ -16,8 +16,9 @@ from tokyo_sim.traffic.lane_graph import LaneGraph
 _STREET_LENGTH_M = 2000.0
 _SURVEY_SPACING_M, _SURVEY_STEP_M = 60.0, 40.0
 _ORBIT_POINTS = 25
-_ROAM_PLACES, _ROAM_MARGIN_M = 12, 15.0
 _STEEPEST = 0.5  # of a rover's way: metres up per metre along
+_ROAM_PLACES, _ROAM_TRIES = 12, 400
+_ROAM_LEG_M = (40.0, 150.0)  # how far it is to the next place, where there is one
 
 
 class Pattern(str, Enum):
@@ -79,10 +80,35 @@ def keep_left(line: np.ndarray, width: float) -> np.ndarray:
 
 
 def roam(city: CityMap, obstacles: ObstacleMap, start: np.ndarray, height: float, rng: np.random.Generator):
-    """From one random place to the next, round what stands higher than a height in map. (n, 2) metres in map."""
-    low, high = built_bounds(city)
-    places = [rng.uniform(low - _ROAM_MARGIN_M, high + _ROAM_MARGIN_M) for _ in range(_ROAM_PLACES)]
-    return through(obstacles, [start[:2], *places], height)
+    """From one random place to the next, all with something in sight, round what stands higher than a height in map.
+
+    Not far from each other, where a city allows it: across open ground there is little to see. Anywhere in a city in
+    which nothing stands. (n, 2) metres in map.
+    """
+    low, high = city.vertices[:, :2].min(axis=0), city.vertices[:, :2].max(axis=0)
+    tries = obstacles.near_things(_ROAM_TRIES, rng)
+    tries = tries[((tries > low) & (tries < high)).all(axis=1)]
+    free = tries[obstacles.free(tries, height)] if len(tries) else tries
+    if not len(free):
+        free = rng.uniform(*built_bounds(city), (_ROAM_PLACES, 2))
+    places = [np.asarray(start[:2])]
+    for _ in range(_ROAM_PLACES):
+        away = np.linalg.norm(free - places[-1], axis=1)
+        near = np.flatnonzero((away >= _ROAM_LEG_M[0]) & (away <= _ROAM_LEG_M[1]))
+        # From a start far from everything the way leads to what is nearest.
+        onward = near if len(near) else np.argsort(away, kind="stable")[:_ROAM_PLACES]
+        places.append(free[onward[rng.integers(len(onward))]])
+    return through(obstacles, places, height)
+
+
+def streets_in_sight(graph: LaneGraph, obstacles: ObstacleMap) -> bool:
+    """Is there a street from which something that stands can be seen? Where nothing stands at all, any street will do.
+
+    PLATEAU cuts buildings and roads by squares of their own: a tile's roads may lie kilometres from its buildings.
+    """
+    if not graph.lanes:
+        return False
+    return not obstacles.anything or bool(obstacles.in_sight(np.concatenate([lane.line for lane in graph.lanes])).any())
 
 
 def survey(
