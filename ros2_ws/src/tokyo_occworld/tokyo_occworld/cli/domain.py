@@ -32,20 +32,29 @@ def own_domain(wanted: str, robots: Sequence[str]) -> Iterator[int]:
     nobody is. ValueError that names who is there already.
     """
     before = os.environ.get(VARIABLE)
+    with held_domain(wanted, robots) as number:
+        os.environ[VARIABLE] = str(number)
+        try:
+            yield number
+        finally:
+            os.environ.pop(VARIABLE) if before is None else os.environ.update({VARIABLE: before})
+
+
+@contextmanager
+def held_domain(wanted: str, robots: Sequence[str]) -> Iterator[int]:
+    """As `own_domain`, but the environment is left as it is: for several at once."""
     if wanted == "auto":
         number, lock = _free(robots)
     else:
-        number = _number(wanted or before or "0")
+        number = _number(wanted or os.environ.get(VARIABLE) or "0")
         lock = _lock(number)
         if others := _others(number, robots):
             os.close(lock)
             raise ValueError(f"{others} in ROS domain {number}: {_WAY_OUT}")
-    os.environ[VARIABLE] = str(number)
     try:
         yield number
     finally:
         os.close(lock)
-        os.environ.pop(VARIABLE) if before is None else os.environ.update({VARIABLE: before})
 
 
 def _number(text: str) -> int:
