@@ -12,12 +12,17 @@ from tokyo_sim.engine.cameras import clip_matrix
 from tokyo_sim.engine.culling import Chunks, boxes
 from tokyo_sim.engine.occlusion import Occluders
 from tokyo_sim.engine.robot import CameraSpec
+from tokyo_sim.engine.winding import one_sided
 
 
 def camera(position, yaw: float = 0.0, pitch: float = 0.0) -> tuple[CameraSpec, Pose]:
     turn = Pose.from_xyz_rpy(np.zeros(3), [-np.pi / 2, 0, -np.pi / 2])
     spec = CameraSpec("front", "front", Pose.identity(), 320, 180, np.radians(70), 0.1, 1000.0, 10.0)
     return spec, Pose.from_xyz_rpy(np.asarray(position, dtype=float), [0, pitch, yaw]) @ turn
+
+
+def of(city) -> Occluders:
+    return Occluders.of(city, one_sided(city))
 
 
 def seen(occluders: Occluders, view: tuple[CameraSpec, Pose], low, high) -> np.ndarray:
@@ -36,7 +41,7 @@ def test_no_point_of_what_is_left_out_can_be_seen(city, box, sheet, seed):
     corners = np.column_stack([rng.uniform(-150, 150, (150, 2)), np.zeros(150)])
     houses = np.concatenate([box(low, low + rng.uniform(5, 40, 3)) for low in corners])
     made = city((Semantic.BUILDING, houses), (Semantic.TERRAIN, sheet(-300, 300, -300, 300)))
-    occluders = Occluders.of(made)
+    occluders = of(made)
     mesh = trimesh.Trimesh(made.vertices, made.faces, process=False)
     low = np.column_stack([rng.uniform(-200, 200, (400, 2)), rng.uniform(0, 20, 400)])
     high = low + rng.uniform(1, 8, (400, 3))
@@ -60,11 +65,11 @@ def test_no_point_of_what_is_left_out_can_be_seen(city, box, sheet, seed):
 
 
 def nothing(city, sheet) -> Occluders:
-    return Occluders.of(city((Semantic.ROAD, sheet(5000, 5001, 5000, 5001))))
+    return of(city((Semantic.ROAD, sheet(5000, 5001, 5000, 5001))))
 
 
 def test_a_wall_hides_what_is_behind_it_and_not_what_is_beside_above_or_before_it(city, box):
-    occluders = Occluders.of(city((Semantic.BUILDING, box((20, -10, -20), (25, 10, 10)))))
+    occluders = of(city((Semantic.BUILDING, box((20, -10, -20), (25, 10, 10)))))
     low = [(40, -5, 0), (40, 24, 0), (40, -5, 18), (10, -2, 2)]
     drawn = seen(occluders, camera((0, 0, 5)), low, np.array(low) + 4)
     assert drawn.tolist() == [False, True, True, True]
@@ -72,18 +77,18 @@ def test_a_wall_hides_what_is_behind_it_and_not_what_is_beside_above_or_before_i
 
 def test_a_wall_that_is_seen_from_its_back_hides_nothing(city, box):
     """From inside a closed building its faces are not drawn."""
-    occluders = Occluders.of(city((Semantic.BUILDING, box((-10, -10, 0), (10, 10, 10)))))
+    occluders = of(city((Semantic.BUILDING, box((-10, -10, 0), (10, 10, 10)))))
     assert seen(occluders, camera((0, 0, 5)), [(20, -2, 0)], [(24, 2, 4)]).all()
 
 
 def test_leaves_hide_nothing_as_they_are_not_drawn_from_afar(city, box):
-    occluders = Occluders.of(city((Semantic.VEGETATION, box((20, -10, -1), (25, 10, 20)))))
+    occluders = of(city((Semantic.VEGETATION, box((20, -10, -1), (25, 10, 20)))))
     assert seen(occluders, camera((0, 0, 5)), [(40, -5, 0)], [(44, -1, 4)]).all()
 
 
 def test_a_wall_in_two_triangles_hides_as_one_face(city):
     corners = np.array([(20, -30, -20), (20, 30, -20), (20, 30, 30), (20, -30, 30)], dtype=float)
-    wall = Occluders.of(city((Semantic.BUILDING, corners[[[0, 1, 2], [0, 2, 3]]])))
+    wall = of(city((Semantic.BUILDING, corners[[[0, 1, 2], [0, 2, 3]]])))
     assert len(wall.corners) == 1
     # Right behind the diagonal.
     assert not seen(wall, camera((0, 0, 5)), [(21, -1, 4)], [(22, 1, 6)]).any()

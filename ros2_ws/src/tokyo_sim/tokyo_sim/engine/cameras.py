@@ -22,6 +22,7 @@ from tokyo_sim.engine.occlusion import Cover, Occluders
 from tokyo_sim.engine.robot import CameraSpec
 from tokyo_sim.engine.shaders import Surface
 from tokyo_sim.engine.sun import TO_SUN, SunShadows
+from tokyo_sim.engine.winding import one_sided
 
 # Trees, poles and lamps are half of a city's triangles, and a few pixels each when they are far away.
 _SMALL_CLASSES, _SMALL_M = (Semantic.VEGETATION, Semantic.FURNITURE), 8.0
@@ -75,19 +76,20 @@ class CameraRenderer:
         self._programs: dict[Surface, moderngl.Program] = {}
         self._sky_program = self._context.program(shaders.SKY_VERTEX, shaders.SKY_FRAGMENT)
         self._sky = self._context.vertex_array(self._sky_program, [])
-        vertices, one_sided = city_vertices(city, appearance)
+        sides = one_sided(city)
+        vertices, single = city_vertices(city, appearance, sides)
         small = np.isin(vertices[:, CLASS_COLUMN], _SMALL_CLASSES)
         painted = surfaces(vertices)
         self._city, static = [], []
         # What hides most comes first: pixels that are covered already cost little to draw over.
         for surface in (Surface.FACADE, Surface.TEXTURED, Surface.PLAIN, Surface.GRAIN, Surface.LEAVES):
             for size, of_size in ((np.inf, ~small), (_SMALL_M, small)):
-                for of_side, cull in ((one_sided, True), (~one_sided, False)):
+                for of_side, cull in ((single, True), (~single, False)):
                     if (these := of_size & of_side & (painted == surface)).any():
                         rows, chunks = chunked(vertices[these], size)
                         self._city.append(_Part(self._upload(rows, surface), chunks, cull))
                         static.append((rows[:, :3], chunks))
-        self._occluders = Occluders.of(city)
+        self._occluders = Occluders.of(city, sides)
         self._shadows = SunShadows(self._context, static)
         self._moving = _Moving(self._context, self._program(Surface.PLAIN))
         self._targets: dict[tuple[int, int], list[tuple[moderngl.Framebuffer, moderngl.Framebuffer]]] = {}

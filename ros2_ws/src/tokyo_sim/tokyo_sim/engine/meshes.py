@@ -11,7 +11,6 @@ from occ_core.classes import Semantic
 from tokyo_city.world.appearance import Appearance
 from tokyo_sim.engine.robot import Primitive
 from tokyo_sim.engine.shaders import Surface
-from tokyo_sim.engine.winding import one_sided
 
 CLASS_COLUMN = 9
 """Of `shaded` rows."""
@@ -59,9 +58,14 @@ def surfaces(rows: np.ndarray) -> np.ndarray:
     )
 
 
-def city_vertices(city: CityMap, appearance: Appearance) -> tuple[np.ndarray, np.ndarray]:
-    """The whole city as `shaded` rows, and for which rows the other side of the face can't be seen (bool)."""
-    single, turned = one_sided(city)
+def city_vertices(
+    city: CityMap, appearance: Appearance, sides: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The whole city as `shaded` rows, and for which rows the other side of the face can't be seen (bool).
+
+    sides: of `one_sided`.
+    """
+    single, turned = sides
     corners, uv = city.triangles.copy(), appearance.uv.copy()
     corners[turned], uv[turned] = corners[turned, ::-1], uv[turned, ::-1]
     return shaded(corners, appearance.colour, city.classes, uv, appearance.page), np.repeat(single, 3)

@@ -13,7 +13,6 @@ import numpy as np
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
-from tokyo_sim.engine.winding import one_sided
 
 CELLS = (160, 90)
 """Across and down a view."""
@@ -36,10 +35,10 @@ class Occluders:
     areas: np.ndarray
 
     @classmethod
-    def of(cls, city: CityMap) -> Occluders:
-        """The large faces of a city: two triangles that make a convex quadrilateral are one."""
+    def of(cls, city: CityMap, sides: tuple[np.ndarray, np.ndarray]) -> Occluders:
+        """The large faces of a city: two triangles that make a convex quadrilateral are one. sides: of `one_sided`."""
         large = ~np.isin(city.classes, _NOT_DRAWN_AFAR)
-        single, turned = one_sided(city)
+        single, turned = sides
         triangles = city.triangles[large].astype(np.float64)
         turned, single = turned[large], single[large]
         triangles[turned] = triangles[turned, ::-1]
