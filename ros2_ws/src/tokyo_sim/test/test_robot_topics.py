@@ -14,15 +14,15 @@ from std_msgs.msg import Float32  # noqa: E402
 from occ_core.poses import Pose  # noqa: E402
 from occ_core.topics import CAMERAS, DRIFTING_ODOM, IMAGE_PERIOD, IMU, LIDAR, ODOM, image_topic  # noqa: E402
 from occ_ros.convert import from_cloud, from_pose  # noqa: E402
-from occ_ros.qos import publish, subscribe  # noqa: E402
+from occ_ros.qos import create_publisher, create_subscription  # noqa: E402
 from tokyo_sim.engine.imu import ImuReading  # noqa: E402
 from tokyo_sim.engine.lidar import Sweep  # noqa: E402
 from tokyo_sim.engine.odometry import DriftingOdometry  # noqa: E402
 from tokyo_sim.engine.physics import Motion  # noqa: E402
-from tokyo_sim.engine.robot import Kind, load_robot  # noqa: E402
-from tokyo_sim.nodes.robot_topics import RobotTopics  # noqa: E402
+from tokyo_sim.engine.robot import RobotKind, load_robot  # noqa: E402
+from tokyo_sim.nodes.robot_publishers import RobotPublishers  # noqa: E402
 
-ROVER = load_robot(Kind.ROVER, "rover_0")
+ROVER = load_robot(RobotKind.ROVER, "rover_0")
 
 
 @pytest.fixture
@@ -35,15 +35,15 @@ def node():
     context.try_shutdown()
 
 
-def hear(node, topic, publish):
+def hear(node, topic, create_publisher):
     """The first message on a topic, published again until it has come."""
     heard = []
-    subscription = subscribe(node, topic, heard.append, ROVER.name)
+    subscription = create_subscription(node, topic, heard.append, ROVER.name)
     executor = rclpy.executors.SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
     deadline = time.monotonic() + 20
     while not heard and time.monotonic() < deadline:
-        publish()
+        create_publisher()
         executor.spin_once(timeout_sec=0.1)
     executor.remove_node(node)
     node.destroy_subscription(subscription)
@@ -56,7 +56,7 @@ def motion(x: float) -> Motion:
 
 
 def test_an_imu_message_says_how_sure_it_is(node):
-    topics = RobotTopics(node, ROVER, cameras=False)
+    topics = RobotPublishers(node, ROVER, cameras=False)
     reading = ImuReading(np.array([0.1, 0.2, 0.3]), np.array([0, 0, 9.8]), 4e-6, 5e-4)
     message = hear(node, IMU, lambda: topics.publish_imu(reading, 1.25))
     assert message.header.frame_id == "rover_0/imu_link" and message.header.stamp.nanosec == 250_000_000
@@ -66,7 +66,7 @@ def test_an_imu_message_says_how_sure_it_is(node):
 
 
 def test_a_cloud_carries_each_columns_time_and_each_beams_ring(node):
-    topics = RobotTopics(node, ROVER, cameras=False)
+    topics = RobotPublishers(node, ROVER, cameras=False)
     shape = len(ROVER.lidar.elevations), len(ROVER.lidar.azimuths)
     times = np.linspace(-0.1, 0, shape[1]).astype(np.float32)
     ranges = np.random.default_rng(0).uniform(1, 9, shape).astype(np.float32)
@@ -81,7 +81,7 @@ def test_a_cloud_carries_each_columns_time_and_each_beams_ring(node):
 
 
 def test_where_odometry_drifts_map_to_odom_makes_up_for_it(node):
-    topics = RobotTopics(node, ROVER, False, DriftingOdometry(0.3, np.random.default_rng(0)))
+    topics = RobotPublishers(node, ROVER, False, DriftingOdometry(0.3, np.random.default_rng(0)))
     assert not [entry for entry in topics.static_transforms() if entry[0] == "map"]
     for x in np.arange(0, 40, 0.5):
         topics.publish_odometry(motion(x), 0.0)
@@ -100,7 +100,7 @@ def test_where_odometry_drifts_map_to_odom_makes_up_for_it(node):
 
 
 def test_without_drift_odom_is_map_for_good(node):
-    topics = RobotTopics(node, ROVER, False)
+    topics = RobotPublishers(node, ROVER, False)
     (entry,) = [entry for entry in topics.static_transforms() if entry[0] == "map"]
     assert entry[1] == "rover_0/odom" and np.array_equal(entry[2].matrix, np.eye(4))
     assert [child for _, child, _ in topics.transforms(motion(1.0), 0.0)] == [
@@ -123,16 +123,16 @@ def becomes(node, holds) -> bool:
 
 
 def test_images_are_drawn_for_who_listens_and_when_they_are_wanted(node):
-    topics = RobotTopics(node, ROVER, cameras=True)
+    topics = RobotPublishers(node, ROVER, cameras=True)
     assert topics.wanted(0.5) == []
-    modest = subscribe(node, image_topic("front"), lambda message: None, ROVER.name)
+    modest = create_subscription(node, image_topic("front"), lambda message: None, ROVER.name)
     assert becomes(node, lambda: topics.wanted(0.1) == ["front"])
-    wish = publish(node, IMAGE_PERIOD, ROVER.name, depth=1)
+    wish = create_publisher(node, IMAGE_PERIOD, ROVER.name, depth=1)
     wish.publish(Float32(data=0.5))
     assert becomes(node, lambda: topics.wanted(0.1) == [])
     assert "front" in topics.wanted(0.5) and "front" in topics.wanted(7.0) and topics.wanted(7.1) == []
     # Another listener, who has not said that it needs few, gets each image of its camera.
-    greedy = subscribe(node, image_topic("front"), lambda message: None, ROVER.name)
+    greedy = create_subscription(node, image_topic("front"), lambda message: None, ROVER.name)
     assert becomes(node, lambda: topics.wanted(0.1) == ["front"])
     node.destroy_subscription(greedy)
     assert becomes(node, lambda: topics.wanted(0.1) == [])
@@ -144,8 +144,8 @@ def test_images_are_drawn_for_who_listens_and_when_they_are_wanted(node):
 
 
 def test_in_lock_step_all_images_are_drawn_until_somebody_is_known_to_listen(node):
-    topics = RobotTopics(node, ROVER, cameras=True, granted=lambda header: None)
+    topics = RobotPublishers(node, ROVER, cameras=True, granted=lambda header: None)
     assert topics.wanted(0.1) == list(CAMERAS)
-    publish(node, IMAGE_PERIOD, ROVER.name, depth=1).publish(Float32(data=0.5))
+    create_publisher(node, IMAGE_PERIOD, ROVER.name, depth=1).publish(Float32(data=0.5))
     assert becomes(node, lambda: topics.wanted(0.1) == [])
     assert topics.wanted(1.0) == list(CAMERAS)

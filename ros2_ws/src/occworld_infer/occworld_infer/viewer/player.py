@@ -1,4 +1,4 @@
-"""What moment the page shows as time goes by: the newest of a live run, or a recording at its pace."""
+"""What snapshot the page shows as time goes by: the newest of a live run, or a recording at its pace."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import time
 from threading import Event, Thread
 
 from occworld_infer.viewer.controls import Colouring
-from occworld_infer.viewer.film import Film
 from occworld_infer.viewer.page import Page
+from occworld_infer.viewer.timeline import Timeline
 
 _TICK_S = 0.05
 _OLDEST_FORECAST_S = 2.0  # a model slower than this has nothing to say of now
 
 
 class Player:
-    """Shows a film on a page until it is closed. live: keep to the newest moment while it plays."""
+    """Shows a timeline on a page until it is closed. live: keep to the newest snapshot while it plays."""
 
-    def __init__(self, film: Film, page: Page, robots: tuple[str, ...], live: bool = False) -> None:
-        self._film, self._page, self._robots, self._live = film, page, robots, live
+    def __init__(self, timeline: Timeline, page: Page, robots: tuple[str, ...], live: bool = False) -> None:
+        self._timeline, self._page, self._robots, self._live = timeline, page, robots, live
         self._at: float | None = None
         self._stop = Event()
         self._thread = Thread(target=self._run, name="page", daemon=True)
@@ -49,28 +49,28 @@ class Player:
         """Let so many seconds of wall clock pass."""
         controls = self._page.controls
         choice = controls.choice
-        span = self._film.span(choice.robot)
+        span = self._timeline.span(choice.robot)
         if span is None:
             controls.tell(status=f"waiting for {choice.robot}")
             return
         at = self._next(span, seconds)
-        moment = self._film.before(choice.robot, at)
-        assert moment is not None, "there is a span"
+        snapshot = self._timeline.before(choice.robot, at)
+        assert snapshot is not None, "there is a span"
         self._at = at
         controls.tell_time(at - span[0], span[1] - span[0])
         if choice.colouring is Colouring.TRUTH:
-            made = self._film.exactly(choice.robot, moment.stamp - choice.ahead)
+            made = self._timeline.exactly(choice.robot, snapshot.stamp - choice.ahead)
         else:
-            made = self._film.foreseen(choice.robot, moment.stamp, _OLDEST_FORECAST_S)
+            made = self._timeline.forecast_before(choice.robot, snapshot.stamp, _OLDEST_FORECAST_S)
         live_now = self._live and controls.playing
-        self._page.draw(moment, made, self._film.newest(choice.robot) if live_now else None)
-        self._place(at, float(moment.occupancy.frame.position[2]), live_now)
+        self._page.draw(snapshot, made, self._timeline.newest(choice.robot) if live_now else None)
+        self._place(at, float(snapshot.occupancy.frame.position[2]), live_now)
 
     def _place(self, at: float, ground: float, live_now: bool) -> None:
         """Robots where they are at that time, or now. ground: height under the one that is looked at, metres."""
         for robot in self._robots:
-            tracked = self._film.newest(robot) if live_now else None
-            pose = tracked.base_link if tracked else self._film.pose(robot, at)
+            tracked = self._timeline.newest(robot) if live_now else None
+            pose = tracked.base_link if tracked else self._timeline.pose(robot, at)
             if pose is not None:
                 self._page.place(robot, pose, ground)
 
@@ -83,6 +83,6 @@ class Player:
         if self._at is None:
             return first
         at = self._at + (controls.speed * seconds if controls.playing else 0.0)
-        if at > last and self._film.complete:
+        if at > last and self._timeline.complete:
             return first
         return min(max(at, first), last)
