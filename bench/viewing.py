@@ -52,18 +52,18 @@ class BareDraw:
             return self._target.read(components=3, alignment=1)
 
 
-def six_views(city: Path) -> Row:
-    """1600 x 900, as on the robots."""
-    simulator = Simulator(city, Fleet(0, 1, 30), seed=1)
+def six_views(city: Path, size: tuple[int, int]) -> Row:
+    """The views of a rover's cameras, at a size in pixels."""
+    simulator = Simulator(city, Fleet(0, 1, 30, image_size=size), seed=1)
     if simulator.cameras_off:
         raise SystemExit(simulator.cameras_off)
     robot, pose = simulator.robots[0], simulator.motion(0).pose
     projections = [clip_matrix(spec, pose @ spec.mount) for spec in robot.cameras]
-    bare = BareDraw(simulator, (robot.cameras[0].width, robot.cameras[0].height))
+    bare = BareDraw(simulator, size)
     times = paired(lambda: simulator.images(0), lambda: [bare.view(projection) for projection in projections], 7)
-    return Row("six 1600 x 900 views, 30 actors", *times, "bare draw, static city")
+    return Row(f"six {size[0]} x {size[1]} views, 30 actors", *times, "bare draw, static city")
 
 
 def run(udx: Path, city: Path) -> str:
     """The table. udx: the sample city's CityGML; city: the same imported."""
-    return table([six_views(city)])
+    return table([six_views(city, size) for size in ((1600, 900), (320, 180))])

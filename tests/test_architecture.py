@@ -78,3 +78,24 @@ def test_importing_a_city_loads_no_ros_no_mujoco_and_no_opengl() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+HEAVY = {"torch", "lightning", "matplotlib", "networkx", "trimesh", "yourdfpy", "mujoco", "skimage", "rclpy", "numba"}
+
+
+@pytest.mark.parametrize(
+    ("module", "allowed"),
+    [
+        ("train", set()),
+        ("tokyo_occworld.cli.main", set()),
+        ("occ_recorder.nodes.recorder", {"rclpy", "numba"}),
+        ("tokyo_sim.nodes.mission", {"rclpy", "numba", "networkx", "skimage"}),
+        ("tokyo_sim.nodes.simulator", {"rclpy", "numba", "networkx", "skimage", "mujoco"}),
+    ],
+)
+def test_a_program_loads_no_heavy_library_that_it_may_not_need(module: str, allowed: set[str]) -> None:
+    program = f"import sys, {module}; print(sorted({{m.split('.')[0] for m in sys.modules}} & {HEAVY - allowed!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT / "learner"
+    )
+    assert done.stdout.strip() == "[]"

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import socket
+from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from occ_ros.domain import own_domain, used_domains
 from tokyo_occworld.demo import drives
 from tokyo_occworld.demo.drives import Drive, fault, record_drives
 from tokyo_occworld.demo.progress import ProgressBar
-from tokyo_occworld.demo.stages import StageFailed, Stages
+from tokyo_occworld.demo.stages import Stage, StageFailed, Stages
 
 DRIVES = [Drive(1, 100, 1.0), Drive(2, 101, 1.0)]
 
@@ -42,6 +44,46 @@ def test_a_stage_that_fails_is_said_and_run_again_and_others_go_on(tmp_path: Pat
     assert again.run("c", 1, lambda: ran.append("c"), after=["a"])
     assert again.run("b", 1, lambda: ran.append("b")) and again.missing == []
     assert ran == ["a", "b", "a", "c"] and [r.reused for r in again.results] == [False, False, True]
+
+
+def test_stages_that_do_not_need_each_other_get_on_side_by_side_and_one_that_fails_stops_none(tmp_path: Path) -> None:
+    steps = []
+
+    def work(name: str, number: int, fails: bool = False) -> Generator[None]:
+        for step in range(number):
+            steps.append(f"{name}{step}")
+            yield
+        if fails:
+            raise StageFailed("no luck")
+
+    stages = Stages(tmp_path)
+    three = [
+        Stage("a", 1, lambda: work("a", 3)),
+        Stage("b", 1, lambda: work("b", 1, fails=True)),
+        Stage("c", 1, lambda: work("c", 1)),
+    ]
+    assert stages.run_beside(three, 2) == ["a", "c"]
+    assert steps == ["a0", "b0", "a1", "a2", "c0"] and stages.missing == ["b: no luck"]
+    assert [result.name for result in stages.results] == ["a", "c"]
+    assert Stages(tmp_path).run_beside([three[0], three[2]], 2) == ["a", "c"]
+    assert len(steps) == 5
+
+
+def test_an_interrupt_ends_the_work_of_all_stages_that_run(tmp_path: Path) -> None:
+    ended = []
+
+    def work(name: str) -> Generator[None]:
+        try:
+            yield
+            if name == "b":
+                raise KeyboardInterrupt
+            yield
+        finally:
+            ended.append(name)
+
+    with pytest.raises(KeyboardInterrupt):
+        Stages(tmp_path).run_beside([Stage(name, 1, partial(work, name)) for name in "ab"], 2)
+    assert sorted(ended) == ["a", "b"]
 
 
 def test_other_inputs_or_another_stage_before_it_make_a_stage_run_again(tmp_path: Path) -> None:
@@ -89,12 +131,14 @@ def test_a_drive_with_gaps_or_a_clock_that_went_back_is_no_drive(tmp_path, stamp
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Records drives at once; drive 2 fails at the first attempt."""
+    """Records drives in a step; drive 2 fails at the first attempt."""
     made: list[int] = []
 
-    def record(out: Path, city: Path, drive: Drive, tell) -> None:
+    def record(out: Path, city: Path, drive: Drive, tell) -> Generator[None]:
         made.append(drive.number)
-        if made == [1, 2]:
+        fails = made == [1, 2]
+        yield
+        if fails:
             raise StageFailed("the simulator was killed")
         for robot in ("drone_0", "rover_0"):
             session(out / "sessions", drive.session_name(robot), [0.5, 1.0])

@@ -38,6 +38,8 @@ IMU = Topic("imu", "sensor_msgs/msg/Imu", 100, reliable=False)
 ODOM = Topic("odom", "nav_msgs/msg/Odometry", 50)
 DRIFTING_ODOM = Topic("odom/drifting", "nav_msgs/msg/Odometry", 50)
 CMD_VEL = Topic("cmd_vel", "geometry_msgs/msg/Twist", 20)
+IMAGE_PERIOD = Topic("camera/wanted_period", "std_msgs/msg/Float32", 0, latched=True)
+"""Who listens to cameras says here, once, that images at whole multiples of so many seconds are all that it needs."""
 OCCUPANCY = Topic("occupancy", "sensor_msgs/msg/PointCloud2", 2)
 PREDICTION = Topic("occworld/prediction", "sensor_msgs/msg/PointCloud2", 2)
 MARKERS = Topic("occworld/markers", "visualization_msgs/msg/MarkerArray", 2)

@@ -33,13 +33,23 @@ def own_domain(wanted: str, robots: Sequence[str]) -> Iterator[int]:
     nobody is. ValueError that names who is there already.
     """
     before = os.environ.get(VARIABLE)
-    number, lock = _free(robots) if wanted == "auto" else reserve(_number(wanted or before or "0"), robots)
-    os.environ[VARIABLE] = str(number)
+    with held_domain(wanted, robots) as number:
+        os.environ[VARIABLE] = str(number)
+        try:
+            yield number
+        finally:
+            os.environ.pop(VARIABLE) if before is None else os.environ.update({VARIABLE: before})
+
+
+@contextmanager
+def held_domain(wanted: str, robots: Sequence[str]) -> Iterator[int]:
+    """As `own_domain`, but the environment is left as it is: for several at once."""
+    asked = wanted or os.environ.get(VARIABLE) or "0"
+    number, lock = _free(robots) if wanted == "auto" else reserve(_number(asked), robots)
     try:
         yield number
     finally:
         os.close(lock)
-        os.environ.pop(VARIABLE) if before is None else os.environ.update({VARIABLE: before})
 
 
 def reserve(number: int, robots: Sequence[str]) -> tuple[int, int]:

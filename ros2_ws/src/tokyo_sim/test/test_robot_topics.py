@@ -9,10 +9,12 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy")
 
+from std_msgs.msg import Float32  # noqa: E402
+
 from occ_core.poses import Pose  # noqa: E402
-from occ_core.topics import DRIFTING_ODOM, IMU, LIDAR, ODOM  # noqa: E402
+from occ_core.topics import CAMERAS, DRIFTING_ODOM, IMAGE_PERIOD, IMU, LIDAR, ODOM, image_topic  # noqa: E402
 from occ_ros.convert import from_cloud, from_pose  # noqa: E402
-from occ_ros.qos import create_subscription  # noqa: E402
+from occ_ros.qos import create_publisher, create_subscription  # noqa: E402
 from tokyo_sim.engine.imu import ImuReading  # noqa: E402
 from tokyo_sim.engine.lidar import Sweep  # noqa: E402
 from tokyo_sim.engine.odometry import DriftingOdometry  # noqa: E402
@@ -33,7 +35,7 @@ def node():
     context.try_shutdown()
 
 
-def hear(node, topic, publish):
+def hear(node, topic, create_publisher):
     """The first message on a topic, published again until it has come."""
     heard = []
     subscription = create_subscription(node, topic, heard.append, ROVER.name)
@@ -41,7 +43,7 @@ def hear(node, topic, publish):
     executor.add_node(node)
     deadline = time.monotonic() + 20
     while not heard and time.monotonic() < deadline:
-        publish()
+        create_publisher()
         executor.spin_once(timeout_sec=0.1)
     executor.remove_node(node)
     node.destroy_subscription(subscription)
@@ -107,3 +109,43 @@ def test_without_drift_odom_is_map_for_good(node):
     ]
     names = [name for name, _ in node.get_topic_names_and_types()]
     assert f"/rover_0/{DRIFTING_ODOM.name}" not in names
+
+
+def becomes(node, holds) -> bool:
+    """Does something hold before long?"""
+    executor = rclpy.executors.SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    deadline = time.monotonic() + 20
+    while not (held := holds()) and time.monotonic() < deadline:
+        executor.spin_once(timeout_sec=0.05)
+    executor.remove_node(node)
+    return held
+
+
+def test_images_are_drawn_for_who_listens_and_when_they_are_wanted(node):
+    topics = RobotPublishers(node, ROVER, cameras=True)
+    assert topics.wanted(0.5) == []
+    modest = create_subscription(node, image_topic("front"), lambda message: None, ROVER.name)
+    assert becomes(node, lambda: topics.wanted(0.1) == ["front"])
+    wish = create_publisher(node, IMAGE_PERIOD, ROVER.name, depth=1)
+    wish.publish(Float32(data=0.5))
+    assert becomes(node, lambda: topics.wanted(0.1) == [])
+    assert "front" in topics.wanted(0.5) and "front" in topics.wanted(7.0) and topics.wanted(7.1) == []
+    # Another listener, who has not said that it needs few, gets each image of its camera.
+    greedy = create_subscription(node, image_topic("front"), lambda message: None, ROVER.name)
+    assert becomes(node, lambda: topics.wanted(0.1) == ["front"])
+    node.destroy_subscription(greedy)
+    assert becomes(node, lambda: topics.wanted(0.1) == [])
+    # A wish goes with the one whose it was: who listens then gets each.
+    node.destroy_publisher(wish)
+    assert becomes(node, lambda: topics.wanted(0.1) == ["front"])
+    node.destroy_subscription(modest)
+    assert becomes(node, lambda: topics.wanted(0.5) == [])
+
+
+def test_in_lock_step_all_images_are_drawn_until_somebody_is_known_to_listen(node):
+    topics = RobotPublishers(node, ROVER, cameras=True, granted=lambda header: None)
+    assert topics.wanted(0.1) == list(CAMERAS)
+    create_publisher(node, IMAGE_PERIOD, ROVER.name, depth=1).publish(Float32(data=0.5))
+    assert becomes(node, lambda: topics.wanted(0.1) == [])
+    assert topics.wanted(1.0) == list(CAMERAS)

@@ -230,6 +230,8 @@ def _simulator(args: Arguments, city: dict[str, str], others: list[NodeSpec]) ->
         "duration", "lockstep",
     )  # fmt: skip
     values = {name: getattr(args, name) for name in names}
+    # In lock step a bag holds every image, also of the time in which the simulator has not heard of it yet.
+    values["images_on_demand"] = not (args.lockstep and args.bag)
     values["lockstep_nodes"] = [
         participant_name(spec.full_name, robot)
         for spec in others

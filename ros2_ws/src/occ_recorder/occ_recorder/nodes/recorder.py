@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from rclpy.clock import Clock, ClockType
-from std_msgs.msg import String
+from rclpy.publisher import Publisher
+from std_msgs.msg import Float32, String
 from std_srvs.srv import Trigger
 
 from occ_core.citymap import CityMap
@@ -20,7 +21,7 @@ from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySourc
 from occ_core.point_filters import MIN_RANGE_M, PointFilter
 from occ_core.session import SessionInfo, extrinsics, installed_versions
 from occ_core.sync import PATIENCE_S, SweepSynchronizer
-from occ_core.topics import CAMERAS, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
+from occ_core.topics import CAMERAS, IMAGE_PERIOD, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import body, link_poses
 from occ_recorder.recording import Mode, RobotRecording
@@ -28,7 +29,7 @@ from occ_recorder.reporting import Report, Reporter
 from occ_ros.guard import GuardedNode
 from occ_ros.lockstep import Overdue, Participant
 from occ_ros.parameters import Parameter, ParameterError, grid_of, read
-from occ_ros.qos import absolute, create_subscription
+from occ_ros.qos import absolute, create_publisher, create_subscription
 from occ_ros.run import run
 from occ_ros.sensor_subscriptions import ActorSubscription, SensorSubscriptions
 
@@ -92,6 +93,7 @@ class RecorderNode(GuardedNode):
         self._participant = Participant(self) if self._values["lockstep"] else None
         self._settled: dict[str, float] = {}
         self._subscriptions: list[SensorSubscriptions] = []
+        self._wishes: list[Publisher] = []
         if self._participant:
             self._patience = Overdue(
                 self, self._participant, lambda: sum(i.messages.heard for i in self._subscriptions), self._go_without
@@ -169,9 +171,18 @@ class RecorderNode(GuardedNode):
             arriving.description,
         )  # fmt: skip
         self._subscriptions.append(subscriptions)
+        if cameras:
+            self._want_images(robot, period)
         self.get_logger().info(f"{robot}: {self._mode.value}, into {self._output}")
         if settled:
             settled(0.0)
+
+    def _want_images(self, robot: str, period: float) -> None:
+        """Ask for no more images than frames need; where frames fall between images, the nearest may be any."""
+        images_a_frame = period * image_topic("front").rate_hz
+        if abs(images_a_frame - round(images_a_frame)) < 1e-6:
+            self._wishes.append(create_publisher(self, IMAGE_PERIOD, robot, depth=1))
+            self._wishes[-1].publish(Float32(data=float(period)))
 
     def _on_settled(self, robot: str, stamp: float) -> None:
         """The simulation may make each robot's next sweep when this one is taken."""

@@ -17,15 +17,20 @@ from occ_ros.qos import create_subscription
 
 
 class SimulatedTime:
-    """Follows /clock on a thread while the context lasts. seconds: the newest time, 0 before the first message."""
+    """Follows /clock on a thread while the context lasts. seconds: the newest time, 0 before the first message.
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
+    domain: of ROS; None for what the environment says.
+    """
+
+    def __init__(self, domain: int | None = None) -> None:
+        self.seconds, self._domain = 0.0, domain
 
     def __enter__(self) -> SimulatedTime:
         self._context = Context()
-        rclpy.init(context=self._context)
-        self._node = GuardedNode("tokyo_clock_reader", context=self._context)
+        rclpy.init(context=self._context, domain_id=self._domain)
+        # A name for each domain: rcl keeps one log publisher of a name in a process.
+        where = "" if self._domain is None else f"_{self._domain}"
+        self._node = GuardedNode(f"tokyo_clock_reader{where}", context=self._context)
         create_subscription(self._node, CLOCK, self._on_clock, depth=1)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)

@@ -27,11 +27,12 @@ class NodeProcesses:
     """Starts nodes and owns them: leaving the context stops every one, the recorder with its queue written.
 
     They stop, too, when this process is killed, with all that they have started. log: file that their output goes to;
-    this process's own output by default.
+    this process's own output by default. domain: of ROS; None for what the environment says.
     """
 
-    def __init__(self, specs: Sequence[NodeSpec | Server], log: Path | None = None) -> None:
+    def __init__(self, specs: Sequence[NodeSpec | Server], log: Path | None = None, domain: int | None = None) -> None:
         self._specs, self._log = specs, log
+        self._environment = node_environment() | ({} if domain is None else {"ROS_DOMAIN_ID": str(domain)})
         self._folder = tempfile.TemporaryDirectory(prefix="tokyo_")
         self._running: list[tuple[NodeSpec | Server, subprocess.Popen]] = []
 
@@ -49,7 +50,7 @@ class NodeProcesses:
                     preexec_fn=_prepared(ours),
                     stdout=output,
                     stderr=output,
-                    env=node_environment(),
+                    env=self._environment,
                 )
                 self._running.append((spec, process))
                 self._reaper.mind(process.pid)
@@ -89,7 +90,7 @@ class NodeProcesses:
 
     def wait(self, until: Callable[[], bool] = lambda: False) -> int:
         """Block until a node ends, all is done, a condition holds or Ctrl-C; returns the exit code of the whole."""
-        with _terminate_as_interrupt():
+        with terminate_as_interrupt():
             try:
                 while not until() and not self.done():
                     if problem := self.failed():
@@ -142,7 +143,7 @@ def _stop(process: subprocess.Popen, patience: float) -> None:
     process.wait()
 
 
-class _terminate_as_interrupt:
+class terminate_as_interrupt:
     """SIGTERM, and the end of the terminal, raise KeyboardInterrupt within the context: all stop everything alike."""
 
     def __enter__(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,16 @@ import numpy as np
 from occ_core.grid import FRAME_PERIOD_S
 from occ_core.session import Session, SessionError, find_sessions
 from occ_core.session_log import EventKind
+from occ_ros.domain import held_domain
 from tokyo_occworld.cli.clock import SimulatedTime
-from tokyo_occworld.cli.processes import NodeProcesses
+from tokyo_occworld.cli.processes import NodeProcesses, terminate_as_interrupt
 from tokyo_occworld.demo.progress import ProgressBar
-from tokyo_occworld.demo.stages import StageFailed, Stages
+from tokyo_occworld.demo.stages import Stage, StageFailed, Stages
 from tokyo_sim.bringup import Arguments, nodes
 from tokyo_sim.missions.mission import Surroundings
+
+_MOST_AT_ONCE = 4  # a simulator and a recorder each: about a gigabyte
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -71,20 +77,28 @@ def record_drives(out: Path, city: Path, drives: Sequence[Drive], stages: Stages
     todo = [drive for drive in drives if drive not in kept]
     for drive in todo:  # a mark without its sessions
         stages.forget(drive.name)
-    done = []
-    with ProgressBar("drives", sum(drive.seconds for drive in todo), "simulated s") as progress:
-        before = 0.0
-        for drive in drives:
+    with (
+        ProgressBar("drives", sum(drive.seconds for drive in todo), "simulated s") as progress,
+        terminate_as_interrupt(),
+    ):
+        come = dict.fromkeys((drive.number for drive in todo), 0.0)
 
-            def record(drive: Drive = drive, before: float = before) -> None:
-                note = f"{drive.name} of {len(drives)}"
-                record_drive(out, city, drive, lambda seconds: progress.at(before + min(seconds, drive.seconds), note))
+        def record(drive: Drive) -> Generator[None]:
+            def tell(seconds: float) -> None:
+                come[drive.number] = min(seconds, drive.seconds)
+                progress.at(sum(come.values()), f"{drive.name} of {len(drives)}")
 
-            if stages.run(drive.name, _inputs(drive), record, after=("city",)):
-                done.append(drive)
-            if drive in todo:
-                before += drive.seconds
-    return done
+            return record_drive(out, city, drive, tell)
+
+        work = [Stage(drive.name, _inputs(drive), partial(record, drive), ("city",)) for drive in drives]
+        done = stages.run_beside(work, _at_once())
+    shutil.rmtree(out / "recording", ignore_errors=True)
+    return [drive for drive in drives if drive.name in done]
+
+
+def _at_once() -> int:
+    """Drives to record side by side: in lock step, one keeps a core busy, and what comes of it is the same."""
+    return min(len(os.sched_getaffinity(0)), _MOST_AT_ONCE)
 
 
 def _inputs(drive: Drive) -> list[float]:
@@ -114,23 +128,27 @@ def _set_aside(sessions: Path, kept: set[str], aside: Path) -> None:
             print(f"{folder.name} is not of these drives: moved to {aside}", flush=True)
 
 
-def record_drive(out: Path, city: Path, drive: Drive, tell: Callable[[float], None]) -> None:
-    """Record one drive; its sessions appear only when they are whole. tell: takes the simulated time, seconds."""
-    log, folder = out / "record.log", out / "recording"
+def record_drive(out: Path, city: Path, drive: Drive, tell: Callable[[float], None]) -> Generator[None]:
+    """Record one drive, in a ROS domain of its own; its sessions appear only when they are whole.
+
+    tell: takes the simulated time, seconds. Yields while the drive goes on.
+    """
+    log, folder = out / "record.log", out / "recording" / drive.name.replace(" ", "_")
     shutil.rmtree(folder, ignore_errors=True)
     args = drive_arguments(
         city, drive.seed, record=True, output=str(folder), lockstep=True, real_time_factor=0.0, duration=drive.seconds
     )
-    with SimulatedTime() as clock, NodeProcesses(nodes(args), log) as processes:
-
-        def watch() -> bool:
+    with (
+        held_domain("auto", ()) as domain,
+        SimulatedTime(domain) as clock,
+        NodeProcesses(nodes(args), log, domain) as processes,
+    ):
+        while not processes.done():
+            if problem := processes.failed():
+                raise StageFailed(f"{problem}; see {log}")
             tell(clock.seconds)
-            return False
-
-        if processes.wait(watch):
-            raise StageFailed(f"{processes.failed()}; see {log}")
-        if not processes.done():
-            raise KeyboardInterrupt
+            yield
+            time.sleep(_LOOK_S)
     try:
         found = find_sessions(folder)
     except SessionError as error:

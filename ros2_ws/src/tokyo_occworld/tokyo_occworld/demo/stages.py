@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,6 +32,20 @@ class StageResult:
     name: str
     seconds: float
     reused: bool
+
+
+@dataclass(frozen=True)
+class Stage:
+    """inputs: anything JSON can say. work: does it step by step, so that several get on side by side; it yields after
+    each step. after: names of the stages that it needs."""
+
+    name: str
+    inputs: object
+    work: Callable[[], Generator[None]]
+    after: tuple[str, ...] = ()
+
+
+_Running = tuple[Stage, float, Generator[None]]
 
 
 class Stages:
@@ -69,31 +84,64 @@ class Stages:
 
     def run(self, name: str, inputs: object, work: Callable[[], None], after: Iterable[str] = ()) -> bool:
         """Do the work, or find it done. False where it failed, or what it needs is missing. after: what it needs."""
-        after = tuple(after)
-        if lacking := [needed for needed in after if not self.done(needed)]:
-            self.missing.append(f"{name}: it needs what was not made: {', '.join(lacking)}")
-            return False
-        seconds = self.up_to_date(name, inputs, after)
-        if seconds is not None:
-            print(f"== {name}: up to date", flush=True)
-            self._note(name, inputs, after, seconds, reused=True)
-            return True
-        self._mark(name).unlink(missing_ok=True)
-        print(f"== {name}", flush=True)
-        began = time.monotonic()
-        try:
+
+        def at_once() -> Generator[None]:
             work()
+            yield
+
+        return self.run_beside([Stage(name, inputs, at_once, tuple(after))], 1) == [name]
+
+    def run_beside(self, stages: Sequence[Stage], most: int) -> list[str]:
+        """Do the work of stages that do not need each other, so many at once; the names of those that are done."""
+        waiting, running = deque(stages), []
+        try:
+            while waiting or running:
+                while waiting and len(running) < most:
+                    if work := self._begin(waiting.popleft()):
+                        running.append(work)
+                running = [
+                    (stage, began, steps) for stage, began, steps in running if self._goes_on(stage, began, steps)
+                ]
+        finally:
+            for _, _, steps in running:
+                steps.close()
+        order = [stage.name for stage in stages]
+        self.results.sort(key=lambda result: order.index(result.name) if result.name in order else -1)
+        return [name for name in order if self.done(name)]
+
+    def _begin(self, stage: Stage) -> _Running | None:
+        """The work of a stage; None where there is none to do, or it can't be done."""
+        if lacking := [needed for needed in stage.after if not self.done(needed)]:
+            self.missing.append(f"{stage.name}: it needs what was not made: {', '.join(lacking)}")
+            return None
+        seconds = self.up_to_date(stage.name, stage.inputs, stage.after)
+        if seconds is not None:
+            print(f"== {stage.name}: up to date", flush=True)
+            self._note(stage, seconds, reused=True)
+            return None
+        self._mark(stage.name).unlink(missing_ok=True)
+        print(f"== {stage.name}", flush=True)
+        return stage, time.monotonic(), stage.work()
+
+    def _goes_on(self, stage: Stage, began: float, steps: Generator[None]) -> bool:
+        """Do a step of a stage; False where it was the last."""
+        try:
+            next(steps)
+            return True
+        except StopIteration:
+            pass
         except (StageFailed, ImportProblem) as problem:
-            print(f"== {name} failed: {problem}", file=sys.stderr, flush=True)
-            self.missing.append(f"{name}: {problem}")
+            print(f"== {stage.name} failed: {problem}", file=sys.stderr, flush=True)
+            self.missing.append(f"{stage.name}: {problem}")
             return False
         seconds = time.monotonic() - began
-        beside = self._mark(name).with_suffix(".part")
-        beside.write_text(json.dumps({"fingerprint": self._fingerprint(name, inputs, after), "seconds": seconds}))
-        beside.replace(self._mark(name))
-        self._note(name, inputs, after, seconds, reused=False)
-        print(f"== {name}: {seconds:.0f} s", flush=True)
-        return True
+        beside = self._mark(stage.name).with_suffix(".part")
+        fingerprint = self._fingerprint(stage.name, stage.inputs, stage.after)
+        beside.write_text(json.dumps({"fingerprint": fingerprint, "seconds": seconds}))
+        beside.replace(self._mark(stage.name))
+        self._note(stage, seconds, reused=False)
+        print(f"== {stage.name}: {seconds:.0f} s", flush=True)
+        return False
 
     def _mark(self, name: str) -> Path:
         return self._folder / f"{name.replace(' ', '_')}.json"
@@ -102,9 +150,9 @@ class Stages:
         before = [self._fingerprints[needed] for needed in after]
         return hashlib.sha256(json.dumps([before, name, inputs], sort_keys=True, default=str).encode()).hexdigest()
 
-    def _note(self, name: str, inputs: object, after: Iterable[str], seconds: float, reused: bool) -> None:
-        self._fingerprints[name] = self._fingerprint(name, inputs, after)
-        self.results.append(StageResult(name, seconds, reused))
+    def _note(self, stage: Stage, seconds: float, reused: bool) -> None:
+        self._fingerprints[stage.name] = self._fingerprint(stage.name, stage.inputs, stage.after)
+        self.results.append(StageResult(stage.name, seconds, reused))
 
     def times(self) -> list[dict]:
         """For the report."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import moderngl
@@ -17,15 +16,16 @@ from occ_core.poses import Pose
 from tokyo_city.world.appearance import Appearance, pages
 from tokyo_sim.engine import shaders
 from tokyo_sim.engine.atlas import upload_pages
-from tokyo_sim.engine.culling import LEAST_PIXELS, Chunks, chunked
-from tokyo_sim.engine.meshes import city_vertices
+from tokyo_sim.engine.culling import Chunks, boxes, chunked
+from tokyo_sim.engine.meshes import CLASS_COLUMN, city_vertices, surfaces
+from tokyo_sim.engine.occlusion import Cover, Occluders
 from tokyo_sim.engine.robot import CameraSpec
+from tokyo_sim.engine.shaders import Surface
 from tokyo_sim.engine.sun import TO_SUN, SunShadows
+from tokyo_sim.engine.winding import one_sided
 
-_LAYOUT = ("3f 3f 3f 1f 3f", "position", "normal", "colour", "semantic", "texel")
 # Trees, poles and lamps are half of a city's triangles, and a few pixels each when they are far away.
 _SMALL_CLASSES, _SMALL_M = (Semantic.VEGETATION, Semantic.FURNITURE), 8.0
-_CLASS_COLUMN = 9
 _MOVABLE_M = 6.0
 _MULTISAMPLED_PIXELS = 640 * 480  # in software, four samples double the time of a 1600 x 900 view
 # OpenGL cameras look along -z with y up; optical frames along +z with y down (REP 103).
@@ -43,16 +43,14 @@ class CamerasUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Movable:
-    """Something drawn at a pose in map. key: a mesh is uploaded once per key. vertices: `meshes.shaded` rows."""
+    """Something drawn at a pose in map, without patterns or textures. vertices: `meshes.shaded` rows in its own frame.
+
+    key: says which mesh it is.
+    """
 
     key: str
     vertices: np.ndarray
     pose: Pose
-
-    @cached_property
-    def model(self) -> bytes:
-        """The model matrix as OpenGL reads it; six views of an instant share it."""
-        return _column_major(self.pose.matrix)
 
 
 @dataclass(frozen=True)
@@ -74,20 +72,26 @@ class CameraRenderer:
             raise CamerasUnavailable(f"{MISSING_GL} ({error})") from error
         self._context.enable(moderngl.DEPTH_TEST)
         self._context.front_face = "cw"  # counter-clockwise faces, in views that are drawn upside down
-        self._program = self._context.program(shaders.VERTEX, shaders.FRAGMENT)
+        self._view = self._context.buffer(reserve=shaders.VIEW_BYTES, dynamic=True)
+        self._programs: dict[Surface, moderngl.Program] = {}
         self._sky_program = self._context.program(shaders.SKY_VERTEX, shaders.SKY_FRAGMENT)
         self._sky = self._context.vertex_array(self._sky_program, [])
-        vertices, one_sided = city_vertices(city, appearance)
-        small = np.isin(vertices[:, _CLASS_COLUMN], _SMALL_CLASSES)
-        groups = [
-            (chunked(vertices[of_size & of_side], size), cull)
-            for of_size, size in ((~small, np.inf), (small, _SMALL_M))
-            for of_side, cull in ((one_sided, True), (~one_sided, False))
-            if (of_size & of_side).any()
-        ]
-        self._city = [_Part(self._upload(rows), chunks, cull) for (rows, chunks), cull in groups]
-        self._shadows = SunShadows(self._context, [(rows[:, :3], chunks) for (rows, chunks), _ in groups])
-        self._movables: dict[str, moderngl.VertexArray] = {}
+        sides = one_sided(city)
+        vertices, single = city_vertices(city, appearance, sides)
+        small = np.isin(vertices[:, CLASS_COLUMN], _SMALL_CLASSES)
+        painted = surfaces(vertices)
+        self._city, static = [], []
+        # What hides most comes first: pixels that are covered already cost little to draw over.
+        for surface in (Surface.FACADE, Surface.TEXTURED, Surface.PLAIN, Surface.GRAIN, Surface.LEAVES):
+            for size, of_size in ((np.inf, ~small), (_SMALL_M, small)):
+                for of_side, cull in ((single, True), (~single, False)):
+                    if (these := of_size & of_side & (painted == surface)).any():
+                        rows, chunks = chunked(vertices[these], size)
+                        self._city.append(_Part(self._upload(rows, surface), chunks, cull))
+                        static.append((rows[:, :3], chunks))
+        self._occluders = Occluders.of(city, sides)
+        self._shadows = SunShadows(self._context, static)
+        self._moving = _Moving(self._context, self._program(Surface.PLAIN))
         self._targets: dict[tuple[int, int], list[tuple[moderngl.Framebuffer, moderngl.Framebuffer]]] = {}
         self._atlas = upload_pages(self._context, atlas)
 
@@ -101,9 +105,22 @@ class CameraRenderer:
         """What draws: the driver's own name."""
         return self._context.info["GL_RENDERER"]
 
-    def _upload(self, vertices: np.ndarray) -> moderngl.VertexArray:
-        buffer = self._context.buffer(np.ascontiguousarray(vertices, dtype=np.float32).tobytes())
-        return self._context.vertex_array(self._program, [(buffer, *_LAYOUT)])
+    def _program(self, surface: Surface) -> moderngl.Program:
+        """The program that paints a surface."""
+        if surface not in self._programs:
+            made = self._context.program(*shaders.program(surface))
+            made["View"].binding, made["shadow"].value = 0, 0
+            if surface is Surface.TEXTURED:
+                made["atlas"].value = 1
+            self._programs[surface] = made
+        return self._programs[surface]
+
+    def _upload(self, rows: np.ndarray, surface: Surface) -> moderngl.VertexArray:
+        """`meshes.shaded` rows, with what this surface is painted with alone."""
+        paint = rows[:, 10:13] if surface is Surface.TEXTURED else rows[:, 6:9]
+        name = "texel" if surface is Surface.TEXTURED else "colour"
+        buffer = self._context.buffer(np.concatenate([rows[:, :6], paint], axis=1, dtype=np.float32).tobytes())
+        return self._context.vertex_array(self._program(surface), [(buffer, "3f 3f 3f", "position", "normal", name)])
 
     def render(self, spec: CameraSpec, optical: Pose, movables: list[Movable]) -> np.ndarray:
         """The view from an optical frame's pose in map. Returns (height, width, 3) uint8 RGB, top row first."""
@@ -116,45 +133,39 @@ class CameraRenderer:
 
     def _views(self, cameras: Sequence[tuple[CameraSpec, Pose]], movables: list[Movable]) -> list[np.ndarray]:
         self._atlas.use(1)
-        self._program["shadow"].value, self._program["atlas"].value = 0, 1
-        self._program["to_sun"].value = self._sky_program["to_sun"].value = tuple(TO_SUN)
+        self._view.bind_to_uniform_block(0)
+        self._sky_program["to_sun"].value = tuple(TO_SUN)
+        self._moving.place(movables)
         drawn: dict[tuple[int, int], int] = defaultdict(int)
         targets = []
         for spec, optical in cameras:
             size = (spec.width, spec.height)
             samples, resolved = self._target(size, drawn[size])
             drawn[size] += 1
-            self._draw(spec, optical, movables, samples)
+            self._draw(spec, optical, samples)
+            targets.append((samples, resolved))
+        for samples, resolved in targets:  # not before all are drawn: copying waits for the view
             if samples is not resolved:
                 self._context.copy_framebuffer(resolved, samples)
-            targets.append(resolved)
         return [
             np.frombuffer(target.read(components=3, alignment=1), np.uint8).reshape(target.height, target.width, 3)
-            for target in targets
+            for _, target in targets
         ]
 
-    def _draw(self, spec: CameraSpec, optical: Pose, movables: list[Movable], target: moderngl.Framebuffer) -> None:
+    def _draw(self, spec: CameraSpec, optical: Pose, target: moderngl.Framebuffer) -> None:
         projection = clip_matrix(spec, optical)
+        cover = self._occluders.cover(projection, optical.position, spec.near)
         shadow = self._shadows.around(optical.position)
         shadow.depth.use(0)
-        self._program["sun_projection"].write(_column_major(shadow.projection))
         target.use()
         target.clear(depth=1.0)
-        self._program["view_projection"].write(_column_major(projection))
-        self._program["eye"].value = tuple(optical.position)
+        places = np.array([[*optical.position, 1.0], [*TO_SUN, 0.0]], np.float32)
+        self._view.write(_column_major(projection) + _column_major(shadow.projection) + places.tobytes())
         self._context.disable(moderngl.CULL_FACE)
-        for movable in movables:
-            distance = float(np.linalg.norm(movable.pose.position - optical.position))
-            if distance > spec.focal * _MOVABLE_M / LEAST_PIXELS:
-                continue
-            if movable.key not in self._movables:
-                self._movables[movable.key] = self._upload(movable.vertices)
-            self._program["model"].write(movable.model)
-            self._movables[movable.key].render()
-        self._program["model"].write(_column_major(np.eye(4)))
+        self._moving.draw(projection, spec.focal, cover)
         for part in self._city:
             (self._context.enable if part.one_sided else self._context.disable)(moderngl.CULL_FACE)
-            for first, count in part.chunks.visible(projection, spec.focal):
+            for first, count in part.chunks.visible(projection, spec.focal, cover):
                 part.array.render(first=first, vertices=count)
         # The sky comes last: it costs only the pixels that nothing else covers.
         self._context.disable(moderngl.CULL_FACE)
@@ -180,6 +191,42 @@ class CameraRenderer:
     def close(self) -> None:
         """Give the OpenGL context back."""
         self._context.release()
+
+
+class _Moving:
+    """What moves, in map: put there once for all views of an instant."""
+
+    def __init__(self, context: moderngl.Context, program: moderngl.Program) -> None:
+        self._context, self._program = context, program
+        self._buffer = context.buffer(reserve=4, dynamic=True)
+        self._array: moderngl.VertexArray | None = None
+        self._chunks: Chunks | None = None
+
+    def place(self, movables: Sequence[Movable]) -> None:
+        """Take the place of what was there."""
+        self._chunks = None
+        if not movables:
+            return
+        starts = np.cumsum([0, *(len(thing.vertices) for thing in movables)])
+        rows = np.empty((starts[-1], 9), np.float32)
+        for thing, first, last in zip(movables, starts, starts[1:], strict=False):
+            turn = thing.pose.rotation.T
+            rows[first:last, :3] = thing.vertices[:, :3] @ turn + thing.pose.position
+            rows[first:last, 3:6] = thing.vertices[:, 3:6] @ turn
+            rows[first:last, 6:] = thing.vertices[:, 6:9]
+        if self._array is None or self._buffer.size < rows.nbytes:
+            self._buffer.orphan(rows.nbytes)
+            layout = (self._buffer, "3f 3f 3f", "position", "normal", "colour")
+            self._array = self._context.vertex_array(self._program, [layout])
+        self._buffer.write(rows.tobytes())
+        low, high = (ends.reduceat(rows[:, :3], starts[:-1]) for ends in (np.minimum, np.maximum))
+        self._chunks = Chunks(starts, boxes(low, high), _MOVABLE_M)
+
+    def draw(self, projection: np.ndarray, focal: float, cover: Cover) -> None:
+        """Those that a view can see."""
+        if self._array is not None and self._chunks is not None:
+            for first, count in self._chunks.visible(projection, focal, cover):
+                self._array.render(first=first, vertices=count)
 
 
 def _column_major(matrix: np.ndarray) -> bytes:

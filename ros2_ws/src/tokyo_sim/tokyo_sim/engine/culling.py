@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
+import numba
 import numpy as np
+
+from tokyo_sim.engine.occlusion import Cover, behind
 
 _CELL_M = 32.0
 LEAST_PIXELS = 12.0
+_NOTHING = np.zeros((0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -22,19 +27,44 @@ class Chunks:
     corners: np.ndarray
     size: float
 
-    def visible(self, projection: np.ndarray, focal: float) -> Iterator[tuple[int, int]]:
+    def visible(self, projection: np.ndarray, focal: float, cover: Cover | None = None) -> Iterator[tuple[int, int]]:
         """(first vertex, count) of parts whose boxes touch the frustum of a clip matrix (4, 4), the nearest first.
 
-        Pixels that are covered already cost little to draw over. focal: pixels.
+        Pixels that are covered already cost little to draw over. focal: pixels. cover: what hides parts of the view.
         """
-        clip = self.corners @ projection.T
-        w = clip[:, :, 3:]
-        outside = (clip[:, :, :3] > w).all(axis=1) | (clip[:, :, :3] < -w).all(axis=1)
-        # The clip coordinate w is the depth in metres.
-        near_enough = w[:, :, 0].min(axis=1) < focal * self.size / LEAST_PIXELS
-        seen = np.flatnonzero(~outside.any(axis=1) & near_enough)
-        for part in seen[np.argsort(w[seen, :, 0].min(axis=1))]:
-            yield int(self.starts[part]), int(self.starts[part + 1] - self.starts[part])
+        near, inverse = (cover.near, cover.inverse) if cover else (0.0, _NOTHING)
+        seen, depth = _seen(self.corners, projection, focal * self.size / LEAST_PIXELS, near, inverse)
+        for part in seen[np.argsort(depth, kind="stable")].tolist():
+            yield self._starts[part], self._starts[part + 1] - self._starts[part]
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return self.starts.tolist()
+
+
+@numba.njit(cache=True, nogil=True)
+def _seen(corners, projection, farthest, near, inverse):
+    """Numbers of boxes (k, 8, 4) that touch the frustum, are no farther than a depth, and that a `Cover` does not hide;
+    and the depths of their nearest corners. Without a cover: inverse of no rows."""
+    seen, depths, count = np.empty(len(corners), np.int64), np.empty(len(corners)), 0
+    clip = np.empty((8, 4))
+    for box in range(len(corners)):
+        nearest, outside = np.inf, np.zeros(6, np.int64)
+        for c in range(8):
+            for row in range(4):
+                clip[c, row] = projection[row, 3]
+                for k in range(3):
+                    clip[c, row] += projection[row, k] * corners[box, c, k]
+            w = clip[c, 3]  # the clip coordinate w is the depth in metres
+            nearest = min(nearest, w)
+            for k in range(3):
+                outside[k] += clip[c, k] > w
+                outside[3 + k] += clip[c, k] < -w
+        if nearest >= farthest or outside.max() == 8 or (len(inverse) and behind(clip, near, inverse)):
+            continue
+        seen[count], depths[count] = box, nearest
+        count += 1
+    return seen[:count], depths[:count]
 
 
 def chunked(vertices: np.ndarray, size: float) -> tuple[np.ndarray, Chunks]:
@@ -50,7 +80,11 @@ def chunked(vertices: np.ndarray, size: float) -> tuple[np.ndarray, Chunks]:
     positions = triangles[:, :, :3]
     low = np.minimum.reduceat(positions.min(axis=1), starts)
     high = np.maximum.reduceat(positions.max(axis=1), starts)
+    return triangles.reshape(vertices.shape), Chunks(np.append(starts, len(triangles)) * 3, boxes(low, high), size)
+
+
+def boxes(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(k, 8, 4) float64 corners, homogeneous, of boxes between low and high (k, 3)."""
     picks = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=bool)
     corners = np.where(picks[None], high[:, None], low[:, None])
-    homogeneous = np.concatenate([corners, np.ones((*corners.shape[:2], 1))], axis=2)
-    return triangles.reshape(vertices.shape), Chunks(np.append(starts, len(triangles)) * 3, homogeneous, size)
+    return np.concatenate([corners, np.ones((*corners.shape[:2], 1))], axis=2).astype(np.float64)

@@ -10,8 +10,11 @@ from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from tokyo_city.world.appearance import Appearance
 from tokyo_sim.engine.robot import Primitive
-from tokyo_sim.engine.winding import one_sided
+from tokyo_sim.engine.shaders import Surface
 
+CLASS_COLUMN = 9
+"""Of `shaded` rows."""
+_UPRIGHT = 0.3  # of a wall's normal: how much it may look up or down
 _CYLINDER_SIDES = 16
 _UNIT_BOX = np.array([(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
@@ -40,9 +43,29 @@ def shaded(
     return rows.reshape(-1, 13)
 
 
-def city_vertices(city: CityMap, appearance: Appearance) -> tuple[np.ndarray, np.ndarray]:
-    """The whole city as `shaded` rows, and for which rows the other side of the face can't be seen (bool)."""
-    single, turned = one_sided(city)
+def surfaces(rows: np.ndarray) -> np.ndarray:
+    """(n,) `Surface` of `shaded` rows: a texture where there is one, else by the class and the way a face looks."""
+    semantic, page, up = rows[:, CLASS_COLUMN], rows[:, 12], np.abs(rows[:, 5])
+    return np.select(
+        [
+            page >= 0,
+            (semantic == Semantic.BUILDING) & (up < _UPRIGHT),
+            np.isin(semantic, (Semantic.ROAD, Semantic.SIDEWALK)),
+            np.isin(semantic, (Semantic.TERRAIN, Semantic.VEGETATION)),
+        ],
+        [Surface.TEXTURED, Surface.FACADE, Surface.GRAIN, Surface.LEAVES],
+        Surface.PLAIN,
+    )
+
+
+def city_vertices(
+    city: CityMap, appearance: Appearance, sides: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The whole city as `shaded` rows, and for which rows the other side of the face can't be seen (bool).
+
+    sides: of `one_sided`.
+    """
+    single, turned = sides
     corners, uv = city.triangles.copy(), appearance.uv.copy()
     corners[turned], uv[turned] = corners[turned, ::-1], uv[turned, ::-1]
     return shaded(corners, appearance.colour, city.classes, uv, appearance.page), np.repeat(single, 3)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
-import yourdfpy
 
 from occ_core.citymap import CityMap
 from occ_core.poses import Pose
 from tokyo_city.world import GRAVITY
 from tokyo_sim.engine.control import DroneController, RoverController
 from tokyo_sim.engine.robot import Robot, RobotKind
+
+if TYPE_CHECKING:
+    import yourdfpy
 
 STEP_S = 0.005
 # Ground under a robot is a height field that follows it: this many metres square, in cells of this size.

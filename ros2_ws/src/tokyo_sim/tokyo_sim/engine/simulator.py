@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -149,12 +149,12 @@ class Simulator:
         """An IMU reading now."""
         return self._imus[robot].read(*self._physics.inertial(robot))
 
-    def images(self, robot: int) -> dict[str, np.ndarray]:
-        """(height, width, 3) uint8 RGB by camera name; empty where cameras are off."""
-        if self._renderer is None:
+    def images(self, robot: int, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+        """(height, width, 3) uint8 RGB by camera name, of all cameras or of those named; empty where they are off."""
+        cameras = [spec for spec in self.robots[robot].cameras if names is None or spec.name in names]
+        if self._renderer is None or not cameras:
             return {}
         pose = self.motion(robot).pose
-        cameras = self.robots[robot].cameras
         views = self._renderer.views([(spec, pose @ spec.mount) for spec in cameras], self._movables())
         return {spec.name: view for spec, view in zip(cameras, views, strict=True)}
 

@@ -10,12 +10,13 @@ from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, Imu
-from std_msgs.msg import Header, String
+from std_msgs.msg import Float32, Header, String
 
 from occ_core.poses import Pose
 from occ_core.topics import (
     CMD_VEL,
     DRIFTING_ODOM,
+    IMAGE_PERIOD,
     IMU,
     LIDAR,
     LOCKSTEP_COMMAND,
@@ -27,7 +28,7 @@ from occ_core.topics import (
 )
 from occ_ros.convert import from_twist, to_cloud, to_image, to_pose, to_stamp
 from occ_ros.lockstep import depth
-from occ_ros.qos import create_publisher, create_subscription
+from occ_ros.qos import absolute, create_publisher, create_subscription
 from tokyo_sim.engine.imu import ImuReading
 from tokyo_sim.engine.lidar import Sweep
 from tokyo_sim.engine.odometry import DriftingOdometry
@@ -69,6 +70,10 @@ class RobotPublishers:
         self._odom = sensed(ODOM, 10)
         self._drifting_odom = create_publisher(node, DRIFTING_ODOM, robot.name) if drifting else None
         shown = robot.cameras if cameras else ()
+        self._node, self._lockstep = node, lockstep
+        self._periods: list[float] = []
+        if shown:
+            create_subscription(node, IMAGE_PERIOD, self._on_period, robot.name)
         self._images = {c.name: sensed(image_topic(c.name), 5) for c in shown}
         self._infos = {c.name: sensed(camera_info_topic(c.name), 5) for c in shown}
         self._description = create_publisher(node, ROBOT_DESCRIPTION, robot.name, depth=1)
@@ -80,6 +85,24 @@ class RobotPublishers:
         self._cloud = np.zeros(len(robot.lidar.elevations) * len(robot.lidar.azimuths), POINT)
         # ROS numbers rings from the lowest beam up, as the spec's elevations run.
         self._cloud["ring"] = np.repeat(np.arange(len(robot.lidar.elevations)), len(robot.lidar.azimuths))
+
+    def _on_period(self, message: Float32) -> None:
+        self._periods.append(max(float(message.data), 0.0))
+
+    def wanted(self, stamp: float) -> list[str]:
+        """Cameras whose images somebody wants at a stamp: drawing is dear, most of all in software.
+
+        Who says how often it needs images gets those, and all others get each. In lock step nobody may miss one: all
+        are drawn until somebody is known to listen.
+        """
+        there = self._node.count_publishers(absolute(IMAGE_PERIOD, self.robot.name)) if self._periods else 0
+        modest = min(there, len(self._periods))
+        due = any(period == 0 or abs(stamp / period - round(stamp / period)) < 1e-6 for period in self._periods)
+
+        def wants(listeners: int) -> bool:
+            return listeners > modest or (due if modest else self._lockstep)
+
+        return [name for name, images in self._images.items() if wants(images.get_subscription_count())]
 
     def _on_command(self, message: Twist) -> None:
         if not self._in_step:  # where it is, the same command comes twice, and here it may come late
@@ -153,12 +176,12 @@ class RobotPublishers:
         self._lidar.publish(to_cloud(self._cloud, self.frame(self.robot.lidar.frame), stamp, height=beams))
 
     def publish_images(self, images: dict[str, np.ndarray], stamp: float) -> None:
-        """Images with their calibrations."""
-        for camera in self.robot.cameras:
+        """The calibrations of all cameras, and images of those that have been drawn."""
+        for camera in self.robot.cameras if self._infos else ():
+            frame = self.frame(camera.frame)
             if camera.name in images:
-                frame = self.frame(camera.frame)
                 self._images[camera.name].publish(to_image(images[camera.name], frame, stamp))
-                self._infos[camera.name].publish(camera_info(camera, frame, stamp))
+            self._infos[camera.name].publish(camera_info(camera, frame, stamp))
 
 
 def camera_info(spec: CameraSpec, frame: str, stamp: float) -> CameraInfo:

@@ -47,6 +47,7 @@ PARAMETERS = (
     Parameter("lidar_motion_distortion", False, "cast a sweep's columns one after the other, as a turning LiDAR does"),
     Parameter("odometry_drift", 0.0, "also publish odometry that drifts so many metres per root metre", 0.0, 1.0),
     Parameter("camera_rate", 10.0, "images per simulated second from each camera; 0 switches cameras off", 0.0, 10.0),
+    Parameter("images_on_demand", True, "draw only the images that somebody wants"),
     Parameter("duration", 0.0, "end after so many simulated seconds; 0: never", 0.0, 1e9),
     Parameter("lockstep", False, "wait for the nodes that take the data; real_time_factor is then an upper bound"),
     Parameter("lockstep_nodes", [""], "full names of nodes without which a simulation in lock step does not begin"),
@@ -75,6 +76,7 @@ class SimulatorNode(GuardedNode):
             raise ValueError(
                 f"parameter 'camera_rate' is {rate:g} Hz: images come with sweeps, at 10 Hz over a whole number"
             )
+        self._on_demand = values["images_on_demand"]
         self._factor, self._end = values["real_time_factor"], values["duration"] or np.inf
         lockstep = values["lockstep"]
         self._load = Workload(self._factor)
@@ -158,7 +160,8 @@ class SimulatorNode(GuardedNode):
                     robot.publish_sweep(self._simulator.sweep(number), stamp)
             if self._camera_ticks and tick % self._camera_ticks == 0:
                 with self._load.part(Part.CAMERAS):
-                    robot.publish_images(self._simulator.images(number), stamp)
+                    wanted = robot.wanted(stamp) if self._on_demand else None
+                    robot.publish_images(self._simulator.images(number, wanted), stamp)
 
     def _report(self, factor: float) -> None:
         slow = "" if self._conductor else self._load.problem(factor)
