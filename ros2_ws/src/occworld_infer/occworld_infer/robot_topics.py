@@ -28,6 +28,7 @@ from occworld_infer.history import History
 from occworld_infer.live import LiveTrack, Seen
 from occworld_infer.lockstep import ForecastStep
 from occworld_infer.pace import Pace
+from occworld_infer.planning_topics import PlanningTopics
 from occworld_infer.prediction import Wanted, occupied, prediction_points
 
 _RATE_OVER_S = 10.0
@@ -42,13 +43,14 @@ class RobotTopics:
         pace: Pace, wanted: Wanted, actors: ActorIntake, needs_actors: bool,
         undistort: bool = True,
         lockstep: ForecastStep | None = None,
+        planning: PlanningTopics | None = None,
     ) -> None:  # fmt: skip
         self._robot, self._grid, self._loop, self._wanted = robot, grid, loop, wanted
         self._frame_id = f"{robot}/base_footprint"
         topics = (OCCUPANCY, PREDICTION, PATH, LATENCY, SCORE)
         self._out = {topic: publish(node, topic, robot) for topic in topics}
         self._grader = Grader(grid)
-        self._lockstep = lockstep
+        self._lockstep, self._planning = lockstep, planning
         tracked = partial(lockstep.tracked, robot) if lockstep else None
         self._track = LiveTrack(robot, tracker, history, pace, self._on_frame, tracked)
         self._synchronizer = SweepSynchronizer(FRAME_PERIOD_S, needs_actors=needs_actors)
@@ -72,6 +74,8 @@ class RobotTopics:
         """Take its publishers off the network; after `close`, and after the forecasts' thread has ended."""
         for publisher in self._out.values():
             node.destroy_publisher(publisher)
+        if self._planning:
+            self._planning.withdraw()
 
     @property
     def failure(self) -> BaseException | None:
@@ -119,6 +123,8 @@ class RobotTopics:
     def _on_frame(self, seen: Seen) -> None:
         """On the track's thread. The forecast first: the rest can be done while the model works."""
         if seen.ready:
+            if self._planning:
+                self._planning.observe(seen.frame)
             if self._lockstep:
                 self._lockstep.due(self._robot, seen.ready.stamp)
             if not self._loop.offer(seen.ready) and self._lockstep:
@@ -145,6 +151,8 @@ class RobotTopics:
         if ready.keyframe:
             footprints = np.array([moment.footprint for moment in ready.history])
             self._grader.expect(ready.stamp, forecast.horizons_s, voxels, ready.history[-1].voxels, footprints)
+        if self._planning:
+            self._planning.forecast(result)
 
 
 def path_message(forecast: Forecast, frame_id: str, stamp: float) -> Path:

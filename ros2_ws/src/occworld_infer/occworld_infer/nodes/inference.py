@@ -27,6 +27,7 @@ from occworld_infer.forecasts import ForecastLoop, LiveForecast
 from occworld_infer.history import History
 from occworld_infer.lockstep import ForecastStep
 from occworld_infer.pace import Pace
+from occworld_infer.planning_topics import PLANNING_PARAMETERS, PlanningTopics, body_of
 from occworld_infer.prediction import Wanted
 from occworld_infer.robot_topics import RobotTopics
 from occworld_infer.shipped import shipped_checkpoint
@@ -71,7 +72,7 @@ class InferenceNode(GuardedLifecycleNode):
         self._refusal = ""
         # Last, since a node that refuses its parameters is destroyed as it is.
         super().__init__("inference")
-        self._values = read(self, PARAMETERS)
+        self._values = read(self, PARAMETERS + PLANNING_PARAMETERS)
         self.create_timer(1.0, self._report)
         if self._values["autostart"]:
             if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
@@ -83,6 +84,7 @@ class InferenceNode(GuardedLifecycleNode):
         values = self._values
         try:
             self._wanted = Wanted(tuple(values["horizons"]), values["min_probability"], tuple(values["classes"]))
+            body_of(values)
             self._forecaster = self._load()
             self._city = CityMap.load(Path(values["city"])) if values["city"] else None
             self._forecaster.warm_up(len(values["robots"]))
@@ -151,6 +153,7 @@ class InferenceNode(GuardedLifecycleNode):
         self._robots[robot] = RobotTopics(
             self, robot, TOKYO_GRID, tracker, self._loop, history, self._pace, self._wanted, self._actors,
             needs_actors=self._city is not None, undistort=self._values["undistort"], lockstep=self._lockstep,
+            planning=PlanningTopics(self, robot, TOKYO_GRID, self._values),
         )  # fmt: skip
 
     def _publish(self, result: LiveForecast) -> None:
