@@ -97,7 +97,8 @@ if ((full)); then
   "${pip[@]}" --no-deps --no-build-isolation "${editable[@]}" -e "$root/learner"
   touch "$venv/.done" # make's mark: `make demo` and the others take it as it is
 else
-  "${pip[@]}" -c "$lock" -e "$root/ros2_ws/src/occ_core" -e "$root/learner"
+  "${pip[@]}" -c "$lock" -e "$root/learner"                # with occ_core as it is now,
+  "${pip[@]}" --no-deps -e "$root/ros2_ws/src/occ_core" # which what is uploaded later changes, too
 fi
 
 if ! command -v nvidia-smi > /dev/null; then

@@ -102,7 +102,8 @@ def test_minimal_installs_the_learner_in_the_lock_s_versions(instance: Instance)
     result = instance.setup("--minimal")
     assert result.returncode == 0 and "ready" in result.stdout, result.stderr
     assert instance.asked("pip", "apt-get", "tf2_msgs") == [
-        f"{PIP} -c requirements.lock -e ros2_ws/src/occ_core -e learner"
+        f"{PIP} -c requirements.lock -e learner",
+        f"{PIP} --no-deps -e ros2_ws/src/occ_core",
     ]
 
 
