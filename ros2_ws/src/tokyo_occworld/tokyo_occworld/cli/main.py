@@ -78,6 +78,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
 def _parser() -> argparse.ArgumentParser:
     from tokyo_occworld.cli import bags
+    from tokyo_occworld.cli.doctor import add_doctor
     from tokyo_occworld.cli.download import add_download
     from tokyo_occworld.cli.sessions import add_verbs
     from tokyo_occworld.cli.view import add_view
@@ -149,6 +150,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--drives", type=int, default=6, help="recorded drives of both robots (default: %(default)s)")
     demo.add_argument("--drive-seconds", type=float, default=22.0, help="simulated time of each (default: %(default)s)")
     demo.set_defaults(handler=_demo)
+
+    add_doctor(verbs)
     return parser
 
 
