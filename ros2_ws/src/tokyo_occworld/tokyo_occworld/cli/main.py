@@ -119,6 +119,9 @@ def _parser() -> argparse.ArgumentParser:
         "--domain", default="", metavar="ID",
         help="ROS domain; auto: the first that nobody is in (default: ROS_DOMAIN_ID, else 0)",
     )  # fmt: skip
+    up.add_argument(
+        "--full-rig", action="store_true", help="six images of 1600 x 900, 10 a second, whatever this machine carries"
+    )
     up.set_defaults(handler=_up)
 
     record = verbs.add_parser("record", help="record sessions of robots that are running already")
@@ -239,8 +242,9 @@ def _up(args: argparse.Namespace) -> int:
     if args.check:
         return 0
     from tokyo_occworld.cli.processes import run_until_stopped
+    from tokyo_sim.load import free_cores, suited
 
-    return run_until_stopped(options, args.domain)
+    return run_until_stopped(options if args.full_rig else suited(options, free_cores()), args.domain)
 
 
 def _record(args: argparse.Namespace) -> int:
