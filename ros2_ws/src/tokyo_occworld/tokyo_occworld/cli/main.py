@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     from tokyo_occworld.cli import bags
     from tokyo_occworld.cli.doctor import add_doctor
     from tokyo_occworld.cli.download import add_download
+    from tokyo_occworld.cli.export import add_export
     from tokyo_occworld.cli.sessions import add_verbs
     from tokyo_occworld.cli.view import add_view
 
@@ -154,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--drive-seconds", type=float, default=22.0, help="simulated time of each (default: %(default)s)")
     demo.set_defaults(handler=_demo)
 
+    add_export(verbs)
     add_doctor(verbs)
     return parser
 
