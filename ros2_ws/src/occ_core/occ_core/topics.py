@@ -46,6 +46,8 @@ MARKERS = Topic("occworld/markers", "visualization_msgs/msg/MarkerArray", 2)
 PATH = Topic("occworld/path", "nav_msgs/msg/Path", 2)
 LATENCY = Topic("occworld/latency", "std_msgs/msg/Float32MultiArray", 2)
 SCORE = Topic("occworld/score", "std_msgs/msg/Float32MultiArray", 2)
+FORECAST = Topic("occworld/forecast", "occ_msgs/msg/OccupancyForecast", 2)
+"""Where occ_msgs is built; PREDICTION has the same voxels for everybody."""
 COSTMAP = Topic("occworld/costmap", "nav_msgs/msg/OccupancyGrid", 2, latched=True)
 CHECK_PATH = Topic("occworld/check_path", "nav_msgs/msg/Path", 0)
 CONTACT = Topic("occworld/contact", "sensor_msgs/msg/PointCloud2", 0)

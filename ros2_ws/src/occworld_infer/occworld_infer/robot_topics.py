@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -13,7 +14,7 @@ from nav_msgs.msg import Path
 from occ_core.grid import FRAME_PERIOD_S, VoxelGrid
 from occ_core.poses import Pose
 from occ_core.sync import SweepSynchronizer, SyncedSweep
-from occ_core.topics import LATENCY, OCCUPANCY, PATH, PREDICTION, SCORE
+from occ_core.topics import FORECAST, LATENCY, OCCUPANCY, PATH, PREDICTION, SCORE
 from occ_core.tracker import FrameTracker
 from occ_ros.convert import to_cloud, to_pose, to_stamp
 from occ_ros.guard import Guarded
@@ -21,6 +22,7 @@ from occ_ros.intake import ActorIntake, RobotIntake
 from occ_ros.qos import publish
 from occworld.forecaster import Forecast
 from occworld_infer.figures import latency_message, score_message
+from occworld_infer.forecast_message import forecast_message
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
 from occworld_infer.grading import Grader
 from occworld_infer.grids import grid_points
@@ -48,6 +50,8 @@ class RobotTopics:
         self._robot, self._grid, self._loop, self._wanted = robot, grid, loop, wanted
         self._frame_id = f"{robot}/base_footprint"
         topics = (OCCUPANCY, PREDICTION, PATH, LATENCY, SCORE)
+        if find_spec("occ_msgs") is not None:
+            topics += (FORECAST,)
         self._out = {topic: publish(node, topic, robot) for topic in topics}
         self._grader = Grader(grid)
         self._lockstep, self._planning = lockstep, planning
@@ -143,6 +147,9 @@ class RobotTopics:
         voxels = occupied(forecast)
         points = prediction_points(self._grid, forecast, voxels, self._wanted)
         self._out[PREDICTION].publish(to_cloud(points, self._frame_id, ready.stamp))
+        if FORECAST in self._out and self._out[FORECAST].get_subscription_count():
+            message = forecast_message(self._grid, forecast, voxels, self._frame_id, ready.stamp)
+            self._out[FORECAST].publish(message)
         self._out[PATH].publish(path_message(forecast, self._frame_id, ready.stamp))
         total = time.perf_counter() - ready.arrived
         self._out[LATENCY].publish(latency_message((ready.voxelize_s, result.model_s, total)))

@@ -197,8 +197,8 @@ def transforms() -> Finding:
     lacking = [tool for tool in ("cmake", "cc", "make") if shutil.which(tool) is None]
     if lacking:
         text = f"no tf2_msgs, and no {', '.join(lacking)} to build it: no /tf"
-        return Finding("/tf", State.OPTIONAL, text, f"{_APT_COMPILER}, then scripts/build_tf2_msgs.sh {sys.prefix}")
-    return Finding("/tf", State.OPTIONAL, "no tf2_msgs: no /tf", f"scripts/build_tf2_msgs.sh {sys.prefix}")
+        return Finding("/tf", State.OPTIONAL, text, f"{_APT_COMPILER}, then scripts/build_messages.sh {sys.prefix}")
+    return Finding("/tf", State.OPTIONAL, "no tf2_msgs: no /tf", f"scripts/build_messages.sh {sys.prefix}")
 
 
 def page(port: int) -> Finding:
