@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -15,9 +16,10 @@ from places import ROOT
 from test_inference_faults import Stage, checkpoint, staged  # noqa: F401
 
 from occ_core.messages import from_cloud, from_stamp
-from occ_core.topics import CHECK_PATH, CONTACT, COSTMAP, HORIZON_COSTMAPS
+from occ_core.topics import CHECK_PATH, CONTACT, COSTMAP, FORECAST, HORIZON_COSTMAPS, PREDICTION
 from occ_ros.convert import to_stamp
 from occ_ros.qos import message_class, publish, subscribe
+from occworld_infer.forecast_message import from_forecast_message
 
 STRANGER = Path(__file__).with_name("map_listener.py")
 WALL_Y = 6.0
@@ -131,6 +133,25 @@ def test_nothing_is_computed_while_nobody_listens(staged) -> None:  # noqa: F811
     subscribe(stage.node, COSTMAP, later.append, "rover_0", depth=1)
     stage.until(lambda: later)
     assert later[-1].header.stamp == heard[-1].header.stamp
+
+
+@pytest.mark.skipif(importlib.util.find_spec("occ_msgs") is None, reason="occ_msgs is not built here")
+def test_the_typed_forecast_has_the_same_voxels_as_the_cloud(staged) -> None:  # noqa: F811
+    stage = staged()
+    stage.listening(stage.robot)
+    typed: list = []
+    subscribe(stage.node, FORECAST, typed.append, "rover_0")
+    stage.drive(0.5, 3.0)
+    stage.until(lambda: typed and stage.robot.heard[PREDICTION])
+    stamps = {from_stamp(m.header.stamp): m for m in typed}
+    cloud = next(m for m in stage.robot.heard[PREDICTION] if from_stamp(m.header.stamp) in stamps)
+    message, points = stamps[from_stamp(cloud.header.stamp)], from_cloud(cloud)
+    assert message.header.frame_id == "rover_0/base_footprint"
+    for horizon, (voxels, odds) in from_forecast_message(message).items():
+        there = points[np.isclose(points["horizon"], horizon)]
+        centres = voxels.frame.apply(voxels.centres)
+        assert np.allclose(centres, np.column_stack([there["x"], there["y"], there["z"]]), atol=1e-3)
+        assert np.array_equal(voxels.labels, there["label"]) and np.allclose(odds, there["probability"])
 
 
 def test_nav2_s_parameters_name_topics_and_frames_that_are_there() -> None:
