@@ -14,7 +14,7 @@ from rosbags.typesys import Stores, get_typestore
 from bench.pairs import paired
 from occ_core.poses import Pose
 from occ_core.topics import CAMERAS
-from occ_recorder.bags.config import Ground
+from occ_recorder.bags.config import GroundSource
 from occ_recorder.bags.convert import Conversion, convert
 from tokyo_sim.engine.simulator import Fleet, Simulator
 
@@ -99,7 +99,7 @@ def row(name: str, rate: int, city: Path, folder: Path) -> str:
     """The line of a bag with images at so many Hz. folder: an empty one for the bag and its sessions."""
     bag, output = folder / "bag", folder / "out"
     _DriveBag(bag, city, rate)
-    conversion = Conversion(city=str(city), ground=Ground.CITY)
+    conversion = Conversion(city=str(city), ground=GroundSource.CITY)
     cores: list[float] = []
 
     def ours() -> None:

@@ -15,9 +15,9 @@ from occ_core.citymap import CityMap
 from occ_core.classes import COLOURS
 from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose, footprint
-from occworld_infer.viewer.boxes import CUBE
-from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
 from occworld_infer.viewer.page import HORIZONS_S, Page
+from occworld_infer.viewer.scene_boxes import CUBE
+from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapshot
 
 _KEYFRAMES = 10
 _SILENCE_S = 1.5
@@ -27,32 +27,32 @@ _SEEN = 8  # of so many voxels of the city's surface LiDAR sees about one
 def run(udx: Path, city: Path) -> str:
     """A robot that drives 2 m a keyframe through the city and sees an eighth of its surface."""
     city_map = CityMap.load(city)
-    moments = [_moment(city_map, float(x)) for x in 2.0 * np.arange(_KEYFRAMES)]
+    snapshots = [_moment(city_map, float(x)) for x in 2.0 * np.arange(_KEYFRAMES)]
     page, anew = Page(0, ("rover_0",), city_map), _Anew()
     try:
-        page.place("rover_0", moments[0].base_link, 0.0)
+        page.place("rover_0", snapshots[0].base_link, 0.0)
         with _browser(page.url) as ours, _browser(anew.url) as theirs:
             opened = _received(ours)
             _received(theirs)
-            page.draw(moments[0], moments[0])
-            anew.draw(moments[0])
+            page.draw(snapshots[0], snapshots[0])
+            anew.draw(snapshots[0])
             _received(ours), _received(theirs)
-            for moment in moments[1:]:
-                page.place("rover_0", moment.base_link, 0.0)
-                page.draw(moment, moment)
-                anew.draw(moment)
+            for snapshot in snapshots[1:]:
+                page.place("rover_0", snapshot.base_link, 0.0)
+                page.draw(snapshot, snapshot)
+                anew.draw(snapshot)
             sent, sent_anew = _received(ours) / (_KEYFRAMES - 1), _received(theirs) / (_KEYFRAMES - 1)
-            page.draw(moments[-1], moments[-1])
-            page.place("rover_0", moments[-1].base_link, 0.0)
+            page.draw(snapshots[-1], snapshots[-1])
+            page.place("rover_0", snapshots[-1].base_link, 0.0)
             again = _received(ours)
         ways = iter(np.tile(np.arange(_KEYFRAMES), 100))
         times = paired(
-            lambda: page.draw(moments[next(ways)], None), lambda: anew.draw(moments[next(ways)]), repeats=_KEYFRAMES
+            lambda: page.draw(snapshots[next(ways)], None), lambda: anew.draw(snapshots[next(ways)]), repeats=_KEYFRAMES
         )
     finally:
         page.close()
         anew.close()
-    voxels = round(float(np.mean([len(moment.occupancy) for moment in moments])))
+    voxels = round(float(np.mean([len(snapshot.occupancy) for snapshot in snapshots])))
     lines = [
         "| what | kB | beside | kB | ratio |",
         "|---|---|---|---|---|",
@@ -64,13 +64,15 @@ def run(udx: Path, city: Path) -> str:
     return table([Row("keyframe to the socket", *times, "now and six horizons, made anew")]) + "\n\n" + "\n".join(lines)
 
 
-def _moment(city: CityMap, x: float) -> Moment:
+def _moment(city: CityMap, x: float) -> Snapshot:
     base_link = Pose(np.array([x, 0.0, city.nearest_ground(x, 0.0) + 0.4]), np.array([1.0, 0, 0, 0]))
     level = footprint(base_link, city.nearest_ground(x, 0.0))
-    every = Voxels.of_classes(TOKYO_GRID, city.occupancy(TOKYO_GRID, level, [])[0], level)
-    now = Voxels(TOKYO_GRID, level, every.numbers[::_SEEN], every.labels[::_SEEN])
+    every = PlacedVoxels.of_classes(TOKYO_GRID, city.occupancy(TOKYO_GRID, level, [])[0], level)
+    now = PlacedVoxels(TOKYO_GRID, level, every.numbers[::_SEEN], every.labels[::_SEEN])
     lidar = level.apply(now.centres).astype(np.float32)
-    return Moment("rover_0", x / 4, base_link, now, lidar, forecast=Foreseen(HORIZONS_S, (now,) * len(HORIZONS_S)))
+    return Snapshot(
+        "rover_0", x / 4, base_link, now, lidar, forecast=PredictedFrame(HORIZONS_S, (now,) * len(HORIZONS_S))
+    )
 
 
 class _Anew:
@@ -80,9 +82,9 @@ class _Anew:
         self._server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
         self.url = f"http://127.0.0.1:{self._server.get_port()}"
 
-    def draw(self, moment: Moment) -> None:
-        assert moment.forecast is not None
-        for number, voxels in enumerate((moment.occupancy, *moment.forecast.voxels)):
+    def draw(self, snapshot: Snapshot) -> None:
+        assert snapshot.forecast is not None
+        for number, voxels in enumerate((snapshot.occupancy, *snapshot.forecast.voxels)):
             self._server.scene.add_batched_meshes_simple(
                 f"/{number}", CUBE, BOX_FACES, np.tile(np.array([1.0, 0, 0, 0], np.float32), (len(voxels), 1)),
                 voxels.centres, batched_colors=COLOURS[voxels.labels], visible=number == 0,

@@ -1,4 +1,4 @@
-"""How many drives end on a rover's back, tilted or stuck: missions as they are, beside missions without care.
+"""How many drives end on a rover's back, tilted or stuck: missions as they are, beside missions without watchdog.
 
 As a program, on imported cities: `python -m bench.driving CITY ... --drives 5 --seconds 60`.
 """
@@ -16,15 +16,15 @@ import numpy as np
 
 from occ_core.citymap import CityMap
 from occ_core.condition import TILTED_DEG, UPSIDE_DOWN_DEG, lean
-from tokyo_sim.engine.robot import Kind
+from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.engine.simulator import Fleet, Simulator
-from tokyo_sim.missions.care import RoverCare
 from tokyo_sim.missions.mission import Mission, MissionPlan
 from tokyo_sim.missions.plans import Pattern
+from tokyo_sim.missions.watchdog import RoverWatchdog
 from tokyo_sim.traffic.stored import lane_graph
 
 _COMMAND_S, _TRAFFIC_STEPS = 0.05, 2
-_ACTORS, _SPEED = 30, {Kind.DRONE: 4.0, Kind.ROVER: 3.0}
+_ACTORS, _SPEED = 30, {RobotKind.DRONE: 4.0, RobotKind.ROVER: 3.0}
 _MISSION = "tokyo_sim.missions.mission"
 
 
@@ -44,7 +44,7 @@ def drives(city: Path, seeds: list[int], seconds: float, careful: bool = True) -
     with ExitStack() as stack:
         if not careful:
             stack.enter_context(patch(f"{_MISSION}.drivable_ahead", lambda *_: np.inf))
-            stack.enter_context(patch.object(RoverCare, "allow", lambda self, pose, command: command))
+            stack.enter_context(patch.object(RoverWatchdog, "allow", lambda self, pose, command: command))
         return [outcome for seed in seeds for outcome in _drive(city, seed, seconds)]
 
 
@@ -86,7 +86,7 @@ def row(name: str, outcomes: list[Outcome]) -> str:
 
 
 def table(cities: list[Path], seeds: list[int], seconds: float, tell: Callable[[str], object] = print) -> str:
-    """Rovers' and drones' drives in each city, without care and with it."""
+    """Rovers' and drones' drives in each city, without watchdog and with it."""
     lines = [
         "| drives | number | upside down | tilted | gave up in words | most lean, degrees | metres |",
         "|" + "---|" * 7,
@@ -94,8 +94,8 @@ def table(cities: list[Path], seeds: list[int], seconds: float, tell: Callable[[
     for city in cities:
         for careful in (False, True):
             outcomes = drives(city, seeds, seconds, careful)
-            for kind in Kind:
-                name = f"{city.name}, {kind.value}{'' if careful else ', without care'}"
+            for kind in RobotKind:
+                name = f"{city.name}, {kind.value}{'' if careful else ', without watchdog'}"
                 lines.append(row(name, [o for o in outcomes if o.robot.startswith(kind.value)]))
                 tell(lines[-1])
     return "\n".join(lines)

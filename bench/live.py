@@ -20,7 +20,7 @@ import numpy as np
 from bench.recording import cpu_seconds
 from bench.rig import Drive, Tick, make_drive
 from occ_core.topics import ACTORS, PREDICTION
-from occworld.checkpoint import Checkpoint, Progress, build_model
+from occworld.checkpoint import Checkpoint, TrainingState, build_model
 from occworld.config import read_config
 from occworld_infer.shipped import shipped_checkpoint
 from tokyo_occworld.cli.processes import node_environment
@@ -47,7 +47,7 @@ def checkpoint_in(folder: Path) -> tuple[Path, str]:
         return shipped_checkpoint(), "shipped"
     except FileNotFoundError:
         config = read_config(_CONFIG)
-        Checkpoint(config, build_model(config).state_dict(), Progress()).save(folder / "untrained.pt")
+        Checkpoint(config, build_model(config).state_dict(), TrainingState()).save(folder / "untrained.pt")
         return folder / "untrained.pt", "demo_tokyo, untrained"
 
 
@@ -81,8 +81,8 @@ def forecast(city: Path, checkpoint: Path, drive: Drive, count: int, seconds: fl
 
     from occ_core.messages import from_stamp
     from occ_ros.convert import to_actors
-    from occ_ros.qos import publish, subscribe
-    from tokyo_sim.nodes.robot_topics import RobotTopics
+    from occ_ros.qos import create_publisher, create_subscription
+    from tokyo_sim.nodes.robot_publishers import RobotPublishers
 
     names = [name for _, name in _ROBOTS[:count]]
     run, sent = Run({name: [] for name in names}), {}
@@ -90,14 +90,14 @@ def forecast(city: Path, checkpoint: Path, drive: Drive, count: int, seconds: fl
     rclpy.init()
     node, executor = rclpy.create_node("bench_live"), SingleThreadedExecutor()
     executor.add_node(node)
-    actors = publish(node, ACTORS)
-    robots = [RobotTopics(node, replace(drive.robots[i], name=name), cameras=False) for i, name in _ROBOTS[:count]]
+    actors = create_publisher(node, ACTORS)
+    robots = [RobotPublishers(node, replace(drive.robots[i], name=name), cameras=False) for i, name in _ROBOTS[:count]]
 
     def hear(name: str, message) -> None:
         run.latencies[name].append(time.perf_counter() - sent[round(from_stamp(message.header.stamp), 2)])
 
     for name in names:
-        subscribe(node, PREDICTION, lambda message, name=name: hear(name, message), name)
+        create_subscription(node, PREDICTION, lambda message, name=name: hear(name, message), name)
     with node_process(checkpoint, city, names) as process:
         while any(not robot._lidar.get_subscription_count() for robot in robots):
             if process.poll() is not None:

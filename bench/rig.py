@@ -83,14 +83,14 @@ def publish_drive(city: Path, seconds: float, subscribed: float = 8.0) -> None:
 
     from occ_core.topics import ACTORS
     from occ_ros.convert import to_actors
-    from occ_ros.qos import publish
-    from tokyo_sim.nodes.robot_topics import RobotTopics
+    from occ_ros.qos import create_publisher
+    from tokyo_sim.nodes.robot_publishers import RobotPublishers
 
     drive = make_drive(city, seconds)
     rclpy.init()
     node = rclpy.create_node("rig")
-    actors = publish(node, ACTORS)
-    robots = [RobotTopics(node, robot, cameras=bool(drive.images[0][0])) for robot in drive.robots]
+    actors = create_publisher(node, ACTORS)
+    robots = [RobotPublishers(node, robot, cameras=bool(drive.images[0][0])) for robot in drive.robots]
     print("ready", flush=True)
     time.sleep(subscribed)
     print("playing", flush=True)

@@ -25,10 +25,10 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def untrained_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's model as it is before training: its forecast is the warp baseline's."""
-    from occworld.checkpoint import Checkpoint, Progress, build_model
+    from occworld.checkpoint import Checkpoint, TrainingState, build_model
     from occworld.config import read_config
 
     config = read_config(ROOT / "learner/config/demo_tokyo.py")
     path = tmp_path_factory.mktemp("checkpoint") / "untrained.pth"
-    Checkpoint(config, build_model(config).state_dict(), Progress()).save(path)
+    Checkpoint(config, build_model(config).state_dict(), TrainingState()).save(path)
     return path

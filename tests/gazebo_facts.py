@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from occ_core.poses import Pose
-from tokyo_sim.engine.robot import Kind, LidarSpec, load_robot
+from tokyo_sim.engine.robot import LidarSpec, RobotKind, load_robot
 
 DRIVER = Path(__file__).with_name("gazebo_driver.py")
 _TIGHTEST_M = 0.72 / np.sin(0.65)  # wheel_base / sin(steering_limit) of rover.urdf.xacro
@@ -82,7 +82,7 @@ def check_drive(heard: dict[str, Heard], spawned: dict[str, Pose], report: Repor
         start = robot.positions[0] - spawned[name].position
         report.most(f"{name}: start beside the embedded engine's, m", float(np.linalg.norm(start[:2])), 0.001)
         assert robot.frames == ("map", f"{name}/base_link")
-        check_cloud(name, robot.cloud, load_robot(Kind(name.split("_")[0]), name).lidar, report)
+        check_cloud(name, robot.cloud, load_robot(RobotKind(name.split("_")[0]), name).lidar, report)
     rover, drone = heard["rover_0"], heard["drone_0"]
     report.near("rover: told 2 m/s, m/s", _mean(rover, rover.linear[:, 0], 3.5, 5.0), 2.0, 0.1)
     report.near("rover: tightest turn, m", _radius(rover, 7.0, 11.0), _TIGHTEST_M, 0.12)

@@ -28,7 +28,7 @@ from sensor_msgs.msg import CameraInfo, Image, Imu, PointCloud2
 from occ_core.poses import footprint
 from occ_ros.convert import to_cloud, to_image, to_pose, to_stamp, vector
 from occ_ros.qos import message_class
-from tokyo_sim.engine.robot import Kind
+from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.engine.simulator import Fleet, Simulator
 
 STEP_S = 0.005
@@ -70,7 +70,7 @@ class StandIn:
             for number, robot in enumerate(self.robots):
                 command = self.commands.get(robot.name, Twist())
                 linear = vector(command.linear)
-                if robot.kind is Kind.DRONE:
+                if robot.kind is RobotKind.DRONE:
                     pose = self.simulator.motion(number).pose
                     level = footprint(pose, 0.0).rotation
                     linear = level.T @ pose.rotation @ linear
@@ -83,7 +83,7 @@ class StandIn:
     def publish(self, tick: int) -> None:
         stamp = tick * STEP_S
         for number, robot in enumerate(self.robots):
-            if robot.kind is Kind.DRONE and robot.name not in self.commands:
+            if robot.kind is RobotKind.DRONE and robot.name not in self.commands:
                 continue
             if tick % 2 == 0:
                 self.out[f"/{robot.name}/imu"].publish(self.imu(number, stamp))

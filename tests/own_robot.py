@@ -22,7 +22,7 @@ from street import street
 from occ_core.classes import NUM_CLASSES
 from occ_core.poses import Pose
 from tokyo_sim.engine.lidar import LidarCaster
-from tokyo_sim.engine.returns import ReturnModel
+from tokyo_sim.engine.lidar_returns import ReturnModel
 from tokyo_sim.engine.robot import LidarSpec
 
 BASE_HEIGHT = 0.9

@@ -32,7 +32,7 @@ from tokyo_occworld.compare.run import compare_session
 from tokyo_occworld.compare.verdict import Limits
 from tokyo_occworld.compare.views import _edges, compare_views
 from tokyo_sim.engine.lidar import Sweep
-from tokyo_sim.engine.robot import CameraSpec, Kind, load_robot
+from tokyo_sim.engine.robot import CameraSpec, RobotKind, load_robot
 from tokyo_sim.engine.simulator import Fleet, Simulator
 
 SIZE = (320, 180)
@@ -44,11 +44,13 @@ def jpeg(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture(scope="module", params=[Kind.DRONE, Kind.ROVER], ids=lambda kind: kind.value)
+@pytest.fixture(scope="module", params=[RobotKind.DRONE, RobotKind.ROVER], ids=lambda kind: kind.value)
 def recording(request: pytest.FixtureRequest, city: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four frames of a moving robot, sensed by the simulator with its noise, written as the recorder writes them."""
-    kind: Kind = request.param
-    fleet = Fleet(int(kind is Kind.DRONE), int(kind is Kind.ROVER), actors=0, drone_altitude=12.0, image_size=SIZE)
+    kind: RobotKind = request.param
+    fleet = Fleet(
+        int(kind is RobotKind.DRONE), int(kind is RobotKind.ROVER), actors=0, drone_altitude=12.0, image_size=SIZE
+    )
     simulator = Simulator(city, fleet, seed=5)
     if simulator.cameras_off:
         pytest.skip(simulator.cameras_off)
@@ -125,7 +127,7 @@ def test_a_bent_sweep_is_complained_of(recording: Path, city: Path, tmp_path: Pa
     assert not comparison.agrees and all(problem.startswith("LiDAR") for problem in comparison.problems)
 
 
-@pytest.mark.parametrize("recording", [Kind.ROVER], indirect=True)
+@pytest.mark.parametrize("recording", [RobotKind.ROVER], indirect=True)
 @pytest.mark.parametrize(
     "bend",
     [
@@ -169,7 +171,7 @@ def test_another_renderer_s_picture_of_the_same_city_agrees(recording: Path, cit
     shutil.copytree(recording, copy)
     mesh, session = CityMap.load(city), Session.open(copy)
     for number in session.numbers:
-        robot = load_robot(Kind(session.info.agent[:-2]), session.info.agent, SIZE)
+        robot = load_robot(RobotKind(session.info.agent[:-2]), session.info.agent, SIZE)
         base = session.state(number).base_link
         for spec in robot.cameras:
             drawn = cast_view(mesh, spec, base @ spec.mount)
@@ -200,7 +202,7 @@ def test_rays_that_met_traffic_are_left_out(recording, city: Path, tmp_path: Pat
 @given(st.integers(0, 2**32 - 1))
 def test_a_range_image_comes_back_from_its_points_in_any_order(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    spec = load_robot(Kind.DRONE, "drone_0").lidar
+    spec = load_robot(RobotKind.DRONE, "drone_0").lidar
     ranges = rng.uniform(0.5, 119, (len(spec.elevations), len(spec.azimuths)))
     ranges[rng.random(ranges.shape) < 0.3] = np.nan
     up, around = np.meshgrid(spec.elevations, spec.azimuths, indexing="ij")
@@ -252,7 +254,7 @@ def test_a_view_of_nothing_says_so_and_sizes_have_to_match() -> None:
         compare_views("front", sky, sky[:45])
 
 
-@pytest.mark.parametrize("recording", [Kind.ROVER], indirect=True)
+@pytest.mark.parametrize("recording", [RobotKind.ROVER], indirect=True)
 @pytest.mark.parametrize(
     ("session", "city_folder", "frames", "words"),
     [
@@ -269,7 +271,7 @@ def test_wrong_input_gets_one_sentence(
     assert result.returncode == 2 and words in result.stderr and len(result.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("recording", [Kind.ROVER], indirect=True)
+@pytest.mark.parametrize("recording", [RobotKind.ROVER], indirect=True)
 def test_without_opengl_ranges_are_compared_and_it_says_that_images_are_not(
     recording: Path, city: Path, tmp_path: Path
 ) -> None:

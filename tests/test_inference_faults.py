@@ -26,8 +26,8 @@ from std_msgs.msg import String
 from occ_core.messages import from_cloud, from_stamp
 from occ_core.topics import DIAGNOSTICS, LATENCY, LIDAR, ODOM, PATH, PREDICTION, ROBOT_DESCRIPTION, SCORE, Topic
 from occ_ros.convert import to_cloud, to_stamp
-from occ_ros.qos import publish, subscribe
-from occworld.checkpoint import Checkpoint, Progress, build_model
+from occ_ros.qos import create_publisher, create_subscription
+from occworld.checkpoint import Checkpoint, TrainingState, build_model
 from occworld.config import Config, read_config
 from occworld.model_config import FastConfig
 
@@ -48,7 +48,7 @@ def config() -> Config:
 
 def save(made_for: Config, path: Path) -> Path:
     torch.manual_seed(0)
-    Checkpoint(made_for, build_model(made_for).state_dict(), Progress()).save(path)
+    Checkpoint(made_for, build_model(made_for).state_dict(), TrainingState()).save(path)
     return path
 
 
@@ -63,11 +63,11 @@ class Robot:
 
     def __init__(self, node: Node, name: str) -> None:
         self._node, self.name = node, name
-        self._description = publish(node, ROBOT_DESCRIPTION, name, depth=1)
-        self._odometry, self._lidar = publish(node, ODOM, name, 50), publish(node, LIDAR, name)
+        self._description = create_publisher(node, ROBOT_DESCRIPTION, name, depth=1)
+        self._odometry, self._lidar = create_publisher(node, ODOM, name, 50), create_publisher(node, LIDAR, name)
         self.heard: dict[Topic, list] = {topic: [] for topic in (PREDICTION, PATH, LATENCY, SCORE)}
         for topic, messages in self.heard.items():
-            subscribe(node, topic, messages.append, name)
+            create_subscription(node, topic, messages.append, name)
         self._wall = np.zeros(1200, POINT)
         self._wall["x"], self._wall["y"], self._wall["z"] = np.linspace(-30, 30, 1200), 6.0, np.tile([0, 1, 2, 3], 300)
 
@@ -105,7 +105,7 @@ class Stage:
         self.robots = [Robot(self.node, name) for name in robots]
         self.robot = self.robots[0]
         self.diagnostics: dict[str, tuple[str, dict[str, str]]] = {}
-        subscribe(self.node, DIAGNOSTICS, self._on_diagnostics)
+        create_subscription(self.node, DIAGNOSTICS, self._on_diagnostics)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
         self.process = start(checkpoint, robots=f"[{', '.join(robots)}]", **parameters)

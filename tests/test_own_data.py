@@ -25,7 +25,7 @@ from occ_core.session import find_sessions
 from occ_core.split_file import read_split
 from occ_core.topics import PREDICTION
 from occ_ros.convert import from_cloud
-from occ_ros.qos import subscribe
+from occ_ros.qos import create_subscription
 from tokyo_occworld.cli.processes import node_environment
 
 PAGE = ROOT / "docs/own_data.md"
@@ -118,7 +118,7 @@ def forecasts_of(node: str, bag: Path, folder: Path) -> list[PointCloud2]:
     rclpy.init(context=context)
     listener = rclpy.create_node("rviz", context=context)
     heard: list[PointCloud2] = []
-    subscribe(listener, PREDICTION, heard.append, "shuttle_0")
+    create_subscription(listener, PREDICTION, heard.append, "shuttle_0")
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(listener)
     log = folder / "node.log"

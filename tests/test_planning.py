@@ -18,7 +18,7 @@ from test_inference_faults import Stage, checkpoint, staged  # noqa: F401
 from occ_core.messages import from_cloud, from_stamp
 from occ_core.topics import CHECK_PATH, CONTACT, COSTMAP, FORECAST, HORIZON_COSTMAPS, PREDICTION
 from occ_ros.convert import to_stamp
-from occ_ros.qos import message_class, publish, subscribe
+from occ_ros.qos import create_publisher, create_subscription, message_class
 from occworld_infer.forecast_message import from_forecast_message
 
 STRANGER = Path(__file__).with_name("map_listener.py")
@@ -30,9 +30,9 @@ class Planner:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self.paths = publish(stage.node, CHECK_PATH, "rover_0")
+        self.paths = create_publisher(stage.node, CHECK_PATH, "rover_0")
         self.answers: list = []
-        subscribe(stage.node, CONTACT, self.answers.append, "rover_0")
+        create_subscription(stage.node, CONTACT, self.answers.append, "rover_0")
 
     def ask(self, stamp: float, points: list[tuple[float, float]], frame: str = "map") -> None:
         """A path whose header has a stamp, by which its answer is known."""
@@ -123,14 +123,14 @@ def test_nothing_is_computed_while_nobody_listens(staged) -> None:  # noqa: F811
     stage.drive(0.5, 3.0)
     stage.forecast(2.0)
     heard: list[OccupancyGrid] = []
-    subscribe(stage.node, COSTMAP, heard.append, "rover_0", depth=1)
+    create_subscription(stage.node, COSTMAP, heard.append, "rover_0", depth=1)
     stage.idle(1.0)
     assert not heard, "latched, and there is none yet"
     stage.drive(3.1, 4.6)
     stage.until(lambda: heard)
     # Who comes later gets the last one at once.
     later: list[OccupancyGrid] = []
-    subscribe(stage.node, COSTMAP, later.append, "rover_0", depth=1)
+    create_subscription(stage.node, COSTMAP, later.append, "rover_0", depth=1)
     stage.until(lambda: later)
     assert later[-1].header.stamp == heard[-1].header.stamp
 
@@ -140,7 +140,7 @@ def test_the_typed_forecast_has_the_same_voxels_as_the_cloud(staged) -> None:  #
     stage = staged()
     stage.listening(stage.robot)
     typed: list = []
-    subscribe(stage.node, FORECAST, typed.append, "rover_0")
+    create_subscription(stage.node, FORECAST, typed.append, "rover_0")
     stage.drive(0.5, 3.0)
     stage.until(lambda: typed and stage.robot.heard[PREDICTION])
     stamps = {from_stamp(m.header.stamp): m for m in typed}

@@ -26,7 +26,7 @@ from occ_core.session import Session, find_sessions
 from occ_core.topics import CAMERAS, DIAGNOSTICS, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, image_topic
 from occ_recorder.sessions.check import check_session
 from occ_ros.convert import to_cloud, to_image, to_pose, to_stamp
-from occ_ros.qos import publish, subscribe
+from occ_ros.qos import create_publisher, create_subscription
 
 URDF = """<robot name="r"><link name="base_link"/><link name="lidar_link"/><joint name="j" type="fixed">
 <parent link="base_link"/><child link="lidar_link"/><origin xyz="0 0 1"/></joint></robot>"""
@@ -38,16 +38,19 @@ class Robot(Node):
 
     def __init__(self) -> None:
         super().__init__("robot")
-        self._description = publish(self, ROBOT_DESCRIPTION, "rover_0", depth=1)
-        self._odometry, self._imu = publish(self, ODOM, "rover_0", 50), publish(self, IMU, "rover_0", 100)
-        self._lidar = publish(self, LIDAR, "rover_0")
-        self._images = {camera: publish(self, image_topic(camera), "rover_0") for camera in CAMERAS}
+        self._description = create_publisher(self, ROBOT_DESCRIPTION, "rover_0", depth=1)
+        self._odometry, self._imu = (
+            create_publisher(self, ODOM, "rover_0", 50),
+            create_publisher(self, IMU, "rover_0", 100),
+        )
+        self._lidar = create_publisher(self, LIDAR, "rover_0")
+        self._images = {camera: create_publisher(self, image_topic(camera), "rover_0") for camera in CAMERAS}
         self._description.publish(String(data=URDF))
         self._tick = 0
         self._points = np.zeros(400, POINT)
         self._points["x"], self._points["y"] = 4.0, np.linspace(-3, 3, 400)
         self.diagnostics: list = []
-        subscribe(self, DIAGNOSTICS, lambda message: self.diagnostics.extend(message.status))
+        create_subscription(self, DIAGNOSTICS, lambda message: self.diagnostics.extend(message.status))
         self.create_timer(0.01, self._step)
 
     def _step(self) -> None:

@@ -16,7 +16,7 @@ from occ_core.poses import Pose
 from occ_core.session import Session
 from occ_core.topics import CAMERAS
 from occworld_infer.grading import Grade
-from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
+from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapshot
 from tokyo_occworld import rerun_export
 from tokyo_occworld.rerun_export import FRAME, HORIZON, TIME, export_rerun
 
@@ -56,14 +56,14 @@ def seconds(value: object) -> float | None:
     return value.total_seconds() if hasattr(value, "total_seconds") else value
 
 
-def voxels(forward: int, frame: Pose) -> Voxels:
+def voxels(forward: int, frame: Pose) -> PlacedVoxels:
     """One car voxel, so many cells from the grid's lower corner."""
     classes = np.zeros(GRID.shape, np.uint8)
     classes[forward, 3, 1] = Semantic.CAR
-    return Voxels.of_classes(GRID, classes, frame)
+    return PlacedVoxels.of_classes(GRID, classes, frame)
 
 
-def moments(count: int = 3) -> list[Moment]:
+def moments(count: int = 3) -> list[Snapshot]:
     """A rover that drives along x at 1 m/s; a car that is one cell further at each horizon; graded at +1 s."""
     made = []
     for number in range(count):
@@ -73,9 +73,9 @@ def moments(count: int = 3) -> list[Moment]:
             for step in range(1, 7)
         )
         made.append(
-            Moment(
+            Snapshot(
                 "rover_0", 100.0 + 0.5 * number, here, voxels(5, here), np.zeros((4, 3), np.float32),
-                {"front": np.full((18, 32, 3), 90, np.uint8)}, forecast=Foreseen(HORIZONS, ahead),
+                {"front": np.full((18, 32, 3), 90, np.uint8)}, forecast=PredictedFrame(HORIZONS, ahead),
                 grades=(Grade(1.0, 0.5, 0.25, 0.5, 0.25, 1),),
             )
         )  # fmt: skip

@@ -40,7 +40,7 @@ from occ_core.topics import (
 )
 from occ_ros.convert import from_actors, to_stamp
 from occ_ros.guard import ERRORS, UNUSABLE, GuardedNode
-from occ_ros.qos import publish, subscribe
+from occ_ros.qos import create_publisher, create_subscription
 from tokyo_occworld.cli.processes import NodeProcesses
 from tokyo_sim.bringup import Arguments, nodes
 from tokyo_sim.gazebo.bridge import raw
@@ -70,11 +70,11 @@ class Saboteur:
         self.heard: dict[tuple[Topic, str], object] = {}
         self.out = {}
         for key in topics:
-            self.out[key] = publish(self.node, *key)
-            subscribe(self.node, key[0], lambda m, key=key: self.heard.__setitem__(key, m), key[1], depth=1)
+            self.out[key] = create_publisher(self.node, *key)
+            create_subscription(self.node, key[0], lambda m, key=key: self.heard.__setitem__(key, m), key[1], depth=1)
         self.statuses: dict[str, dict[str, str]] = {}
         self.messages: dict[str, str] = {}
-        subscribe(self.node, DIAGNOSTICS, self._on_diagnostics)
+        create_subscription(self.node, DIAGNOSTICS, self._on_diagnostics)
 
     def _on_diagnostics(self, message) -> None:
         for status in message.status:
@@ -191,7 +191,7 @@ def beside_gazebo(city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     log = tmp_path / "log.txt"
     with NodeProcesses(nodes(arguments), log) as up:
         made = Saboteur(up, world(CLOCK, TRAFFIC) + topics)
-        subscribe(made.node, ACTORS, lambda m: made.heard.__setitem__((ACTORS, ""), m))
+        create_subscription(made.node, ACTORS, lambda m: made.heard.__setitem__((ACTORS, ""), m))
         try:
             yield made
         finally:

@@ -19,7 +19,7 @@ from occ_core.session_log import Event, EventKind
 from tokyo_occworld.cli.domain import own_domain, used_domains
 from tokyo_occworld.demo import drives
 from tokyo_occworld.demo.drives import Drive, fault, record_drives
-from tokyo_occworld.demo.progress import Progress
+from tokyo_occworld.demo.progress import ProgressBar
 from tokyo_occworld.demo.stages import StageFailed, Stages
 
 DRIVES = [Drive(1, 100, 1.0), Drive(2, 101, 1.0)]
@@ -156,7 +156,7 @@ def test_progress_is_readable_where_there_is_no_terminal(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr("tokyo_occworld.demo.progress.time.monotonic", lambda: now[0])
-    with Progress("drives", 40.0, "s") as progress:
+    with ProgressBar("drives", 40.0, "s") as progress:
         for second in range(41):
             now[0] = float(second)
             progress.at(second / 2, "drive 01")

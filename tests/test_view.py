@@ -27,10 +27,10 @@ from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose
 from occ_core.session import Session
 from occ_core.topics import OCCUPANCY, ODOM, PATH, PREDICTION, SCORE
-from occ_recorder.bags.config import Ground
+from occ_recorder.bags.config import GroundSource
 from occ_recorder.bags.drive import Conversion
 from occ_ros.convert import to_cloud, to_pose, to_stamp
-from occ_ros.qos import publish
+from occ_ros.qos import create_publisher
 from occworld.forecaster import Forecaster
 from occworld_infer.grids import grid_points
 from occworld_infer.viewer.bags import BagMoments
@@ -53,40 +53,40 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_session_is_forecast_from_and_graded(session: Path, untrained_checkpoint: Path) -> None:
     opened = Session.open(session)
-    moments = list(session_moments([opened], Forecaster.load(untrained_checkpoint)))
-    assert [moment.forecast is not None for moment in moments] == [False] * 3 + [True] * 5
-    first = moments[3].forecast
+    snapshots = list(session_moments([opened], Forecaster.load(untrained_checkpoint)))
+    assert [snapshot.forecast is not None for snapshot in snapshots] == [False] * 3 + [True] * 5
+    first = snapshots[3].forecast
     assert first.horizons_s == (0.5, 1.0, 1.5, 2.0, 2.5, 3.0) and first.seconds > 0
     assert len(first.voxels[0]) > 500
-    assert [[g.horizon_s for g in m.grades] for m in moments[3:6]] == [[], [0.5], [0.5, 1.0]]
-    assert all(0 < grade.iou < 1 and 0 < grade.warp_iou < 1 for grade in moments[-1].grades)
-    assert (moments[0].occupancy.classes == opened.occupancy(1).classes).all()
+    assert [[g.horizon_s for g in m.grades] for m in snapshots[3:6]] == [[], [0.5], [0.5, 1.0]]
+    assert all(0 < grade.iou < 1 and 0 < grade.warp_iou < 1 for grade in snapshots[-1].grades)
+    assert (snapshots[0].occupancy.classes == opened.occupancy(1).classes).all()
 
 
 def test_a_gap_in_a_session_begins_the_history_anew(tmp_path: Path, untrained_checkpoint: Path) -> None:
     folder = write_session(tmp_path, "rover_0", 3, frames=6, gap_after=3)
-    moments = session_moments([Session.open(folder)], Forecaster.load(untrained_checkpoint))
-    assert all(moment.forecast is None for moment in moments)
+    snapshots = session_moments([Session.open(folder)], Forecaster.load(untrained_checkpoint))
+    assert all(snapshot.forecast is None for snapshot in snapshots)
 
 
 def test_drives_of_two_robots_are_shown_together(tmp_path: Path) -> None:
     folders = [write_session(tmp_path, robot, seed, 3, SMALL_GRID) for seed, robot in enumerate(("drone_0", "rover_0"))]
-    moments = list(session_moments([Session.open(folder) for folder in folders], None))
-    assert [moment.robot for moment in moments] == ["drone_0", "rover_0"] * 3
-    assert [moment.stamp for moment in moments] == [0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
+    snapshots = list(session_moments([Session.open(folder) for folder in folders], None))
+    assert [snapshot.robot for snapshot in snapshots] == ["drone_0", "rover_0"] * 3
+    assert [snapshot.stamp for snapshot in snapshots] == [0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
 
 
 def test_a_bag_is_shown_as_it_would_be_converted(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag", Drive(), Drive().messages(2.0))
-    with BagMoments(bag, Conversion(ground=Ground.CONSTANT), None) as moments:
-        assert moments.robots == ("rover_0",)
-        made = list(moments)
-    assert [moment.stamp for moment in made] == [0.0, 0.5, 1.0, 1.5, 2.0]
-    for moment in made:
-        wall = moment.occupancy.frame.apply(moment.occupancy.centres)
+    with BagMoments(bag, Conversion(ground=GroundSource.CONSTANT), None) as snapshots:
+        assert snapshots.robots == ("rover_0",)
+        made = list(snapshots)
+    assert [snapshot.stamp for snapshot in made] == [0.0, 0.5, 1.0, 1.5, 2.0]
+    for snapshot in made:
+        wall = snapshot.occupancy.frame.apply(snapshot.occupancy.centres)
         assert np.allclose(wall[:, 0], 12.1, atol=0.5), "the wall stands where it stood"
-        assert set(moment.pictures) == {"front"}
-        assert np.allclose(moment.lidar[:, 0], 12.1, atol=0.05)
+        assert set(snapshot.pictures) == {"front"}
+        assert np.allclose(snapshot.lidar[:, 0], 12.1, atol=0.05)
 
 
 def test_what_could_be_read_of_a_damaged_session_is_shown_and_the_rest_said(
@@ -173,7 +173,9 @@ class Robot:
         self._node = rclpy.create_node("robot", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        self._topics = {t: publish(self._node, t, "rover_0") for t in (ODOM, OCCUPANCY, PREDICTION, PATH, SCORE)}
+        self._topics = {
+            t: create_publisher(self._node, t, "rover_0") for t in (ODOM, OCCUPANCY, PREDICTION, PATH, SCORE)
+        }
         self._stamp = 10.0
 
     def live(self) -> None:

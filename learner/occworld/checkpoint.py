@@ -36,7 +36,7 @@ class CheckpointError(Exception):
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingState:
     """Where a run stands. stage1, stage2: epochs that are done. batches: of the epoch after those. best: score of the
     best epoch. step: optimizer steps, for the log. processes: that share the batches."""
 
@@ -57,7 +57,7 @@ class Checkpoint:
 
     config: Config
     weights: dict[str, torch.Tensor]
-    progress: Progress
+    progress: TrainingState
     optimizer: dict | None = None
     scaler: dict | None = None
 
@@ -91,7 +91,7 @@ class Checkpoint:
             config = Config.from_json(body["config"], str(path))
             if body["grid"] != config.data.grid.to_dict():
                 raise CheckpointError(f"{path}: its grid and its config disagree")
-            progress = Progress(**body["progress"])
+            progress = TrainingState(**body["progress"])
             return cls(config, _renamed(body["weights"]), progress, body.get("optimizer"), body.get("scaler"))
         except (KeyError, TypeError, ConfigError) as error:
             raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from error

@@ -33,7 +33,7 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Past:
+class ObservedPast:
     """What a forecast starts from, oldest first. frames: voxels, each in its own footprint. states: at the same times.
 
     planned: footprints to come in map, for a forecast that is given the plan; as many as there are steps.
@@ -101,10 +101,10 @@ class Forecaster:
             if grid.shape != self.model.grid.shape or grid.dtype != np.uint8:
                 raise ValueError(f"a grid is uint8 {self.model.grid.shape}, got {grid.dtype} {grid.shape}")
         frames = tuple(SparseGrid.from_dense(grid) for grid in history)
-        (only,) = self.batch([Past(frames, tuple(states), None if planned is None else tuple(planned))])
+        (only,) = self.batch([ObservedPast(frames, tuple(states), None if planned is None else tuple(planned))])
         return only
 
-    def batch(self, pasts: list[Past]) -> Iterator[Forecast]:
+    def batch(self, pasts: list[ObservedPast]) -> Iterator[Forecast]:
         """One forecast for each, in their order, as soon as it is made: a grid of six steps is 87 MB.
 
         What can be done for all together is. ValueError for a past of another length.
@@ -130,10 +130,10 @@ class Forecaster:
         here = VehicleState(0.0, Pose.identity(), np.zeros(3), np.zeros(3), Pose.identity())
         voxels = np.arange(0, self.model.grid.size, 997, dtype=np.int32)
         frame = SparseGrid(voxels, np.ones(len(voxels), np.uint8), np.zeros(len(voxels), np.uint16))
-        for _ in self.batch([Past((frame,) * self.history, (here,) * self.history)] * robots):
+        for _ in self.batch([ObservedPast((frame,) * self.history, (here,) * self.history)] * robots):
             pass
 
-    def _scene(self, past: Past) -> Scene:
+    def _scene(self, past: ObservedPast) -> Scene:
         if len(past.frames) != self.history or len(past.states) != self.history:
             got = f"{len(past.frames)} and {len(past.states)}"
             raise ValueError(f"a forecast needs {self.history} grids and states, got {got}")

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from occworld.budget import Budget, Deadline, learning_rate
-from occworld.checkpoint import Checkpoint, Progress, build_model, load_weights
+from occworld.checkpoint import Checkpoint, TrainingState, build_model, load_weights
 from occworld.config import Config, ConfigError, TrainingConfig
 from occworld.dataset import Batch, GazeboOccWorldDataset
 from occworld.devices import precision, processes
@@ -52,13 +52,13 @@ class Trainer:
             self.train_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="train"))
             self.val_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="val"))
         torch.manual_seed(config.training.seed)
-        self.model, self.progress = build_model(config), Progress(processes=self.fabric.world_size)
-        intake = None
+        self.model, self.progress = build_model(config), TrainingState(processes=self.fabric.world_size)
+        loaded = None
         if resume is not None:
             resume.fill(self.model, "the checkpoint to go on from")
             self.progress = _continued(resume, config, self.fabric.world_size)
         elif config.load_from:
-            intake = load_weights(self.model, Path(config.load_from))
+            loaded = load_weights(self.model, Path(config.load_from))
         if config.training.recompute:
             self.model.recompute()
         weights = class_weights(self.train_data.class_counts())
@@ -78,8 +78,8 @@ class Trainer:
         self._saved = time.monotonic()
         used, device = precision(config.training, self.fabric.device.type), self.fabric.device
         log.info("%s on %s%s", used, device, "" if used == config.training.precision else ": fp16 is for a GPU")
-        if intake is not None:
-            log.info("%s: %s", config.load_from, intake.report())
+        if loaded is not None:
+            log.info("%s: %s", config.load_from, loaded.report())
 
     def fit(
         self, max_minutes: float | None = None, started: float | None = None, max_steps: int | None = None
@@ -329,7 +329,7 @@ class Trainer:
         self._former = ()
 
 
-def _continued(resume: Checkpoint, config: Config, processes: int) -> Progress:
+def _continued(resume: Checkpoint, config: Config, processes: int) -> TrainingState:
     """The progress of a checkpoint; ConfigError where the rest of its epoch would be other windows than those left."""
 
     def shape(training: TrainingConfig, processes: int) -> str:

@@ -16,7 +16,7 @@ from occworld.checkpoint import CheckpointError, build_model, load_weights
 from occworld.config import Config, read_config
 from occworld.dataset import Batch, GazeboOccWorldDataset
 from occworld.faithful.autoencoder import Decoder2D, Encoder2D
-from occworld.faithful.ego import ModeTokens, Track
+from occworld.faithful.ego import EgoTrack, ModeTokens
 from occworld.faithful.fold import ClassTable, ColumnHead, SparseFold
 from occworld.faithful.objective import FaithfulObjective
 from occworld.faithful.plan_u import PlanU
@@ -120,14 +120,14 @@ def test_published_weights_are_taken_and_the_rest_is_named(original: torch.nn.Mo
     del weights[f"{prefix}transformer.pose_out.bias"]
     weights[f"{prefix}vae.class_embeds.weight"] = torch.zeros(17, 8)
     weights[f"{prefix}vae.discriminator.weight"] = torch.zeros(3)
-    intake = load_published(original, {"state_dict": weights, "epoch": 200})
-    assert len(intake.taken) == 766
-    assert dict(intake.refused) == {
+    loaded = load_published(original, {"state_dict": weights, "epoch": 200})
+    assert len(loaded.taken) == 766
+    assert dict(loaded.refused) == {
         f"{prefix}vae.class_embeds.weight": "it is 17 x 8, this model's is 18 x 8",
         f"{prefix}vae.discriminator.weight": "this model has no such part",
     }
-    assert set(intake.missing) == {"tokenizer.fold.embedding.weight", "transformer.to_pose.bias"}
-    assert "766 tensors taken, 2 not, 2 of ours stay fresh" in intake.report()
+    assert set(loaded.missing) == {"tokenizer.fold.embedding.weight", "transformer.to_pose.bias"}
+    assert "766 tensors taken, 2 not, 2 of ours stay fresh" in loaded.report()
     assert (original.transformer.to_logits.weight == 0.5).all()
 
 
@@ -137,8 +137,8 @@ def test_a_file_of_the_tokenizer_alone_fills_the_tokenizer(original: torch.nn.Mo
         for name, shape in published_shapes().items()
         if name.startswith("vae.")
     }
-    intake = load_published(original, weights)
-    assert not intake.refused and all(not name.startswith("tokenizer.") for name in intake.missing)
+    loaded = load_published(original, weights)
+    assert not loaded.refused and all(not name.startswith("tokenizer.") for name in loaded.missing)
 
 
 def test_a_published_file_is_read_with_its_numpy_scores_and_for_a_faithful_model_only(
@@ -161,7 +161,7 @@ def test_class_tables_agree_where_both_have_a_class() -> None:
 
 def test_a_track_goes_on_as_motions_do_and_turns_are_told_by_the_side() -> None:
     twist = np.zeros((4, 13), np.float32)
-    straight = Track(np.array([[2.0 * i, 0, 0, 0] for i in range(4)]), twist)
+    straight = EgoTrack(np.array([[2.0 * i, 0, 0, 0] for i in range(4)]), twist)
     further = straight.extended(np.array([2.0, 0, 0, 0.1]), 0.5)
     assert np.allclose(further.footprint[-1], [8, 0, 0, 0.1])
     assert np.allclose(further.twist[-1, [0, 3, 6, 7, 12]], [0.2, np.cos(0.05), np.sin(0.05), 0.4, 0.2])

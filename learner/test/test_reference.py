@@ -47,8 +47,8 @@ def test_with_its_weights_we_compute_what_the_reference_code_does() -> None:
     torch.manual_seed(1)
     reference = theirs(SIZE, HEIGHT, narrow, FRAMES).eval()
     ours = build_model(replace(config, data=data, model=narrow)).eval()
-    intake = load_published(ours, {"state_dict": reference.state_dict()})
-    assert not intake.refused and not intake.missing
+    loaded = load_published(ours, {"state_dict": reference.state_dict()})
+    assert not loaded.refused and not loaded.missing
     generator = np.random.default_rng(2)
     grids = generator.integers(1, 16, (FRAMES, SIZE, SIZE, HEIGHT)).astype(np.uint8)
     grids[generator.random(grids.shape) < 0.9] = 0

@@ -16,7 +16,7 @@ from runs import write_config
 from street import SMALL_GRID, write_session
 
 from occ_core.grid import VoxelGrid
-from occworld.checkpoint import Checkpoint, Progress, build_model
+from occworld.checkpoint import Checkpoint, TrainingState, build_model
 from occworld.config import Config
 
 OTHER_GRID = VoxelGrid((-8.0, -8.0, -2.0), (8.0, 8.0, 3.0), (0.8, 0.8, 1.25))
@@ -96,7 +96,7 @@ class Malice:
 @pytest.fixture(scope="module")
 def saved(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("saved") / "epoch_1.pth"
-    Checkpoint(config, build_model(config).state_dict(), Progress(stage1=1, stage2=1)).save(path)
+    Checkpoint(config, build_model(config).state_dict(), TrainingState(stage1=1, stage2=1)).save(path)
     return path
 
 
@@ -163,7 +163,7 @@ def test_a_faithful_model_is_not_evaluated_under_a_condition_that_it_has_not_lea
     faithful: Config, drives: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     path = tmp_path / "epoch_1.pth"
-    Checkpoint(faithful, build_model(faithful).state_dict(), Progress()).save(path)
+    Checkpoint(faithful, build_model(faithful).state_dict(), TrainingState()).save(path)
     arguments = ["--checkpoint", str(path), "--data-root", str(drives), "--out", str(tmp_path)]
     assert evaluation_command.main([*arguments, "--condition", "poses"]) == 2
     assert "forecasts as it was trained, with condition 'none'" in sentence(capsys)

@@ -21,21 +21,21 @@ _TURN_M = 2.0  # sideways within the plan, beyond which it counts as a turn
 
 
 @dataclass(frozen=True)
-class Track:
+class EgoTrack:
     """Consecutive frames of a drive. footprint: (n, 4) x y z yaw in the current frame. twist: (n, 13) float32, as
     `relative_poses` gives."""
 
     footprint: np.ndarray
     twist: np.ndarray
 
-    def extended(self, step: np.ndarray, period: float) -> Track:
+    def extended(self, step: np.ndarray, period: float) -> EgoTrack:
         """One imagined frame more, a step (4,) from the last; velocities are those of the step."""
         place = motions.compose(self.footprint[-1], step)
         row = self.twist[-1].copy()
         row[:3] += (place[:3] - self.footprint[-1][:3]) / 10
         row[3:7] = [np.cos(place[3] / 2), 0, 0, np.sin(place[3] / 2)]
         row[7:10], row[10:13] = step[:3] / period / 10, [0, 0, step[3] / period]
-        return Track(np.vstack([self.footprint, place]), np.vstack([self.twist, row]))
+        return EgoTrack(np.vstack([self.footprint, place]), np.vstack([self.twist, row]))
 
     @property
     def steps(self) -> np.ndarray:
@@ -44,7 +44,7 @@ class Track:
         return np.concatenate([steps[:1], steps])
 
 
-def _last_steps(tracks: list[Track], tokens: Tensor) -> Tensor:
+def _last_steps(tracks: list[EgoTrack], tokens: Tensor) -> Tensor:
     return torch.from_numpy(np.stack([track.steps[-tokens.shape[1] :] for track in tracks])).to(tokens)
 
 
@@ -64,12 +64,12 @@ class TwistTokens(nn.Module):
         for values in self.decoder[-1].parameters():
             nn.init.zeros_(values)
 
-    def embed(self, tracks: list[Track]) -> Tensor:
+    def embed(self, tracks: list[EgoTrack]) -> Tensor:
         """(b, n, dim)."""
         inputs = np.stack([track.twist for track in tracks]).astype(np.float32)
         return self.encoder(torch.tensor(inputs).to(next(self.parameters()).device))
 
-    def next_steps(self, tokens: Tensor, tracks: list[Track]) -> Tensor:
+    def next_steps(self, tokens: Tensor, tracks: list[EgoTrack]) -> Tensor:
         """(b, n, 4): the step after each of the last n frames. tokens: (b, n, dim), as they leave the transformer."""
         return _last_steps(tracks, tokens) + self.decoder(tokens)
 
@@ -85,7 +85,7 @@ class ModeTokens(nn.Module):
         self.encoder = _perceptron(2 + MODES, hidden, dim, layers)
         self.decoder = _perceptron(dim, hidden, 2 * MODES, layers)
 
-    def embed(self, tracks: list[Track]) -> Tensor:
+    def embed(self, tracks: list[EgoTrack]) -> Tensor:
         """(b, n, dim)."""
         rows = []
         for track in tracks:
@@ -95,7 +95,7 @@ class ModeTokens(nn.Module):
         inputs = torch.tensor(np.stack(rows).astype(np.float32))
         return self.encoder(inputs.to(next(self.parameters()).device))
 
-    def next_steps(self, tokens: Tensor, tracks: list[Track]) -> Tensor:
+    def next_steps(self, tokens: Tensor, tracks: list[EgoTrack]) -> Tensor:
         """(b, n, 4): the step after each of the last n frames. tokens: (b, n, dim), as they leave the transformer."""
         decoded = self.decoder(tokens).unflatten(-1, (MODES, 2))
         chosen = torch.stack([d[:, self.mode(track)] for d, track in zip(decoded, tracks, strict=True)])
@@ -103,7 +103,7 @@ class ModeTokens(nn.Module):
         return torch.stack([chosen[..., 1], -chosen[..., 0], last[..., 2], last[..., 3]], dim=-1)
 
     @staticmethod
-    def mode(track: Track) -> int:
+    def mode(track: EgoTrack) -> int:
         """By how far the last frame is to the side: 0 right, 1 left, 2 straight on (as VAD labels nuScenes)."""
         side = track.footprint[-1][1] - track.footprint[0][1]
         return 0 if side < -_TURN_M else 1 if side > _TURN_M else 2

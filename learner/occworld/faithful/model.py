@@ -15,7 +15,7 @@ from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.config import TrainingConfig
 from occworld.dataset import GazeboOccWorldDataset
-from occworld.faithful.ego import ModeTokens, Track, TwistTokens
+from occworld.faithful.ego import EgoTrack, ModeTokens, TwistTokens
 from occworld.faithful.objective import FaithfulObjective
 from occworld.faithful.plan_u import PlanU
 from occworld.faithful.published import load_published
@@ -79,7 +79,7 @@ class FaithfulOccWorld(nn.Module):
     @torch.inference_mode()
     def forecast(self, scene: Scene) -> SceneForecast:
         """Autoregressive: the likeliest code of each cell is fed back. Model in eval mode."""
-        known = Track(scene.motion, scene.relative)
+        known = EgoTrack(scene.motion, scene.relative)
         ahead = known
         if scene.planned is not None:
             for step in motions.between(np.vstack([known.footprint[-1:], scene.planned[:-1]]), scene.planned):
@@ -91,10 +91,10 @@ class FaithfulOccWorld(nn.Module):
         first, last = 0, self.history
         for _ in range(self.steps):
             window = slice(first + shift, last + shift)
-            poses = self.ego.embed([Track(ahead.footprint[: window.stop], ahead.twist[: window.stop])])[:, window]
+            poses = self.ego.embed([EgoTrack(ahead.footprint[: window.stop], ahead.twist[: window.stop])])[:, window]
             out = self.transformer(tokens, poses, cache)
             if scene.planned is None:
-                so_far = Track(ahead.footprint[:last], ahead.twist[:last])
+                so_far = EgoTrack(ahead.footprint[:last], ahead.twist[:last])
                 follow = self.ego.next_steps(out.pose[:, -1:], [so_far])[0, -1]
                 ahead = ahead.extended(follow.double().cpu().numpy(), self.frame_period)
             codes = out.logits[:, -1].argmax(dim=1)

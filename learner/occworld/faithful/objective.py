@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from occworld.config import TrainingConfig
 from occworld.dataset import Batch, Window
-from occworld.faithful.ego import Track
+from occworld.faithful.ego import EgoTrack
 from occworld.layers.attention import TimeCache
 from occworld.losses import Losses, lovasz_softmax
 from occworld.motion import relative_poses
@@ -92,14 +92,14 @@ class FaithfulObjective(nn.Module):
             losses.occupancy, losses.classes = again.occupancy, again.classes
         return losses
 
-    def _pose_loss(self, tokens: Tensor, tracks: list[Track]) -> Tensor:
+    def _pose_loss(self, tokens: Tensor, tracks: list[EgoTrack]) -> Tensor:
         """Metres along the track, as in the paper: errors of steps add up. tokens: (b, n, c) of all but the last."""
-        before = [Track(track.footprint[:-1], track.twist[:-1]) for track in tracks]
+        before = [EgoTrack(track.footprint[:-1], track.twist[:-1]) for track in tracks]
         steps = self.model.ego.next_steps(tokens, before)[:, 1:]
         truth = torch.from_numpy(np.stack([track.steps[2:] for track in tracks])).to(steps)
         return F.smooth_l1_loss(steps.cumsum(dim=1), truth.cumsum(dim=1), beta=0.1)
 
 
-def _track(window: Window) -> Track:
+def _track(window: Window) -> EgoTrack:
     current = window.footprint[window.history - 1]
-    return Track(window.motion, relative_poses(window.pose_13d, current))
+    return EgoTrack(window.motion, relative_poses(window.pose_13d, current))

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from occ_core.grid import VoxelGrid
 from occworld.aligned import Aligned
-from occworld.evidence import features
 from occworld.fast.voxel_head import VoxelHead, VoxelQuery
+from occworld.history_features import features
 from occworld.scene import ForecastFrame
 
 # Intermediate tensors of this many voxels, or columns, stay in the processor's cache.

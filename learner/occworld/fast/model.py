@@ -16,7 +16,6 @@ from occworld.aligned import align_history
 from occworld.config import TrainingConfig
 from occworld.cores import side_by_side
 from occworld.dataset import GazeboOccWorldDataset
-from occworld.evidence import feature_count
 from occworld.fast.autoencoder import BevDecoder
 from occworld.fast.calibration import calibrate
 from occworld.fast.fill import CHANNELS, TargetView, fill, surroundings
@@ -27,6 +26,7 @@ from occworld.fast.tokenizer import PatchTokenizer
 from occworld.fast.transformer import OccWorldTransformer
 from occworld.fast.voxel_head import VoxelHead
 from occworld.forecast_model import Intake
+from occworld.history_features import feature_count
 from occworld.layers.attention import TimeCache
 from occworld.model_config import ConfigError, FastConfig
 from occworld.scene import Scene, SceneForecast

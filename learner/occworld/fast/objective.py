@@ -15,9 +15,9 @@ from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
 from occworld.config import TrainingConfig
 from occworld.dataset import Batch, Window
-from occworld.evidence import features
 from occworld.fast.fill import TargetView, query_of, unseen_query
 from occworld.fast.flow import flow_loss, moving, true_velocity
+from occworld.history_features import features
 from occworld.losses import Losses, class_loss, column_loss, occupancy_loss
 from occworld.scene import Scene
 from occworld.warp import align, covered

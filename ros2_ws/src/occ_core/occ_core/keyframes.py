@@ -13,8 +13,8 @@ from occ_core.citymap import CityMap
 from occ_core.frame import Occupancy
 from occ_core.grid import VoxelGrid
 from occ_core.labels import labels_of
+from occ_core.point_filters import downsampled, in_map
 from occ_core.poses import Pose
-from occ_core.returns import in_map, thinned
 from occ_core.voxelize import Scan, voxelize
 
 DEFAULT_WINDOW_S = 3.0
@@ -31,7 +31,7 @@ class OccupancySource(str, Enum):
 
 
 @dataclass(frozen=True)
-class _Sweep:
+class _MapSweep:
     """origin, still, moving: metres, map; still: returns from what does not move, moving: from actors.
 
     owner: (m,) uint16 instance of the actor that each of `moving` lies on. on_owner: the same points in its box.
@@ -64,7 +64,7 @@ class KeyframeBuilder:
             raise ValueError("occupancy 'ground_truth' needs the imported city: give its folder")
         self.grid, self.source, self.window, self.city = grid, source, window, city
         self._solid = solid
-        self._sweeps: deque[_Sweep] = deque()
+        self._sweeps: deque[_MapSweep] = deque()
 
     def clear(self) -> None:
         """Forget all sweeps, as after a clock reset."""
@@ -85,12 +85,12 @@ class KeyframeBuilder:
         if itself is not None:
             world = world[owners(world, [itself]) == 0]
         if self.source is not OccupancySource.LIDAR:
-            world = world[thinned(world)]
+            world = world[downsampled(world)]
         owner = owners(world, actors)
         hit = np.flatnonzero(owner)
         still, moving = (np.delete(world, hit, axis=0) if len(hit) else world), world[hit]
         on_owner = _onto(moving, owner[hit], actors)
-        self._sweeps.append(_Sweep(stamp, sensor.position, still, moving, owner[hit], on_owner))
+        self._sweeps.append(_MapSweep(stamp, sensor.position, still, moving, owner[hit], on_owner))
         keep = self.window if self.source is not OccupancySource.LIDAR else 0.0
         while self._sweeps[0].stamp < stamp - keep - 1e-6:
             self._sweeps.popleft()
@@ -131,7 +131,7 @@ class KeyframeBuilder:
         return Occupancy(classes, observed, instance)
 
     def _add_moving(
-        self, sweeps: list[_Sweep], to_grid: Pose, actors: list[Actor], classes: np.ndarray, observed: np.ndarray,
+        self, sweeps: list[_MapSweep], to_grid: Pose, actors: list[Actor], classes: np.ndarray, observed: np.ndarray,
         instance: np.ndarray,
     ) -> None:  # fmt: skip
         """Put the returns from actors that are still there to where these are now."""

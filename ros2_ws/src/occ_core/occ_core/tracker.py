@@ -10,8 +10,8 @@ import numpy as np
 from occ_core.actors import Actor
 from occ_core.frame import Frame, VehicleState
 from occ_core.keyframes import KeyframeBuilder
+from occ_core.point_filters import PointFilter, undistorted
 from occ_core.poses import Pose, footprint
-from occ_core.returns import ReturnFilter, carried
 from occ_core.sync import SyncedSweep
 
 
@@ -37,10 +37,10 @@ class FrameTracker:
         builder: KeyframeBuilder,
         links: dict[str, Pose],
         ground: Callable[[float, float], float],
-        returns: ReturnFilter | None = None,
+        returns: PointFilter | None = None,
     ) -> None:
         self.robot, self._builder, self._links, self._ground = robot, builder, links, ground
-        self._filter = returns or ReturnFilter()
+        self._filter = returns or PointFilter()
         self._last = -np.inf
         self._newest: _Returns | None = None
 
@@ -90,12 +90,12 @@ class FrameTracker:
         stamps = np.full(len(points), sweep.stamp) if times is None else sweep.stamp + times
         at_base = None
         if sweep.mounts is not None and times is not None:
-            at_base, _ = carried(points[:, :3], stamps, sweep.mounts)
+            at_base, _ = undistorted(points[:, :3], stamps, sweep.mounts)
         kept = self._filter.usable(points[:, :3], at_base, mount)
         rows = points[kept]
         if times is not None and sweep.motion is not None:
             on_base = mount.apply(rows[:, :3]) if at_base is None else at_base[kept]
-            placed, known = carried(on_base, stamps[kept], sweep.motion)
+            placed, known = undistorted(on_base, stamps[kept], sweep.motion)
             rows = rows[known].astype(np.float64)
             rows[:, :3] = (base @ mount).inverse().apply(placed[known])
         unknown = ~np.isfinite(rows[:, 3])

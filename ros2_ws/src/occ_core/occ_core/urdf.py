@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from occ_core.actors import BOX_MARGIN_M
+from occ_core.point_filters import VehicleBox
 from occ_core.poses import Pose
-from occ_core.returns import Box
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def _below(tree: list[Joint], base: str) -> dict[str, Pose]:
     return poses
 
 
-def body(xml: str, links: dict[str, Pose], margin: float = BOX_MARGIN_M) -> tuple[Box, ...]:
+def body(xml: str, links: dict[str, Pose], margin: float = BOX_MARGIN_M) -> tuple[VehicleBox, ...]:
     """Boxes about the collision shapes of links, about what is seen of one where it has none; in the frame of `links`.
 
     links: poses of the links that count. Meshes have no size in a URDF and are left out. margin: metres by which a box
@@ -62,7 +62,7 @@ def body(xml: str, links: dict[str, Pose], margin: float = BOX_MARGIN_M) -> tupl
             geometry = shape.find("geometry")
             size = _size(geometry) if geometry is not None else None
             if size is not None:
-                boxes.append(Box(links[name] @ _origin(shape.find("origin")), size + 2 * margin))
+                boxes.append(VehicleBox(links[name] @ _origin(shape.find("origin")), size + 2 * margin))
     return tuple(boxes)
 
 

@@ -12,8 +12,8 @@ from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.grid import VoxelGrid
 from occ_core.keyframes import KeyframeBuilder, OccupancySource
+from occ_core.point_filters import downsampled
 from occ_core.poses import Pose
-from occ_core.returns import thinned
 
 GRID = VoxelGrid((-20, -20, -2), (20, 20, 8), (0.4, 0.4, 1.25))
 SIZE = np.array([4.0, 1.8, 1.5])
@@ -139,7 +139,7 @@ def test_the_same_sweeps_give_the_same_bytes_in_any_builder():
 def test_thinning_keeps_the_first_return_of_each_cube(seed):
     points = np.random.default_rng(seed).normal(size=(300, 3)) * [1, 1, 0.3] - [1e4, -2e5, 0]
     _, first = np.unique(np.floor(points * 5), axis=0, return_index=True)
-    assert thinned(points).tolist() == sorted(first)
+    assert downsampled(points).tolist() == sorted(first)
 
 
 def test_a_moving_car_is_filled_from_all_its_sweeps():

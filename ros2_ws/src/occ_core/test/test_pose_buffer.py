@@ -10,10 +10,10 @@ from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 
 from occ_core.odometry import Odometry, TwistCheck
+from occ_core.point_filters import PointFilter, VehicleBox, undistorted
 from occ_core.point_times import PointClock
 from occ_core.pose_buffer import PoseBuffer, PoseUnknown
 from occ_core.poses import Pose
-from occ_core.returns import Box, ReturnFilter, carried
 from occ_core.urdf import body, link_poses
 
 
@@ -91,7 +91,7 @@ def test_points_are_carried_by_the_pose_of_their_time_and_unknown_where_that_is(
     rng = np.random.default_rng(0)
     times = rng.uniform(0.9, 2.2, 500)
     points = rng.uniform(-40, 40, (500, 3)).astype(np.float32)
-    placed, known = carried(points, times, heard(np.linspace(1, 2, 21)))
+    placed, known = undistorted(points, times, heard(np.linspace(1, 2, 21)))
     assert (known == ((times >= 1) & (times <= 2))).all() and np.isnan(placed[~known]).all()
     for n in np.flatnonzero(known):
         assert np.allclose(placed[n], moving(times[n])[:3, :3] @ points[n] + moving(times[n])[:3, 3], atol=1e-3)
@@ -154,7 +154,7 @@ def test_the_body_of_a_urdf_is_what_is_left_out() -> None:
     inside = np.array([[1.5, 0.5, 0.5], [-0.5, -0.5, -0.5], [0.0, 0.1, 2.4]])
     outside = np.array([[1.6, 0, 0], [0, 0.6, 0], [0, 0.35, 2.0], [0, 0, 2.6]])
     seen = mount.inverse().apply(np.vstack([inside, outside]))
-    assert ReturnFilter(0.0, boxes).usable(seen, None, mount).tolist() == [False] * 3 + [True] * 4
-    turned = Box(Pose.from_xyz_rpy([0, 0, 0], [0, 0, np.pi / 4]), np.array([4.0, 0.2, 1.0]))
+    assert PointFilter(0.0, boxes).usable(seen, None, mount).tolist() == [False] * 3 + [True] * 4
+    turned = VehicleBox(Pose.from_xyz_rpy([0, 0, 0], [0, 0, np.pi / 4]), np.array([4.0, 0.2, 1.0]))
     along = Rotation.from_euler("z", np.pi / 4).apply([[1.9, 0, 0], [0, 1.9, 0]])
-    assert ReturnFilter(0.0, (turned,)).usable(along, None, Pose.identity()).tolist() == [False, True]
+    assert PointFilter(0.0, (turned,)).usable(along, None, Pose.identity()).tolist() == [False, True]

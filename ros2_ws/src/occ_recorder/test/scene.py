@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from occ_core.poses import Pose
 from occ_core.session import Session, find_sessions
-from occ_recorder.bags.config import BagConfig, Ground, RobotConfig
+from occ_recorder.bags.config import BagConfig, GroundSource, RobotConfig
 from occ_recorder.bags.convert import BagReport, Conversion, convert
 
 SPEED, TURN, HEIGHT = 3.0, 0.2, 0.9
@@ -171,7 +171,7 @@ class Car:
         ordered = sorted(self.messages, key=lambda said: said.stamp)
         written = write_bag(folder / "bag", self.drive, ordered)
         values = {
-            "lidar": "/points", "odometry": "/odom", "ground": Ground.CONSTANT,
+            "lidar": "/points", "odometry": "/odom", "ground": GroundSource.CONSTANT,
             "extrinsics": {"lidar": Pose.from_matrix(MOUNT)}, **(config or {}),
         }  # fmt: skip
         robot = RobotConfig("car_0", **values)

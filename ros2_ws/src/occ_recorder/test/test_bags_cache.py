@@ -14,11 +14,11 @@ from drive import Drive, write_bag
 
 from occ_core.session import find_sessions
 from occ_recorder.bags.cache import cached_sessions
-from occ_recorder.bags.config import Ground
+from occ_recorder.bags.config import GroundSource
 from occ_recorder.bags.convert import Conversion
 from occ_recorder.bags.reading import BagError
 
-CONSTANT = Conversion(ground=Ground.CONSTANT, cameras=False)
+CONSTANT = Conversion(ground=GroundSource.CONSTANT, cameras=False)
 
 
 def made(folder: Path) -> list[int]:
@@ -40,7 +40,7 @@ def test_a_bag_is_converted_once_whatever_its_name_and_date(tmp_path):
 def test_another_content_or_another_way_of_converting_is_another_folder(tmp_path):
     bag, cache = write_bag(tmp_path / "bag", Drive(), Drive().messages(1.0)), tmp_path / "cache"
     first = cached_sessions([bag], cache, CONSTANT)
-    second = cached_sessions([bag], cache, Conversion(ground=Ground.TAKEOFF, cameras=False))
+    second = cached_sessions([bag], cache, Conversion(ground=GroundSource.TAKEOFF, cameras=False))
     shutil.rmtree(bag)
     write_bag(bag, Drive(), Drive().messages(2.0))
     third = cached_sessions([bag], cache, CONSTANT)
@@ -67,7 +67,7 @@ def counted(*arguments):
     print("converting", flush=True)
     return convert(*arguments)
 cache.convert = counted
-print(cache.cached_sessions([Path(sys.argv[1])], Path(sys.argv[2]), Conversion(ground=Ground.CONSTANT, cameras=False)))
+print(cache.cached_sessions([Path(sys.argv[1])], Path(sys.argv[2]), Conversion(ground=GroundSource.CONSTANT, cameras=False)))
 """
 
 

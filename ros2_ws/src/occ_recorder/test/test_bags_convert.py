@@ -19,18 +19,18 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
-from occ_core.intake import MessageIntake
 from occ_core.keyframes import KeyframeBuilder, OccupancySource
 from occ_core.poses import Pose
+from occ_core.sensor_handlers import SensorHandlers
 from occ_core.session import Session, SessionInfo, find_sessions
 from occ_core.sync import SweepSynchronizer
 from occ_core.tracker import FrameTracker
-from occ_recorder.bags.config import BagConfig, Ground, RobotConfig, read_config
+from occ_recorder.bags.config import BagConfig, GroundSource, RobotConfig, read_config
 from occ_recorder.bags.convert import BagReport, Conversion, convert
 from occ_recorder.bags.reading import BagError
 from occ_recorder.recording import RobotRecording
 
-CONSTANT = Conversion(ground=Ground.CONSTANT)
+CONSTANT = Conversion(ground=GroundSource.CONSTANT)
 
 
 def frames(session: Session) -> dict[str, bytes]:
@@ -52,14 +52,14 @@ def live(messages: list[Said], output: Path) -> Session:
     tracker = FrameTracker("rover_0", builder, {"lidar_link": MOUNT}, lambda x, y: 0.0)
     info = SessionInfo("rover_0", TOKYO_GRID, FRAME_PERIOD_S, "accumulated")
     recording = RobotRecording(tracker, info, output, 0.0, 90)
-    intake = MessageIntake(SweepSynchronizer(FRAME_PERIOD_S, frozenset({"front"})), recording.add, pytest.fail)
+    handlers = SensorHandlers(SweepSynchronizer(FRAME_PERIOD_S, frozenset({"front"})), recording.add, pytest.fail)
     for said in messages:
         if said.topic.endswith("odom"):
-            intake.odometry(said.content)
+            handlers.odometry(said.content)
         elif said.topic.endswith("points"):
-            intake.sweep(said.content)
+            handlers.sweep(said.content)
         elif said.topic.endswith("image_raw"):
-            intake.image("front", said.content)
+            handlers.image("front", said.content)
     recording.close()
     (session,) = find_sessions(output)
     return session
@@ -104,7 +104,7 @@ def test_a_humble_database_without_definitions_is_read_with_those_of_the_distro_
     database = sqlite3.connect(bag / "bag.db3")
     database.executescript("DROP TABLE message_definitions; DROP TABLE schema;")
     database.close()
-    conversion = Conversion(BagConfig(ros_distro="humble"), ground=Ground.CONSTANT)
+    conversion = Conversion(BagConfig(ros_distro="humble"), ground=GroundSource.CONSTANT)
     report, (session,) = converted(bag, tmp_path / "out", conversion)
     assert frames(session) == expected and report.problems == []
     report, _ = converted(bag, tmp_path / "again")
@@ -149,7 +149,7 @@ def test_remapped_topics_are_named_on_the_command_line(tmp_path, expected):
     drive = Drive()
     bag = write_bag(tmp_path / "bag", drive, renamed(drive.messages(2.0), NAMES))
     back = {theirs: ours for ours, theirs in NAMES.items()}
-    _, (session,) = converted(bag, tmp_path / "out", Conversion(BagConfig(remap=back), ground=Ground.CONSTANT))
+    _, (session,) = converted(bag, tmp_path / "out", Conversion(BagConfig(remap=back), ground=GroundSource.CONSTANT))
     assert frames(session) == expected
 
 
@@ -221,7 +221,7 @@ def test_transforms_alone_are_odometry_and_extrinsics_enough(tmp_path):
     drive = Drive()
     bag = write_bag(tmp_path / "bag", drive, with_transforms(drive, 3.0))
     robot = RobotConfig("car", lidar="/points", fixed_frame="map", base_frame="base_link")
-    report, (session,) = converted(bag, tmp_path / "out", Conversion(BagConfig((robot,)), ground=Ground.CONSTANT))
+    report, (session,) = converted(bag, tmp_path / "out", Conversion(BagConfig((robot,)), ground=GroundSource.CONSTANT))
     assert len(session) >= 5, report
     for number in session.numbers:
         state = session.state(number)
@@ -234,13 +234,13 @@ def test_transforms_alone_are_odometry_and_extrinsics_enough(tmp_path):
 @pytest.mark.parametrize(
     "ground, height",
     [
-        (dict(ground=Ground.CONSTANT, ground_height=-2.0), lambda t: -2.0),
-        (dict(ground=Ground.TAKEOFF, base_height=0.4), lambda t: 0.0),
-        (dict(ground=Ground.TAKEOFF), lambda t: 0.4),
-        (dict(ground=Ground.FOOTPRINT), lambda t: 0.1 * t),
+        (dict(ground=GroundSource.CONSTANT, ground_height=-2.0), lambda t: -2.0),
+        (dict(ground=GroundSource.TAKEOFF, base_height=0.4), lambda t: 0.0),
+        (dict(ground=GroundSource.TAKEOFF), lambda t: 0.4),
+        (dict(ground=GroundSource.FOOTPRINT), lambda t: 0.1 * t),
         (dict(), lambda t: 0.1 * t),
-        (dict(ground=Ground.TOPIC, ground_topic="/sonar"), lambda t: 0.1 * t),
-        (dict(ground=Ground.TOPIC, ground_topic="/survey"), lambda t: 0.1 * t),
+        (dict(ground=GroundSource.TOPIC, ground_topic="/sonar"), lambda t: 0.1 * t),
+        (dict(ground=GroundSource.TOPIC, ground_topic="/survey"), lambda t: 0.1 * t),
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
@@ -286,7 +286,7 @@ def test_compressed_images_stay_the_jpegs_that_they_are_and_others_become_one(tm
             messages.append(said)
         bag = write_bag(tmp_path / kind, drive, messages)
         # The camera has a clock phase of its own, 13 ms after the sweeps.
-        conversion = Conversion(BagConfig(image_tolerance=0.05), ground=Ground.CONSTANT)
+        conversion = Conversion(BagConfig(image_tolerance=0.05), ground=GroundSource.CONSTANT)
         _, (session,) = converted(bag, tmp_path / f"{kind}_out", conversion)
         pictures = [session.image_path(number, "CAM_FRONT").read_bytes() for number in session.numbers]
         assert len(pictures) == 2 or len(pictures) == 3
@@ -301,7 +301,7 @@ def test_several_robots_of_one_bag_become_sessions_each(tmp_path, expected):
     report, sessions = converted(write_bag(tmp_path / "bag", drive, both), tmp_path / "out")
     assert report.frames == {"drone_0": 5, "rover_0": 5} and len(sessions) == 2
     assert all(frames(session) == expected for session in sessions)
-    conversion = Conversion(robots=("drone_0",), ground=Ground.CONSTANT)
+    conversion = Conversion(robots=("drone_0",), ground=GroundSource.CONSTANT)
     report, _ = converted(tmp_path / "bag", tmp_path / "one", conversion)
     assert report.frames == {"drone_0": 5}
 

@@ -19,11 +19,11 @@ from rosbags.rosbag2 import CompressionMode, Reader, StoragePlugin
 
 from occ_core.keyframes import OccupancySource
 from occ_core.session import Session, find_sessions
-from occ_recorder.bags.config import BagConfig, Ground, RobotConfig
+from occ_recorder.bags.config import BagConfig, GroundSource, RobotConfig
 from occ_recorder.bags.convert import BagReport, Conversion, convert
 from occ_recorder.bags.reading import Bag, BagError
 
-CONSTANT = Conversion(ground=Ground.CONSTANT)
+CONSTANT = Conversion(ground=GroundSource.CONSTANT)
 
 
 def result(bag: Path, conversion: Conversion = CONSTANT) -> tuple[BagReport, list[Session]]:

@@ -20,11 +20,11 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from occ_core.grid import TOKYO_GRID
 from occ_core.poses import footprint
 from occ_core.session import Session, find_sessions
-from occ_recorder.bags.config import BagConfig, Ground, RobotConfig, read_config
+from occ_recorder.bags.config import BagConfig, GroundSource, RobotConfig, read_config
 from occ_recorder.bags.convert import BagReport, Conversion, convert
 from occ_recorder.bags.reading import Bag, BagError
 
-CONSTANT = Conversion(ground=Ground.CONSTANT)
+CONSTANT = Conversion(ground=GroundSource.CONSTANT)
 
 
 def result(bag: Path, conversion: Conversion = CONSTANT) -> tuple[BagReport, list[Session]]:
@@ -298,7 +298,7 @@ def test_livox_s_own_message_is_read_as_the_cloud_that_it_is(tmp_path, frame):
     bag = write_bag(tmp_path / "bag", drive, messages)
     extrinsics = {"l": MOUNT} if frame == "l" else {}
     config = BagConfig((RobotConfig("rover_0", lidar="/livox/lidar", extrinsics=extrinsics),))
-    report, (session,) = result(bag, Conversion(config, ground=Ground.CONSTANT))
+    report, (session,) = result(bag, Conversion(config, ground=GroundSource.CONSTANT))
     assert report.problems == [] and len(session) == 5
     got, wanted = walls(session, 5)
     assert got == wanted and set(session.points(5)[:, 3]) == {7.0}
@@ -396,7 +396,7 @@ def test_a_lidar_that_nothing_places_is_refused_with_the_lines_that_would(tmp_pa
     with pytest.raises(BagError, match=r'rover_0/lidar_link.*extrinsics: \{"rover_0/lidar_link": \{xyz'):
         result(bag)
     placed = RobotConfig("rover_0", extrinsics={"rover_0/lidar_link": MOUNT})
-    report, (session,) = result(bag, Conversion(BagConfig((placed,)), ground=Ground.CONSTANT))
+    report, (session,) = result(bag, Conversion(BagConfig((placed,)), ground=GroundSource.CONSTANT))
     assert len(session) == 3 and report.problems == []
 
 
@@ -417,7 +417,7 @@ def test_a_camera_that_can_not_be_read_costs_itself_and_no_frame(tmp_path, encod
         messages.append(said)
     bag = write_bag(tmp_path / "bag", drive, messages)
     cameras = {"front": "/rover_0/camera/front/image_raw"} if named else None
-    conversion = Conversion(BagConfig((RobotConfig("rover_0", cameras=cameras),)), ground=Ground.CONSTANT)
+    conversion = Conversion(BagConfig((RobotConfig("rover_0", cameras=cameras),)), ground=GroundSource.CONSTANT)
     report, (session,) = result(bag, conversion)
     assert len(session) == 5 and len(report.problems) == 1
     assert "camera front is left out" in report.problems[0] and encoding in report.problems[0]
@@ -470,7 +470,7 @@ def transforms_only(late: float, joints: int) -> list[Said]:
 def test_a_map_that_is_sent_once_or_late_places_all_that_comes_after(tmp_path, late, joints):
     bag = write_bag(tmp_path / "bag", Drive(), transforms_only(late, joints))
     config = BagConfig((RobotConfig("rover_0", odometry="tf", base_frame="base_link", fixed_frame="map"),))
-    _, (session,) = result(bag, Conversion(config, ground=Ground.CONSTANT))
+    _, (session,) = result(bag, Conversion(config, ground=GroundSource.CONSTANT))
     got = stamps(session)
     assert got[-1] == 3.0 and set(got) >= {0.5 * k for k in range(round(late * 2) + 1, 7)}
 

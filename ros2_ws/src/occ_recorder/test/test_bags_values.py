@@ -25,8 +25,8 @@ from scene import (
     visible,
 )  # fmt: skip
 
+from occ_core.point_filters import VehicleBox
 from occ_core.poses import Pose
-from occ_core.returns import Box
 from occ_core.session import SessionError
 from occ_recorder.bags.config import Stamps, read_config
 from occ_recorder.bags.reading import BagError
@@ -263,7 +263,7 @@ def test_the_vehicle_does_not_see_itself(tmp_path: Path, source: str) -> None:
         car.say_description(urdf(body=BODY))
         config["description"] = "/robot_description"
     if source == "config":
-        config["self_filter"] = (Box(Pose.from_xyz_rpy([0, 0, 0.2], [0, 0, 0]), np.array([4.6, 2.0, 1.3])),)
+        config["self_filter"] = (VehicleBox(Pose.from_xyz_rpy([0, 0, 0.2], [0, 0, 0]), np.array([4.6, 2.0, 1.3])),)
     _, session = car.sessions(tmp_path, config)
     assert (misses(session, TENTHS) == []) is (source != "neither")
 

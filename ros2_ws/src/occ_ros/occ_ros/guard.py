@@ -28,7 +28,7 @@ from rclpy.timer import Timer
 
 from occ_core.topics import DIAGNOSTICS
 from occ_ros.convert import to_diagnostics
-from occ_ros.qos import publish
+from occ_ros.qos import create_publisher
 
 UNUSABLE, ERRORS, UNSENT = "unusable messages", "callback errors", "unsent messages"
 """Keys of the counts in /diagnostics."""
@@ -128,7 +128,7 @@ class Guarded:
         self.faults = Faults(get_logger(name))
         super().__init__(name, **settings)
         self.faults.logger = self.get_logger()
-        self._status = publish(self, DIAGNOSTICS)
+        self._status = create_publisher(self, DIAGNOSTICS)
 
     def guarded(self, source: str, callback: Callable[..., Any], failed: Callable[..., Any] | None = None) -> Any:
         """The callback, which raises nothing but NodeFailed. failed: gives its result where it could not."""

@@ -25,7 +25,7 @@ from std_msgs.msg import Header
 from occ_core.messages import from_stamp
 from occ_core.topics import LOCKSTEP_GRANTED, LOCKSTEP_REACHED, Topic, participant_name
 from occ_ros.convert import to_stamp
-from occ_ros.qos import absolute, publish, subscribe
+from occ_ros.qos import absolute, create_publisher, create_subscription
 
 LOCKSTEP_PERIOD_S = 0.1
 """Between two words of the simulator about how far it has come: with each sweep."""
@@ -56,14 +56,14 @@ class Participant:
         self._publisher: Publisher | None = None
         self._node = node
         self.granted = self.reached = -np.inf
-        subscribe(node, LOCKSTEP_REACHED, self._on_reached, depth=1)
+        create_subscription(node, LOCKSTEP_REACHED, self._on_reached, depth=1)
 
     def grant(self, until: float) -> None:
         """Let the simulation go on up to a time, which is included. The first call makes it wait for this node."""
         if until <= self.granted + _SAME_INSTANT_S:
             return
         if self._publisher is None:
-            self._publisher = publish(self._node, LOCKSTEP_GRANTED, depth=1)
+            self._publisher = create_publisher(self._node, LOCKSTEP_GRANTED, depth=1)
         self._publisher.publish(self.header(until))
 
     def header(self, until: float) -> Header:
@@ -81,7 +81,7 @@ class Participant:
         self._tell(self)
 
 
-class Patience:
+class Overdue:
     """Notices that what a node waits for does not come, although the simulation waits for the node.
 
     Nothing is lost in lock step; but what nobody sends, as images of a camera that is slower than the frames, would be
@@ -124,7 +124,7 @@ class Conductor:
         self._changed = Condition()
         self._looked = time.monotonic()
         self._reached: Publisher | None = None
-        subscribe(node, LOCKSTEP_GRANTED, self.granted, depth=_GRANTS)
+        create_subscription(node, LOCKSTEP_GRANTED, self.granted, depth=_GRANTS)
 
     def reached(self, stamp: float) -> None:
         """Say that everything up to a simulated time is published; first at 0, when all other topics are there.
@@ -132,7 +132,7 @@ class Conductor:
         The network tells of publishers in the order in which they were made: who hears this one knows all the others.
         """
         if self._reached is None:
-            self._reached = publish(self._node, LOCKSTEP_REACHED, depth=1)
+            self._reached = create_publisher(self._node, LOCKSTEP_REACHED, depth=1)
         self._reached.publish(Header(stamp=to_stamp(stamp)))
 
     def wait(self, stamp: float, stop: Event) -> None:

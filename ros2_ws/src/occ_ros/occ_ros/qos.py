@@ -38,12 +38,12 @@ def absolute(topic: Topic, robot: str) -> str:
     return topic.name if topic.name.startswith("/") else f"/{robot}/{topic.name}"
 
 
-def publish(node: Node, topic: Topic, robot: str = "", depth: int = 10, lockstep: bool = False) -> Publisher:
+def create_publisher(node: Node, topic: Topic, robot: str = "", depth: int = 10, lockstep: bool = False) -> Publisher:
     """A publisher of a topic of the table. lockstep: as in `profile`."""
     return node.create_publisher(message_class(topic.type), absolute(topic, robot), profile(topic, depth, lockstep))
 
 
-def subscribe(
+def create_subscription(
     node: Node,
     topic: Topic,
     callback: Callable[[Any], None],

@@ -23,7 +23,7 @@ from std_srvs.srv import Trigger
 
 from occ_core.topics import DIAGNOSTICS
 from occ_ros.guard import ERRORS, UNSENT, UNUSABLE, GuardedLifecycleNode, GuardedNode, NodeFailed
-from occ_ros.qos import subscribe
+from occ_ros.qos import create_subscription
 from occ_ros.run import spin_once
 
 
@@ -154,7 +154,7 @@ def test_what_the_middleware_does_not_take_is_lost_and_counted(stage: Stage, mon
 
 def test_counts_are_in_diagnostics_and_what_is_new_is_a_warning(stage: Stage) -> None:
     statuses: list[DiagnosticStatus] = []
-    subscribe(stage.stranger, DIAGNOSTICS, lambda message: statuses.extend(message.status))
+    create_subscription(stage.stranger, DIAGNOSTICS, lambda message: statuses.extend(message.status))
     stage.node.faults.unusable("/word", ValueError("bad"))
     stage.node.diagnose_each_second()
     stage.until(lambda: len(statuses) >= 2)

@@ -12,8 +12,8 @@ from visualization_msgs.msg import Marker, MarkerArray
 from occ_core.sync import SweepSynchronizer
 from occ_core.topics import ACTORS
 from occ_ros.guard import ERRORS, UNSENT, UNUSABLE, GuardedNode
-from occ_ros.intake import ActorIntake, RobotIntake
 from occ_ros.parameters import Parameter, ParameterError, read
+from occ_ros.sensor_subscriptions import ActorSubscription, SensorSubscriptions
 
 TABLE = (
     Parameter("speed", 4.0, "metres per second", low=0.0, high=15.0),
@@ -68,9 +68,9 @@ def test_a_wrong_parameter_is_named_with_what_is_wanted(context, wrong):
 
 def test_markers_of_somebody_else_on_the_actors_topic_do_not_end_the_node(context):
     node = GuardedNode("intake_test", context=context)
-    actors, synchronizers = ActorIntake(node), [SweepSynchronizer(0.5), SweepSynchronizer(0.5)]
+    actors, synchronizers = ActorSubscription(node), [SweepSynchronizer(0.5), SweepSynchronizer(0.5)]
     for number, synchronizer in enumerate(synchronizers):
-        RobotIntake(node, f"rover_{number}", synchronizer, lambda sweep: None, actors)
+        SensorSubscriptions(node, f"rover_{number}", synchronizer, lambda sweep: None, actors)
     try:
         hear = node.guarded(ACTORS.name, actors.hear)
         hear(MarkerArray(markers=[Marker(ns="rviz_notes", type=Marker.TEXT_VIEW_FACING)]))

@@ -13,7 +13,7 @@ from occ_core.grid import VoxelGrid
 from occ_core.messages import from_pose
 from occ_core.poses import Pose
 from occworld.forecaster import Forecast
-from occworld_infer.viewer.moment import Voxels
+from occworld_infer.viewer.snapshot import PlacedVoxels
 
 
 def forecast_message(
@@ -40,7 +40,7 @@ def forecast_message(
     return message
 
 
-def from_forecast_message(message: Any) -> dict[float, tuple[Voxels, np.ndarray]]:
+def from_forecast_message(message: Any) -> dict[float, tuple[PlacedVoxels, np.ndarray]]:
     """By horizon, seconds: voxels, their frame in that of the header; and (n,) float32 probabilities.
 
     ValueError for numbers that do not lie in the grid, for labels that are no classes, and for lists of unequal length.
@@ -60,6 +60,6 @@ def from_forecast_message(message: Any) -> dict[float, tuple[Voxels, np.ndarray]
             raise ValueError(f"{len(numbers)} voxels with {len(labels)} labels and {len(odds)} probabilities")
         if len(numbers) and (numbers.max() >= grid.size or labels.max() >= len(NAMES)):
             raise ValueError(f"voxel {numbers.max()} or label {labels.max()} is not in the grid or the table")
-        voxels = Voxels(grid, from_pose(frame.pose), numbers.astype(np.int32), labels)
+        voxels = PlacedVoxels(grid, from_pose(frame.pose), numbers.astype(np.int32), labels)
         found[round(float(frame.horizon), 6)] = voxels, odds
     return found

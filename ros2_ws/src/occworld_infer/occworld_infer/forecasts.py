@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Condition, Thread
 
-from occworld.forecaster import Forecast, Forecaster, Past
+from occworld.forecaster import Forecast, Forecaster, ObservedPast
 from occworld_infer.live import Ready
 from occworld_infer.pace import Pace
 
@@ -78,7 +78,7 @@ class ForecastLoop:
 
     def _forecast(self, batch: list[Ready]) -> None:
         started = time.perf_counter()
-        pasts = [Past(tuple(m.voxels for m in r.history), tuple(m.state for m in r.history)) for r in batch]
+        pasts = [ObservedPast(tuple(m.voxels for m in r.history), tuple(m.state for m in r.history)) for r in batch]
         for ready, forecast in zip(batch, self._forecaster.batch(pasts), strict=True):
             now = time.perf_counter()
             self.made[ready.robot] = self.made.get(ready.robot, 0) + 1

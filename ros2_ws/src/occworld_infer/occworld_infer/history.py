@@ -1,4 +1,4 @@
-"""The last moments of a robot, and those among them that a forecast from the newest one starts from. No ROS."""
+"""The last frames of a robot, and those among them that a forecast from the newest one starts from. No ROS."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from occworld import motion as motions
 
 
 @dataclass(frozen=True)
-class Moment:
+class HistoryFrame:
     """What a forecast needs of a frame: occupied voxels in its own footprint, and the vehicle's motion."""
 
     state: VehicleState
     voxels: SparseGrid
 
     @classmethod
-    def of(cls, frame: Frame) -> Moment:
+    def of(cls, frame: Frame) -> HistoryFrame:
         """Of a frame, whose dense grids are not kept: 50 kB stay of 20 MB."""
         return cls(frame.state, SparseGrid.from_dense(frame.occupancy.classes))
 
@@ -39,21 +39,21 @@ class History:
 
     def __init__(self, length: int, period: float) -> None:
         self._length, self._period, self._tolerance = length, period, 0.21 * period
-        self._moments: deque[Moment] = deque()
+        self._moments: deque[HistoryFrame] = deque()
 
     def clear(self) -> None:
         """Forget all."""
         self._moments.clear()
 
-    def add(self, moment: Moment) -> tuple[Moment, ...] | None:
-        """Take a moment. Returns the history that ends with it, oldest first; None where a part of that is missing.
+    def add(self, frame: HistoryFrame) -> tuple[HistoryFrame, ...] | None:
+        """Take a frame. Returns the history that ends with it, oldest first; None where a part of that is missing.
 
         A stamp that is not after the last one starts everything anew.
         """
-        stamp = moment.state.stamp
+        stamp = frame.state.stamp
         if self._moments and stamp <= self._moments[-1].state.stamp:
             self.clear()
-        self._moments.append(moment)
+        self._moments.append(frame)
         while self._moments[0].state.stamp < stamp - (self._length - 1) * self._period - self._tolerance:
             self._moments.popleft()
         due = [stamp - age * self._period for age in reversed(range(self._length))]

@@ -38,14 +38,14 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Moment:
+class LayerGrids:
     """The grids of one instant on the lattice: what is observed, by 0, and forecasts, by seconds ahead."""
 
     stamp: float
     grids: dict[float, Voxels] = field(default_factory=dict)
 
 
-def placed(stamp: float, points: np.ndarray, frame: Pose, base: float) -> Moment:
+def placed(stamp: float, points: np.ndarray, frame: Pose, base: float) -> LayerGrids:
     """The horizons of a cloud of GRID_POINT in a frame, whose pose in map is given, as grids on the lattice.
 
     base: height of the lattice's cells 0, metres in map.
@@ -56,7 +56,7 @@ def placed(stamp: float, points: np.ndarray, frame: Pose, base: float) -> Moment
         centres = frame.apply(np.column_stack([chosen["x"], chosen["y"], chosen["z"]]).astype(np.float64))
         centres[:, 2] -= base
         grids[round(float(horizon), 3)] = Voxels.gathered(centres, chosen["label"])
-    return Moment(stamp, grids)
+    return LayerGrids(stamp, grids)
 
 
 class RobotLayers:
@@ -69,8 +69,8 @@ class RobotLayers:
     def __init__(self, by_class: bool, check: float) -> None:
         self._by_class, self._check = by_class, check
         self._base = np.inf
-        self._now = Moment(-np.inf)
-        self._forecasts: deque[Moment] = deque()
+        self._now = LayerGrids(-np.inf)
+        self._forecasts: deque[LayerGrids] = deque()
 
     def observe(self, stamp: float, points: np.ndarray, frame: Pose) -> None:
         """Take what is occupied now: GRID_POINT of horizon 0 in the footprint, whose pose in map is given."""
@@ -128,7 +128,7 @@ class RobotLayers:
 
     def _checked(self, now: Voxels) -> list[Layer]:
         made = self._now.stamp - self._check
-        forecast = min(self._forecasts, key=lambda moment: abs(moment.stamp - made), default=Moment(-np.inf))
+        forecast = min(self._forecasts, key=lambda moment: abs(moment.stamp - made), default=LayerGrids(-np.inf))
         expected = forecast.grids.get(self._check)
         if expected is None or abs(forecast.stamp - made) > _SWEEP_S:
             return []

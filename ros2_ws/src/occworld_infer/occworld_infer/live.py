@@ -11,7 +11,7 @@ from threading import Condition, Thread
 from occ_core.frame import Frame
 from occ_core.sync import SyncedSweep
 from occ_core.tracker import FrameTracker
-from occworld_infer.history import History, Moment
+from occworld_infer.history import History, HistoryFrame
 from occworld_infer.pace import Pace
 
 _QUEUE_SWEEPS = 20
@@ -25,7 +25,7 @@ class Ready:
     """
 
     robot: str
-    history: tuple[Moment, ...]
+    history: tuple[HistoryFrame, ...]
     keyframe: bool
     arrived: float
     voxelize_s: float
@@ -118,7 +118,7 @@ class LiveTrack:
         frame = self._tracker.add(replace(sweep, keyframe=sweep.keyframe or between))
         if frame is None:
             return
-        history = self._history.add(Moment.of(frame))
+        history = self._history.add(HistoryFrame.of(frame))
         spent = time.perf_counter() - started
         ready = Ready(self._robot, history, sweep.keyframe, arrived, spent) if history else None
         self._deliver(Seen(frame, sweep.keyframe, ready))

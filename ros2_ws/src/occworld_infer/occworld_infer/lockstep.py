@@ -11,7 +11,7 @@ from rclpy.node import Node
 
 from occ_core.sync import PATIENCE_S
 from occ_core.topics import LIDAR
-from occ_ros.lockstep import Participant, Patience
+from occ_ros.lockstep import Overdue, Participant
 
 
 @dataclass
@@ -40,7 +40,7 @@ class ForecastStep:
         self._lock = Lock()
         self._heard = 0
         self._node, self._participant = node, Participant(node)
-        self._patience = Patience(node, self._participant, lambda: self._heard, self._go_without)
+        self._patience = Overdue(node, self._participant, lambda: self._heard, self._go_without)
 
     def begin(self, robot: str) -> None:
         """Its topics are subscribed to."""

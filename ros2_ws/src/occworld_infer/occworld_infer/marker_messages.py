@@ -9,13 +9,13 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from occworld_infer.city_mesh import ClassMesh
-from occworld_infer.markers import CubeList, Update
+from occworld_infer.markers import CubeList, MarkerUpdate
 
 _TEXT_ABOVE_M, _TEXT_HEIGHT_M = 3.0, 0.7
 _CITY_ALPHA = 0.3
 
 
-def to_update(update: Update, text: Marker) -> MarkerArray:
+def to_update(update: MarkerUpdate, text: Marker) -> MarkerArray:
     """What has changed, deletions first, and the text."""
     markers = [Marker(action=Marker.DELETEALL)] if update.anew else []
     markers += [Marker(ns=namespace, id=number, action=Marker.DELETE) for namespace, number in update.gone]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from occworld_infer.boxes import merge
+from occworld_infer.box_cover import merge
 from occworld_infer.lattice import CELL
 from occworld_infer.layers import Layer
 
@@ -55,7 +55,7 @@ def cube_lists(robot: str, layer: Layer) -> list[CubeList]:
 
 
 @dataclass(frozen=True)
-class Update:
+class MarkerUpdate:
     """changed: to add or replace. gone: keys to delete. anew: everything sent before is to be forgotten first."""
 
     changed: list[CubeList]
@@ -75,7 +75,7 @@ class SentMarkers:
         self._sent.clear()
         self._anew = True
 
-    def update(self, lists: Iterable[CubeList]) -> Update:
+    def update(self, lists: Iterable[CubeList]) -> MarkerUpdate:
         """What to send so that receivers have these lists and no other."""
         current = {cubes.key: cubes for cubes in lists}
         changed = [
@@ -83,7 +83,7 @@ class SentMarkers:
             for key, cubes in current.items()
             if key not in self._sent or not cubes.same(self._sent[key]) or self._is_refreshed(cubes)
         ]
-        update = Update(changed, [key for key in self._sent if key not in current], self._anew)
+        update = MarkerUpdate(changed, [key for key in self._sent if key not in current], self._anew)
         self._sent, self._anew = current, False
         self._updates += 1
         return update

@@ -17,7 +17,7 @@ from occ_core.topics import CHECK_PATH, CONTACT, COSTMAP, HORIZON_COSTMAPS
 from occ_ros.convert import from_pose, from_stamp, to_cloud, to_pose, to_stamp
 from occ_ros.guard import Guarded
 from occ_ros.parameters import Parameter
-from occ_ros.qos import absolute, publish, subscribe
+from occ_ros.qos import absolute, create_publisher, create_subscription
 from occworld_infer.costmap import Body, ForecastMaps, Sight, percent, project
 from occworld_infer.forecasts import LiveForecast
 from occworld_infer.path_check import PathCheck, TimedPath, check_path
@@ -48,14 +48,16 @@ class PlanningTopics:
     def __init__(self, node: Guarded, robot: str, grid: VoxelGrid, values: dict) -> None:
         self._node, self._robot, self._grid, self._values = node, robot, grid, values
         self._body = body_of(values)
-        self._out = {topic: publish(node, topic, robot, depth=1) for topic in (COSTMAP, *HORIZON_COSTMAPS.values())}
-        self._answers = publish(node, CONTACT, robot)
+        self._out = {
+            topic: create_publisher(node, topic, robot, depth=1) for topic in (COSTMAP, *HORIZON_COSTMAPS.values())
+        }
+        self._answers = create_publisher(node, CONTACT, robot)
         self._asked_on = absolute(CHECK_PATH, robot)
         self._sights: deque[Sight] = deque(maxlen=_SIGHTS)
         self._maps: ForecastMaps | None = None
         self._waiting: list[Path] = []
         self._lock = Lock()
-        self._paths = subscribe(node, CHECK_PATH, self._on_path, robot)
+        self._paths = create_subscription(node, CHECK_PATH, self._on_path, robot)
 
     def withdraw(self) -> None:
         """Take its publishers off the network."""

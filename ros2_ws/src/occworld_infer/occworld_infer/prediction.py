@@ -14,7 +14,7 @@ from occworld_infer.grids import GRID_POINT, moved, voxel_points
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PublishedPart:
     """Which part of forecasts is published.
 
     horizons_s: seconds ahead. min_probability: of being occupied, 0-1. classes: names.
@@ -39,7 +39,7 @@ def occupied(forecast: Forecast) -> tuple[np.ndarray, ...]:
 
 
 def prediction_points(
-    grid: VoxelGrid, forecast: Forecast, voxels: tuple[np.ndarray, ...], wanted: Wanted
+    grid: VoxelGrid, forecast: Forecast, voxels: tuple[np.ndarray, ...], wanted: PublishedPart
 ) -> np.ndarray:
     """(n,) GRID_POINT of all wanted horizons, each carried from its own footprint into the current one.
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from occworld_infer.boxes import LONGEST, Boxes, merge
+from occworld_infer.box_cover import LONGEST, BoxCover, merge
 from occworld_infer.lattice import Voxels
 
 
@@ -16,7 +16,7 @@ def voxels(labels: np.ndarray, lower: tuple[int, int, int] = (0, 0, 0)) -> Voxel
     return Voxels((cells + lower).astype(np.int32), labels[tuple(cells.T)])
 
 
-def painted(boxes: Boxes, lower: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def painted(boxes: BoxCover, lower: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Labels of the cells in boxes, and in how many boxes each cell is."""
     labels, times = np.zeros(shape, np.uint8), np.zeros(shape, int)
     for first, size, label in zip(boxes.lower - lower, boxes.size, boxes.labels, strict=True):

@@ -9,17 +9,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from moments import HERE, HORIZONS_S, block, moment, together
 from PIL import Image
+from snapshots import HERE, HORIZONS_S, block, snapshot, together
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from occworld_infer.viewer.controls import Colouring
-from occworld_infer.viewer.film import Film
 from occworld_infer.viewer.page import Page
 from occworld_infer.viewer.player import Player
 from occworld_infer.viewer.screenshot import Browser, find_chromium
+from occworld_infer.viewer.timeline import Timeline
 from occworld_infer.viewer.voxel_colours import Verdict
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here: apt install chromium")
@@ -41,24 +41,24 @@ def until(holds: Callable[[], bool], what: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def film() -> Film:
-    """Two moments a second apart, in which the robot has moved and turned; at the first a forecast of the second, half
+def timeline() -> Timeline:
+    """Two snapshots a second apart, in which the robot has moved and turned; at the first a forecast of the second, half
     right."""
     there, moved = block(SEEN_AT, Semantic.PEDESTRIAN), block(FORESEEN_AT, Semantic.CAR)
     late = block((-10.0, 3.0, 1.0), Semantic.VEGETATION)
-    film = Film(keep=10)
-    film.add(moment(10.0, there, [together(there, moved)] * len(HORIZONS_S)))
-    film.add(moment(11.0, replace(together(there, late), frame=LATER)))
-    film.complete = True
-    return film
+    timeline = Timeline(keep=10)
+    timeline.add(snapshot(10.0, there, [together(there, moved)] * len(HORIZONS_S)))
+    timeline.add(snapshot(11.0, replace(together(there, late), frame=LATER)))
+    timeline.complete = True
+    return timeline
 
 
 @pytest.fixture(scope="module")
-def page(film: Film) -> Iterator[Page]:
+def page(timeline: Timeline) -> Iterator[Page]:
     ground = np.array([(-60, -60, 3), (260, -60, 3), (260, 260, 3), (-60, 260, 3)], np.float32)
     city = CityMap(ground, np.array([(0, 1, 2), (0, 2, 3)], np.int32), np.full(2, Semantic.ROAD, np.uint8))
     page = Page(0, ("rover_0",), city)
-    player = Player(film, page, ("rover_0",))
+    player = Player(timeline, page, ("rover_0",))
     page.controls.seek(0.0)
     player.start()
     yield page

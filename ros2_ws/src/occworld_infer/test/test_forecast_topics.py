@@ -14,12 +14,12 @@ from occ_core.keyframes import KeyframeBuilder
 from occ_core.poses import Pose
 from occ_core.tracker import FrameTracker
 from occ_ros.guard import UNSENT, GuardedNode
-from occ_ros.intake import ActorIntake
+from occ_ros.sensor_subscriptions import ActorSubscription
 from occworld_infer.history import History
 from occworld_infer.live import Seen
 from occworld_infer.pace import Pace
-from occworld_infer.prediction import Wanted
-from occworld_infer.robot_topics import RobotTopics
+from occworld_infer.prediction import PublishedPart
+from occworld_infer.robot_forecaster import RobotForecaster
 
 
 class NoForecasts:
@@ -41,7 +41,7 @@ def test_messages_that_can_not_be_published_are_counted_and_said_once(monkeypatc
     node = GuardedNode("listener_gone", context=context)
     tracker = FrameTracker("rover_0", KeyframeBuilder(TOKYO_GRID), {}, lambda x, y: 0.0)
     period = FRAME_PERIOD_S
-    topics = RobotTopics(
+    topics = RobotForecaster(
         node,
         "rover_0",
         TOKYO_GRID,
@@ -49,8 +49,8 @@ def test_messages_that_can_not_be_published_are_counted_and_said_once(monkeypatc
         NoForecasts(),
         History(4, period),
         Pace(period, 2.0),
-        Wanted((), 0.0, ()),
-        ActorIntake(node),
+        PublishedPart((), 0.0, ()),
+        ActorSubscription(node),
         needs_actors=False,
     )
     empty = np.zeros(TOKYO_GRID.shape, np.uint8)

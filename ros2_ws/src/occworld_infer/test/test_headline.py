@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from occworld_infer.headline import Headline
+from occworld_infer.status_text import StatusText
 
 
 def test_latency_rate_and_score_stand_in_plain_figures() -> None:
-    headline = Headline()
+    status_text = StatusText()
     for stamp in (10.0, 10.25, 10.5, 10.75):
-        headline.forecast(stamp)
-    headline.latency(["model_s", "total_s"], [0.0502, 0.2])
-    headline.score(["horizon_s", "iou", "warp_iou", "count"], np.array([[2.0, 0.4, 0.35, 9], [1.0, 0.66, 0.6, 9]]))
-    assert headline.text.split("\n") == [
+        status_text.forecast(stamp)
+    status_text.latency(["model_s", "total_s"], [0.0502, 0.2])
+    status_text.score(["horizon_s", "iou", "warp_iou", "count"], np.array([[2.0, 0.4, 0.35, 9], [1.0, 0.66, 0.6, 9]]))
+    assert status_text.text.split("\n") == [
         "model 50 ms, total 200 ms, 4.0 Hz",
         "+1.0 s: IoU 66%, warp 60%",
         "+2.0 s: IoU 40%, warp 35%",
@@ -21,11 +21,11 @@ def test_latency_rate_and_score_stand_in_plain_figures() -> None:
 
 
 def test_before_the_first_forecast_it_says_that_there_is_none() -> None:
-    assert Headline().text == "no forecast yet"
+    assert StatusText().text == "no forecast yet"
 
 
 def test_a_clock_that_goes_back_starts_the_rate_anew() -> None:
-    headline = Headline()
+    status_text = StatusText()
     for stamp in (50.0, 50.5, 1.0, 2.0):
-        headline.forecast(stamp)
-    assert headline.text == "1.0 Hz"
+        status_text.forecast(stamp)
+    assert status_text.text == "1.0 Hz"

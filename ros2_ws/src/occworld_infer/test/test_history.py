@@ -8,12 +8,12 @@ import pytest
 from occ_core.frame import VehicleState
 from occ_core.poses import Pose
 from occ_core.sparse_grid import SparseGrid
-from occworld_infer.history import History, Moment
+from occworld_infer.history import History, HistoryFrame
 
 
-def moment(stamp: float) -> Moment:
+def moment(stamp: float) -> HistoryFrame:
     state = VehicleState(stamp, Pose.identity(), np.zeros(3), np.zeros(3), Pose.identity())
-    return Moment(state, SparseGrid.from_dense(np.zeros((2, 2, 2), np.uint8)))
+    return HistoryFrame(state, SparseGrid.from_dense(np.zeros((2, 2, 2), np.uint8)))
 
 
 def stamps(history: History, *at: float) -> list[float] | None:

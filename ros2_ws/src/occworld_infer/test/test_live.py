@@ -18,7 +18,7 @@ from occ_core.sync import Odometry, SyncedSweep
 from occ_core.tracker import FrameTracker
 from occworld.checkpoint import build_model
 from occworld.config import read_config
-from occworld.forecaster import Forecaster, Past
+from occworld.forecaster import Forecaster, ObservedPast
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
 from occworld_infer.history import History
 from occworld_infer.live import LiveTrack, Seen
@@ -166,7 +166,7 @@ def test_robots_that_wait_are_forecast_in_one_pass_as_if_each_were_alone(
     forecaster: Forecaster, drives: list[Drive]
 ) -> None:
     both = [drives[0].seen[3].ready, drives[1].seen[5].ready]
-    pasts = [Past(tuple(m.voxels for m in r.history), tuple(m.state for m in r.history)) for r in both if r]
+    pasts = [ObservedPast(tuple(m.voxels for m in r.history), tuple(m.state for m in r.history)) for r in both if r]
     together = forecaster.batch(pasts)
     for past, forecast in zip(pasts, together, strict=True):
         (alone,) = forecaster.batch([past])
@@ -180,7 +180,7 @@ def test_half_precision_forecasts_the_same_but_for_rounding(
     forecaster: Forecaster, drives: list[Drive], precision: torch.dtype
 ) -> None:
     ready = drives[0].seen[3].ready
-    past = Past(tuple(m.voxels for m in ready.history), tuple(m.state for m in ready.history))
+    past = ObservedPast(tuple(m.voxels for m in ready.history), tuple(m.state for m in ready.history))
     (exact,), (rounded,) = (f.batch([past]) for f in (forecaster, replace(forecaster, precision=precision)))
     assert np.allclose(exact.path, rounded.path, atol=0.1)
     for a, b in zip(exact.classes, rounded.classes, strict=True):

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from occ_core.classes import COLOURS
 from occworld_infer.lattice import CELL, Voxels
 from occworld_infer.layers import Layer
-from occworld_infer.markers import REFRESH, CubeList, SentMarkers, Update, cube_lists
+from occworld_infer.markers import REFRESH, CubeList, MarkerUpdate, SentMarkers, cube_lists
 
 PALETTE = np.column_stack([COLOURS / 255.0, np.ones(len(COLOURS))])
 BASE = 2.5
@@ -32,7 +32,7 @@ class Receiver:
     def __init__(self) -> None:
         self.shown: dict[tuple[str, int], CubeList] = {}
 
-    def take(self, update: Update) -> None:
+    def take(self, update: MarkerUpdate) -> None:
         if update.anew:
             self.shown.clear()
         for key in update.gone:

@@ -23,7 +23,7 @@ from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose
 from occ_core.topics import CITY_MARKERS, LATENCY, MARKERS, OCCUPANCY, ODOM, PREDICTION
 from occ_ros.convert import to_cloud, to_pose, to_stamp
-from occ_ros.qos import publish, subscribe
+from occ_ros.qos import create_publisher, create_subscription
 from occworld_infer.grids import grid_points
 
 ROBOT = "rover_0"
@@ -43,15 +43,21 @@ class Stage:
 
     def __init__(self) -> None:
         self.node = Node("stage")
-        self.odometry, self.latency = publish(self.node, ODOM, ROBOT), publish(self.node, LATENCY, ROBOT)
-        self.occupancy, self.prediction = publish(self.node, OCCUPANCY, ROBOT), publish(self.node, PREDICTION, ROBOT)
+        self.odometry, self.latency = (
+            create_publisher(self.node, ODOM, ROBOT),
+            create_publisher(self.node, LATENCY, ROBOT),
+        )
+        self.occupancy, self.prediction = (
+            create_publisher(self.node, OCCUPANCY, ROBOT),
+            create_publisher(self.node, PREDICTION, ROBOT),
+        )
         self.stamp = 10.0
         self.updates: list[MarkerArray] = []
         self.shown: dict[tuple[str, int], Marker] = {}
         self.listen(self._take)
 
     def listen(self, callback: Callable[[MarkerArray], None]) -> None:
-        subscribe(self.node, MARKERS, callback, ROBOT)
+        create_subscription(self.node, MARKERS, callback, ROBOT)
 
     def _take(self, update: MarkerArray) -> None:
         self.updates.append(update)
@@ -186,7 +192,7 @@ def test_the_city_is_there_for_whoever_comes_later(stage: Stage, overlay: Overla
     overlay(f"city:={tmp_path}")
     stage.play(until=lambda: stage.updates, odometry=True)
     heard: list[MarkerArray] = []
-    subscribe(stage.node, CITY_MARKERS, heard.append, depth=1)
+    create_subscription(stage.node, CITY_MARKERS, heard.append, depth=1)
     stage.play(until=lambda: heard)
     (terrain,) = heard[0].markers
     assert terrain.ns == "city/terrain" and terrain.type == Marker.TRIANGLE_LIST and len(terrain.points) == 6

@@ -12,7 +12,7 @@ from occ_core.classes import NAMES
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
 from occworld.forecaster import Forecast
-from occworld_infer.prediction import Wanted, occupied, prediction_points
+from occworld_infer.prediction import PublishedPart, occupied, prediction_points
 
 GRID = VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 4.0), (0.5, 0.5, 1.0))
 HORIZONS = (0.5, 1.0)
@@ -30,12 +30,12 @@ def forecast() -> Forecast:
     return Forecast(HORIZONS, tuple(classes), tuple(odds), path, np.array([0.1, 0.2]))
 
 
-def points(forecast: Forecast, wanted: Wanted) -> np.ndarray:
+def points(forecast: Forecast, wanted: PublishedPart) -> np.ndarray:
     return prediction_points(GRID, forecast, occupied(forecast), wanted)
 
 
 def test_voxels_are_carried_from_the_footprint_to_come_into_the_current_one(forecast: Forecast) -> None:
-    made = points(forecast, Wanted(HORIZONS, 0.0, ALL))
+    made = points(forecast, PublishedPart(HORIZONS, 0.0, ALL))
     assert len(made) == 4
     for horizon, (x, y, yaw), z in zip(HORIZONS, forecast.path, forecast.path_z, strict=True):
         (car,) = made[(made["label"] == CAR) & (made["horizon"] == horizon)]
@@ -47,15 +47,15 @@ def test_voxels_are_carried_from_the_footprint_to_come_into_the_current_one(fore
 @pytest.mark.parametrize(
     ("wanted", "count"),
     [
-        (Wanted((1.0,), 0.0, ALL), 2),
-        (Wanted(HORIZONS, 0.7, ALL), 2),
-        (Wanted(HORIZONS, 0.0, ("building",)), 2),
-        (Wanted((0.5,), 0.7, ("car",)), 1),
-        (Wanted(HORIZONS, 0.95, ALL), 0),
-        (Wanted((), 0.0, ALL), 0),
+        (PublishedPart((1.0,), 0.0, ALL), 2),
+        (PublishedPart(HORIZONS, 0.7, ALL), 2),
+        (PublishedPart(HORIZONS, 0.0, ("building",)), 2),
+        (PublishedPart((0.5,), 0.7, ("car",)), 1),
+        (PublishedPart(HORIZONS, 0.95, ALL), 0),
+        (PublishedPart((), 0.0, ALL), 0),
     ],
 )
-def test_only_what_is_wanted_is_left(forecast: Forecast, wanted: Wanted, count: int) -> None:
+def test_only_what_is_wanted_is_left(forecast: Forecast, wanted: PublishedPart, count: int) -> None:
     made = points(forecast, wanted)
     assert len(made) == count
     assert set(made["horizon"].tolist()) <= set(wanted.horizons_s)
@@ -65,9 +65,9 @@ def test_only_what_is_wanted_is_left(forecast: Forecast, wanted: Wanted, count: 
 
 def test_a_class_and_a_horizon_that_are_not_there_are_named() -> None:
     with pytest.raises(ValueError, match="'classes': no class lava"):
-        Wanted(HORIZONS, 0.0, ("car", "lava")).check(HORIZONS)
+        PublishedPart(HORIZONS, 0.0, ("car", "lava")).check(HORIZONS)
     with pytest.raises(ValueError, match=r"'horizons': the checkpoint has none of \[4.0\] s; it has 0.5, 1 s"):
-        Wanted((0.5, 4.0), 0.0, ALL).check(HORIZONS)
+        PublishedPart((0.5, 4.0), 0.0, ALL).check(HORIZONS)
 
 
 def test_the_shipped_checkpoint_is_found_or_its_absence_is_said(

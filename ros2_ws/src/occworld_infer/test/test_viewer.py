@@ -1,4 +1,4 @@
-"""What the page shows, and when: colours, the film, the player, the city in tiles, live topics put together."""
+"""What the page shows, and when: colours, the timeline, the player, the city in tiles, live topics put together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from moments import HERE, HORIZONS_S, block, moment, together
+from snapshots import HERE, HORIZONS_S, block, snapshot, together
 
 from occ_core.actors import Actor
 from occ_core.citymap import CityMap
@@ -21,12 +21,12 @@ from occworld_infer.grids import grid_points, moved
 from occworld_infer.viewer.cameras import HEIGHT, WIDTH, mosaic, small
 from occworld_infer.viewer.city import CityTiles
 from occworld_infer.viewer.controls import Colouring
-from occworld_infer.viewer.film import Film, Newest
 from occworld_infer.viewer.live import LiveRobot
-from occworld_infer.viewer.moment import Foreseen, Voxels
 from occworld_infer.viewer.page import Page, PortInUse
 from occworld_infer.viewer.panels import grades_table
 from occworld_infer.viewer.player import Player
+from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame
+from occworld_infer.viewer.timeline import Newest, Timeline
 from occworld_infer.viewer.voxel_colours import NOW_COLOUR, Verdict, by_horizon, by_verdict, verdicts
 
 TINY = VoxelGrid((-1.0, -1.0, 0.0), (1.0, 1.0, 1.0), (0.5, 0.5, 0.5))
@@ -37,7 +37,7 @@ GRIDS = arrays(np.uint8, TINY.shape, elements=st.integers(0, 15))
 
 @given(GRIDS, GRIDS)
 def test_verdicts_share_out_every_voxel_and_are_the_iou(forecast: np.ndarray, truth: np.ndarray) -> None:
-    found = verdicts(Voxels.of_classes(TINY, forecast, HERE), Voxels.of_classes(TINY, truth, HERE))
+    found = verdicts(PlacedVoxels.of_classes(TINY, forecast, HERE), PlacedVoxels.of_classes(TINY, truth, HERE))
     a, b = forecast.ravel() > 0, truth.ravel() > 0
     assert sorted(np.concatenate(list(found.values()))) == list(np.flatnonzero(a | b))
     assert len(found[Verdict.HIT]) == np.count_nonzero(a & b)
@@ -46,15 +46,15 @@ def test_verdicts_share_out_every_voxel_and_are_the_iou(forecast: np.ndarray, tr
 
 @given(GRIDS)
 def test_voxels_are_the_grid_again(classes: np.ndarray) -> None:
-    voxels = Voxels.of_classes(TINY, classes, HERE)
+    voxels = PlacedVoxels.of_classes(TINY, classes, HERE)
     assert (voxels.classes == classes).all()
-    again = Voxels.of_points(TINY, voxels.centres[::-1], voxels.labels[::-1], HERE)
+    again = PlacedVoxels.of_points(TINY, voxels.centres[::-1], voxels.labels[::-1], HERE)
     assert (again.classes == classes).all()
 
 
 def test_points_outside_the_grid_are_left_out() -> None:
     points, labels = np.array([(0.1, 0.1, 0.1), (9.0, 0, 0), (np.nan, 0, 0)]), np.array([3, 4, 5], np.uint8)
-    assert Voxels.of_points(TINY, points, labels, HERE).labels.tolist() == [3]
+    assert PlacedVoxels.of_points(TINY, points, labels, HERE).labels.tolist() == [3]
 
 
 def test_a_comparison_is_drawn_in_the_frame_of_the_truth() -> None:
@@ -70,62 +70,66 @@ def test_by_horizon_draws_each_place_once_in_the_colour_of_its_first_horizon() -
     further = HERE @ Pose.from_xyz_rpy(np.array([2.0, 0, 0]), np.zeros(3))
     # The same block as seen two metres further on, and a new one, which stays where it is in map.
     ahead = [together(block((2, 0, 1), Semantic.ROAD, further), block((6, 4, 1), Semantic.CAR, further))] * 6
-    cubes = by_horizon(now, Foreseen(HORIZONS_S, tuple(ahead)), last=1.0)
+    cubes = by_horizon(now, PredictedFrame(HORIZONS_S, tuple(ahead)), last=1.0)
     assert len(cubes.centres) == 18
     assert (cubes.colours[:9] == NOW_COLOUR).all()
     assert len(np.unique(cubes.colours[9:], axis=0)) == 1
     assert np.allclose(cubes.centres[9:].mean(axis=0), (8.2, 4.2, 1.125), atol=1e-3)
 
 
-# -- the film and the player
+# -- the timeline and the player
 
 
 def test_a_film_finds_moments_by_time() -> None:
-    film = Film(keep=10)
+    timeline = Timeline(keep=10)
     for stamp in (1.0, 1.5, 2.0):
-        film.add(moment(stamp, block((0, 0, 1), Semantic.CAR)))
-    assert film.span("rover_0") == (1.0, 2.0)
-    assert [film.before("rover_0", at).stamp for at in (0.0, 1.2, 1.499, 1.5, 9.0)] == [1.0, 1.0, 1.5, 1.5, 2.0]
-    assert film.exactly("rover_0", 1.2) is None
-    assert film.span("drone_0") is None and film.before("drone_0", 1.0) is None and film.pose("drone_0", 1) is None
+        timeline.add(snapshot(stamp, block((0, 0, 1), Semantic.CAR)))
+    assert timeline.span("rover_0") == (1.0, 2.0)
+    assert [timeline.before("rover_0", at).stamp for at in (0.0, 1.2, 1.499, 1.5, 9.0)] == [1.0, 1.0, 1.5, 1.5, 2.0]
+    assert timeline.exactly("rover_0", 1.2) is None
+    assert (
+        timeline.span("drone_0") is None
+        and timeline.before("drone_0", 1.0) is None
+        and timeline.pose("drone_0", 1) is None
+    )
 
 
 def test_between_two_moments_the_robot_is_on_its_way() -> None:
-    film, further = Film(keep=10), HERE @ Pose.from_xyz_rpy(np.array([1.0, 0, 0]), np.zeros(3))
-    film.add(moment(1.0, block((0, 0, 1), Semantic.CAR)))
-    film.add(moment(1.5, block((0, 0, 1), Semantic.CAR, further)))
-    halfway = film.pose("rover_0", 1.25).position
+    timeline, further = Timeline(keep=10), HERE @ Pose.from_xyz_rpy(np.array([1.0, 0, 0]), np.zeros(3))
+    timeline.add(snapshot(1.0, block((0, 0, 1), Semantic.CAR)))
+    timeline.add(snapshot(1.5, block((0, 0, 1), Semantic.CAR, further)))
+    halfway = timeline.pose("rover_0", 1.25).position
     assert np.allclose(halfway - HERE.position, (0.0, 0.5, 0.4))
-    assert film.pose("rover_0", 60.0) is None, "nobody knows where it is a minute later"
+    assert timeline.pose("rover_0", 60.0) is None, "nobody knows where it is a minute later"
 
 
 def test_a_clock_that_began_anew_begins_the_film_anew() -> None:
-    film = Film(keep=10)
+    timeline = Timeline(keep=10)
     for stamp in (50.0, 50.5, 0.5):
-        film.add(moment(stamp, block((0, 0, 1), Semantic.CAR)))
-    assert film.span("rover_0") == (0.5, 0.5)
+        timeline.add(snapshot(stamp, block((0, 0, 1), Semantic.CAR)))
+    assert timeline.span("rover_0") == (0.5, 0.5)
 
 
 def test_a_film_keeps_its_end_or_its_beginning() -> None:
-    live, recorded = Film(keep=2), Film(keep=2, keep_first=True)
+    live, recorded = Timeline(keep=2), Timeline(keep=2, keep_first=True)
     for stamp in (1.0, 1.5, 2.0):
-        for film in (live, recorded):
-            film.add(moment(stamp, block((0, 0, 1), Semantic.CAR)))
+        for timeline in (live, recorded):
+            timeline.add(snapshot(stamp, block((0, 0, 1), Semantic.CAR)))
     assert live.span("rover_0") == (1.5, 2.0)
     assert recorded.span("rover_0") == (1.0, 1.5)
     assert recorded.refused == 1
 
 
 class Watched:
-    """A page with a film of three seconds, played by hand."""
+    """A page with a timeline of three seconds, played by hand."""
 
     def __init__(self, live: bool) -> None:
-        self.film = Film(keep=10)
+        self.timeline = Timeline(keep=10)
         for step in range(7):
-            self.film.add(moment(10 + step / 2, block((0, 0, 1), Semantic.CAR)))
-        self.film.complete = True
+            self.timeline.add(snapshot(10 + step / 2, block((0, 0, 1), Semantic.CAR)))
+        self.timeline.complete = True
         self.page = Page(0, ("rover_0", "drone_0"), live=live)
-        self.player = Player(self.film, self.page, ("rover_0", "drone_0"), live=live)
+        self.player = Player(self.timeline, self.page, ("rover_0", "drone_0"), live=live)
 
     def text(self) -> str:
         return self.page.controls._status.content
@@ -176,22 +180,24 @@ def test_what_is_as_it_was_is_not_sent_again(watched: Watched, monkeypatch: pyte
     controls.seek(1.0)
     controls.play(watched.player._live)
     lidar, car = np.ones((5, 3), np.float32), Actor(3, Semantic.CAR, HERE, np.array([4, 2, 1.5]), np.zeros(3))
-    watched.film.track("rover_0", Newest(HERE, lidar, (car,)))
+    watched.timeline.track("rover_0", Newest(HERE, lidar, (car,)))
     watched.player.tick(0.05)
     watched.player.tick(0.0)
     interface = watched.page._server._websock_server
     monkeypatch.setattr(interface, "queue_message", sent.append)
     watched.player.tick(0.0)
     assert sent == []
-    watched.film.track("rover_0", Newest(HERE, lidar + 1, (car,)))
+    watched.timeline.track("rover_0", Newest(HERE, lidar + 1, (car,)))
     watched.player.tick(0.0)
     assert bool(sent) == watched.player._live, "a new sweep is sent while one looks at what is live"
 
 
-def opening(film: Film, robots: tuple[str, ...] = ("drone_0", "rover_0"), ticks: int = 1) -> tuple[str, float, str]:
+def opening(
+    timeline: Timeline, robots: tuple[str, ...] = ("drone_0", "rover_0"), ticks: int = 1
+) -> tuple[str, float, str]:
     """What a page has chosen after so many ticks of a second."""
     page = Page(0, robots, live=True)
-    player = Player(film, page, robots, live=True)
+    player = Player(timeline, page, robots, live=True)
     for _ in range(ticks):
         player.tick(1.0)
     choice = page.controls.choice
@@ -199,14 +205,14 @@ def opening(film: Film, robots: tuple[str, ...] = ("drone_0", "rover_0"), ticks:
     return choice.robot, choice.ahead, choice.colouring.value
 
 
-def forecast_film(*robots: str, **what: Semantic) -> Film:
-    """Two moments a second apart of each robot, the first with a forecast. what: class of the block that it sees."""
-    film = Film(keep=10)
+def forecast_film(*robots: str, **what: Semantic) -> Timeline:
+    """Two snapshots a second apart of each robot, the first with a forecast. what: class of the block that it sees."""
+    timeline = Timeline(keep=10)
     for robot in robots:
         seen = block((4, 0, 1), what.get(robot, Semantic.BUILDING), size=5 if robot.startswith("drone") else 3)
-        film.add(moment(10.0, seen, [seen] * len(HORIZONS_S), robot))
-        film.add(moment(11.0, seen, [seen] * len(HORIZONS_S), robot))
-    return film
+        timeline.add(snapshot(10.0, seen, [seen] * len(HORIZONS_S), robot))
+        timeline.add(snapshot(11.0, seen, [seen] * len(HORIZONS_S), robot))
+    return timeline
 
 
 def test_the_page_opens_with_a_forecast_against_truth_of_the_robot_with_most_to_see() -> None:
@@ -217,8 +223,8 @@ def test_the_page_opens_with_a_forecast_against_truth_of_the_robot_with_most_to_
     alone = forecast_film("rover_0")
     assert opening(alone) == ("drone_0", 0.0, "class"), "the other one may be just about to come"
     assert opening(alone, ticks=8) == ("rover_0", 1.0, truth)
-    nothing = Film(keep=10)
-    nothing.add(moment(10.0, block((4, 0, 1), Semantic.CAR)))
+    nothing = Timeline(keep=10)
+    nothing.add(snapshot(10.0, block((4, 0, 1), Semantic.CAR)))
     assert opening(nothing, ("rover_0",), ticks=8) == ("rover_0", 0.0, "class"), "without a forecast, what is seen"
 
 
@@ -232,9 +238,9 @@ def test_what_somebody_has_chosen_stays() -> None:
 
 
 def test_the_page_says_in_words_what_is_on_the_screen_and_what_its_terms_mean() -> None:
-    film = forecast_film("rover_0")
+    timeline = forecast_film("rover_0")
     page = Page(0, ("rover_0",), live=True)
-    player = Player(film, page, ("rover_0",), live=True)
+    player = Player(timeline, page, ("rover_0",), live=True)
 
     def words(ahead: float, colouring: Colouring) -> str:
         page.controls.choose(ahead=ahead, colouring=colouring)
@@ -313,18 +319,18 @@ class Topics:
     """A robot that stands at HERE, and what it publishes."""
 
     def __init__(self) -> None:
-        self.film = Film(keep=20)
-        self.robot = LiveRobot("rover_0", self.film, lambda x, y: float(HERE.position[2]))
+        self.timeline = Timeline(keep=20)
+        self.robot = LiveRobot("rover_0", self.timeline, lambda x, y: float(HERE.position[2]))
         self.base_link = Pose(HERE.position + [0, 0, 0.4], HERE.orientation)
 
     def odometry(self, *stamps: float) -> None:
         for stamp in stamps:
             self.robot.odometry(stamp, self.base_link)
 
-    def occupancy(self, stamp: float, now: Voxels) -> None:
+    def occupancy(self, stamp: float, now: PlacedVoxels) -> None:
         self.robot.occupancy(stamp, now.centres, now.labels)
 
-    def forecast(self, stamp: float, ahead: Voxels, poses: list[Pose]) -> None:
+    def forecast(self, stamp: float, ahead: PlacedVoxels, poses: list[Pose]) -> None:
         """As the inference node publishes it: every horizon carried into the footprint of now."""
         clouds = [
             moved(grid_points(TOKYO_GRID, ahead.classes, horizon), *pose.position, pose.yaw)
@@ -343,7 +349,7 @@ def test_a_forecast_that_came_by_topic_is_the_one_that_was_made(x: float, y: flo
     topics.odometry(9.98, 10.0)
     topics.occupancy(10.0, block((4, 0, 1), Semantic.ROAD))
     topics.forecast(10.0, ahead, steps)
-    forecast = topics.film.exactly("rover_0", 10.0).forecast
+    forecast = topics.timeline.exactly("rover_0", 10.0).forecast
     assert forecast.horizons_s == HORIZONS_S
     for voxels, step in zip(forecast.voxels, steps, strict=True):
         assert (voxels.numbers == ahead.numbers).all() and (voxels.labels == ahead.labels).all()
@@ -355,19 +361,19 @@ def test_live_grades_are_those_that_the_inference_node_gives() -> None:
     topics.odometry(10.0, 10.5)
     topics.robot.grades((grade,))
     topics.occupancy(10.5, block((4, 0, 1), Semantic.ROAD))
-    assert topics.film.exactly("rover_0", 10.5).grades == (grade,)
+    assert topics.timeline.exactly("rover_0", 10.5).grades == (grade,)
 
 
 def test_pieces_may_come_in_any_order_and_stale_ones_are_dropped() -> None:
     topics, there = Topics(), block((4, 0, 1), Semantic.ROAD)
     topics.occupancy(9.0, there)
-    assert topics.film.span("rover_0") is None, "nobody knows where the robot was"
+    assert topics.timeline.span("rover_0") is None, "nobody knows where the robot was"
     topics.odometry(10.0, 9.99, 10.0, 10.02)
     topics.forecast(10.0, there, [Pose.identity()] * 6)
     topics.occupancy(10.0, there)
-    assert topics.film.exactly("rover_0", 10.0).forecast is not None
+    assert topics.timeline.exactly("rover_0", 10.0).forecast is not None
     topics.forecast(5.0, there, [Pose.identity()] * 6)
-    assert topics.film.span("rover_0") == (10.0, 10.0)
+    assert topics.timeline.span("rover_0") == (10.0, 10.0)
 
 
 def test_a_simulator_that_was_started_again_is_followed() -> None:
@@ -376,7 +382,7 @@ def test_a_simulator_that_was_started_again_is_followed() -> None:
     topics.occupancy(100.0, there)
     topics.odometry(0.5)
     topics.occupancy(0.5, there)
-    assert topics.film.span("rover_0") == (0.5, 0.5)
+    assert topics.timeline.span("rover_0") == (0.5, 0.5)
 
 
 def test_a_sweep_and_the_traffic_are_seen_between_two_keyframes() -> None:
@@ -388,6 +394,6 @@ def test_a_sweep_and_the_traffic_are_seen_between_two_keyframes() -> None:
     actor = Actor(3, Semantic.CAR, HERE, np.array([4, 2, 1.5]), np.zeros(3))
     topics.robot.actors([actor])
     topics.odometry(10.02)
-    newest = topics.film.newest("rover_0")
+    newest = topics.timeline.newest("rover_0")
     assert np.allclose(newest.lidar, [HERE.position + [0, 2.0, 1.4]], atol=1e-4)
     assert newest.actors == (actor,)

@@ -12,7 +12,7 @@ import pytest
 
 from occ_core.classes import Semantic
 from tokyo_city.plateau.citygml import read_citygml
-from tokyo_city.plateau.codes import Kind
+from tokyo_city.plateau.codes import SurfaceType
 from tokyo_city.plateau.model import ImportProblem, Reading
 from tokyo_city.plateau.sources import TileSource
 from tokyo_city.plateau.tile import Tile
@@ -118,7 +118,7 @@ def test_a_surface_that_a_solid_links_to_is_read_once_with_its_kind(citygml):
     composite = f"<gml:CompositeSurface>{links}</gml:CompositeSurface>"
     linked = f"<bldg:lod2Solid><gml:Solid><gml:exterior>{composite}</gml:exterior></gml:Solid></bldg:lod2Solid>"
     found = only(citygml(building(linked, bounded)))
-    assert found.polygons.kinds.tolist() == [Kind.ROOF, Kind.FLOOR]
+    assert found.polygons.kinds.tolist() == [SurfaceType.ROOF, SurfaceType.FLOOR]
 
 
 def test_polygons_in_the_solid_have_the_kind_of_the_surface_that_links_to_them(citygml):
@@ -126,7 +126,7 @@ def test_polygons_in_the_solid_have_the_kind_of_the_surface_that_links_to_them(c
     link = '<gml:MultiSurface><gml:surfaceMember xlink:href="#top"/></gml:MultiSurface>'
     surface = f"<bldg:RoofSurface><bldg:lod2MultiSurface>{link}</bldg:lod2MultiSurface></bldg:RoofSurface>"
     found = only(citygml(building(inline, f"<bldg:boundedBy>{surface}</bldg:boundedBy>")))
-    assert found.polygons.kinds.tolist() == [Kind.ROOF, Kind.PLAIN]
+    assert found.polygons.kinds.tolist() == [SurfaceType.ROOF, SurfaceType.PLAIN]
 
 
 def test_the_best_level_of_detail_is_taken_and_no_other(citygml):

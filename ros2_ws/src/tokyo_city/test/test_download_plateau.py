@@ -15,15 +15,15 @@ import pytest
 from tokyo_city.download.archive import check_zip
 from tokyo_city.download.catalogue import Catalogue
 from tokyo_city.download.manifest import check_folder
-from tokyo_city.download.plateau import Wanted, archives, download_plateau
+from tokyo_city.download.plateau import DownloadRequest, archives, download_plateau
 from tokyo_city.download.wards import WARDS, find_ward
-from tokyo_city.download.web import DownloadProblem, Patience, Web
+from tokyo_city.download.web import DownloadProblem, RetryPolicy, Web
 from tokyo_city.download.weights import download_weights
 from tokyo_city.plateau.model import ImportProblem
 from tokyo_city.plateau.sources import Region, find_sources
 from tokyo_occworld.cli.main import main
 
-PATIENCE = Patience(attempts=3, wait_s=0.001)
+PATIENCE = RetryPolicy(attempts=3, wait_s=0.001)
 TOP = "13101_chiyoda-ku_pref_2025_citygml_1_op"
 NOISE = np.random.default_rng(2).bytes(200_000)
 CITY = {
@@ -81,7 +81,7 @@ class Site:
 
 
 def chosen(web: Web, site: Site, *areas: str, dataset: str = "", year: int | None = None) -> list[str]:
-    wanted = Wanted.of(list(areas), [], dataset, year)
+    wanted = DownloadRequest.of(list(areas), [], dataset, year)
     return [archive.file_name for archive in archives(web, Catalogue(web, site.root), wanted)]
 
 
@@ -132,7 +132,7 @@ def test_of_one_data_set_the_newest_version_is_taken(site, web):
 def test_two_wards_are_two_archives_that_the_importer_takes_from_their_folder(site, web, tmp_path):
     for code, name in (("13101", "chiyoda"), ("13102", "chuo")):
         site.add(f"plateau-{code}-{name}-ku-2025", (f"{code}_{name}-ku_pref_2025_citygml_1_op.zip", zip_of(CITY)))
-    found = archives(web, Catalogue(web, site.root), Wanted.of(["chiyoda", "chuo"], [], "", None))
+    found = archives(web, Catalogue(web, site.root), DownloadRequest.of(["chiyoda", "chuo"], [], "", None))
     paths = download_plateau(web, found, (), tmp_path)
     assert [path.name for path in paths] == [archive.file_name for archive in found]
     tiles, refused = find_sources(tmp_path, Region())
@@ -142,18 +142,18 @@ def test_two_wards_are_two_archives_that_the_importer_takes_from_their_folder(si
 def test_a_hash_in_the_catalogue_is_heeded_where_it_is_one(site, web, tmp_path):
     name = "13101_chiyoda-ku_pref_2025_citygml_1_op.zip"
     site.add("plateau-13101-chiyoda-ku-2025", (name, zip_of(CITY)), hash="md5:" + "0" * 32)
-    found = archives(web, Catalogue(web, site.root), Wanted.of(["chiyoda"], [], "", None))
+    found = archives(web, Catalogue(web, site.root), DownloadRequest.of(["chiyoda"], [], "", None))
     with pytest.raises(DownloadProblem, match="the md5 of what came is"):
         download_plateau(web, found, (), tmp_path)
     site.add("plateau-13101-chiyoda-ku-2025", (name, zip_of(CITY)), hash="see the documentation")
-    assert archives(web, Catalogue(web, site.root), Wanted.of(["chiyoda"], [], "", None))[0].checksum is None
+    assert archives(web, Catalogue(web, site.root), DownloadRequest.of(["chiyoda"], [], "", None))[0].checksum is None
 
 
 @pytest.fixture
 def station(site, web):
     """The archive with the square of Tokyo station in it."""
     site.add("plateau-tokyo23ku", (f"{TOP}.zip", zip_of(CITY)))
-    return archives(web, Catalogue(web, site.root), Wanted.of([], ["53394611"], "", None))
+    return archives(web, Catalogue(web, site.root), DownloadRequest.of([], ["53394611"], "", None))
 
 
 def present(folder: Path) -> set[str]:

@@ -24,9 +24,9 @@ from tokyo_city.download.checksum import Checksum
 from tokyo_city.download.files import download
 from tokyo_city.download.manifest import Manifest, check_folder, manifest_of
 from tokyo_city.download.transfer import transfer
-from tokyo_city.download.web import DownloadProblem, Patience, Web
+from tokyo_city.download.web import DownloadProblem, RetryPolicy, Web
 
-PATIENCE = Patience(attempts=3, wait_s=0.001, silence_s=30.0)
+PATIENCE = RetryPolicy(attempts=3, wait_s=0.001, silence_s=30.0)
 NOISE = np.random.default_rng(1).bytes(300_000)
 
 
@@ -199,7 +199,7 @@ def test_damage_in_what_was_kept_is_found_and_the_next_try_begins_anew(server, t
 def test_silence_counts_as_a_broken_connection_and_slowness_does_not(server, tmp_path):
     release = threading.Event()
     server.script["/city.zip"] = [odd.stalls(release), odd.whole]
-    web = Web(Patience(attempts=3, wait_s=0.001, silence_s=0.5))
+    web = Web(RetryPolicy(attempts=3, wait_s=0.001, silence_s=0.5))
     assert transfer(web, f"{server.url}/city.zip", tmp_path / "part").size == len(CITY)
     release.set()
 

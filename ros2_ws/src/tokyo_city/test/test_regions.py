@@ -17,7 +17,7 @@ from occ_core.classes import Semantic
 from tokyo_city.plateau.citygml import read_citygml
 from tokyo_city.plateau.clipping import apart
 from tokyo_city.plateau.clipping import within as clip
-from tokyo_city.plateau.meshcodes import Box, mesh_box
+from tokyo_city.plateau.meshcodes import DegreeBox, mesh_box
 from tokyo_city.plateau.model import ImportProblem, Polygons
 from tokyo_city.plateau.projection import to_degrees
 from tokyo_city.plateau.sources import Region, TileSource, find_sources
@@ -28,13 +28,13 @@ from tokyo_city.world.city import Options, import_city
 ONE = Options(workers=1)
 
 
-def box_of(x0: float, x1: float, y0: float, y1: float) -> Box:
+def box_of(x0: float, x1: float, y0: float, y1: float) -> DegreeBox:
     """A box about Tokyo station; metres east and north."""
     corners = to_degrees(np.array([(x0, y0, 0), (x1, y1, 0)], dtype=float) + [-6000.0, -35000, 0], 6677)
-    return Box(*corners[0, :2].tolist(), *corners[1, :2].tolist())
+    return DegreeBox(*corners[0, :2].tolist(), *corners[1, :2].tolist())
 
 
-def within(path, *boxes: Box):
+def within(path, *boxes: DegreeBox):
     return read_tile(TileSource(path, path.parent.name), Region(boxes))
 
 
@@ -83,7 +83,7 @@ def test_the_pieces_of_an_area_are_together_what_it_was(citygml, seed, x, y):
 
 
 def test_boxes_that_overlap_count_once():
-    boxes = (Box(35, 139, 36, 140), Box(35.5, 139.5, 36.5, 140.5), Box(35.2, 139.2, 35.4, 139.4))
+    boxes = (DegreeBox(35, 139, 36, 140), DegreeBox(35.5, 139.5, 36.5, 140.5), DegreeBox(35.2, 139.2, 35.4, 139.4))
     cells = apart(boxes)
     assert not any(a.touches(b) for n, a in enumerate(cells) for b in cells[:n])
     assert sum((c.north - c.south) * (c.east - c.west) for c in cells) == pytest.approx(1 + 1 - 0.25)

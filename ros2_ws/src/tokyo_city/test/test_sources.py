@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occ_core.actors import BOX_FACES
-from tokyo_city.plateau.meshcodes import Box, code_of, mesh_box
+from tokyo_city.plateau.meshcodes import DegreeBox, code_of, mesh_box
 from tokyo_city.plateau.model import ImportProblem
 from tokyo_city.plateau.obj_tile import read_obj_tile
 from tokyo_city.plateau.projection import to_metres
@@ -37,7 +37,7 @@ def test_a_place_is_in_the_square_of_its_mesh_code(latitude, longitude):
 def test_tokyo_station_is_in_53394611():
     # Japan Meteorological and statistics offices print this square for Tokyo station, 35.681 N 139.767 E.
     assert mesh_code(35.6812, 139.7671) == "53394611"
-    assert mesh_box("53394611").touches(Box(35.681, 139.766, 35.682, 139.768))
+    assert mesh_box("53394611").touches(DegreeBox(35.681, 139.766, 35.682, 139.768))
 
 
 @pytest.mark.parametrize("code", ["", "5339", "53394611x", "539946", "53398611", "533946115", "1234567"])
@@ -56,7 +56,7 @@ def test_a_mesh_code_that_is_none_is_an_error_that_names_it(code):
 
 def test_a_bounding_box_has_its_order():
     with pytest.raises(ValueError, match="south,west,north,east"):
-        Box(139.0, 35.0, 140.0, 36.0 - 2)
+        DegreeBox(139.0, 35.0, 140.0, 36.0 - 2)
 
 
 def test_a_region_takes_the_tiles_that_touch_it_and_of_those_the_buildings_in_it(citygml, tmp_path):
@@ -65,7 +65,7 @@ def test_a_region_takes_the_tiles_that_touch_it_and_of_those_the_buildings_in_it
     folder = tmp_path / "udx"
     everything, _ = find_sources(folder, Region())
     assert len(everything) == 2
-    box = Region.of(Box(35.68, 139.75, 35.69, 139.768), ())
+    box = Region.of(DegreeBox(35.68, 139.75, 35.69, 139.768), ())
     (tile,), _ = find_sources(folder, box)
     found = read_tile(tile, box)
     assert [entry.gml_id for entry in found.city_objects] == ["here"] and not found.skipped

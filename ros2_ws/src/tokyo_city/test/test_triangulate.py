@@ -11,7 +11,7 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
 from occ_core.classes import Semantic
-from tokyo_city.plateau.codes import Kind
+from tokyo_city.plateau.codes import SurfaceType
 from tokyo_city.plateau.model import Polygons
 from tokyo_city.plateau.orient import inside_out
 from tokyo_city.plateau.prisms import BURY_M, roof_prisms
@@ -49,7 +49,7 @@ def lift(rings: list[np.ndarray], seed: int) -> tuple[tuple[np.ndarray, ...], Ro
     return tuple(turn.apply(np.column_stack([r, np.zeros(len(r))])) + shift for r in rings), turn, shift
 
 
-def polygons(*rings_of_each, kind: Kind = Kind.PLAIN) -> Polygons:
+def polygons(*rings_of_each, kind: SurfaceType = SurfaceType.PLAIN) -> Polygons:
     """Polygons of one building; each is a sequence of rings (n, 3)."""
     rings = [ring for each in rings_of_each for ring in each]
     count = len(rings_of_each)
@@ -71,7 +71,7 @@ def triangles_of(rings) -> np.ndarray:
     return found.points[found.corners]
 
 
-def prisms_of(rings, kind: Kind = Kind.PLAIN) -> list[np.ndarray]:
+def prisms_of(rings, kind: SurfaceType = SurfaceType.PLAIN) -> list[np.ndarray]:
     """Each prism's corners (2 k, 3), upper then lower."""
     table = polygons(rings, kind=kind)
     found = triangulate(table)
@@ -200,7 +200,9 @@ def test_a_closed_body_faces_outward_however_its_rings_are_wound(seed, flips):
     corners = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * rng.uniform(1, 30, 3)
     outward = (corners + rng.uniform(-1e4, 1e4, 3))[BOX_FACES]
     kinds = np.where(
-        np.cross(outward[:, 1] - outward[:, 0], outward[:, 2] - outward[:, 0])[:, 2] > 0, Kind.ROOF, Kind.PLAIN
+        np.cross(outward[:, 1] - outward[:, 0], outward[:, 2] - outward[:, 0])[:, 2] > 0,
+        SurfaceType.ROOF,
+        SurfaceType.PLAIN,
     )
     columns = (np.zeros(12, int), np.full(12, Semantic.BUILDING), kinds)
     assert not inside_out(outward, *columns).any()
@@ -208,7 +210,7 @@ def test_a_closed_body_faces_outward_however_its_rings_are_wound(seed, flips):
     if sum(flips) <= 2:
         # Where a few faces are wrong, at least the roofs come out right.
         mixed = np.where(np.array(flips)[:, None, None], outward[:, ::-1], outward)
-        assert (inside_out(mixed, *columns) == flips)[kinds == Kind.ROOF].all()
+        assert (inside_out(mixed, *columns) == flips)[kinds == SurfaceType.ROOF].all()
 
 
 def test_ground_faces_up():
@@ -264,7 +266,7 @@ def test_walls_floors_and_sheets_give_no_prism():
     roof = np.array([[0.0, 0, 10], [5, 0, 10], [5, 5, 10], [0, 5, 10]])
     wall = np.array([[0.0, 0, 0], [5, 0, 0], [5, 0, 10], [0, 0, 10]])
     assert prisms_of((roof[::-1],)) == [] and prisms_of((wall,)) == []
-    assert prisms_of((roof,)) == [] and prisms_of((roof,), Kind.FLOOR) == []
+    assert prisms_of((roof,)) == [] and prisms_of((roof,), SurfaceType.FLOOR) == []
 
 
 @given(st.floats(0.05, 3), st.floats(20, 200), st.floats(-0.3, 0.3), st.floats(0, 5))

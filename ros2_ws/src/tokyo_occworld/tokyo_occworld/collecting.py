@@ -22,7 +22,7 @@ from occ_core.sync import Odometry, SyncedSweep
 from occ_core.topics import CAMERAS
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import link_poses
-from tokyo_sim.engine.robot import Kind
+from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.missions.mission import Mission, MissionPlan
 from tokyo_sim.missions.plans import Pattern
@@ -32,7 +32,7 @@ _SWEEP_S, _COMMAND_S = 0.1, 0.05
 _SWEEPS_A_FRAME = round(FRAME_PERIOD_S / _SWEEP_S)
 _WARM_UP_SWEEPS = round(DEFAULT_WINDOW_S / _SWEEP_S)
 _JPEG_QUALITY = 90
-_SPEED = {Kind.DRONE: 4.0, Kind.ROVER: 3.0}
+_SPEED = {RobotKind.DRONE: 4.0, RobotKind.ROVER: 3.0}
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Collection:
 
 
 @dataclass(frozen=True)
-class Drive:
+class CollectingJob:
     """One drive of a drone and, unless it is alone, a rover: all that a process needs to record it, on any machine."""
 
     city: Path
@@ -85,7 +85,7 @@ def collect(
     plan = plan if streets else replace(plan, actors=0)
     pattern = Pattern.STREET if streets else Pattern.ROAM
     drives = [
-        Drive(city, output, plan, pattern, plan.seed + number, plan.sessions - 2 * number == 1)
+        CollectingJob(city, output, plan, pattern, plan.seed + number, plan.sessions - 2 * number == 1)
         for number in range((plan.sessions + 1) // 2)
     ]
     folders: list[Path] = []
@@ -100,7 +100,7 @@ def collect(
     return folders
 
 
-def record(drive: Drive, tell: Callable[[int], object] = lambda frames: None) -> list[Path]:
+def record(drive: CollectingJob, tell: Callable[[int], object] = lambda frames: None) -> list[Path]:
     """Record one drive; the session of each robot. tell: is called with how many frames more there are."""
     plan = drive.plan
     fleet = Fleet(
@@ -141,7 +141,7 @@ def record(drive: Drive, tell: Callable[[int], object] = lambda frames: None) ->
 class _Recorder:
     """One robot's session."""
 
-    def __init__(self, simulator: Simulator, number: int, drive: Drive) -> None:
+    def __init__(self, simulator: Simulator, number: int, drive: CollectingJob) -> None:
         robot = simulator.robots[number]
         links = link_poses(robot.xml)
         occupancy = drive.plan.occupancy

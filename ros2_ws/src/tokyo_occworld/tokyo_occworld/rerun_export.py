@@ -15,7 +15,7 @@ import numpy as np
 
 from occ_core.classes import CLASSES
 from occworld_infer.grading import Grade
-from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
+from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapshot
 
 FRAME, TIME, HORIZON = "frame", "time", "horizon"
 STEPS_A_FRAME = 10
@@ -37,7 +37,7 @@ def entity(horizon: float) -> str:
     return f"t{horizon:.1f}".replace(".", "_")
 
 
-def export_rerun(moments: Iterable[Moment], path: Path, name: str) -> int:
+def export_rerun(moments: Iterable[Snapshot], path: Path, name: str) -> int:
     """Write moments of one or several robots into a file, which is there only when it is whole. Returns how many.
 
     name: of the recording, as rerun shows it.
@@ -72,7 +72,7 @@ class _Writer:
         recording.log("map", rerun.AnnotationContext(names), static=True)
         recording.log("map", rerun.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
 
-    def add(self, moment: Moment) -> None:
+    def add(self, moment: Snapshot) -> None:
         """Everything of one instant."""
         rerun, robot, root = self._rerun, moment.robot, f"map/{moment.robot}"
         number = self._frames[robot] = self._frames.get(robot, 0) + 1
@@ -89,7 +89,7 @@ class _Writer:
             self._grade(f"score/{robot}/{entity(grade.horizon_s)}", grade)
         if moment.forecast is not None:
             self._forecast(root, moment.forecast)
-        self._film(f"{root}/film", number, moment)
+        self._timeline(f"{root}/film", number, moment)
 
     def _at(self, number: int, step: int, stamp: float | None) -> None:
         """Set the timelines. stamp: seconds, None for what is on the timeline `horizon` alone."""
@@ -99,7 +99,7 @@ class _Writer:
             self._recording.set_time(FRAME, sequence=number)
             self._recording.set_time(TIME, duration=stamp)
 
-    def _voxels(self, path: str, voxels: Voxels) -> None:
+    def _voxels(self, path: str, voxels: PlacedVoxels) -> None:
         frame = voxels.frame
         turn = self._rerun.Quaternion(xyzw=np.roll(frame.orientation, -1))
         self._recording.log(path, self._rerun.Transform3D(translation=frame.position, quaternion=turn))
@@ -114,12 +114,12 @@ class _Writer:
         self._recording.log(f"{path}/forecast", self._rerun.Scalars(grade.iou))
         self._recording.log(f"{path}/warp", self._rerun.Scalars(grade.warp_iou))
 
-    def _forecast(self, root: str, forecast: Foreseen) -> None:
+    def _forecast(self, root: str, forecast: PredictedFrame) -> None:
         for horizon, voxels in zip(forecast.horizons_s, forecast.voxels, strict=True):
             self._voxels(f"{root}/forecast/{entity(horizon)}", voxels)
         self._recording.log(f"{root}/path", self._rerun.LineStrips3D([forecast.path]))
 
-    def _film(self, path: str, number: int, moment: Moment) -> None:
+    def _timeline(self, path: str, number: int, moment: Snapshot) -> None:
         self._at(number, 0, None)
         self._voxels(path, moment.occupancy)
         for step, voxels in enumerate(moment.forecast.voxels if moment.forecast else (), start=1):

@@ -20,9 +20,9 @@ from tokyo_city.world.appearance import PAGE_PIXELS, Appearance, page_path, page
 from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movable
 from tokyo_sim.engine.culling import Chunks, chunked
 from tokyo_sim.engine.meshes import shaded
-from tokyo_sim.engine.robot import CameraSpec, Kind, load_robot
+from tokyo_sim.engine.robot import CameraSpec, RobotKind, load_robot
 from tokyo_sim.engine.winding import one_sided
-from tokyo_sim.nodes.robot_topics import camera_info
+from tokyo_sim.nodes.robot_publishers import camera_info
 
 SIZE = (400, 225)
 
@@ -34,7 +34,7 @@ def draws(city: CityMap) -> CameraRenderer:
 
 @pytest.fixture(scope="module")
 def spec() -> CameraSpec:
-    return load_robot(Kind.DRONE, "drone_0", SIZE).cameras[0]
+    return load_robot(RobotKind.DRONE, "drone_0", SIZE).cameras[0]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from occ_core.poses import Pose, footprint
 from tokyo_city.world import GRAVITY
 from tokyo_sim.engine.control import MOST_VELOCITY_ERROR, VELOCITY_GAIN
-from tokyo_sim.engine.robot import Kind, load_robot
+from tokyo_sim.engine.robot import RobotKind, load_robot
 from tokyo_sim.gazebo.flight import FlightLaw, PoseRates
 
 DT, DRAG = 0.005, 0.036  # s; 1/s, with which the plain controller stays 2% low
@@ -28,7 +28,7 @@ class Multicopter:
     def __init__(self, yaw: float) -> None:
         plugin = next(
             plugin
-            for plugin in etree.fromstring(load_robot(Kind.DRONE, "drone_0").xml.encode()).iter("plugin")
+            for plugin in etree.fromstring(load_robot(RobotKind.DRONE, "drone_0").xml.encode()).iter("plugin")
             if plugin.get("name").endswith("MulticopterVelocityControl")
         )
         self.most = np.array(plugin.findtext("maximumLinearAcceleration").split(), dtype=float)

@@ -23,7 +23,7 @@ from tokyo_city.world.obj import write_obj
 from tokyo_city.world.sdf import LABEL_SYSTEM, WORLD_SYSTEMS, Anchor, WorldModel, write_world
 from tokyo_sim.bringup import Arguments
 from tokyo_sim.engine.physics import Physics
-from tokyo_sim.engine.robot import Kind, load_robot
+from tokyo_sim.engine.robot import RobotKind, load_robot
 from tokyo_sim.gazebo.bridge import BridgeEntry, bridge_entries, write_bridge_config
 from tokyo_sim.gazebo.names import ROBOT_SYSTEMS, server_arguments
 from tokyo_sim.gazebo.spawn import for_gazebo
@@ -104,8 +104,8 @@ def test_the_parser_takes_the_world(world, tmp_path):
     assert "Valid." in sdf("-k", str(path))
 
 
-@pytest.fixture(scope="module", params=list(Kind), ids=lambda kind: kind.value)
-def converted(request, tmp_path_factory) -> tuple[Kind, etree._Element, etree._Element]:
+@pytest.fixture(scope="module", params=list(RobotKind), ids=lambda kind: kind.value)
+def converted(request, tmp_path_factory) -> tuple[RobotKind, etree._Element, etree._Element]:
     """A robot's URDF, and the SDF that Gazebo makes of it."""
     if not (shutil.which("ign") or shutil.which("gz")):
         pytest.skip("no SDFormat parser here: apt install ignition-tools libsdformat-dev sdformat-sdf")
@@ -198,7 +198,7 @@ def test_traffic_s_services_are_bridged_where_there_is_traffic(tmp_path, monkeyp
 
 
 def test_cameras_can_be_slower_or_left_out():
-    xml = load_robot(Kind.ROVER, "rover_0").xml
+    xml = load_robot(RobotKind.ROVER, "rover_0").xml
     slower = etree.fromstring(for_gazebo(xml, 5.0).encode())
     rates = {s.get("name"): s.findtext("update_rate") for s in slower.iter("sensor")}
     assert rates.pop("lidar") == "10.0" and rates.pop("imu") == "100.0"
@@ -208,7 +208,7 @@ def test_cameras_can_be_slower_or_left_out():
 
 
 @SDF
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(RobotKind))
 def test_a_robot_has_its_colours_after_conversion(kind, tmp_path):
     """SDFormat divides the colours of a URDF by 0.8."""
     robot = load_robot(kind, f"{kind.value}_3")

@@ -20,7 +20,7 @@ from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from occ_core.topics import IMU, LIDAR, ODOM
 from tokyo_city.world.sdf import Anchor, WorldModel, write_world
-from tokyo_sim.engine.robot import Kind, load_robot
+from tokyo_sim.engine.robot import RobotKind, load_robot
 from tokyo_sim.gazebo.spawn import for_gazebo
 from tokyo_sim.traffic.gazebo_traffic import model_sdf
 
@@ -108,7 +108,7 @@ class Schema:
         return out
 
 
-def converted(kind: Kind, folder: Path) -> etree._Element:
+def converted(kind: RobotKind, folder: Path) -> etree._Element:
     """The SDF that Gazebo makes of a robot."""
     path = folder / f"{kind.value}.urdf"
     path.write_text(for_gazebo(load_robot(kind, f"{kind.value}_3").xml, 10.0))
@@ -136,7 +136,7 @@ def actor() -> etree._Element:
 def files(tmp_path_factory) -> dict[str, etree._Element]:
     """Everything that Gazebo is given, as SDF."""
     folder = tmp_path_factory.mktemp("sdf")
-    return {"world": world(folder), "actor": actor(), **{kind.value: converted(kind, folder) for kind in Kind}}
+    return {"world": world(folder), "actor": actor(), **{kind.value: converted(kind, folder) for kind in RobotKind}}
 
 
 @pytest.mark.parametrize("name", ["world", "actor", "drone", "rover"])
@@ -171,7 +171,7 @@ def test_every_plugin_and_each_of_its_parameters_is_in_gz_sim_8_9_and_10(files, 
         assert parameters(plugin) <= known[system], system
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(RobotKind))
 def test_a_link_on_a_moving_joint_has_a_mass(files, kind):
     """One without is dropped when a URDF is converted, with its joint and its sensors, and nobody says so."""
     urdf = etree.fromstring(load_robot(kind, "r").xml.encode())
@@ -189,7 +189,7 @@ def test_a_link_on_a_moving_joint_has_a_mass(files, kind):
         assert min(moments) > 0 and max(moments) < sum(moments) - max(moments) + 1e-9  # a rigid body's
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(RobotKind))
 def test_the_lidar_has_32_beams_of_1800_rays_lowest_first_from_minus_pi(files, kind):
     """As it was seen in Gazebo; points come in this order, with `ring` from 0."""
     sensor = files[kind.value].find(".//sensor[@name='lidar']")
@@ -208,7 +208,7 @@ def test_the_lidar_has_32_beams_of_1800_rays_lowest_first_from_minus_pi(files, k
     assert [float(sensor.findtext(f"lidar/range/{key}")) for key in ("min", "max")] == [spec.range_min, spec.range_max]
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(RobotKind))
 def test_rates_and_noise_of_the_other_sensors_are_those_of_the_table(files, kind):
     model, robot = files[kind.value], load_robot(kind, "r")
     imu = model.find(".//sensor[@name='imu']")

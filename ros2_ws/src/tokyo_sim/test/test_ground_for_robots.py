@@ -9,7 +9,7 @@ from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from tokyo_sim.engine.physics import Physics
-from tokyo_sim.engine.robot import Kind, load_robot
+from tokyo_sim.engine.robot import RobotKind, load_robot
 from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.traffic.junctions import Section
@@ -25,7 +25,7 @@ def plate(city, sheet, box) -> CityMap:
     return city((Semantic.TERRAIN, sheet(-50, 50, -50, 50)), (Semantic.BUILDING, built))
 
 
-@pytest.mark.parametrize(("kind", "name"), [(Kind.ROVER, "rover_0"), (Kind.DRONE, "drone_0")])
+@pytest.mark.parametrize(("kind", "name"), [(RobotKind.ROVER, "rover_0"), (RobotKind.DRONE, "drone_0")])
 def test_no_robot_starts_where_there_is_no_ground(plate, kind, name):
     robot = load_robot(kind, name, (64, 48))
     with pytest.raises(ValueError, match=rf"{name} can't start at \(200, 5\): there is no ground there"):
@@ -36,7 +36,7 @@ def test_no_robot_starts_where_there_is_no_ground(plate, kind, name):
 
 
 def test_a_rover_needs_ground_all_around_it(plate):
-    robot = load_robot(Kind.ROVER, "rover_0", (64, 48))
+    robot = load_robot(RobotKind.ROVER, "rover_0", (64, 48))
     with pytest.raises(ValueError, match="no ground"):
         spawn_poses(
             [robot], plate, [], ObstacleMap(plate), 20.0, np.random.default_rng(0), {"rover_0": (49.0, 0.0, 0.0)}
@@ -57,7 +57,7 @@ def test_ways_on_wheels_stay_on_the_ground_and_off_its_steps(city, sheet):
 
 
 def test_what_drives_off_the_ground_falls(plate):
-    robot = load_robot(Kind.ROVER, "rover_0", (64, 48))
+    robot = load_robot(RobotKind.ROVER, "rover_0", (64, 48))
     start = Pose(np.array([45.0, 0.0, 0.5]), np.array([1.0, 0, 0, 0]))
     physics = Physics(plate, [], [robot], [start])
     for _ in range(50):
@@ -69,7 +69,7 @@ def test_what_drives_off_the_ground_falls(plate):
 @pytest.mark.parametrize(("height", "crossed"), [(0.05, True), (0.15, True), (1.5, False)])
 def test_a_rover_gets_over_a_kerb_and_not_over_a_wall(city, sheet, height, crossed):
     kerb = city((Semantic.ROAD, sheet(-20, 0.25, -20, 20)), (Semantic.SIDEWALK, sheet(0.25, 30, -20, 20, height)))
-    robot = load_robot(Kind.ROVER, "rover_0", (64, 48))
+    robot = load_robot(RobotKind.ROVER, "rover_0", (64, 48))
     physics = Physics(kerb, [], [robot], [Pose(np.array([-6.0, 0.0, 0.4]), np.array([1.0, 0, 0, 0]))])
     for _ in range(80):
         physics.command(0, np.array([1.5, 0, 0]), np.zeros(3))

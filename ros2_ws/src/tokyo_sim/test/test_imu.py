@@ -12,9 +12,9 @@ from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from tokyo_sim.engine.imu import Imu
 from tokyo_sim.engine.physics import STEP_S, Physics
-from tokyo_sim.engine.robot import ImuSpec, Kind, NoiseSpec, load_robot
+from tokyo_sim.engine.robot import ImuSpec, NoiseSpec, RobotKind, load_robot
 
-DRONE = load_robot(Kind.DRONE, "drone_0")
+DRONE = load_robot(RobotKind.DRONE, "drone_0")
 PERFECT = NoiseSpec(0.0, 0.0, 0.0, 1000.0)
 REST = np.zeros(3), np.array([0.0, 0.0, 9.81])
 

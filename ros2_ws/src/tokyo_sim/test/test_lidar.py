@@ -12,12 +12,12 @@ from occ_core.classes import Semantic
 from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose
 from tokyo_sim.engine.lidar import LidarCaster
-from tokyo_sim.engine.robot import Kind, LidarSpec, load_robot
+from tokyo_sim.engine.robot import LidarSpec, RobotKind, load_robot
 
 
 @pytest.fixture(scope="module")
 def spec() -> LidarSpec:
-    full = load_robot(Kind.ROVER, "rover_0").lidar
+    full = load_robot(RobotKind.ROVER, "rover_0").lidar
     lossless = replace(full.returns, half_signal=0.0, random_loss=0.0)
     return replace(full, elevations=np.linspace(-0.9, 0.9, 16), azimuths=full.azimuths[::16], returns=lossless)
 
@@ -168,7 +168,7 @@ def test_the_share_of_lost_returns_follows_range_incidence_and_material(spec, ci
     """A thousand rays at one patch: the share that comes back is the LiDAR equation's, to four standard errors."""
     wall = np.array([[(0, -9, -9), (0, 9, -9), (0, 9, 9)], [(0, -9, -9), (0, 9, 9), (0, -9, 9)]], dtype=float)
     turned = Pose.from_xyz_rpy([distance, 0, 0], [0, 0, tilt]).apply(wall.reshape(-1, 3)).reshape(-1, 3, 3)
-    model = load_robot(Kind.ROVER, "rover_0").lidar.returns
+    model = load_robot(RobotKind.ROVER, "rover_0").lidar.returns
     lossy = replace(spec, elevations=np.full(20, 0.0), azimuths=np.full(50, 0.0), returns=model)
     sweep = LidarCaster(city((semantic, turned))).cast(lossy, Pose.identity(), [], np.random.default_rng(1))
     signal = model.reflectivity[semantic] * np.cos(tilt) * (spec.range_max / distance) ** 2

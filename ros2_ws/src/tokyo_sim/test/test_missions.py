@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from occ_core.actors import Actor
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
-from tokyo_sim.engine.robot import Kind
+from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.missions import plans
 from tokyo_sim.missions.follower import PathFollower
 from tokyo_sim.missions.mission import Mission, MissionPlan, free_ahead, numbers
@@ -287,7 +287,7 @@ MISSIONS = {
 def test_a_drone_on_any_mission_touches_no_building(downtown, pattern, seed, altitude, start):
     """From below and from above its altitude; loops included."""
     folder, boxes = downtown
-    plan = MissionPlan(Kind.DRONE, Pattern(pattern), 6.0, altitude, seed=seed, **MISSIONS[pattern])
+    plan = MissionPlan(RobotKind.DRONE, Pattern(pattern), 6.0, altitude, seed=seed, **MISSIONS[pattern])
     poses = flown(Mission(folder, plan), Pose.from_xyz_rpy([-126, -100, start], [0, 0, 1.0]), 200)
     places = np.array([pose.position for pose in poses])
     for low, high in boxes:
@@ -299,7 +299,7 @@ def test_a_drone_on_any_mission_touches_no_building(downtown, pattern, seed, alt
 
 def test_an_orbit_looks_at_its_point_and_stays_at_its_radius(city, sheet, tmp_path):
     city((Semantic.ROAD, sheet(-200, 200, -200, 200))).save(tmp_path)
-    plan = MissionPlan(Kind.DRONE, Pattern.ORBIT, 4.0, 20.0, radius=40.0, centre=(10.0, 20.0))
+    plan = MissionPlan(RobotKind.DRONE, Pattern.ORBIT, 4.0, 20.0, radius=40.0, centre=(10.0, 20.0))
     poses = flown(Mission(tmp_path, plan), Pose.from_xyz_rpy([-60, 0, 20], [0, 0, 0]), 180)[800:]
     away = np.array([[10, 20] - pose.position[:2] for pose in poses])
     assert np.linalg.norm(away, axis=1) == pytest.approx(np.full(len(away), 40.0), abs=4)
@@ -320,7 +320,7 @@ def test_a_survey_passes_within_its_spacing_of_every_place_of_its_area(city, she
 def test_a_mission_that_does_not_loop_ends_and_the_robot_stops(downtown, tmp_path):
     folder, _ = downtown
     (tmp_path / "way.csv").write_text("x,y\n-126,-100\n-126,-60\n")
-    plan = MissionPlan(Kind.ROVER, Pattern.WAYPOINTS, 3.0, waypoints=tmp_path / "way.csv", loop=False)
+    plan = MissionPlan(RobotKind.ROVER, Pattern.WAYPOINTS, 3.0, waypoints=tmp_path / "way.csv", loop=False)
     mission = Mission(folder, plan)
     poses = flown(mission, Pose.from_xyz_rpy([-126, -120, 0.3], [0, 0, 1.5]), 60)
     assert mission.finished and np.linalg.norm(poses[-1].position[:2] - [-126, -60]) < 3
@@ -329,16 +329,16 @@ def test_a_mission_that_does_not_loop_ends_and_the_robot_stops(downtown, tmp_pat
 
 def test_missions_that_make_no_sense_are_refused(tmp_path):
     with pytest.raises(ValueError, match="rover"):
-        MissionPlan(Kind.ROVER, Pattern.SURVEY, 4.0)
+        MissionPlan(RobotKind.ROVER, Pattern.SURVEY, 4.0)
     with pytest.raises(ValueError, match="waypoints"):
-        MissionPlan(Kind.DRONE, Pattern.WAYPOINTS, 4.0)
+        MissionPlan(RobotKind.DRONE, Pattern.WAYPOINTS, 4.0)
     with pytest.raises(ValueError, match="waypoints"):
-        MissionPlan(Kind.DRONE, Pattern.SURVEY, 4.0, waypoints=tmp_path)
+        MissionPlan(RobotKind.DRONE, Pattern.SURVEY, 4.0, waypoints=tmp_path)
     for wrong in ({"centre": (1.0,)}, {"area": (0.0, 0.0, 1.0, 1.0)}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            MissionPlan(Kind.DRONE, Pattern.ORBIT, 4.0, **wrong)
+            MissionPlan(RobotKind.DRONE, Pattern.ORBIT, 4.0, **wrong)
     with pytest.raises(ValueError, match="x0 < x1"):
-        MissionPlan(Kind.DRONE, Pattern.SURVEY, 4.0, area=(5.0, 0.0, 1.0, 1.0))
+        MissionPlan(RobotKind.DRONE, Pattern.SURVEY, 4.0, area=(5.0, 0.0, 1.0, 1.0))
     assert numbers("area", "0, -1.5,2e1,3") == (0.0, -1.5, 20.0, 3.0) and numbers("area", " ") == ()
     for text in ("1,,2", "a,b", "1;2", "nan,1"):
         with pytest.raises(ValueError, match="parameter 'area'"):

@@ -13,9 +13,9 @@ from occ_core.poses import Pose
 from tokyo_sim.engine.control import DroneController
 from tokyo_sim.engine.imu import Imu
 from tokyo_sim.engine.physics import STEP_S, Motion, Physics
-from tokyo_sim.engine.robot import Kind, load_robot
+from tokyo_sim.engine.robot import RobotKind, load_robot
 
-ROVER, DRONE = load_robot(Kind.ROVER, "rover_0"), load_robot(Kind.DRONE, "drone_0")
+ROVER, DRONE = load_robot(RobotKind.ROVER, "rover_0"), load_robot(RobotKind.DRONE, "drone_0")
 ROVER_Z = 0.42
 
 
@@ -109,7 +109,7 @@ def test_a_roof_stops_a_drone_that_descends(flat):
 
 @pytest.mark.parametrize("speed", [1.0, 4.0, 15.0])
 def test_hulls_of_drones_that_meet_do_not_sink_into_each_other(flat, speed):
-    other = load_robot(Kind.DRONE, "drone_1")
+    other = load_robot(RobotKind.DRONE, "drone_1")
     physics = Physics(flat, [], [DRONE, other], [at(-30, 0, 80), at(0, 0, 80)])
     physics.command(0, np.array([speed, 0, 0]), np.zeros(3))
     touches = []

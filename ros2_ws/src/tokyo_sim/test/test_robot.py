@@ -11,10 +11,10 @@ from lxml import etree
 
 from occ_core.topics import CAMERAS
 from occ_core.urdf import link_poses
-from tokyo_sim.engine.robot import Kind, Robot, load_robot
+from tokyo_sim.engine.robot import Robot, RobotKind, load_robot
 
 
-@pytest.fixture(scope="module", params=list(Kind))
+@pytest.fixture(scope="module", params=list(RobotKind))
 def robot(request) -> Robot:
     return load_robot(request.param, f"{request.param.value}_0")
 
@@ -41,7 +41,7 @@ def test_masses_and_sizes_are_those_of_such_vehicles(robot):
     """A survey drone (DJI Matrice 300: 6.3 kg, 0.81 x 0.67 m) and a delivery rover (40 to 100 kg, about 1 m)."""
     links = {link.name: link for link in robot.urdf.robot.links}
     mass = sum(link.inertial.mass for link in links.values() if link.inertial is not None)
-    low, high = {Kind.DRONE: (4, 10), Kind.ROVER: (40, 100)}[robot.kind]
+    low, high = {RobotKind.DRONE: (4, 10), RobotKind.ROVER: (40, 100)}[robot.kind]
     assert low < mass < high
     assert (robot.size[:2] > 0.5).all() and (robot.size < 2.0).all()
     # A body's gyration radii lie inside the body.
@@ -50,7 +50,7 @@ def test_masses_and_sizes_are_those_of_such_vehicles(robot):
 
 
 def test_a_drone_can_lift_itself_and_a_rover_stands_on_four_wheels():
-    drone, rover = (load_robot(kind, f"{kind.value}_0") for kind in (Kind.DRONE, Kind.ROVER))
+    drone, rover = (load_robot(kind, f"{kind.value}_0") for kind in (RobotKind.DRONE, RobotKind.ROVER))
     mass = sum(link.inertial.mass for link in drone.urdf.robot.links if link.inertial is not None)
     assert 1.8 < sum(rotor.most_thrust for rotor in drone.rotors) / (mass * 9.81) < 4
     assert sorted(rotor.direction for rotor in drone.rotors) == [-1, -1, 1, 1]
@@ -61,7 +61,7 @@ def test_a_drone_can_lift_itself_and_a_rover_stands_on_four_wheels():
     assert len(wheels) == 4 and np.ptp(bottoms) < 1e-9
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(RobotKind))
 @pytest.mark.parametrize("name", ["drone_0", "rover_17", "a", "tokyo_survey_2"])
 def test_the_description_expands_for_any_namespace(kind, name):
     """All topics and frames of its Gazebo plugins and sensors are below the name, and no xacro is left."""
@@ -75,7 +75,9 @@ def test_the_description_expands_for_any_namespace(kind, name):
 
 
 def test_gazebo_gets_the_motors_and_the_controller_that_its_documentation_names():
-    drone, rover = (etree.fromstring(load_robot(kind, f"{kind.value}_0").xml) for kind in (Kind.DRONE, Kind.ROVER))
+    drone, rover = (
+        etree.fromstring(load_robot(kind, f"{kind.value}_0").xml) for kind in (RobotKind.DRONE, RobotKind.ROVER)
+    )
     plugins = lambda tree: [plugin.get("name") for plugin in tree.iter("plugin")]  # noqa: E731
     assert plugins(drone).count("gz::sim::systems::MulticopterMotorModel") == 4
     assert plugins(drone).count("gz::sim::systems::MulticopterVelocityControl") == 1
@@ -101,7 +103,7 @@ def test_the_sensors_are_those_of_the_design(robot):
         assert np.degrees(camera.horizontal_fov) == pytest.approx(70)
     assert robot.lidar.directions.shape == (32, 1800, 3) and robot.lidar.range_max == 120 and robot.lidar.rate == 10
     up = np.degrees(robot.lidar.elevations)
-    if robot.kind is Kind.ROVER:  # Velodyne HDL-32E: +10.67 to -30.67 degrees, 1.33 apart
+    if robot.kind is RobotKind.ROVER:  # Velodyne HDL-32E: +10.67 to -30.67 degrees, 1.33 apart
         assert up == pytest.approx(np.linspace(-30.67, 10.67, 32), abs=0.01)
     else:
         assert (up.min(), up.max()) == pytest.approx((-45, 45))
@@ -122,7 +124,7 @@ def test_cameras_look_where_their_names_say(robot):
 @pytest.mark.parametrize("name", ["", "Drone", "drone 0", "0drone", "drone/0", "ドローン"])
 def test_a_name_that_is_no_namespace_is_refused(name):
     with pytest.raises(ValueError, match="namespace"):
-        load_robot(Kind.DRONE, name)
+        load_robot(RobotKind.DRONE, name)
 
 
 def test_a_description_that_is_no_urdf_is_refused():

@@ -12,15 +12,15 @@ rclpy = pytest.importorskip("rclpy")
 from occ_core.poses import Pose  # noqa: E402
 from occ_core.topics import DRIFTING_ODOM, IMU, LIDAR, ODOM  # noqa: E402
 from occ_ros.convert import from_cloud, from_pose  # noqa: E402
-from occ_ros.qos import subscribe  # noqa: E402
+from occ_ros.qos import create_subscription  # noqa: E402
 from tokyo_sim.engine.imu import ImuReading  # noqa: E402
 from tokyo_sim.engine.lidar import Sweep  # noqa: E402
 from tokyo_sim.engine.odometry import DriftingOdometry  # noqa: E402
 from tokyo_sim.engine.physics import Motion  # noqa: E402
-from tokyo_sim.engine.robot import Kind, load_robot  # noqa: E402
-from tokyo_sim.nodes.robot_topics import RobotTopics  # noqa: E402
+from tokyo_sim.engine.robot import RobotKind, load_robot  # noqa: E402
+from tokyo_sim.nodes.robot_publishers import RobotPublishers  # noqa: E402
 
-ROVER = load_robot(Kind.ROVER, "rover_0")
+ROVER = load_robot(RobotKind.ROVER, "rover_0")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def node():
 def hear(node, topic, publish):
     """The first message on a topic, published again until it has come."""
     heard = []
-    subscription = subscribe(node, topic, heard.append, ROVER.name)
+    subscription = create_subscription(node, topic, heard.append, ROVER.name)
     executor = rclpy.executors.SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
     deadline = time.monotonic() + 20
@@ -54,7 +54,7 @@ def motion(x: float) -> Motion:
 
 
 def test_an_imu_message_says_how_sure_it_is(node):
-    topics = RobotTopics(node, ROVER, cameras=False)
+    topics = RobotPublishers(node, ROVER, cameras=False)
     reading = ImuReading(np.array([0.1, 0.2, 0.3]), np.array([0, 0, 9.8]), 4e-6, 5e-4)
     message = hear(node, IMU, lambda: topics.publish_imu(reading, 1.25))
     assert message.header.frame_id == "rover_0/imu_link" and message.header.stamp.nanosec == 250_000_000
@@ -64,7 +64,7 @@ def test_an_imu_message_says_how_sure_it_is(node):
 
 
 def test_a_cloud_carries_each_columns_time_and_each_beams_ring(node):
-    topics = RobotTopics(node, ROVER, cameras=False)
+    topics = RobotPublishers(node, ROVER, cameras=False)
     shape = len(ROVER.lidar.elevations), len(ROVER.lidar.azimuths)
     times = np.linspace(-0.1, 0, shape[1]).astype(np.float32)
     ranges = np.random.default_rng(0).uniform(1, 9, shape).astype(np.float32)
@@ -79,7 +79,7 @@ def test_a_cloud_carries_each_columns_time_and_each_beams_ring(node):
 
 
 def test_where_odometry_drifts_map_to_odom_makes_up_for_it(node):
-    topics = RobotTopics(node, ROVER, False, DriftingOdometry(0.3, np.random.default_rng(0)))
+    topics = RobotPublishers(node, ROVER, False, DriftingOdometry(0.3, np.random.default_rng(0)))
     assert not [entry for entry in topics.static_transforms() if entry[0] == "map"]
     for x in np.arange(0, 40, 0.5):
         topics.publish_odometry(motion(x), 0.0)
@@ -98,7 +98,7 @@ def test_where_odometry_drifts_map_to_odom_makes_up_for_it(node):
 
 
 def test_without_drift_odom_is_map_for_good(node):
-    topics = RobotTopics(node, ROVER, False)
+    topics = RobotPublishers(node, ROVER, False)
     (entry,) = [entry for entry in topics.static_transforms() if entry[0] == "map"]
     assert entry[1] == "rover_0/odom" and np.array_equal(entry[2].matrix, np.eye(4))
     assert [child for _, child, _ in topics.transforms(motion(1.0), 0.0)] == [

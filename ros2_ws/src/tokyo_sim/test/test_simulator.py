@@ -18,10 +18,10 @@ from tokyo_city.world import WORLD_FILE
 from tokyo_city.world.appearance import Appearance
 from tokyo_city.world.obj import write_obj
 from tokyo_city.world.sdf import Anchor, WorldModel, write_world
-from tokyo_sim.engine.places import building_within, parse_places
-from tokyo_sim.engine.robot import Kind, load_robot
+from tokyo_sim.engine.robot import RobotKind, load_robot
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.engine.spawn import spawn_poses
+from tokyo_sim.engine.start_poses import building_within, parse_start_poses
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.traffic.stored import lane_graph
 
@@ -137,7 +137,7 @@ def test_a_folder_without_a_city_says_what_to_run(tmp_path):
 
 def test_more_robots_than_places_is_said(folder):
     city = CityMap.load(folder)
-    rover = load_robot(Kind.ROVER, "rover_0")
+    rover = load_robot(RobotKind.ROVER, "rover_0")
     rovers = [replace(rover, name=f"rover_{number}") for number in range(300)]
     with pytest.raises(ValueError, match="no free place"):
         spawn_poses(rovers, city, lane_graph(folder, city).sections, ObstacleMap(city), 30.0, np.random.default_rng(0))
@@ -150,7 +150,7 @@ def test_box_faces_look_outwards(box):
 
 
 def test_robots_start_where_they_are_told_and_the_others_at_free_places(folder):
-    places = parse_places("rover_1:60,1,1.5 drone_0:-50,-2")
+    places = parse_start_poses("rover_1:60,1,1.5 drone_0:-50,-2")
     simulator = Simulator(folder, replace(FLEET, places=places), 1)
     drone, other, rover = (simulator.motion(number).pose for number in range(3))
     assert rover.position[:2] == pytest.approx([60, 1]) and rover.yaw == pytest.approx(1.5)
@@ -170,11 +170,11 @@ def test_robots_start_where_they_are_told_and_the_others_at_free_places(folder):
 )
 def test_a_place_where_a_robot_can_not_be_is_refused_with_the_reason(folder, places, sentence):
     with pytest.raises(ValueError, match=sentence):
-        Simulator(folder, replace(FLEET, places=parse_places(places)), 1)
+        Simulator(folder, replace(FLEET, places=parse_start_poses(places)), 1)
 
 
 def test_a_drone_inside_a_building_is_refused_and_above_it_is_not(folder):
-    inside = replace(FLEET, drone_altitude=10.0, places=parse_places("drone_0:20,20"))
+    inside = replace(FLEET, drone_altitude=10.0, places=parse_start_poses("drone_0:20,20"))
     with pytest.raises(ValueError, match="reach up to 15 m, and it would be at 10 m"):
         Simulator(folder, inside, 1)
     above = Simulator(folder, replace(inside, drone_altitude=25.0), 1)
@@ -186,7 +186,7 @@ def test_a_drone_inside_a_building_is_refused_and_above_it_is_not(folder):
 )
 def test_what_is_no_place_is_refused(text):
     with pytest.raises(ValueError, match="place"):
-        parse_places(text)
+        parse_start_poses(text)
 
 
 @given(st.floats(-5, 15), st.floats(-5, 15), st.floats(0.05, 3))
@@ -259,7 +259,7 @@ def test_a_sweep_that_takes_its_time_is_mended_by_where_the_robot_was(folder):
 
 def test_sweeps_of_both_robots_are_the_nearest_of_city_traffic_and_the_other_robot(folder):
     """Every 25th column beside an independent ray caster; a drone hovers in the rover's beam 8 degrees up."""
-    places = parse_places("rover_0:40,-10 drone_0:52,-10")
+    places = parse_start_poses("rover_0:40,-10 drone_0:52,-10")
     simulator = Simulator(folder, Fleet(1, 1, 30, drone_altitude=3.0, cameras=False, places=places), 3)
     simulator.step(0.05)
     seen = set()

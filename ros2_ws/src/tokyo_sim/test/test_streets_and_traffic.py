@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from occ_core.actors import Actor
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
-from tokyo_sim.traffic.kinds import VEHICLES, WALKER
+from tokyo_sim.traffic.actor_types import VEHICLES, WALKER
 from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.lanes import StreetNetwork, street_network
 from tokyo_sim.traffic.traffic import Traffic

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from occ_core.point_filters import MIN_RANGE_M, PointFilter, VehicleBox
 from occ_core.poses import Pose
-from occ_core.returns import MIN_RANGE_M, Box, ReturnFilter
 from occ_core.sync import PATIENCE_S
 from occ_core.topics import ACTORS, CAMERAS, TF, TF_STATIC
 from occ_recorder.bags.reading import DISTROS, BagError
@@ -23,7 +23,7 @@ TF_ODOMETRY = "tf"
 _NAME = re.compile(r"[^\W_][\w.-]*")
 
 
-class Ground(str, Enum):
+class GroundSource(str, Enum):
     """Where z = 0 of the grid comes from.
 
     city: the imported city. footprint: the frame `base_footprint` of /tf. takeoff: the ground that the robot stands on
@@ -71,9 +71,9 @@ class RobotConfig:
     continuous_frame: str = ""
     extrinsics: dict[str, Pose] = field(default_factory=dict)
     min_range: float = MIN_RANGE_M
-    self_filter: tuple[Box, ...] | None = None
+    self_filter: tuple[VehicleBox, ...] | None = None
     undistort: bool = True
-    ground: Ground | None = None
+    ground: GroundSource | None = None
     ground_height: float = 0.0
     base_height: float = 0.0
     ground_topic: str = ""
@@ -86,8 +86,8 @@ class RobotConfig:
             )
         if unknown := set(self.cameras or ()) - CAMERAS.keys():
             raise ValueError(f"camera '{unknown.pop()}' of {self.name}: one of {', '.join(CAMERAS)} is wanted")
-        ReturnFilter(self.min_range)  # which refuses what is no range
-        if self.ground is Ground.TOPIC and not self.ground_topic:
+        PointFilter(self.min_range)  # which refuses what is no range
+        if self.ground is GroundSource.TOPIC and not self.ground_topic:
             raise ValueError(f"ground of {self.name} is 'topic', and ground_topic does not say which")
 
 
@@ -144,7 +144,7 @@ def _bag_config(content: Any) -> BagConfig:
 
 def _robot(content: Any) -> RobotConfig:
     values = _checked(content, RobotConfig, "a robot")
-    values |= _chosen(values, "ground", Ground)
+    values |= _chosen(values, "ground", GroundSource)
     values["extrinsics"] = {
         frame: _pose(f"extrinsics of {frame}", pose) for frame, pose in values.get("extrinsics", {}).items()
     }
@@ -163,7 +163,7 @@ def _chosen(values: dict[str, Any], key: str, kind: type[Enum]) -> dict[str, Any
     return {key: kind(values[key])}
 
 
-def _box(content: Any) -> Box:
+def _box(content: Any) -> VehicleBox:
     """`size` in metres, with the centre's `xyz` and `rpy` or `xyzw` in base_frame."""
     if not isinstance(content, dict) or "size" not in content:
         raise ValueError(
@@ -173,7 +173,7 @@ def _box(content: Any) -> Box:
     if size.shape != (3,) or not (size > 0).all():
         raise ValueError(f"self_filter: size is three lengths in metres, got {content['size']}")
     where = {key: value for key, value in content.items() if key != "size"}
-    return Box(_pose("self_filter", {"xyz": [0.0, 0.0, 0.0], **where}), size)
+    return VehicleBox(_pose("self_filter", {"xyz": [0.0, 0.0, 0.0], **where}), size)
 
 
 def _checked(content: Any, kind: type, what: str) -> dict[str, Any]:

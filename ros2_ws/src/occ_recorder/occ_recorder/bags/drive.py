@@ -11,7 +11,7 @@ from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySourc
 from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_core.tracker import FrameTracker
 from occ_recorder.bags.clocks import check_clocks, restamp, twist_is_wrong
-from occ_recorder.bags.config import BagConfig, Ground, Stamps
+from occ_recorder.bags.config import BagConfig, GroundSource, Stamps
 from occ_recorder.bags.plan import RobotPlan, look, planned, topics_of_robots, with_topics
 from occ_recorder.bags.reading import Bag, BagError
 from occ_recorder.bags.robot import RobotReader
@@ -27,7 +27,7 @@ class Conversion:
 
     config: BagConfig = field(default_factory=BagConfig)
     robots: tuple[str, ...] = ()
-    ground: Ground | None = None
+    ground: GroundSource | None = None
     city: str = ""
     occupancy: OccupancySource = OccupancySource.ACCUMULATED
     window: float = DEFAULT_WINDOW_S
@@ -89,7 +89,7 @@ class BagDrive:
             cameras,
             needs_actors=city is not None and conversion.config.actors in bag.topics,
             with_imu=bool(config.imu),
-            needs_ground=config.ground in (Ground.FOOTPRINT, Ground.TOPIC),
+            needs_ground=config.ground in (GroundSource.FOOTPRINT, GroundSource.TOPIC),
             image_tolerance=conversion.config.image_tolerance,
             patience=conversion.config.patience,
             distrust_twist=twist_is_wrong(bag, config),
@@ -102,10 +102,10 @@ class BagDrive:
             for topic in (config.cameras or {}).values():
                 self.reader.takes.pop(topic)
 
-    def _ground(self, ground: Ground | None, city: CityMap | None) -> Callable[[float, float], float]:
-        if ground is Ground.CITY and city is not None:
+    def _ground(self, ground: GroundSource | None, city: CityMap | None) -> Callable[[float, float], float]:
+        if ground is GroundSource.CITY and city is not None:
             return city.nearest_ground
-        if ground is Ground.TAKEOFF:
+        if ground is GroundSource.TAKEOFF:
             return lambda x, y: self.reader.takeoff
         return lambda x, y: self.reader.config.ground_height
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from occ_core.messages import from_compressed_image, from_image, from_stamp, from_transform
+from occ_core.point_filters import PointFilter
 from occ_core.poses import Pose
-from occ_core.returns import ReturnFilter
 from occ_core.topics import CAMERAS, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
 from occ_core.urdf import body, joints, link_poses
-from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, Ground, RobotConfig
+from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, GroundSource, RobotConfig
 from occ_recorder.bags.reading import Bag, BagError
 from occ_recorder.bags.sensors import CLOUDS, IMAGES, instead_of_clouds
 from occ_recorder.bags.transforms import Source, TransformTree
@@ -56,7 +56,7 @@ class RobotPlan:
     sample: TransformTree
     child: str
     continuous: str
-    returns: ReturnFilter
+    returns: PointFilter
     problems: tuple[str, ...] = ()
 
 
@@ -214,10 +214,12 @@ def planned(robot: RobotConfig, known: Known, has_city: bool) -> RobotPlan:
         )
     names = (f"{robot.name}/base_footprint", "base_footprint")
     below = robot.footprint_frame or _first(names, [f for f in sample.frames if sample.connected(base, f)])
-    ground = robot.ground or (Ground.CITY if has_city else Ground.FOOTPRINT if below else Ground.TAKEOFF)
-    if ground is Ground.CITY and not has_city:
+    ground = robot.ground or (
+        GroundSource.CITY if has_city else GroundSource.FOOTPRINT if below else GroundSource.TAKEOFF
+    )
+    if ground is GroundSource.CITY and not has_city:
         raise BagError(f"{robot.name}: ground 'city' needs the imported city: give --city")
-    if ground is Ground.FOOTPRINT and not below:
+    if ground is GroundSource.FOOTPRINT and not below:
         raise BagError(f"{robot.name}: no base_footprint in /tf; ground may be takeoff, topic or constant")
     cameras = {camera: topic for camera, topic in (robot.cameras or {}).items() if topic not in known.unreadable}
     config = replace(
@@ -235,7 +237,7 @@ def planned(robot: RobotConfig, known: Known, has_city: bool) -> RobotPlan:
     left_out = {camera: topic for camera, topic in (robot.cameras or {}).items() if camera not in cameras}
     problems = tuple(_without(robot.name, *entry, known) for entry in left_out.items())
     return RobotPlan(
-        config, links, tree, sample, child or base, continuous, ReturnFilter(robot.min_range, own), problems
+        config, links, tree, sample, child or base, continuous, PointFilter(robot.min_range, own), problems
     )  # fmt: skip
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from occ_core.intake import MessageIntake
 from occ_core.messages import from_odometry, from_pose, from_stamp, from_transform
 from occ_core.odometry import Odometry
 from occ_core.poses import Pose
+from occ_core.sensor_handlers import SensorHandlers
 from occ_core.sync import SweepSynchronizer, SyncedSweep
-from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, Ground
+from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, GroundSource
 from occ_recorder.bags.plan import RobotPlan
 
 
@@ -35,7 +35,7 @@ class RobotReader:
         self.complaints: dict[str, tuple[int, str]] = {}
         self.takeoff = 0.0
         self._plan, self._sync, self._patience, self._deliver = plan, synchronizer, bag.patience, deliver
-        self._intake = MessageIntake(synchronizer, self._on_sweep, self._complain, config.undistort)
+        self._handlers = SensorHandlers(synchronizer, self._on_sweep, self._complain, config.undistort)
         # What is known to move is nowhere until /tf says where.
         self._tree = plan.tree.copy(but=plan.sample)
         # Where /tf does not say it, odometry is what places the base in its frame.
@@ -52,14 +52,14 @@ class RobotReader:
         self.takes: dict[str, Callable[[Any], None]] = {
             bag.tf_static: lambda message: self._on_transforms(message, fixed=True),
             bag.tf: lambda message: self._on_transforms(message, fixed=False),
-            bag.actors: self._intake.actors,
-            config.lidar: self._intake.sweep,
-            config.imu: self._intake.imu,
+            bag.actors: self._handlers.actors,
+            config.lidar: self._handlers.sweep,
+            config.imu: self._handlers.imu,
             config.ground_topic: self._on_height,
             config.odometry: self._on_odometry,
         }
         for camera, topic in (config.cameras or {}).items():
-            self.takes[topic] = lambda message, camera=camera: self._intake.image(camera, message)
+            self.takes[topic] = lambda message, camera=camera: self._handlers.image(camera, message)
         self.takes.pop("", None)
 
     def finish(self) -> None:
@@ -92,7 +92,7 @@ class RobotReader:
             pose = from_pose(holder)
         except ValueError as error:
             return self._complain("odometry", error)
-        self._intake.count_off_unit(holder.orientation)
+        self._handlers.count_off_unit(holder.orientation)
         if self._plan.sample.moves(self._plan.child, self.config.base_frame):
             self._on_mount.append((stamp, pose))
             self._settle_mount()
@@ -100,7 +100,7 @@ class RobotReader:
             self._moved(stamp, self._of_base(odometry))
         else:
             self._moved(stamp, pose if self._arm is None else pose @ self._arm)
-        self._intake.flush()
+        self._handlers.flush()
         self._settle_sweeps()
 
     def _of_base(self, odometry: Odometry) -> Odometry:
@@ -128,7 +128,7 @@ class RobotReader:
             below = None if rooted else self._tree.lookup(self.config.base_frame, root, stamp, hold=True)
             if rooted or below is not None:
                 self._tree.add_moving(self._plan.continuous, root, stamp, pose if below is None else pose @ below)
-        if self.config.ground is Ground.FOOTPRINT:
+        if self.config.ground is GroundSource.FOOTPRINT:
             self._heights.append((stamp, 0.0))
         if isinstance(motion, Odometry):
             self._sync.add_odometry(motion)
@@ -147,7 +147,7 @@ class RobotReader:
             except ValueError as error:
                 self._complain("transforms", error)
                 continue
-            self._intake.count_off_unit(transform.transform.rotation)
+            self._handlers.count_off_unit(transform.transform.rotation)
             if self._tree.add_moving(transform.header.frame_id, child, stamp, pose):
                 moved = True
                 if self.config.odometry == TF_ODOMETRY and child == self._tree.mover(self.config.base_frame):
@@ -156,7 +156,7 @@ class RobotReader:
             self._settle_odometry()
             self._settle_mount()
             self._settle_heights()
-            self._intake.flush()
+            self._handlers.flush()
             self._settle_sweeps()
 
     def _settle_odometry(self) -> None:
@@ -245,12 +245,12 @@ class RobotReader:
         elif message.min_range <= message.range <= message.max_range:
             self._heights.append((stamp, float(message.range)))
         self._settle_heights()
-        self._intake.flush()
+        self._handlers.flush()
         self._settle_sweeps()
 
     def _settle_heights(self) -> None:
         """Heights of the ground at the stamps at which the frame above it is known by now."""
-        footprint = self.config.ground is Ground.FOOTPRINT
+        footprint = self.config.ground is GroundSource.FOOTPRINT
         frame = self.config.footprint_frame if footprint else self.config.base_frame
         while self._heights:
             stamp, down = self._heights[0]

@@ -17,7 +17,7 @@ from std_srvs.srv import Trigger
 from occ_core.citymap import CityMap
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
-from occ_core.returns import MIN_RANGE_M, ReturnFilter
+from occ_core.point_filters import MIN_RANGE_M, PointFilter
 from occ_core.session import SessionInfo, extrinsics, installed_versions
 from occ_core.sync import PATIENCE_S, SweepSynchronizer
 from occ_core.topics import CAMERAS, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
@@ -26,11 +26,11 @@ from occ_core.urdf import body, link_poses
 from occ_recorder.recording import Mode, RobotRecording
 from occ_recorder.reporting import Report, Reporter
 from occ_ros.guard import GuardedNode
-from occ_ros.intake import ActorIntake, RobotIntake
-from occ_ros.lockstep import Participant, Patience
+from occ_ros.lockstep import Overdue, Participant
 from occ_ros.parameters import Parameter, ParameterError, read
-from occ_ros.qos import absolute, subscribe
+from occ_ros.qos import absolute, create_subscription
 from occ_ros.run import run
+from occ_ros.sensor_subscriptions import ActorSubscription, SensorSubscriptions
 
 # A description can be heard seconds before its robot's other topics are discovered.
 _DISCOVERY_S = 2.0
@@ -89,14 +89,14 @@ class RecorderNode(GuardedNode):
         self._arriving: dict[str, _Arriving] = {}
         self._participant = Participant(self) if self._values["lockstep"] else None
         self._settled: dict[str, float] = {}
-        self._intakes: list[RobotIntake] = []
+        self._subscriptions: list[SensorSubscriptions] = []
         if self._participant:
-            self._patience = Patience(
-                self, self._participant, lambda: sum(i.messages.heard for i in self._intakes), self._go_without
+            self._patience = Overdue(
+                self, self._participant, lambda: sum(i.messages.heard for i in self._subscriptions), self._go_without
             )
-        self._actors = ActorIntake(self, self._values["lockstep"])
+        self._actors = ActorSubscription(self, self._values["lockstep"])
         for robot in self._values["robots"]:
-            subscribe(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._arrived(robot, m), robot, depth=1)
+            create_subscription(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._arrived(robot, m), robot, depth=1)
         self._serve("start", RobotRecording.start, Mode.RECORDING)
         self._serve("pause", RobotRecording.pause, Mode.PAUSED)
         self._serve("stop", RobotRecording.stop, Mode.STOPPED)
@@ -150,7 +150,7 @@ class RecorderNode(GuardedNode):
             versions=installed_versions("occ_core", "occ_recorder", "numpy"),
         )
         own = body(arriving.description, links) if values["self_filter"] else ()
-        returns = ReturnFilter(values["min_range"], own)
+        returns = PointFilter(values["min_range"], own)
         recording = RobotRecording(
             FrameTracker(robot, builder, links, ground, returns), info, self._output, values["session_seconds"],
             values["jpeg_quality"], self._mode, lossless=values["lockstep"],
@@ -162,10 +162,10 @@ class RecorderNode(GuardedNode):
         synchronizer = SweepSynchronizer(period, cameras, needs_actors=city is not None, with_imu=imu)
         self._recordings[robot], self._reporters[robot] = recording, Reporter(recording, synchronizer)
         settled = partial(self._on_settled, robot) if self._participant else None
-        intake = RobotIntake(
+        subscriptions = SensorSubscriptions(
             self, robot, synchronizer, recording.add, self._actors, cameras, imu, values["undistort"], settled
         )
-        self._intakes.append(intake)
+        self._subscriptions.append(subscriptions)
         self.get_logger().info(f"{robot}: {self._mode.value}, into {self._output}")
         if settled:
             settled(0.0)

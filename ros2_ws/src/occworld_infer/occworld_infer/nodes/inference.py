@@ -12,15 +12,15 @@ from occ_core.citymap import CityMap
 from occ_core.classes import NAMES
 from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES, TOKYO_GRID
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
-from occ_core.returns import MIN_RANGE_M, ReturnFilter
+from occ_core.point_filters import MIN_RANGE_M, PointFilter
 from occ_core.topics import ROBOT_DESCRIPTION
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import body, link_poses
 from occ_ros.guard import GuardedLifecycleNode, NodeFailed
-from occ_ros.intake import ActorIntake
 from occ_ros.parameters import Parameter, ParameterError, read
-from occ_ros.qos import subscribe
+from occ_ros.qos import create_subscription
 from occ_ros.run import run
+from occ_ros.sensor_subscriptions import ActorSubscription
 from occworld.checkpoint import CheckpointError
 from occworld.forecaster import Forecaster
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
@@ -28,8 +28,8 @@ from occworld_infer.history import History
 from occworld_infer.lockstep import ForecastStep
 from occworld_infer.pace import Pace
 from occworld_infer.planning_topics import PLANNING_PARAMETERS, PlanningTopics, body_of
-from occworld_infer.prediction import Wanted
-from occworld_infer.robot_topics import RobotTopics
+from occworld_infer.prediction import PublishedPart
+from occworld_infer.robot_forecaster import RobotForecaster
 from occworld_infer.shipped import shipped_checkpoint
 
 PARAMETERS = (
@@ -67,7 +67,7 @@ class InferenceNode(GuardedLifecycleNode):
     def __init__(self) -> None:
         self._forecaster: Forecaster | None = None
         self._loop: ForecastLoop | None = None
-        self._robots: dict[str, RobotTopics] = {}
+        self._robots: dict[str, RobotForecaster] = {}
         self._passive: set = set()
         self._refusal = ""
         # Last, since a node that refuses its parameters is destroyed as it is.
@@ -83,7 +83,7 @@ class InferenceNode(GuardedLifecycleNode):
         """Load checkpoint and city, and forecast once for nothing. Fails with a sentence in the log."""
         values = self._values
         try:
-            self._wanted = Wanted(tuple(values["horizons"]), values["min_probability"], tuple(values["classes"]))
+            self._wanted = PublishedPart(tuple(values["horizons"]), values["min_probability"], tuple(values["classes"]))
             body_of(values)
             self._forecaster = self._load()
             self._city = CityMap.load(Path(values["city"])) if values["city"] else None
@@ -102,9 +102,9 @@ class InferenceNode(GuardedLifecycleNode):
         self._pace = Pace(FRAME_PERIOD_S, self._values["max_rate"])
         self._loop = ForecastLoop(self._forecaster, self._pace, self._publish)
         self._lockstep = ForecastStep(self, self._values["robots"]) if self._values["lockstep"] else None
-        self._actors = ActorIntake(self, self._values["lockstep"])
+        self._actors = ActorSubscription(self, self._values["lockstep"])
         for robot in self._values["robots"]:
-            subscribe(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._begin(robot, m), robot, depth=1)
+            create_subscription(self, ROBOT_DESCRIPTION, lambda m, robot=robot: self._begin(robot, m), robot, depth=1)
         self.get_logger().info(f"forecasting on {self._forecaster.device} for {', '.join(self._values['robots'])}")
         return super().on_activate(state)
 
@@ -147,10 +147,10 @@ class InferenceNode(GuardedLifecycleNode):
         ground = self._city.nearest_ground if self._city else lambda x, y: self._values["ground_height"]
         links = link_poses(description.data)
         own = body(description.data, links) if self._values["self_filter"] else ()
-        returns = ReturnFilter(self._values["min_range"], own)
+        returns = PointFilter(self._values["min_range"], own)
         tracker = FrameTracker(robot, builder, links, ground, returns)
         history = History(self._forecaster.history, FRAME_PERIOD_S)
-        self._robots[robot] = RobotTopics(
+        self._robots[robot] = RobotForecaster(
             self, robot, TOKYO_GRID, tracker, self._loop, history, self._pace, self._wanted, self._actors,
             needs_actors=self._city is not None, undistort=self._values["undistort"], lockstep=self._lockstep,
             planning=PlanningTopics(self, robot, TOKYO_GRID, self._values),

@@ -17,14 +17,14 @@ from occ_core.topics import CITY_MARKERS, LATENCY, MARKERS, OCCUPANCY, ODOM, PRE
 from occ_ros.convert import from_cloud, from_pose, from_stamp
 from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, read
-from occ_ros.qos import publish, subscribe
+from occ_ros.qos import create_publisher, create_subscription
 from occ_ros.run import run
 from occworld_infer.city_mesh import class_meshes
 from occworld_infer.figures import SCORE_COLUMNS, from_latency, from_score
-from occworld_infer.headline import Headline
 from occworld_infer.layers import RobotLayers
 from occworld_infer.marker_messages import to_city, to_text, to_update
 from occworld_infer.markers import SentMarkers, cube_lists
+from occworld_infer.status_text import StatusText
 
 PARAMETERS = (
     Parameter("robots", ["rover_0"], "namespaces of the robots to show"),
@@ -52,7 +52,7 @@ class OverlayNode(GuardedNode):
             RobotOverlay(self, robot, RobotLayers(by_class, values["check"]), ground) for robot in values["robots"]
         ]
         if city:
-            self._city = publish(self, CITY_MARKERS, depth=1)
+            self._city = create_publisher(self, CITY_MARKERS, depth=1)
             self._city.publish(to_city(class_meshes(city, values["city_triangles"])))
         self.diagnose_each_second()
         self.get_logger().info(f"markers of {', '.join(values['robots'])}")
@@ -68,13 +68,13 @@ class RobotOverlay:
         self._poses = PoseBuffer(_KEPT_S, _LONGEST_GAP_S)
         self._observed: PointCloud2 | None = None
         self._predicted: PointCloud2 | None = None
-        self._headline, self._sent, self._listeners = Headline(), SentMarkers(), 0
-        self._markers = publish(node, MARKERS, robot)
-        subscribe(node, ODOM, self._on_odometry, robot, depth=50)
-        subscribe(node, OCCUPANCY, self._on_occupancy, robot, depth=2)
-        subscribe(node, PREDICTION, self._on_prediction, robot, depth=1)
-        subscribe(node, LATENCY, self._on_latency, robot, depth=1)
-        subscribe(node, SCORE, self._on_score, robot, depth=1)
+        self._status_text, self._sent, self._listeners = StatusText(), SentMarkers(), 0
+        self._markers = create_publisher(node, MARKERS, robot)
+        create_subscription(node, ODOM, self._on_odometry, robot, depth=50)
+        create_subscription(node, OCCUPANCY, self._on_occupancy, robot, depth=2)
+        create_subscription(node, PREDICTION, self._on_prediction, robot, depth=1)
+        create_subscription(node, LATENCY, self._on_latency, robot, depth=1)
+        create_subscription(node, SCORE, self._on_score, robot, depth=1)
 
     def _on_odometry(self, message: Odometry) -> None:
         stamp = from_stamp(message.header.stamp)
@@ -84,10 +84,10 @@ class RobotOverlay:
 
     def _on_latency(self, message: Float32MultiArray) -> None:
         seconds = from_latency(message)
-        self._headline.latency(list(seconds), list(seconds.values()))
+        self._status_text.latency(list(seconds), list(seconds.values()))
 
     def _on_score(self, message: Float32MultiArray) -> None:
-        self._headline.score(list(SCORE_COLUMNS), from_score(message))
+        self._status_text.score(list(SCORE_COLUMNS), from_score(message))
 
     def _on_occupancy(self, message: PointCloud2) -> None:
         if self._observed is not None:
@@ -96,7 +96,7 @@ class RobotOverlay:
         self._show_if_complete()
 
     def _on_prediction(self, message: PointCloud2) -> None:
-        self._headline.forecast(from_stamp(message.header.stamp))
+        self._status_text.forecast(from_stamp(message.header.stamp))
         self._predicted = message
         self._show_if_complete()
 
@@ -123,7 +123,7 @@ class RobotOverlay:
                     return
                 take(stamp, from_cloud(cloud), frame)
         lists = [cubes for layer in self._layers.layers() for cubes in cube_lists(self._robot, layer)]
-        self._markers.publish(to_update(self._sent.update(lists), to_text(self._robot, self._headline.text)))
+        self._markers.publish(to_update(self._sent.update(lists), to_text(self._robot, self._status_text.text)))
 
     def _footprint(self, stamp: float) -> Pose | None:
         """The robot's `base_footprint` in map; None, and a warning, without odometry of that time."""

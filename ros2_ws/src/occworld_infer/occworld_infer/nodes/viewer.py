@@ -31,15 +31,15 @@ from occ_core.urdf import link_poses
 from occ_ros.convert import cloud_xyz, from_actors, from_cloud, from_image, from_pose, from_stamp
 from occ_ros.guard import GuardedNode, NodeFailed
 from occ_ros.parameters import Parameter, read
-from occ_ros.qos import absolute, profile, subscribe
+from occ_ros.qos import absolute, create_subscription, profile
 from occ_ros.run import run
 from occworld_infer.figures import from_latency, from_score
 from occworld_infer.grading import Grade
 from occworld_infer.viewer.cameras import small
-from occworld_infer.viewer.film import Film
 from occworld_infer.viewer.live import LiveRobot
 from occworld_infer.viewer.page import Page
 from occworld_infer.viewer.player import Player
+from occworld_infer.viewer.timeline import Timeline
 
 PARAMETERS = (
     Parameter("robots", ["rover_0"], "namespaces of the robots to show"),
@@ -61,16 +61,16 @@ class ViewerNode(GuardedNode):
         city = CityMap.load(Path(values["city"])) if values["city"] else None
         ground = city.nearest_ground if city else lambda x, y: values["ground_height"]
         names = tuple(values["robots"])
-        film = Film(values["keep"])
+        timeline = Timeline(values["keep"])
         self._page = Page(values["port"], names, city, live=True)
-        self._robots = {name: LiveRobot(name, film, ground) for name in names}
-        self._topics = [RobotTopics(self, name, robot) for name, robot in self._robots.items()]
-        subscribe(self, ACTORS, self._on_actors, depth=1)
+        self._robots = {name: LiveRobot(name, timeline, ground) for name in names}
+        self._topics = [RobotSubscriptions(self, name, robot) for name, robot in self._robots.items()]
+        create_subscription(self, ACTORS, self._on_actors, depth=1)
         self._cameras = CAMERAS if values["cameras"] else {}
         self._sensors: tuple[str, list[Subscription]] = ("", [])
         self.create_timer(0.5, self._follow_choice)
         self.diagnose_each_second()
-        self._player = Player(film, self._page, names, live=True)
+        self._player = Player(timeline, self._page, names, live=True)
         self._player.start()
         self.get_logger().info(f"look at {self._page.url}")
 
@@ -95,18 +95,18 @@ class ViewerNode(GuardedNode):
         super().destroy_node()
 
 
-class RobotTopics:
+class RobotSubscriptions:
     """The light topics of one robot."""
 
     def __init__(self, node: GuardedNode, name: str, robot: LiveRobot) -> None:
         self._node, self._robot = node, robot
-        subscribe(node, ROBOT_DESCRIPTION, self._on_description, name, depth=1)
-        subscribe(node, ODOM, self._on_odometry, name, depth=10)
-        subscribe(node, OCCUPANCY, self._on_occupancy, name, depth=2)
-        subscribe(node, PREDICTION, self._on_prediction, name, depth=2)
-        subscribe(node, PATH, self._on_path, name, depth=2)
-        subscribe(node, LATENCY, self._on_latency, name, depth=1)
-        subscribe(node, SCORE, self._on_score, name, depth=1)
+        create_subscription(node, ROBOT_DESCRIPTION, self._on_description, name, depth=1)
+        create_subscription(node, ODOM, self._on_odometry, name, depth=10)
+        create_subscription(node, OCCUPANCY, self._on_occupancy, name, depth=2)
+        create_subscription(node, PREDICTION, self._on_prediction, name, depth=2)
+        create_subscription(node, PATH, self._on_path, name, depth=2)
+        create_subscription(node, LATENCY, self._on_latency, name, depth=1)
+        create_subscription(node, SCORE, self._on_score, name, depth=1)
 
     def _on_description(self, message: String) -> None:
         self._robot.links = link_poses(message.data)
@@ -155,7 +155,7 @@ def sensors(node: GuardedNode, name: str, robot: LiveRobot, cameras: dict[str, s
 
     images = {camera: image_topic(camera) for camera in cameras}
     return [
-        subscribe(node, LIDAR, on_sweep, name, depth=1),
+        create_subscription(node, LIDAR, on_sweep, name, depth=1),
         *(
             node.create_subscription(
                 Image, absolute(topic, name), partial(on_image, camera), profile(topic, depth=1), raw=True

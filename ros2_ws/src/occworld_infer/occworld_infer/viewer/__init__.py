@@ -1,1 +1,1 @@
-"""The browser view: sources give moments, a film keeps them, one page shows them."""
+"""The browser view: sources give snapshots, a timeline keeps them, one page shows them."""

@@ -1,4 +1,4 @@
-"""A bag as moments, by the reader that makes sessions of bags; nothing is written."""
+"""A bag as snapshots, by the reader that makes sessions of bags; nothing is written."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from occ_recorder.bags.drive import BagDrive, Conversion, drives, feed
 from occ_recorder.bags.plan import RobotPlan
 from occ_recorder.bags.reading import Bag, BagError
 from occworld.forecaster import Forecaster
-from occworld_infer.viewer.maker import MomentMaker
-from occworld_infer.viewer.moment import Moment
+from occworld_infer.viewer.snapshot import Snapshot
+from occworld_infer.viewer.snapshot_builder import SnapshotBuilder
 
 
 class BagMoments:
-    """The robots of a bag, and an iterator over their moments. Use as a context manager."""
+    """The robots of a bag, and an iterator over their snapshots. Use as a context manager."""
 
     def __init__(
         self, path: Path, conversion: Conversion, city: CityMap | None, forecaster: Forecaster | None = None
@@ -35,21 +35,21 @@ class BagMoments:
             raise ValueError(f"{path}: {error}") from error
         self.robots = tuple(plan.config.name for plan in self._drives)
 
-    def __iter__(self) -> Iterator[Moment]:
-        made: list[Moment] = []
+    def __iter__(self) -> Iterator[Snapshot]:
+        made: list[Snapshot] = []
         robots = [self._robot(plan, made) for plan in self._drives]
         for _ in feed(self._bag, robots):
             yield from made
             made.clear()
         yield from made
 
-    def _robot(self, plan: RobotPlan, made: list[Moment]) -> BagDrive:
-        maker = MomentMaker(plan.config.name, TOKYO_GRID, FRAME_PERIOD_S, self._forecaster)
+    def _robot(self, plan: RobotPlan, made: list[Snapshot]) -> BagDrive:
+        builder = SnapshotBuilder(plan.config.name, TOKYO_GRID, FRAME_PERIOD_S, self._forecaster)
 
         def take(sweep: SyncedSweep) -> None:
             frame = drive.tracker.add(sweep)
             if frame is not None:
-                made.append(maker.add(frame, tuple(sweep.actors), sweep.images))
+                made.append(builder.add(frame, tuple(sweep.actors), sweep.images))
 
         drive = BagDrive(plan, self._bag, self._conversion, self._city, take)
         return drive

@@ -36,7 +36,7 @@ class Choice:
 
 
 class Controls:
-    """Every widget, and what it says now. The slider of time counts seconds from the film's beginning."""
+    """Every widget, and what it says now. The slider of time counts seconds from the timeline's beginning."""
 
     def __init__(self, server: viser.ViserServer, robots: tuple[str, ...], horizons: tuple[float, ...], live: bool):
         gui, self._gui = server.gui, server.gui
@@ -125,17 +125,17 @@ class Controls:
             self.seek(self._time.value)
 
     def seek(self, seconds: float) -> None:
-        """Go to a time of the film, and stand still there."""
+        """Go to a time of the timeline, and stand still there."""
         self._sought = seconds
         self.play(False)
 
     def sought(self) -> float | None:
-        """Where the user has gone since this was asked last, seconds of the film; None: nowhere."""
+        """Where the user has gone since this was asked last, seconds of the timeline; None: nowhere."""
         sought, self._sought = self._sought, None
         return sought
 
     def tell_time(self, seconds: float, of: float) -> None:
-        """Move the slider of time to where the film is."""
+        """Move the slider of time to where the timeline is."""
         if (most := max(round(of, 1), 0.1)) != self._time.max:
             self._time.max = most
         if abs(self._time.value - seconds) >= 0.1:

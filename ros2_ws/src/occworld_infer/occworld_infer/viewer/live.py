@@ -1,4 +1,4 @@
-"""One robot's live topics into moments of a film: pieces that come at their own rates, put together. No ROS."""
+"""One robot's live topics into snapshots of a timeline: pieces that come at their own rates, put together. No ROS."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from occ_core.grid import TOKYO_GRID
 from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose, footprint
 from occworld_infer.grading import Grade
-from occworld_infer.viewer.film import Film, Newest
-from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
+from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapshot
+from occworld_infer.viewer.timeline import Newest, Timeline
 
 _MEMORY_S = 10.0
 _GAP_S = 0.1
@@ -24,8 +24,8 @@ _NO_POINTS = np.zeros((0, 3), np.float32)
 class LiveRobot:
     """ground: height in map at x, y, metres. All stamps are seconds; one that goes back is a clock that began anew."""
 
-    def __init__(self, robot: str, film: Film, ground: Callable[[float, float], float]) -> None:
-        self._robot, self._film, self._ground = robot, film, ground
+    def __init__(self, robot: str, timeline: Timeline, ground: Callable[[float, float], float]) -> None:
+        self._robot, self._timeline, self._ground = robot, timeline, ground
         self.links: dict[str, Pose] = {}
         self._actors: tuple[Actor, ...] = ()
         self._clear()
@@ -45,7 +45,7 @@ class LiveRobot:
             self._clear()
         if not self._poses.add(stamp, base_link):
             return
-        self._film.track(self._robot, Newest(base_link, self._lidar, self._actors))
+        self._timeline.track(self._robot, Newest(base_link, self._lidar, self._actors))
 
     def actors(self, actors: list[Actor]) -> None:
         """Where everything that moves is now."""
@@ -71,14 +71,14 @@ class LiveRobot:
         self._seconds = seconds
 
     def occupancy(self, stamp: float, points: np.ndarray, labels: np.ndarray) -> None:
-        """A keyframe: voxel centres (n, 3) in `base_footprint` and their classes (n,) uint8. It makes a moment."""
+        """A keyframe: voxel centres (n, 3) in `base_footprint` and their classes (n,) uint8. It makes a snapshot."""
         pose = self._poses.nearest(stamp, _GAP_S)
         if pose is None:
             return
         level = footprint(pose, self._ground(*pose.position[:2]))
-        now = Voxels.of_points(TOKYO_GRID, points, labels, level)
+        now = PlacedVoxels.of_points(TOKYO_GRID, points, labels, level)
         pictures, grades = dict(self._pictures), self._grades
-        self._film.add(Moment(self._robot, stamp, pose, now, self._lidar, pictures, self._actors, grades=grades))
+        self._timeline.add(Snapshot(self._robot, stamp, pose, now, self._lidar, pictures, self._actors, grades=grades))
         self._foresee(stamp)
 
     def prediction(self, stamp: float, points: np.ndarray) -> None:
@@ -96,8 +96,8 @@ class LiveRobot:
         for waiting in (self._clouds, self._paths):
             while len(waiting) > _MOST_WAITING:
                 del waiting[min(waiting)]
-        moment = self._film.exactly(self._robot, stamp)
-        if stamp not in self._clouds or stamp not in self._paths or moment is None:
+        snapshot = self._timeline.exactly(self._robot, stamp)
+        if stamp not in self._clouds or stamp not in self._paths or snapshot is None:
             return
         points, path = self._clouds[stamp], self._paths[stamp]
         for waiting in (self._clouds, self._paths):
@@ -107,7 +107,7 @@ class LiveRobot:
         for horizon, pose in path:
             chosen = points[np.abs(points["horizon"] - horizon) < 1e-3]
             here = np.column_stack([chosen["x"], chosen["y"], chosen["z"]])
-            frame = moment.occupancy.frame @ pose
-            voxels.append(Voxels.of_points(TOKYO_GRID, pose.inverse().apply(here), chosen["label"], frame))
-        forecast = Foreseen(tuple(horizon for horizon, _ in path), tuple(voxels), self._seconds)
-        self._film.amend(replace(moment, forecast=forecast))
+            frame = snapshot.occupancy.frame @ pose
+            voxels.append(PlacedVoxels.of_points(TOKYO_GRID, pose.inverse().apply(here), chosen["label"], frame))
+        forecast = PredictedFrame(tuple(horizon for horizon, _ in path), tuple(voxels), self._seconds)
+        self._timeline.amend(replace(snapshot, forecast=forecast))

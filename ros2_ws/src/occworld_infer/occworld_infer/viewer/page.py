@@ -1,4 +1,4 @@
-"""The page: draws a moment as it was chosen, sends what has changed and nothing else. No ROS."""
+"""The page: draws a snapshot as it was chosen, sends what has changed and nothing else. No ROS."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from occ_core.citymap import CityMap
 from occ_core.classes import COLOURS
 from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES
 from occ_core.poses import Pose, footprint
-from occworld_infer.viewer.boxes import LEVEL, Boxes
 from occworld_infer.viewer.city import CityLayer
 from occworld_infer.viewer.controls import Choice, Colouring, Controls
-from occworld_infer.viewer.film import Newest
-from occworld_infer.viewer.moment import Foreseen, Moment
 from occworld_infer.viewer.panels import (
     caption,
     class_legend,
@@ -26,6 +23,9 @@ from occworld_infer.viewer.panels import (
     verdict_legend,
 )
 from occworld_infer.viewer.robots import RobotShape
+from occworld_infer.viewer.scene_boxes import LEVEL, SceneBoxes
+from occworld_infer.viewer.snapshot import PredictedFrame, Snapshot
+from occworld_infer.viewer.timeline import Newest
 from occworld_infer.viewer.voxel_colours import by_class, by_horizon, by_verdict, verdicts
 
 ROOT = "/world"
@@ -58,7 +58,7 @@ class Page:
         self.controls = Controls(self._server, robots, HORIZONS_S, live)
         self._world = scene.add_frame(ROOT, show_axes=False)
         self._city = CityLayer(self._server, ROOT, city) if city is not None else None
-        self._voxels, self._traffic = (Boxes(self._server, f"{ROOT}/{name}") for name in ("voxels", "traffic"))
+        self._voxels, self._traffic = (SceneBoxes(self._server, f"{ROOT}/{name}") for name in ("voxels", "traffic"))
         self._lidar = scene.add_point_cloud(
             f"{ROOT}/lidar", np.zeros((1, 3), np.float32), _LIDAR_COLOUR, point_size=0.1, precision="float16",
             point_shape="circle", visible=False,
@@ -112,24 +112,24 @@ class Page:
         for client in self.clients:
             client.camera.position, client.camera.look_at = position, look_at
 
-    def draw(self, moment: Moment, made: Moment | None, newest: Newest | None = None) -> None:
-        """Show a moment. made: the one whose forecast is shown, or compared with this one; None where there is none.
+    def draw(self, snapshot: Snapshot, made: Snapshot | None, newest: Newest | None = None) -> None:
+        """Show a snapshot. made: the one whose forecast is shown, or compared with this one; None where there is none.
 
-        newest: the sweep and the traffic that a live run has had since the moment, to be shown instead of its own.
+        newest: the sweep and the traffic that a live run has had since the snapshot, to be shown instead of its own.
         """
-        choice, sensed = self.controls.choice, newest or moment
+        choice, sensed = self.controls.choice, newest or snapshot
         forecast = made.forecast if made is not None else None
-        chosen = self._changed("choice", (choice, moment.robot, moment.stamp))
+        chosen = self._changed("choice", (choice, snapshot.robot, snapshot.stamp))
         if self._replaced("forecast", forecast) or chosen:
-            self._draw_voxels(choice, moment, made)
+            self._draw_voxels(choice, snapshot, made)
         if choice.lidar and self._replaced("lidar", sensed.lidar):
             self._show_lidar(sensed.lidar)
         if self._replaced("traffic", sensed.actors):
             self._show_traffic(sensed.actors)
-        if self._replaced("pictures", moment.pictures):
-            self.controls.show_pictures(moment.pictures)
-        if self._changed("grades", (moment.grades, forecast is None)):
-            self.controls.tell(grades=grades_table(moment.grades, _ungraded(made)))
+        if self._replaced("pictures", snapshot.pictures):
+            self.controls.show_pictures(snapshot.pictures)
+        if self._changed("grades", (snapshot.grades, forecast is None)):
+            self.controls.tell(grades=grades_table(snapshot.grades, _ungraded(made)))
         self._lidar.visible = choice.lidar
         self._path.visible = choice.path and forecast is not None
 
@@ -162,44 +162,44 @@ class Page:
             colours=COLOURS[[int(actor.semantic) for actor in boxes]],
         )
 
-    def _draw_voxels(self, choice: Choice, moment: Moment, made: Moment | None) -> None:
+    def _draw_voxels(self, choice: Choice, snapshot: Snapshot, made: Snapshot | None) -> None:
         forecast = made.forecast if made is not None else None
         ahead = forecast.at(choice.ahead) if forecast is not None else None
         if made is None or forecast is None or ahead is None:
-            cubes, legend = by_class(moment.occupancy), class_legend(np.unique(moment.occupancy.labels))
+            cubes, legend = by_class(snapshot.occupancy), class_legend(np.unique(snapshot.occupancy.labels))
             if choice.ahead > 0:
                 legend = no_forecast(choice.ahead, choice.colouring is Colouring.TRUTH) + legend
         elif choice.colouring is Colouring.TRUTH:
-            cubes = by_verdict(ahead, moment.occupancy)
-            found = verdicts(ahead, moment.occupancy)
+            cubes = by_verdict(ahead, snapshot.occupancy)
+            found = verdicts(ahead, snapshot.occupancy)
             legend = verdict_legend({verdict: len(numbers) for verdict, numbers in found.items()})
         elif choice.colouring is Colouring.HORIZON:
             cubes = by_horizon(made.occupancy, forecast, choice.ahead)
             legend = horizon_legend(forecast.horizons_s)
         else:
             cubes, legend = by_class(ahead), class_legend(np.unique(ahead.labels))
-        size = np.array([moment.occupancy.grid.voxel]) - _GAP
+        size = np.array([snapshot.occupancy.grid.voxel]) - _GAP
         self._voxels.show(cubes.centres, size, LEVEL, cubes.colours, cubes.frame)
         if made is not None and forecast is not None:
             self._draw_path(made.occupancy.frame.position, forecast)
         words = caption(
-            moment.robot, choice.ahead, choice.colouring is Colouring.TRUTH, choice.colouring is Colouring.HORIZON,
+            snapshot.robot, choice.ahead, choice.colouring is Colouring.TRUTH, choice.colouring is Colouring.HORIZON,
             forecast is not None and (choice.ahead == 0 or ahead is not None),
         )  # fmt: skip
-        self.controls.tell(status=_status(moment, forecast, len(cubes.centres)), legend=legend, words=words)
+        self.controls.tell(status=_status(snapshot, forecast, len(cubes.centres)), legend=legend, words=words)
 
-    def _draw_path(self, here: np.ndarray, forecast: Foreseen) -> None:
+    def _draw_path(self, here: np.ndarray, forecast: PredictedFrame) -> None:
         points = np.vstack([np.zeros(3), forecast.path - here]) + [0, 0, 0.3]
         with self._server.atomic():
             self._path.points, self._path.position = np.stack([points[:-1], points[1:]], axis=1), here
 
 
-def _status(moment: Moment, forecast: Foreseen | None, count: int) -> str:
+def _status(snapshot: Snapshot, forecast: PredictedFrame | None, count: int) -> str:
     model = f", model {1000 * forecast.seconds:.0f} ms" if forecast is not None and forecast.seconds else ""
-    return f"{moment.robot} at {moment.stamp:.1f} s: {count:,} voxels{model}"
+    return f"{snapshot.robot} at {snapshot.stamp:.1f} s: {count:,} voxels{model}"
 
 
-def _ungraded(made: Moment | None) -> str:
+def _ungraded(made: Snapshot | None) -> str:
     if made is None or made.forecast is None:
         return "No forecast: one needs two seconds of history, and a model."
     return "A forecast is graded when its time has come."

@@ -1,4 +1,4 @@
-"""What moment the page shows as time goes by: the newest of a live run, or a recording at its pace."""
+"""What snapshot the page shows as time goes by: the newest of a live run, or a recording at its pace."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from occ_core.classes import DYNAMIC_IDS
 from occworld_infer.viewer.controls import Colouring
-from occworld_infer.viewer.film import Film
 from occworld_infer.viewer.page import Page
+from occworld_infer.viewer.timeline import Timeline
 
 _TICK_S = 0.05
 OPENING_S = 1.0
@@ -20,10 +20,10 @@ _OLDEST_FORECAST_S = 2.0  # a model slower than this has nothing to say of now
 
 
 class Player:
-    """Shows a film on a page until it is closed. live: keep to the newest moment while it plays."""
+    """Shows a timeline on a page until it is closed. live: keep to the newest snapshot while it plays."""
 
-    def __init__(self, film: Film, page: Page, robots: tuple[str, ...], live: bool = False) -> None:
-        self._film, self._page, self._robots, self._live = film, page, robots, live
+    def __init__(self, timeline: Timeline, page: Page, robots: tuple[str, ...], live: bool = False) -> None:
+        self._timeline, self._page, self._robots, self._live = timeline, page, robots, live
         self._at: float | None = None
         self._opened, self._waited = False, 0.0
         self._stop = Event()
@@ -58,22 +58,22 @@ class Player:
             self._open(seconds)
         controls = self._page.controls
         choice = controls.choice
-        span = self._film.span(choice.robot)
+        span = self._timeline.span(choice.robot)
         if span is None:
             controls.tell(status=f"waiting for {choice.robot}")
             return
         at = self._next(span, seconds)
-        moment = self._film.before(choice.robot, at)
-        assert moment is not None, "there is a span"
+        snapshot = self._timeline.before(choice.robot, at)
+        assert snapshot is not None, "there is a span"
         self._at = at
         controls.tell_time(at - span[0], span[1] - span[0])
         if choice.colouring is Colouring.TRUTH:
-            made = self._film.exactly(choice.robot, moment.stamp - choice.ahead)
+            made = self._timeline.exactly(choice.robot, snapshot.stamp - choice.ahead)
         else:
-            made = self._film.foreseen(choice.robot, moment.stamp, _OLDEST_FORECAST_S)
+            made = self._timeline.forecast_before(choice.robot, snapshot.stamp, _OLDEST_FORECAST_S)
         live_now = self._live and controls.playing
-        self._page.draw(moment, made, self._film.newest(choice.robot) if live_now else None)
-        self._place(at, float(moment.occupancy.frame.position[2]), live_now)
+        self._page.draw(snapshot, made, self._timeline.newest(choice.robot) if live_now else None)
+        self._place(at, float(snapshot.occupancy.frame.position[2]), live_now)
 
     def _open(self, seconds: float) -> None:
         """Begin with a forecast against what came, of the robot with most to see, unless somebody has chosen already.
@@ -85,10 +85,10 @@ class Player:
             return
         comparable: dict[str, tuple[int, int]] = {}
         for robot in self._robots:
-            if (span := self._film.span(robot)) is None:
+            if (span := self._timeline.span(robot)) is None:
                 continue
-            made = self._film.exactly(robot, span[1] - OPENING_S)
-            last = self._film.before(robot, span[1])
+            made = self._timeline.exactly(robot, span[1] - OPENING_S)
+            last = self._timeline.before(robot, span[1])
             if last is not None and made is not None and made.forecast is not None:
                 labels = last.occupancy.labels
                 comparable[robot] = int(np.isin(labels, DYNAMIC_IDS).sum()), len(labels)
@@ -101,8 +101,8 @@ class Player:
     def _place(self, at: float, ground: float, live_now: bool) -> None:
         """Robots where they are at that time, or now. ground: height under the one that is looked at, metres."""
         for robot in self._robots:
-            tracked = self._film.newest(robot) if live_now else None
-            pose = tracked.base_link if tracked else self._film.pose(robot, at)
+            tracked = self._timeline.newest(robot) if live_now else None
+            pose = tracked.base_link if tracked else self._timeline.pose(robot, at)
             if pose is not None:
                 self._page.place(robot, pose, ground)
 
@@ -115,6 +115,6 @@ class Player:
         if self._at is None:
             return first
         at = self._at + (controls.speed * seconds if controls.playing else 0.0)
-        if at > last and self._film.complete:
+        if at > last and self._timeline.complete:
             return first
         return min(max(at, first), last)

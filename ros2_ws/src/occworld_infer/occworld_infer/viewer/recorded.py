@@ -9,42 +9,42 @@ from threading import Thread
 
 from occ_core.citymap import CityMap
 from occ_core.session import SessionError
-from occworld_infer.viewer.film import Film
-from occworld_infer.viewer.moment import Moment
 from occworld_infer.viewer.page import Page
 from occworld_infer.viewer.player import Player
+from occworld_infer.viewer.snapshot import Snapshot
+from occworld_infer.viewer.timeline import Timeline
 
 MOST_MOMENTS = 1200
-"""Of each robot: ten minutes. With forecasts a moment takes about a megabyte."""
+"""Of each robot: ten minutes. With forecasts a snapshot takes about a megabyte."""
 
 
 class RecordedView:
-    """Serves a recording. moments: read to its end, or to `MOST_MOMENTS` of each robot. Use as a context manager.
+    """Serves a recording. snapshots: read to its end, or to `MOST_MOMENTS` of each robot. Use as a context manager.
 
     problem: the sentence that reading ended with, '' where all went well.
     """
 
-    def __init__(self, moments: Iterable[Moment], robots: tuple[str, ...], city: CityMap | None, port: int) -> None:
-        self._moments = moments
-        self.film = Film(MOST_MOMENTS, keep_first=True)
+    def __init__(self, snapshots: Iterable[Snapshot], robots: tuple[str, ...], city: CityMap | None, port: int) -> None:
+        self._moments = snapshots
+        self.timeline = Timeline(MOST_MOMENTS, keep_first=True)
         self.page = Page(port, robots, city)
         self.problem = ""
-        self._player = Player(self.film, self.page, robots)
+        self._player = Player(self.timeline, self.page, robots)
         self._running = True
         self._reader = Thread(target=self._read, name="reader", daemon=True)
 
     def _read(self) -> None:
         try:
-            for moment in self._moments:
-                self.film.add(moment)
-                if not self._running or self.film.refused:
+            for snapshot in self._moments:
+                self.timeline.add(snapshot)
+                if not self._running or self.timeline.refused:
                     break
         except (SessionError, ValueError, OSError) as error:
             self.problem = str(error)
             print(f"tokyo: {error}; what was read until there is shown", file=sys.stderr)
-        if self.film.refused:
+        if self.timeline.refused:
             print(f"tokyo: the first {MOST_MOMENTS} frames are shown, the recording goes on", file=sys.stderr)
-        self.film.complete = True
+        self.timeline.complete = True
 
     def __enter__(self) -> RecordedView:
         self._reader.start()
@@ -59,7 +59,7 @@ class RecordedView:
     def read_until(self, seconds: float) -> None:
         """Block until the recording is read that far. ValueError where it ends before."""
         while True:
-            done, span = self.film.complete, self.film.span(self.page.controls.choice.robot)
+            done, span = self.timeline.complete, self.timeline.span(self.page.controls.choice.robot)
             if span is not None and span[1] - span[0] >= seconds:
                 return
             if done:

@@ -1,4 +1,4 @@
-"""Recorded sessions as moments."""
+"""Recorded sessions as snapshots."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from occ_core.frame import Frame
 from occ_core.session import Session
 from occ_core.topics import CAMERAS
 from occworld.forecaster import Forecaster
-from occworld_infer.viewer.maker import MomentMaker
-from occworld_infer.viewer.moment import Moment
+from occworld_infer.viewer.snapshot import Snapshot
+from occworld_infer.viewer.snapshot_builder import SnapshotBuilder
 
 
-def session_moments(sessions: list[Session], forecaster: Forecaster | None) -> Iterator[Moment]:
+def session_moments(sessions: list[Session], forecaster: Forecaster | None) -> Iterator[Snapshot]:
     """The frames of one session per robot, all in the order of their stamps. SessionError for a damaged frame."""
-    makers = {s.folder: MomentMaker(s.info.agent, s.info.grid, s.info.frame_period, forecaster) for s in sessions}
+    makers = {s.folder: SnapshotBuilder(s.info.agent, s.info.grid, s.info.frame_period, forecaster) for s in sessions}
     todo = [(s.state(number).stamp, s.info.agent, s, number) for s in sessions for number in s.numbers]
     for _, _, session, number in sorted(todo, key=lambda entry: entry[:2]):
         frame = Frame(session.state(number), session.points(number), session.occupancy(number))

@@ -9,7 +9,7 @@ import numpy as np
 
 from occ_core.classes import COLOURS
 from occ_core.poses import Pose
-from occworld_infer.viewer.moment import Foreseen, Voxels
+from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame
 
 Rgb = tuple[int, int, int]
 NOW_COLOUR: Rgb = (150, 156, 166)
@@ -32,12 +32,12 @@ class Cubes:
     frame: Pose
 
 
-def by_class(voxels: Voxels) -> Cubes:
+def by_class(voxels: PlacedVoxels) -> Cubes:
     """Every voxel in the colour of its class."""
     return Cubes(voxels.centres, COLOURS[voxels.labels], voxels.frame)
 
 
-def verdicts(forecast: Voxels, truth: Voxels) -> dict[Verdict, np.ndarray]:
+def verdicts(forecast: PlacedVoxels, truth: PlacedVoxels) -> dict[Verdict, np.ndarray]:
     """Voxel numbers by verdict. As IoU counts them: voxel by voxel, each grid in its own frame."""
     return {
         Verdict.HIT: np.intersect1d(forecast.numbers, truth.numbers, assume_unique=True),
@@ -46,16 +46,16 @@ def verdicts(forecast: Voxels, truth: Voxels) -> dict[Verdict, np.ndarray]:
     }
 
 
-def by_verdict(forecast: Voxels, truth: Voxels) -> Cubes:
+def by_verdict(forecast: PlacedVoxels, truth: PlacedVoxels) -> Cubes:
     """A forecast against what then really was, drawn in the frame of the truth."""
     found = verdicts(forecast, truth)
     numbers = np.concatenate(list(found.values()))
     colours = np.repeat(np.array([v.value for v in found], np.uint8), [len(n) for n in found.values()], axis=0)
-    both = Voxels(truth.grid, truth.frame, numbers, np.zeros(len(numbers), np.uint8))
+    both = PlacedVoxels(truth.grid, truth.frame, numbers, np.zeros(len(numbers), np.uint8))
     return Cubes(both.centres, colours, truth.frame)
 
 
-def by_horizon(now: Voxels, forecast: Foreseen, last: float) -> Cubes:
+def by_horizon(now: PlacedVoxels, forecast: PredictedFrame, last: float) -> Cubes:
     """What is there now in grey, and what each horizon up to `last` adds to it, from yellow to violet.
 
     A voxel counts as added where map has none of an earlier horizon: within a voxel of its centre.

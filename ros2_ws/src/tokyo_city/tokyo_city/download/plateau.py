@@ -21,7 +21,7 @@ _A_CITY = {"bldg", "tran"}  # Without roads there is no traffic, and rovers roam
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DownloadRequest:
     """wards: each from its own data set; none: from `dataset`. codes: only these mesh squares; none: whole archives.
 
     year: of wards' data sets, the newest one that has buildings and roads where None.
@@ -33,7 +33,7 @@ class Wanted:
     year: int | None = None
 
     @classmethod
-    def of(cls, areas: list[str], codes: list[str], dataset: str, year: int | None) -> Wanted:
+    def of(cls, areas: list[str], codes: list[str], dataset: str, year: int | None) -> DownloadRequest:
         """As the command line says it; an area may be `all`. ValueError where it is nothing, or too much."""
         everywhere = [area for area in areas if area.lower() == "all"]
         if (everywhere and len(areas) > 1) or (areas and dataset):
@@ -47,7 +47,7 @@ class Wanted:
         return cls(wards, tuple(codes), dataset or ALL_WARDS, year)
 
 
-def archives(web: Web, catalogue: Catalogue, wanted: Wanted) -> list[Archive]:
+def archives(web: Web, catalogue: Catalogue, wanted: DownloadRequest) -> list[Archive]:
     """The archive of each ward that is wanted, or the one of the data set. DownloadProblem where there is none."""
     if not wanted.wards:
         return [catalogue.archive(wanted.dataset)]

@@ -26,7 +26,7 @@ class DownloadProblem(Exception):
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to bear with a server.
 
     attempts: that bring nothing, one after another, before giving up. wait_s: before the second, twice as long before
@@ -57,8 +57,8 @@ class _Retry(Retry):
 class Web:
     """GET requests to servers that may be busy, slow or gone."""
 
-    def __init__(self, patience: Patience | None = None) -> None:
-        self.patience = patience or Patience()
+    def __init__(self, patience: RetryPolicy | None = None) -> None:
+        self.patience = patience or RetryPolicy()
         self._session = _Session()
         self._session.max_redirects = _MOST_REDIRECTS
         # Lengths and ranges are those of the file itself, not of a packed transfer of it.

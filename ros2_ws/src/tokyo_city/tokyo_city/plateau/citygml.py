@@ -11,7 +11,7 @@ from typing import BinaryIO
 from lxml import etree
 
 from occ_core.classes import Semantic
-from tokyo_city.plateau.codes import AREA_CLASSES, Kind
+from tokyo_city.plateau.codes import AREA_CLASSES, SurfaceType
 from tokyo_city.plateau.encodings import ENCODINGS, Encoding
 from tokyo_city.plateau.implicit import Templates
 from tokyo_city.plateau.levels import completed, uncovered
@@ -119,7 +119,7 @@ class _FileReader:
                 self._object(element, encoding, encoding.features[name])
 
     def relief_triangle(self, triangle: etree._Element, encoding: Encoding) -> None:
-        _draw(self._relief, triangle, encoding, Kind.PLAIN, Semantic.TERRAIN, {})
+        _draw(self._relief, triangle, encoding, SurfaceType.PLAIN, Semantic.TERRAIN, {})
         if len(self._relief) >= _BATCH:
             self._take_relief()
 
@@ -293,7 +293,7 @@ class _FileReader:
                 count = f"{len(shape.faults)} of {len(shape.faults) + len(shape)} polygons"
                 lod = levels[next(number for number, each in enumerate(shapes) if each is shape)]
                 self._problems.append(f"{name}: {count} at LOD{lod} broken, {done} ({shape.faults[0]})")
-        if area or not 2 <= int(whole.lods[0]) <= 3 or Kind.PLAIN in whole.kinds:
+        if area or not 2 <= int(whole.lods[0]) <= 3 or SurfaceType.PLAIN in whole.kinds:
             return whole
         coarser = [lod for lod in levels if 0 < lod < int(whole.lods[0])]
         return completed([whole, *(self._shape(piece.lods[lod], lod, encoding, area) for lod in coarser)])
@@ -312,15 +312,15 @@ class _FileReader:
         """The polygons of some lodN elements. Of footprints, the roof's edge if there is one."""
         draft = Draft(lod, area)
         if not lod:
-            edge = [g for g in geometries if encoding.footprints.get(local_name(g.node.tag)) is Kind.ROOF]
-            edge = edge or [geometry for geometry in geometries if geometry.kind is Kind.ROOF]
+            edge = [g for g in geometries if encoding.footprints.get(local_name(g.node.tag)) is SurfaceType.ROOF]
+            edge = edge or [geometry for geometry in geometries if geometry.kind is SurfaceType.ROOF]
             geometries = edge or geometries
         kinds = {
             link: geometry.kind for geometry in geometries if geometry.kind for link in links(geometry.node, encoding)
         }
         for geometry in geometries:
             kind = geometry.kind or (
-                Kind.PLAIN if lod else encoding.footprints.get(local_name(geometry.node.tag), Kind.FLOOR)
+                SurfaceType.PLAIN if lod else encoding.footprints.get(local_name(geometry.node.tag), SurfaceType.FLOOR)
             )
             if "Implicit" in geometry.node.tag:
                 self._draw_implicit(draft, geometry, encoding)
@@ -350,9 +350,9 @@ def _draw(
     draft: Draft,
     node: etree._Element,
     encoding: Encoding,
-    kind: Kind,
+    kind: SurfaceType,
     semantic: Semantic,
-    kinds: dict[str, Kind],
+    kinds: dict[str, SurfaceType],
     own: bool = True,
 ) -> None:
     """Add the rings below an element to a draft. kinds: of polygons and surfaces that boundary surfaces link to."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tokyo_city.plateau.meshcodes import Box
+from tokyo_city.plateau.meshcodes import DegreeBox
 from tokyo_city.plateau.model import CityObject, Polygons
 from tokyo_city.plateau.triangulate import newell_normals
 
@@ -12,7 +12,7 @@ _NOTHING = 1e-14  # square degrees: what touches a border has no more in it
 
 
 def within(
-    polygons: Polygons, columns: np.ndarray, objects: tuple[CityObject, ...], boxes: tuple[Box, ...]
+    polygons: Polygons, columns: np.ndarray, objects: tuple[CityObject, ...], boxes: tuple[DegreeBox, ...]
 ) -> tuple[Polygons, np.ndarray, np.ndarray]:
     """The polygons (latitude, longitude, height) in some boxes that do not overlap.
 
@@ -56,7 +56,7 @@ def within(
     return together, np.concatenate([columns[points], found[:, 3:]]), source
 
 
-def _clipped(polygons: Polygons, columns: np.ndarray, number: int, box: Box) -> list[np.ndarray]:
+def _clipped(polygons: Polygons, columns: np.ndarray, number: int, box: DegreeBox) -> list[np.ndarray]:
     """Rings (n, 3 + k) of a polygon in a box, without closing points; none where nothing of it is in there."""
     rings = []
     for ring in range(polygons.firsts[number], polygons.firsts[number + 1]):
@@ -98,14 +98,14 @@ def _area(ring: np.ndarray) -> float:
     return float(np.linalg.norm(newell_normals(flat, np.array([0]), np.array([len(ring)]))))
 
 
-def apart(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
+def apart(boxes: tuple[DegreeBox, ...]) -> tuple[DegreeBox, ...]:
     """Boxes that cover the same without overlapping."""
     if not any(a.touches(b) for number, a in enumerate(boxes) for b in boxes[:number]):
         return boxes
     rows = sorted({edge for box in boxes for edge in (box.south, box.north)})
     columns = sorted({edge for box in boxes for edge in (box.west, box.east)})
     cells = (
-        Box(south, west, north, east)
+        DegreeBox(south, west, north, east)
         for south, north in zip(rows, rows[1:], strict=False)
         for west, east in zip(columns, columns[1:], strict=False)
     )

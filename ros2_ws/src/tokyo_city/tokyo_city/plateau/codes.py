@@ -26,7 +26,7 @@ AREA_CLASSES = (Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.WAT
 """Classes of what is an area of the ground and not a body that stands on it."""
 
 
-class Kind(IntEnum):
+class SurfaceType(IntEnum):
     """What a polygon is on its object."""
 
     PLAIN = 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from occ_core.classes import Semantic
-from tokyo_city.plateau.codes import Kind
+from tokyo_city.plateau.codes import SurfaceType
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Encoding:
     parts: frozenset[str]
     members: frozenset[str]
     unseen: frozenset[str]
-    surfaces: dict[str, Kind]
-    footprints: dict[str, Kind]
+    surfaces: dict[str, SurfaceType]
+    footprints: dict[str, SurfaceType]
     height: str
     template: str
     texture_ring: str
@@ -97,11 +97,11 @@ _AREAS = frozenset({"TrafficArea", "AuxiliaryTrafficArea"})
 _INSTALLATIONS = frozenset({"BuildingInstallation", "BridgeInstallation", "TunnelInstallation"})
 _UNSEEN = frozenset({"ClosureSurface", "WaterGroundSurface", "Room", "BridgeRoom", "HollowSpace"})
 _SURFACES = {
-    "RoofSurface": Kind.ROOF,
-    "OuterFloorSurface": Kind.ROOF,
-    "WallSurface": Kind.WALL,
-    "GroundSurface": Kind.FLOOR,
-    "OuterCeilingSurface": Kind.FLOOR,
+    "RoofSurface": SurfaceType.ROOF,
+    "OuterFloorSurface": SurfaceType.ROOF,
+    "WallSurface": SurfaceType.WALL,
+    "GroundSurface": SurfaceType.FLOOR,
+    "OuterCeilingSurface": SurfaceType.FLOOR,
 }
 
 CITYGML_2 = Encoding(
@@ -113,8 +113,12 @@ CITYGML_2 = Encoding(
     parts=_PARTS,
     members=_AREAS | _INSTALLATIONS | {"BridgeConstructionElement"},
     unseen=_UNSEEN | {"WaterClosureSurface"},
-    surfaces=_SURFACES | {"Door": Kind.WALL, "Window": Kind.WALL},
-    footprints={"lod0FootPrint": Kind.FLOOR, "lod0RoofEdge": Kind.ROOF, "lod0Geometry": Kind.FLOOR},
+    surfaces=_SURFACES | {"Door": SurfaceType.WALL, "Window": SurfaceType.WALL},
+    footprints={
+        "lod0FootPrint": SurfaceType.FLOOR,
+        "lod0RoofEdge": SurfaceType.ROOF,
+        "lod0Geometry": SurfaceType.FLOOR,
+    },
     height="{*}measuredHeight",
     template="relativeGMLGeometry",
     texture_ring="@ring",
@@ -136,8 +140,14 @@ CITYGML_3 = Encoding(
     | {"Section", "Intersection", "TrafficSpace", "AuxiliaryTrafficSpace"}
     | {"BuildingConstructiveElement", "BridgeConstructiveElement", "TunnelConstructiveElement"},
     unseen=_UNSEEN | {"BuildingRoom", "ClearanceSpace", "HoleSurface", "Marking", "BuildingUnit", "Storey"},
-    surfaces=_SURFACES | {"DoorSurface": Kind.WALL, "WindowSurface": Kind.WALL, "Door": Kind.WALL, "Window": Kind.WALL},
-    footprints={"lod0MultiSurface": Kind.FLOOR},
+    surfaces=_SURFACES
+    | {
+        "DoorSurface": SurfaceType.WALL,
+        "WindowSurface": SurfaceType.WALL,
+        "Door": SurfaceType.WALL,
+        "Window": SurfaceType.WALL,
+    },
+    footprints={"lod0MultiSurface": SurfaceType.FLOOR},
     height="{*}height/{*}Height/{*}value",
     template="relativeGeometry",
     texture_ring="ring",

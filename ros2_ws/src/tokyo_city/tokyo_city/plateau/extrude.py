@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from tokyo_city.plateau.codes import Kind
+from tokyo_city.plateau.codes import SurfaceType
 from tokyo_city.plateau.model import CityObject, Polygons
 
 
@@ -25,7 +25,7 @@ def with_raised_footprints(
     rings: list[np.ndarray] = []
     firsts, makers, kinds = [0], [], []
 
-    def add(faces: list[np.ndarray], kind: Kind, number: int) -> None:
+    def add(faces: list[np.ndarray], kind: SurfaceType, number: int) -> None:
         rings.extend(faces)
         firsts.append(len(rings))
         makers.append(number)
@@ -36,12 +36,12 @@ def with_raised_footprints(
         first, last = outlines.firsts[number], outlines.firsts[number + 1]
         loops = [outlines.points[outlines.rings[r] : outlines.rings[r + 1]] for r in range(first, last)]
         low = [np.column_stack([loop[:, :2], np.full(len(loop), bases[number])]) for loop in loops]
-        add([loop + [0, 0, height] for loop in low], Kind.ROOF, number)
-        add([loop[::-1] for loop in low], Kind.FLOOR, number)
+        add([loop + [0, 0, height] for loop in low], SurfaceType.ROOF, number)
+        add([loop[::-1] for loop in low], SurfaceType.FLOOR, number)
         for loop in low:
             top = loop + [0, 0, height]
             for a, b, c, d in zip(loop, np.roll(loop, -1, axis=0), np.roll(top, -1, axis=0), top, strict=True):
-                add([np.array([a, b, c, d])], Kind.WALL, number)
+                add([np.array([a, b, c, d])], SurfaceType.WALL, number)
     points = np.concatenate([standing.points, *rings])
     raised = Polygons(
         points=points,
@@ -65,7 +65,7 @@ def _bases(outlines: Polygons, standing: Polygons, objects: tuple[CityObject, ..
     """
     first = outlines.rings[outlines.firsts[:-1]]
     heights = np.array([objects[number].height or 0.0 for number in outlines.objects])
-    bases = outlines.points[first, 2] - np.where(outlines.kinds == Kind.ROOF, heights, 0.0)
+    bases = outlines.points[first, 2] - np.where(outlines.kinds == SurfaceType.ROOF, heights, 0.0)
     unknown = outlines.points[first, 2] == 0
     if unknown.any():
         bases[unknown] = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from tokyo_city.plateau.codes import Kind
+from tokyo_city.plateau.codes import SurfaceType
 from tokyo_city.plateau.rings import Shape, degrees_about, joined, metres_about
 
 _COVERED = 0.99
@@ -21,12 +21,12 @@ def completed(shapes: list[Shape]) -> Shape:
     """
     best = shapes[0]
     present = {int(kind) for kind in np.unique(best.kinds)}
-    if Kind.PLAIN in present:
+    if SurfaceType.PLAIN in present:
         return best
     taken = [best]
     for coarser in shapes[1:]:
-        missing = np.isin(coarser.kinds, sorted({Kind.ROOF, Kind.WALL, Kind.FLOOR} - present))
-        if missing.any() and Kind.PLAIN not in coarser.kinds:
+        missing = np.isin(coarser.kinds, sorted({SurfaceType.ROOF, SurfaceType.WALL, SurfaceType.FLOOR} - present))
+        if missing.any() and SurfaceType.PLAIN not in coarser.kinds:
             taken.append(coarser.keep(missing))
             present |= {int(kind) for kind in np.unique(coarser.kinds[missing])}
     return joined(taken) if len(taken) > 1 else best

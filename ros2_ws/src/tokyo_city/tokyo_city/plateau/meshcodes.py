@@ -11,7 +11,7 @@ _LEADING = re.compile(r"^(\d{4,11})(?=_|\.|$)")
 
 
 @dataclass(frozen=True)
-class Box:
+class DegreeBox:
     """Degrees of latitude and longitude."""
 
     south: float
@@ -25,14 +25,14 @@ class Box:
                 f"bounding box {self.south:g},{self.west:g},{self.north:g},{self.east:g}: it is south,west,north,east"
             )
 
-    def touches(self, other: Box) -> bool:
+    def touches(self, other: DegreeBox) -> bool:
         """True where they have area in common."""
         return (
             self.south < other.north and other.south < self.north and self.west < other.east and other.west < self.east
         )
 
 
-def mesh_box(code: str) -> Box:
+def mesh_box(code: str) -> DegreeBox:
     """The square of a code: 4 digits (80 km), 6 (10 km), 8 (1 km), or 9 to 11 (halves of it). ValueError for others."""
     if not re.fullmatch(r"\d{4}|\d{6}|\d{8,11}", code):
         raise ValueError(f"mesh code '{code}': it has 4, 6, or 8 to 11 digits")
@@ -53,7 +53,7 @@ def mesh_box(code: str) -> Box:
             raise ValueError(f"mesh code '{code}': digits after the eighth are 1 to 4")
         south += height * (digit in "34")
         west += width * (digit in "24")
-    return Box(south, west, south + height, west + width)
+    return DegreeBox(south, west, south + height, west + width)
 
 
 def code_of(name: str) -> str:

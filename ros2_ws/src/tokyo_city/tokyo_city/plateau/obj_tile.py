@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from occ_core.classes import Semantic
 from tokyo_city.plateau.clipping import apart, within
-from tokyo_city.plateau.codes import AREA_CLASSES, Kind
+from tokyo_city.plateau.codes import AREA_CLASSES, SurfaceType
 from tokyo_city.plateau.meshcodes import code_of, mesh_box
 from tokyo_city.plateau.model import CityObject, ImportProblem, OutsideRegion, Polygons, Reading, Skipped, TextureImage
 from tokyo_city.plateau.projection import to_degrees, to_metres, zone_epsg
@@ -128,7 +128,7 @@ def read_obj_tile(source: TileSource, region: Region, epsg: int | None = None) -
     rings = np.concatenate([[0], np.cumsum(sizes)])
     polygons = Polygons(
         place, rings, np.arange(len(sizes) + 1), np.concatenate(owners).astype(np.int32),
-        np.full(len(sizes), Kind.PLAIN, np.uint8), np.full(len(sizes), semantic, np.uint8),
+        np.full(len(sizes), SurfaceType.PLAIN, np.uint8), np.full(len(sizes), semantic, np.uint8),
         np.array([entry.lod for entry in objects], np.uint8)[np.concatenate(owners)],
     )  # fmt: skip
     image = np.where(np.isnan(np.add.reduceat(coordinates[:, 0], rings[:-1])), NO_IMAGE, images)

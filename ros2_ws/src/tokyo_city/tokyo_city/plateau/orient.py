@@ -6,7 +6,7 @@ import numpy as np
 
 from occ_core.citymap import GROUND_CLASSES
 from occ_core.classes import Semantic
-from tokyo_city.plateau.codes import Kind
+from tokyo_city.plateau.codes import SurfaceType
 from tokyo_city.plateau.triangulate import normals_of
 
 _CLOSED = 1e-3
@@ -15,7 +15,7 @@ _CLOSED = 1e-3
 def inside_out(triangles: np.ndarray, objects: np.ndarray, classes: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     """(t,) bool: triangles to be turned over.
 
-    triangles: (t, 3, 3) metres. objects: (t,) index of each one's object. classes, kinds: (t,) `Semantic`, `Kind`.
+    triangles: (t, 3, 3) metres. objects: (t,) index of each one's object. classes, kinds: (t,) `Semantic`, `SurfaceType`.
     """
     normals = normals_of(triangles)
     up = normals[:, 2]
@@ -30,6 +30,6 @@ def inside_out(triangles: np.ndarray, objects: np.ndarray, classes: np.ndarray, 
     # The normals of a closed surface that is wound one way add up to nothing: its eaves are right as they are.
     total = np.stack([np.bincount(objects, normals[:, axis], count) for axis in range(3)], axis=1)
     closed = np.linalg.norm(total, axis=1) < _CLOSED * np.bincount(objects, np.linalg.norm(normals, axis=1), count)
-    turn ^= ~closed[objects] & (((kinds == Kind.ROOF) & (up < 0)) | ((kinds == Kind.FLOOR) & (up > 0)))
+    turn ^= ~closed[objects] & (((kinds == SurfaceType.ROOF) & (up < 0)) | ((kinds == SurfaceType.FLOOR) & (up > 0)))
     ground = np.isin(classes, [s for s in GROUND_CLASSES if s is not Semantic.BRIDGE])
     return np.where(ground, normals[:, 2] < 0, turn)

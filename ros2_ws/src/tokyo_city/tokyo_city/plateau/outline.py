@@ -11,7 +11,7 @@ from functools import lru_cache
 from lxml import etree
 
 from occ_core.classes import Semantic
-from tokyo_city.plateau.codes import Kind, traffic_area_class
+from tokyo_city.plateau.codes import SurfaceType, traffic_area_class
 from tokyo_city.plateau.encodings import Encoding
 
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -24,7 +24,7 @@ class Geometry:
     """An element lodN..., and what its polygons are. own: it is the object's, not a boundary surface's."""
 
     node: etree._Element
-    kind: Kind
+    kind: SurfaceType
     semantic: Semantic
     own: bool
 
@@ -61,20 +61,20 @@ def outline_of(element: etree._Element, encoding: Encoding, semantic: Semantic) 
     """A city object's geometries, by what they are of and by level."""
     outline = Outline(element)
     if local_name(element.tag) == "ReliefFeature":
-        outline.hull.lods[1].append(Geometry(element, Kind.PLAIN, semantic, True))
+        outline.hull.lods[1].append(Geometry(element, SurfaceType.PLAIN, semantic, True))
     else:
-        _explore(element, encoding, Kind.PLAIN, semantic, outline, outline.hull)
+        _explore(element, encoding, SurfaceType.PLAIN, semantic, outline, outline.hull)
     return outline
 
 
 def _explore(
-    element: etree._Element, encoding: Encoding, kind: Kind, semantic: Semantic, outline: Outline, piece: Piece
+    element: etree._Element, encoding: Encoding, kind: SurfaceType, semantic: Semantic, outline: Outline, piece: Piece
 ) -> None:
     for child in element:
         name = local_name(child.tag)
         if name in encoding.parts:
             part = Outline(child)
-            _explore(child, encoding, Kind.PLAIN, semantic, part, part.hull)
+            _explore(child, encoding, SurfaceType.PLAIN, semantic, part, part.hull)
             outline.parts.append(part)
         elif not len(child) or name in encoding.unseen or name.endswith("Attribute"):
             continue
@@ -87,7 +87,7 @@ def _explore(
             known = name.endswith("TrafficArea") and semantic in (Semantic.ROAD, Semantic.SIDEWALK)
             function = (text_of(child, "function") or "") if known else ""
             meant = traffic_area_class(function) if function else semantic
-            _explore(child, encoding, Kind.PLAIN, meant, outline, member)
+            _explore(child, encoding, SurfaceType.PLAIN, meant, outline, member)
         else:
             _explore(child, encoding, encoding.surfaces.get(name, kind), semantic, outline, piece)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from occ_core.classes import Semantic
 from occ_core.meshes import TriangleMesh
-from tokyo_city.plateau.codes import Kind
+from tokyo_city.plateau.codes import SurfaceType
 from tokyo_city.plateau.model import Polygons
 from tokyo_city.plateau.triangulate import Triangles, newell_normals, normals_of
 
@@ -71,7 +71,7 @@ def roof_prisms(polygons: Polygons, triangles: Triangles, corners: np.ndarray) -
     building = polygons.classes == Semantic.BUILDING
     base = np.full(int(polygons.objects.max(initial=-1)) + 1, np.inf)
     np.minimum.at(base, polygons.objects[polygons.of_point], polygons.points[:, 2])
-    candidates = building & np.isin(polygons.kinds, (Kind.PLAIN, Kind.ROOF))
+    candidates = building & np.isin(polygons.kinds, (SurfaceType.PLAIN, SurfaceType.ROOF))
     whole = candidates & _one_convex_ring(polygons)
 
     shape = triangles.points[corners]

@@ -8,7 +8,7 @@ from itertools import accumulate, chain
 import numpy as np
 
 from occ_core.classes import Semantic
-from tokyo_city.plateau.codes import Kind
+from tokyo_city.plateau.codes import SurfaceType
 from tokyo_city.plateau.model import Polygons
 from tokyo_city.plateau.triangulate import newell_normals
 
@@ -274,7 +274,7 @@ def without_repeats(shape: Shape) -> Shape:
     repeated = np.array([mine and name in known for name, mine in zip(names, own, strict=True)])
     if (own & ~repeated).any():
         area = np.linalg.norm(shape.normals, axis=1)
-        if area[~own].sum() > 0.9 * area[own].sum() and (shape.kinds[own] == Kind.PLAIN).all():
+        if area[~own].sum() > 0.9 * area[own].sum() and (shape.kinds[own] == SurfaceType.PLAIN).all():
             repeated = own
     return shape.keep(~repeated)
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from urllib.parse import unquote
 
 from tokyo_city.plateau.codes import FOLDERS, UNREAD
-from tokyo_city.plateau.meshcodes import Box, code_of, mesh_box
+from tokyo_city.plateau.meshcodes import DegreeBox, code_of, mesh_box
 from tokyo_city.plateau.model import ImportProblem
 
 _SUFFIXES = (".gml", ".gml.gz", ".obj")
@@ -35,10 +35,10 @@ _MOST_IMAGE_BYTES = 256 << 20
 class Region:
     """Boxes in degrees; what lies in none of them is left out. No box: everything is wanted."""
 
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[DegreeBox, ...] = ()
 
     @classmethod
-    def of(cls, bbox: Box | None, codes: tuple[str, ...]) -> Region:
+    def of(cls, bbox: DegreeBox | None, codes: tuple[str, ...]) -> Region:
         """A bounding box, or mesh codes; ValueError for a code that is none."""
         return cls((*([bbox] if bbox else []), *(mesh_box(code) for code in codes)))
 
@@ -104,12 +104,12 @@ class TileSource:
         except (ImportProblem, OSError, EOFError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile):
             return None  # Who reads it, says what is wrong.
 
-    def extent(self) -> Box | None:
+    def extent(self) -> DegreeBox | None:
         """Its envelope, which a CityGML file begins with; None where it has none."""
         try:
             with self.open() as stream:
                 found = _ENVELOPE.search(stream.read(1 << 16))
-            return Box(*map(float, found.groups())) if found else None
+            return DegreeBox(*map(float, found.groups())) if found else None
         except (ImportProblem, OSError, EOFError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile):
             return None
 
@@ -276,7 +276,7 @@ def _reaches(source: TileSource, region: Region) -> bool:
         return True
     square = mesh_box(code)
     height, width = square.north - square.south, square.east - square.west
-    around = Box(square.south - height, square.west - width, square.north + height, square.east + width)
+    around = DegreeBox(square.south - height, square.west - width, square.north + height, square.east + width)
     if source.is_obj or not any(around.touches(box) for box in region.boxes):
         return False
     extent = source.extent()

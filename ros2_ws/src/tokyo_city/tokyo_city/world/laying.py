@@ -12,7 +12,7 @@ from scipy.ndimage import label
 from occ_core.parallel import Backend, run_tasks
 from occ_core.progress import ProgressBar
 from tokyo_city.plateau.ground import CELL_M, NEAR_M, REACH_M, SIDE, SQUARE_M, SquareGround, without_gaps, without_holes
-from tokyo_city.plateau.meshcodes import Box, code_of, mesh_box
+from tokyo_city.plateau.meshcodes import DegreeBox, code_of, mesh_box
 from tokyo_city.plateau.projection import to_metres
 from tokyo_city.plateau.sources import Region
 from tokyo_city.world.placing import GroundJob, SquareJob, square_ground
@@ -89,7 +89,7 @@ def _outlines(tile: StoredTile, region: Region, relief: list[StoredTile]) -> lis
         if box.touches(wanted):
             south, west = max(box.south, wanted.south), max(box.west, wanted.west)
             north, east = min(box.north, wanted.north), min(box.east, wanted.east)
-            out.append(_in_zone(Box(south, west, north, east), tile.epsg))
+            out.append(_in_zone(DegreeBox(south, west, north, east), tile.epsg))
     return [
         _with_what_reaches_out(shape, tile)
         for shape in out
@@ -105,7 +105,7 @@ def _with_what_reaches_out(shape: shapely.Geometry, tile: StoredTile) -> shapely
     return shapely.box(*low, *high)
 
 
-def _in_zone(box: Box, epsg: int) -> shapely.Geometry:
+def _in_zone(box: DegreeBox, epsg: int) -> shapely.Geometry:
     corners = [(box.south, box.west), (box.south, box.east), (box.north, box.east), (box.north, box.west)]
     return shapely.polygons(to_metres(np.array([(*corner, 0.0) for corner in corners]), epsg)[:, :2])
 

@@ -155,7 +155,7 @@ def _written(config: Path, text: str, bag: Path, clouds: Any) -> str:
 
 def _conversion(args: argparse.Namespace) -> Any:
     from occ_core.keyframes import OccupancySource
-    from occ_recorder.bags.config import BagConfig, Ground, read_config
+    from occ_recorder.bags.config import BagConfig, GroundSource, read_config
     from occ_recorder.bags.convert import Conversion
     from occ_recorder.bags.reading import BagError
 
@@ -164,7 +164,7 @@ def _conversion(args: argparse.Namespace) -> Any:
         remap = dict(_remapping(text) for text in args.remap)
         distro = args.ros_distro or config.ros_distro
         config = replace(config, remap=config.remap | remap, ros_distro=distro)
-        ground = Ground(args.ground) if args.ground else None
+        ground = GroundSource(args.ground) if args.ground else None
         return Conversion(
             config=config,
             robots=tuple(args.robots),

@@ -83,10 +83,10 @@ def check_places(text: str, robots: list[str]) -> None:
     """UsageError for an entry of `--places` that is none or lacks its yaw, and for a robot that there is not."""
     if not text:
         return
-    from tokyo_sim.engine.places import check_names, parse_places
+    from tokyo_sim.engine.start_poses import check_names, parse_start_poses
 
     try:
-        check_names(parse_places(text), robots)
+        check_names(parse_start_poses(text), robots)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if short := [entry for entry in text.split() if entry.count(",") < 2]:

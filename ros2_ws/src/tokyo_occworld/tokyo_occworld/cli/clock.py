@@ -13,7 +13,7 @@ from rosgraph_msgs.msg import Clock
 from occ_core.topics import CLOCK
 from occ_ros.convert import from_stamp
 from occ_ros.guard import GuardedNode
-from occ_ros.qos import subscribe
+from occ_ros.qos import create_subscription
 
 
 class SimulatedTime:
@@ -26,7 +26,7 @@ class SimulatedTime:
         self._context = Context()
         rclpy.init(context=self._context)
         self._node = GuardedNode("tokyo_clock_reader", context=self._context)
-        subscribe(self._node, CLOCK, self._on_clock, depth=1)
+        create_subscription(self._node, CLOCK, self._on_clock, depth=1)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = Thread(target=self._spin, daemon=True)

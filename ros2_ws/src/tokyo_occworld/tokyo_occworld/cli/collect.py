@@ -10,7 +10,7 @@ from pathlib import Path
 from occ_core.command_line import run_command
 from occ_core.output_folders import SESSIONS, check_addable
 from tokyo_sim.bringup import Arguments, NodeSpec, mission_node, nodes, recorder_node
-from tokyo_sim.engine.robot import Kind
+from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.missions.mission import MissionPlan, numbers
 from tokyo_sim.missions.plans import Pattern
 from tokyo_sim.missions.waypoint_file import read_waypoints
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog=_NAME, description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--vehicle", choices=[kind.value for kind in Kind], default="drone", help="(default: %(default)s)")
+    add("--vehicle", choices=[kind.value for kind in RobotKind], default="drone", help="(default: %(default)s)")
     add("--pattern", choices=[pattern.value for pattern in Pattern], help="(default: survey, street for a rover)")
     add("--altitude", type=float, default=30.0, help="metres above the ground, of a drone (default: %(default)s)")
     add("--speed", type=float, default=5.0, help="metres per second (default: %(default)s)")
@@ -72,7 +72,7 @@ def _collect(args: argparse.Namespace) -> int:
         if running[robot]:
             raise ValueError(f"somebody steers {robot} already: start the simulator with --no-missions")
     else:
-        drones, rovers = (1, 0) if args.vehicle == Kind.DRONE.value else (0, 1)
+        drones, rovers = (1, 0) if args.vehicle == RobotKind.DRONE.value else (0, 1)
         simulation = Arguments(
             city=args.city, drones=drones, rovers=rovers, actors=args.actors, seed=args.seed, sim="embedded",
             missions=False, drone_altitude=args.altitude, camera_rate=0.0 if args.no_cameras else 10.0,
@@ -95,10 +95,10 @@ def _collect(args: argparse.Namespace) -> int:
 
 def _mission(args: argparse.Namespace, robot: str) -> NodeSpec:
     """The mission as a node. ValueError for options that do not go together, before anything is started."""
-    pattern = args.pattern or ("survey" if args.vehicle == Kind.DRONE.value else "street")
+    pattern = args.pattern or ("survey" if args.vehicle == RobotKind.DRONE.value else "street")
     waypoints = Path(args.waypoints) if args.waypoints else None
     MissionPlan(
-        kind=Kind(args.vehicle),
+        kind=RobotKind(args.vehicle),
         pattern=Pattern(pattern),
         speed=args.speed,
         altitude=args.altitude,

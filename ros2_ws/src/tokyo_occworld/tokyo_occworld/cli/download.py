@@ -62,10 +62,10 @@ def _plateau(args: argparse.Namespace) -> int:
     if not args.dry_run:
         check_addable(args.output, _DOWNLOADS)
     from tokyo_city.download.catalogue import Catalogue
-    from tokyo_city.download.plateau import Wanted, archives, download_plateau
+    from tokyo_city.download.plateau import DownloadRequest, archives, download_plateau
     from tokyo_city.download.web import Web
 
-    wanted = Wanted.of(args.area, args.mesh, args.dataset, args.year)
+    wanted = DownloadRequest.of(args.area, args.mesh, args.dataset, args.year)
     web = Web()
     found = archives(web, Catalogue(web, args.catalogue), wanted)
     for archive in found:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from occ_core.command_line import run_command
 
 if TYPE_CHECKING:
-    from tokyo_city.plateau.meshcodes import Box
+    from tokyo_city.plateau.meshcodes import DegreeBox
 
 Handler = Callable[[argparse.Namespace], int]
 _SHOWN = 10  # skipped objects and other problems
@@ -223,14 +223,14 @@ def _city(args: argparse.Namespace) -> int:
     return 0
 
 
-def _box(text: str) -> Box:
-    from tokyo_city.plateau.meshcodes import Box
+def _box(text: str) -> DegreeBox:
+    from tokyo_city.plateau.meshcodes import DegreeBox
 
     try:
         south, west, north, east = map(float, text.split(","))
     except ValueError:
         raise ValueError(f"--bbox '{text}': four numbers are needed, south,west,north,east") from None
-    return Box(south, west, north, east)
+    return DegreeBox(south, west, north, east)
 
 
 def _up(args: argparse.Namespace) -> int:
@@ -286,9 +286,9 @@ def _demo(args: argparse.Namespace) -> int:
     from tokyo_occworld.cli import checks
 
     checks.check_demo(args)
-    from tokyo_occworld.demo.run import Plan, run_demo
+    from tokyo_occworld.demo.run import DemoPlan, run_demo
 
-    return run_demo(args.out, Plan(args.city_source, args.seed, args.steps, args.drives, args.drive_seconds))
+    return run_demo(args.out, DemoPlan(args.city_source, args.seed, args.steps, args.drives, args.drive_seconds))
 
 
 if __name__ == "__main__":

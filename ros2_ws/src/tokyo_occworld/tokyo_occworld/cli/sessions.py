@@ -62,7 +62,7 @@ def _add_folders(parser: argparse.ArgumentParser, nargs: str = "*") -> None:
 
 
 def _folders(args: argparse.Namespace) -> list[Path]:
-    from occ_recorder.sessions.places import session_folders
+    from occ_recorder.sessions.session_folders import session_folders
 
     return session_folders(args.folders or [_DEFAULT_ROOT])
 

@@ -110,14 +110,14 @@ class StatusLine:
         from rclpy.executors import SingleThreadedExecutor
 
         from occ_ros.guard import GuardedNode
-        from occ_ros.qos import subscribe
+        from occ_ros.qos import create_subscription
 
         self._context = Context()
         rclpy.init(context=self._context)
         self._node = GuardedNode("tokyo_status", context=self._context, start_parameter_services=False)
-        subscribe(self._node, DIAGNOSTICS, self._on_diagnostics, depth=50)
+        create_subscription(self._node, DIAGNOSTICS, self._on_diagnostics, depth=50)
         for robot in self.status.robots if self.status.predicting else ():
-            subscribe(self._node, SCORE, lambda m, robot=robot: self._on_score(robot, m), robot, depth=1)
+            create_subscription(self._node, SCORE, lambda m, robot=robot: self._on_score(robot, m), robot, depth=1)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = Thread(target=self._spin, daemon=True)

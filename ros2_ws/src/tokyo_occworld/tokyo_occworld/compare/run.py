@@ -24,11 +24,11 @@ from tokyo_occworld.compare.views import compare_views
 from tokyo_sim.bringup import world_file
 from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable
 from tokyo_sim.engine.lidar import LidarCaster, Sweep
-from tokyo_sim.engine.robot import Kind, Robot, load_robot
+from tokyo_sim.engine.robot import Robot, RobotKind, load_robot
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedInstant:
     """What a session has of an instant. points: (n, 3) metres in the sensor's frame; moving: (n,) bool, on traffic.
 
     images: (h, w, 3) uint8 by camera name.
@@ -41,7 +41,7 @@ class Recorded:
     images: dict[str, np.ndarray]
 
 
-def read_frame(session: Session, number: int) -> Recorded:
+def read_frame(session: Session, number: int) -> RecordedInstant:
     """A frame as its sensors saw it. SessionError for a damaged file, or extrinsics that are not there."""
     state = session.state(number)
     where = session.info.sensors.get("lidar_link")
@@ -58,10 +58,10 @@ def read_frame(session: Session, number: int) -> Recorded:
         path = session.image_path(number, channel)
         if path.exists():
             images[name] = np.asarray(Image.open(path).convert("RGB"))
-    return Recorded(number, state.base_link, to_sensor.apply(points), moving, images)
+    return RecordedInstant(number, state.base_link, to_sensor.apply(points), moving, images)
 
 
-class Engine:
+class EngineSensors:
     """The embedded engine's sensors; noise, lost returns and traffic left out."""
 
     def __init__(self, city: Path, robot: Robot, cameras: bool) -> None:
@@ -105,7 +105,7 @@ def compare_session(folder: Path, city: Path, frames: int, out: Path, limits: Li
     chosen = np.unique(np.linspace(0, len(session) - 1, min(frames, len(session))).round().astype(int))
     recorded = [read_frame(session, session.numbers[i]) for i in chosen]
     with replaced(out, COMPARISON) as new:
-        engine = Engine(Path(city), _robot(session, recorded), any(frame.images for frame in recorded))
+        engine = EngineSensors(Path(city), _robot(session, recorded), any(frame.images for frame in recorded))
         try:
             differences = [_compare(frame, engine, new) for frame in tqdm(recorded, unit="frame", desc="compare")]
         finally:
@@ -116,9 +116,9 @@ def compare_session(folder: Path, city: Path, frames: int, out: Path, limits: Li
     return comparison
 
 
-def _robot(session: Session, recorded: list[Recorded]) -> Robot:
+def _robot(session: Session, recorded: list[RecordedInstant]) -> Robot:
     agent = session.info.agent
-    kind = next((kind for kind in Kind if agent.startswith(kind.value)), None)
+    kind = next((kind for kind in RobotKind if agent.startswith(kind.value)), None)
     if kind is None:
         raise SessionError(f"{session.folder}: recorded by '{agent}', which is neither a drone nor a rover of ours")
     pictures = [picture for frame in recorded for picture in frame.images.values()]
@@ -126,7 +126,7 @@ def _robot(session: Session, recorded: list[Recorded]) -> Robot:
     return load_robot(kind, agent, (width, height))
 
 
-def _compare(frame: Recorded, engine: Engine, out: Path) -> FrameDifference:
+def _compare(frame: RecordedInstant, engine: EngineSensors, out: Path) -> FrameDifference:
     spec = engine.robot.lidar
     sweep = engine.sweep(frame.base_link)
     measured = range_image(frame.points, spec)

@@ -16,7 +16,7 @@ from occ_core.session import Session, SessionError, find_sessions
 from occ_core.session_log import EventKind
 from tokyo_occworld.cli.clock import SimulatedTime
 from tokyo_occworld.cli.processes import NodeProcesses
-from tokyo_occworld.demo.progress import Progress
+from tokyo_occworld.demo.progress import ProgressBar
 from tokyo_occworld.demo.stages import StageFailed, Stages
 from tokyo_sim.bringup import Arguments, nodes
 from tokyo_sim.traffic.stored import lane_graph
@@ -73,7 +73,7 @@ def record_drives(out: Path, city: Path, drives: Sequence[Drive], stages: Stages
     for drive in todo:  # a mark without its sessions
         stages.forget(drive.name)
     done = []
-    with Progress("drives", sum(drive.seconds for drive in todo), "simulated s") as progress:
+    with ProgressBar("drives", sum(drive.seconds for drive in todo), "simulated s") as progress:
         before = 0.0
         for drive in drives:
 

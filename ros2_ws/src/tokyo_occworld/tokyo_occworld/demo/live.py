@@ -12,10 +12,10 @@ from sensor_msgs.msg import PointCloud2
 
 from occ_core.topics import LATENCY, PREDICTION
 from occ_ros.convert import from_cloud
-from occ_ros.qos import subscribe
+from occ_ros.qos import create_subscription
 from tokyo_occworld.cli.clock import SimulatedTime
 from tokyo_occworld.cli.processes import NodeProcesses
-from tokyo_occworld.demo.progress import Progress
+from tokyo_occworld.demo.progress import ProgressBar
 from tokyo_occworld.demo.stages import StageFailed
 from tokyo_sim.bringup import Arguments, nodes
 
@@ -33,15 +33,15 @@ def measure_live(args: Arguments, out: Path) -> None:
     node = rclpy.create_node("demo_listener", context=context)
     predictions: list[PointCloud2] = []
     latencies: list[list[float]] = []
-    subscribe(node, PREDICTION, predictions.append, "rover_0")
-    subscribe(node, LATENCY, lambda message: latencies.append(list(message.data)), "rover_0")
+    create_subscription(node, PREDICTION, predictions.append, "rover_0")
+    create_subscription(node, LATENCY, lambda message: latencies.append(list(message.data)), "rover_0")
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     try:
         with (
             SimulatedTime() as clock,
             NodeProcesses(nodes(args), out.with_suffix(".log")) as processes,
-            Progress("live", _WANTED_FORECASTS, "forecasts") as progress,
+            ProgressBar("live", _WANTED_FORECASTS, "forecasts") as progress,
         ):
             while (come := min(len(latencies), len(predictions))) < _WANTED_FORECASTS:
                 executor.spin_once(timeout_sec=0.2)

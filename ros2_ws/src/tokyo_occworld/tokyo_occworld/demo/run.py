@@ -45,7 +45,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DemoPlan:
     """source: a udx folder, None for the sample city. steps: of training. drives, drive_seconds: what is recorded."""
 
     source: Path | None
@@ -61,7 +61,7 @@ class Plan:
             raise ValueError("--steps: 2 or more, one for the tokenizer and one for the forecast")
 
 
-def run_demo(out: Path, plan: Plan) -> int:
+def run_demo(out: Path, plan: DemoPlan) -> int:
     """City, drives, training, evaluation, live forecast, report. Returns the exit code: 1 where nothing came of it."""
     out = Path(out).resolve()
     check_addable(out, DEMO)
@@ -80,7 +80,7 @@ def run_demo(out: Path, plan: Plan) -> int:
     return 0 if made else 1
 
 
-def _make(places: Places, plan: Plan, stages: Stages) -> bool:
+def _make(places: Places, plan: DemoPlan, stages: Stages) -> bool:
     """Every stage that can be made; False where there is nothing to report."""
     learner = _learner_folder()
     if not stages.run("city", [str(plan.source), plan.seed], lambda: _make_city(places, plan)):
@@ -110,7 +110,7 @@ def _learner_folder() -> Path | None:
     return None
 
 
-def _make_city(places: Places, plan: Plan) -> None:
+def _make_city(places: Places, plan: DemoPlan) -> None:
     report = import_or_generate(plan.source, places.city, seed=plan.seed)
     print(f"{report.objects} objects, {sum(report.triangles.values())} triangles, {len(report.skipped)} skipped")
     for problem in report.failed:
@@ -119,7 +119,7 @@ def _make_city(places: Places, plan: Plan) -> None:
         print("this city has no roads: no traffic, and the robots roam between random places")
 
 
-def _train(places: Places, plan: Plan, learner: Path) -> None:
+def _train(places: Places, plan: DemoPlan, learner: Path) -> None:
     shutil.rmtree(places.training, ignore_errors=True)
     python(
         "train", "train.py", "--config", "config/demo_tokyo.py", "--work-dir", str(places.training),

@@ -15,7 +15,7 @@ from occ_core.actors import Actor
 from occ_core.citymap import CityMap
 from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose
-from tokyo_sim.engine.returns import Boxes, meet_boxes, receive, turned
+from tokyo_sim.engine.lidar_returns import ActorBoxes, meet_boxes, receive, turned
 from tokyo_sim.engine.robot import LidarSpec
 
 
@@ -93,7 +93,7 @@ class LidarCaster:
         self,
         spec: LidarSpec,
         aim: _Aim,
-        boxes: Boxes,
+        boxes: ActorBoxes,
         noise: np.ndarray,
         chance: np.ndarray,
         sector: slice,
@@ -132,7 +132,7 @@ def _aim(spec: LidarSpec, sensor: Pose, past: PoseBuffer | None) -> _Aim:
     return _Aim(times, *past.batch(np.maximum(past.last + times, past.first)))
 
 
-def _boxes(actors: list[Actor], spec: LidarSpec, sensor: np.ndarray) -> Boxes:
+def _boxes(actors: list[Actor], spec: LidarSpec, sensor: np.ndarray) -> ActorBoxes:
     """Those of the actors that a sensor at (3,) in map may meet during a revolution."""
     centres = np.array([a.pose.position for a in actors]).reshape(-1, 3)
     velocities = np.array([a.velocity for a in actors], dtype=float).reshape(-1, 3)
@@ -141,7 +141,7 @@ def _boxes(actors: list[Actor], spec: LidarSpec, sensor: np.ndarray) -> Boxes:
     near = np.linalg.norm(centres - sensor, axis=1) < spec.range_max + np.linalg.norm(halves, axis=1) + moving
     # SciPy keeps quaternions with w last.
     turns = np.roll([a.pose.orientation for a, close in zip(actors, near, strict=True) if close], -1, axis=-1)
-    return Boxes(
+    return ActorBoxes(
         centres=centres[near],
         velocities=velocities[near],
         rotations=Rotation.from_quat(turns).as_matrix() if near.any() else np.zeros((0, 3, 3)),

@@ -12,7 +12,7 @@ from occ_core.citymap import CityMap
 from occ_core.poses import Pose
 from tokyo_city.world import GRAVITY
 from tokyo_sim.engine.control import DroneController, RoverController
-from tokyo_sim.engine.robot import Kind, Robot
+from tokyo_sim.engine.robot import Robot, RobotKind
 
 STEP_S = 0.005
 # Ground under a robot is a height field that follows it: this many metres square, in cells of this size.
@@ -49,7 +49,7 @@ class Physics:
         self._prisms = prisms
         self._bounds = np.array([[prism[:, :2].min(axis=0), prism[:, :2].max(axis=0)] for prism in prisms])
         self._controllers = [
-            DroneController(robot) if robot.kind is Kind.DRONE else RoverController(robot) for robot in robots
+            DroneController(robot) if robot.kind is RobotKind.DRONE else RoverController(robot) for robot in robots
         ]
         self._build(poses)
 

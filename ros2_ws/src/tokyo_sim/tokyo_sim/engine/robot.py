@@ -18,14 +18,14 @@ from occ_core.actors import Actor
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from occ_core.urdf import link_poses
-from tokyo_sim.engine.returns import ReturnModel
+from tokyo_sim.engine.lidar_returns import ReturnModel
 from tokyo_sim.resources import share
 
 if TYPE_CHECKING:
     import yourdfpy
 
 
-class Kind(str, Enum):
+class RobotKind(str, Enum):
     """The two vehicles."""
 
     DRONE = "drone"
@@ -34,7 +34,7 @@ class Kind(str, Enum):
     @property
     def semantic(self) -> Semantic:
         """Its class in grids."""
-        return Semantic.DRONE if self is Kind.DRONE else Semantic.ROVER
+        return Semantic.DRONE if self is RobotKind.DRONE else Semantic.ROVER
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Robot:
     """
 
     name: str
-    kind: Kind
+    kind: RobotKind
     xml: str
     urdf: yourdfpy.URDF
     lidar: LidarSpec
@@ -154,7 +154,7 @@ class Robot:
         return Actor(instance, self.kind.semantic, pose, self.size, velocity, self.name)
 
 
-def load_robot(kind: Kind, name: str, image_size: tuple[int, int] = (1600, 900)) -> Robot:
+def load_robot(kind: RobotKind, name: str, image_size: tuple[int, int] = (1600, 900)) -> Robot:
     """Expand the xacro of a vehicle and read it. name: ROS namespace, ValueError where it is not one."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"robot name '{name}' is not a ROS namespace: lower-case letters, digits, underscores")

@@ -21,7 +21,7 @@ from tokyo_sim.engine.imu import Imu, ImuReading
 from tokyo_sim.engine.lidar import LidarCaster, Sweep
 from tokyo_sim.engine.meshes import actor_vertices, robot_vertices
 from tokyo_sim.engine.physics import STEP_S, Motion, Physics
-from tokyo_sim.engine.robot import Kind, Robot, load_robot
+from tokyo_sim.engine.robot import Robot, RobotKind, load_robot
 from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.traffic.stored import lane_graph
@@ -53,8 +53,8 @@ class Fleet:
 
     def load(self) -> list[Robot]:
         """The robots, drones first, named `drone_0` ... and `rover_0` ..."""
-        names = [(Kind.DRONE, f"drone_{i}") for i in range(self.drones)]
-        names += [(Kind.ROVER, f"rover_{i}") for i in range(self.rovers)]
+        names = [(RobotKind.DRONE, f"drone_{i}") for i in range(self.drones)]
+        names += [(RobotKind.ROVER, f"rover_{i}") for i in range(self.rovers)]
         return [load_robot(kind, name, self.image_size) for kind, name in names]
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
-from tokyo_sim.engine.places import building_within, check_names, ground_within, in_city
-from tokyo_sim.engine.robot import Kind, Robot
+from tokyo_sim.engine.robot import Robot, RobotKind
+from tokyo_sim.engine.start_poses import building_within, check_names, ground_within, in_city
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.missions.plans import keep_left
 from tokyo_sim.traffic.curves import resample
@@ -95,7 +95,7 @@ def _together(places: list[np.ndarray], rng: np.random.Generator) -> list[np.nda
 
 def _pose(robot: Robot, place: np.ndarray, city: CityMap, altitude: float) -> Pose:
     x, y, yaw = place
-    above = altitude if robot.kind is Kind.DRONE else robot.size[2] / 2 - robot.centre[2] + _ROVER_CLEARANCE_M
+    above = altitude if robot.kind is RobotKind.DRONE else robot.size[2] / 2 - robot.centre[2] + _ROVER_CLEARANCE_M
     return Pose(np.array([x, y, city.nearest_ground(x, y) + above]), np.array([np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]))
 
 
@@ -107,9 +107,9 @@ def _problem(pose: Pose, robot: Robot, others: dict[str, Pose], city: CityMap, o
             return f"{name} is less than {_APART_M:g} m away"
     if not in_city(city, xy):
         return "that is outside the city"
-    if not ground_within(city, xy, _ROOM_M if robot.kind is Kind.ROVER else 0.0):
+    if not ground_within(city, xy, _ROOM_M if robot.kind is RobotKind.ROVER else 0.0):
         return "there is no ground there"
-    if robot.kind is Kind.ROVER:
+    if robot.kind is RobotKind.ROVER:
         return "a building is there" if building_within(city, xy, float(np.linalg.norm(robot.size[:2]) / 2)) else ""
     if obstacles.free(xy[None], height)[0]:
         return ""

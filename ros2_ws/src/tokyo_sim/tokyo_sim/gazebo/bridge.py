@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from occ_core.topics import CAMERAS, CLOCK, CMD_VEL, IMU, LIDAR, ODOM, Topic, camera_info_topic, image_topic
-from tokyo_sim.engine.robot import Kind
+from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.gazebo.names import GZ_TO_ROS, GZ_TYPES, ROS_TO_GZ
 
 
@@ -40,7 +40,7 @@ def _robot_entries(robot: str, cameras: bool) -> list[BridgeEntry]:
         image, info = image_topic(camera), camera_info_topic(camera)
         entries += [_entry(image, image, robot), _entry(info, raw(info), robot)]
     # Drones are commanded level with the ground; `gazebo_adapter` turns that into the body frame that Gazebo takes.
-    command = raw(CMD_VEL) if robot.startswith(Kind.DRONE.value) else CMD_VEL
+    command = raw(CMD_VEL) if robot.startswith(RobotKind.DRONE.value) else CMD_VEL
     return [*entries, _entry(CMD_VEL, command, robot, ROS_TO_GZ, lazy=False)]
 
 

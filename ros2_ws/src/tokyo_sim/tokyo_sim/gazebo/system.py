@@ -8,8 +8,8 @@ from tokyo_city.world import WORLD_NAME
 from tokyo_city.world.obj import has_normals
 from tokyo_city.world.sdf import read_world
 from tokyo_sim.bringup import Arguments, NodeSpec, world_file
-from tokyo_sim.engine.places import parse_places
 from tokyo_sim.engine.simulator import Fleet
+from tokyo_sim.engine.start_poses import parse_start_poses
 from tokyo_sim.gazebo.bridge import bridge_entries, write_bridge_config
 from tokyo_sim.gazebo.names import BRIDGE_EXECUTABLE, BRIDGE_PACKAGE, SIM_PACKAGE, SPAWN_EXECUTABLE, TRAFFIC_SERVICES
 from tokyo_sim.gazebo.spawn import Spawn, spawns
@@ -21,7 +21,7 @@ def gazebo_nodes(args: Arguments, folder: Path) -> list[NodeSpec]:
     config = folder / "bridge.yaml"
     write_bridge_config(config, bridge_entries(args.robots, args.camera_rate > 0))
     size = args.image_width, args.image_height
-    places = parse_places(args.places)
+    places = parse_start_poses(args.places)
     fleet = Fleet(args.drones, args.rovers, 0, args.drone_altitude, size, args.camera_rate > 0, places=places)
     services = tuple(f"/world/{WORLD_NAME}/{name}@{kind}" for name, kind in TRAFFIC_SERVICES.items())
     bridge = NodeSpec(

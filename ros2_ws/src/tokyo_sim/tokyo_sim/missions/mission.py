@@ -11,17 +11,17 @@ import numpy as np
 from occ_core.actors import Actor
 from occ_core.citymap import CityMap
 from occ_core.poses import Pose
-from tokyo_sim.engine.robot import Kind
+from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.missions import plans
-from tokyo_sim.missions.care import RoverCare, drivable_ahead
 from tokyo_sim.missions.follower import Command, PathFollower
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.missions.plans import Pattern
+from tokyo_sim.missions.watchdog import RoverWatchdog, drivable_ahead
 from tokyo_sim.missions.waypoint_file import read_waypoints
 from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.stored import lane_graph
 
-_LOOKAHEAD_M = {Kind.ROVER: 3.0, Kind.DRONE: 6.0}
+_LOOKAHEAD_M = {RobotKind.ROVER: 3.0, RobotKind.DRONE: 6.0}
 _GROUND_LEVEL = -1e6
 _FAR_M = 1000.0  # from the city: no robot of it gets there
 _STREET_STRIDE = 40  # points of a drive, 0.5 m apart, from one place that a drone flies by to the next
@@ -38,7 +38,7 @@ class MissionPlan:
     orbit goes round the tallest building and a survey covers the city.
     """
 
-    kind: Kind
+    kind: RobotKind
     pattern: Pattern
     speed: float
     altitude: float = 30.0
@@ -50,7 +50,7 @@ class MissionPlan:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.kind is Kind.ROVER and self.pattern in (Pattern.SURVEY, Pattern.ORBIT):
+        if self.kind is RobotKind.ROVER and self.pattern in (Pattern.SURVEY, Pattern.ORBIT):
             raise ValueError(f"parameter 'pattern': a rover can't do '{self.pattern.value}', it is for drones")
         if (self.pattern is Pattern.WAYPOINTS) != (self.waypoints is not None):
             raise ValueError("parameter 'waypoints': a file goes with pattern 'waypoints', and with no other")
@@ -120,7 +120,7 @@ class Mission:
         self._start: Approach | None = None
         self._height = 0.0
         self._look_at: np.ndarray | None = None
-        self._care = RoverCare()
+        self._watchdog = RoverWatchdog()
 
     @property
     def finished(self) -> bool:
@@ -140,7 +140,7 @@ class Mission:
         if self._follower is None:
             self.plan(pose.position)
         assert self._follower is not None
-        if self._plan.kind is Kind.ROVER:
+        if self._plan.kind is RobotKind.ROVER:
             return self._drive(pose, actors)
         assert self._start is not None
         if not self._start.reached(pose):
@@ -150,15 +150,15 @@ class Mission:
     @property
     def problem(self) -> str:
         """Why a rover has given up, in words; '' while it has not."""
-        return self._care.problem
+        return self._watchdog.problem
 
     def _drive(self, pose: Pose, actors: list[Actor]) -> Command:
         assert self._follower is not None
         free = free_ahead(pose, actors)
         if free < _STOPS_SHORT_M + 1.0 or self._follower.finished:
-            self._care.waits()
+            self._watchdog.waits()
         # It stops short of actors, but need not keep that distance from ground.
-        return self._care.allow(
+        return self._watchdog.allow(
             pose, self._follower.drive(pose, min(free, drivable_ahead(self._around.city, pose) + _STOPS_SHORT_M - 0.2))
         )
 
@@ -170,12 +170,12 @@ class Mission:
         drive: np.ndarray | None = None
         if plan.pattern is Pattern.STREET:
             drive = plans.street(self._around.lanes, start, rng)
-            if plan.kind is Kind.ROVER:
+            if plan.kind is RobotKind.ROVER:
                 return drive, 0
         city = self._around.city
-        obstacles = self._around.driven if plan.kind is Kind.ROVER else self._around.obstacles
+        obstacles = self._around.driven if plan.kind is RobotKind.ROVER else self._around.obstacles
         # On the ground everything that stands is in the way, however low it is.
-        height = _GROUND_LEVEL if plan.kind is Kind.ROVER else self._height
+        height = _GROUND_LEVEL if plan.kind is RobotKind.ROVER else self._height
         if drive is not None:
             path = plans.through(obstacles, list(drive[::_STREET_STRIDE]), height)
         elif self._waypoints is not None:

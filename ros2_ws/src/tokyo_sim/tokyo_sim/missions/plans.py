@@ -10,7 +10,7 @@ import numpy as np
 from occ_core.citymap import GROUND_CLASSES, CityMap
 from occ_core.classes import Semantic
 from tokyo_sim.missions.obstacles import ObstacleMap
-from tokyo_sim.traffic.kinds import BICYCLE
+from tokyo_sim.traffic.actor_types import BICYCLE
 from tokyo_sim.traffic.lane_graph import LaneGraph
 
 _STREET_LENGTH_M = 2000.0

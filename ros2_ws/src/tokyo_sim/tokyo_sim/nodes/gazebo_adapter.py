@@ -34,15 +34,15 @@ from occ_core.topics import (
 from occ_ros.convert import from_pose, from_stamp, from_twist, to_actors, vector
 from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, read
-from occ_ros.qos import publish, subscribe
+from occ_ros.qos import create_publisher, create_subscription
 from occ_ros.run import run
-from tokyo_sim.engine.robot import CameraSpec, Kind, Robot
+from tokyo_sim.engine.robot import CameraSpec, Robot, RobotKind
 from tokyo_sim.engine.simulator import Fleet
 from tokyo_sim.gazebo.bridge import raw
 from tokyo_sim.gazebo.flight import FlightLaw, PoseRates
 from tokyo_sim.gazebo.names import TRAFFIC
 from tokyo_sim.nodes.frames import frame, static_transforms, transforms
-from tokyo_sim.nodes.robot_topics import camera_info
+from tokyo_sim.nodes.robot_publishers import camera_info
 from tokyo_sim.nodes.tf import TransformPublisher
 
 PARAMETERS = (
@@ -65,22 +65,22 @@ class RobotAdapter:
         self.pose: Pose | None = None
         self.velocity = np.zeros(3)
         self._rates = PoseRates()
-        self._odometry = publish(node, ODOM, robot.name, depth=50)
+        self._odometry = create_publisher(node, ODOM, robot.name, depth=50)
         self.heard = time.monotonic()
         self._described = False
-        self._imu = publish(node, IMU, robot.name, depth=50)
+        self._imu = create_publisher(node, IMU, robot.name, depth=50)
         shown = robot.cameras if cameras else ()
-        self._info = {c.name: publish(node, camera_info_topic(c.name), robot.name, depth=5) for c in shown}
+        self._info = {c.name: create_publisher(node, camera_info_topic(c.name), robot.name, depth=5) for c in shown}
         self._unheard = set(self._info)
-        self._description = publish(node, ROBOT_DESCRIPTION, robot.name, depth=1)
-        if robot.kind is Kind.DRONE:
+        self._description = create_publisher(node, ROBOT_DESCRIPTION, robot.name, depth=1)
+        if robot.kind is RobotKind.DRONE:
             self._wanted, self._law, self._flown = Twist(), FlightLaw(), -np.inf
-            self._command = publish(node, raw(CMD_VEL), robot.name)
-            subscribe(node, CMD_VEL, self._on_command, robot.name)
-        subscribe(node, raw(IMU), self._on_imu, robot.name, depth=50)
+            self._command = create_publisher(node, raw(CMD_VEL), robot.name)
+            create_subscription(node, CMD_VEL, self._on_command, robot.name)
+        create_subscription(node, raw(IMU), self._on_imu, robot.name, depth=50)
         for spec in shown:
             topic = raw(camera_info_topic(spec.name))
-            subscribe(node, topic, lambda m, spec=spec: self._on_camera_info(m, spec), robot.name)
+            create_subscription(node, topic, lambda m, spec=spec: self._on_camera_info(m, spec), robot.name)
 
     def on_odometry(self, message: Odometry) -> None:
         """Publish poses with the velocities between them. A drone is commanded anew at each."""
@@ -94,13 +94,13 @@ class RobotAdapter:
                 out.x, out.y, out.z = values.tolist()
             self.velocity = self.pose.rotation @ rates[0]
             self._odometry.publish(message)
-        if self.robot.kind is Kind.DRONE:
+        if self.robot.kind is RobotKind.DRONE:
             self._fly(self.pose, stamp)
         self._describe()
 
     def before_odometry(self) -> None:
         """Command a drone to hover before anything is heard of it: its rotors rest until the first command."""
-        if self.robot.kind is Kind.DRONE and self.pose is None:
+        if self.robot.kind is RobotKind.DRONE and self.pose is None:
             self._command.publish(Twist())
 
     def _fly(self, pose: Pose, stamp: float) -> None:
@@ -149,16 +149,18 @@ class GazeboAdapter(GuardedNode):
         self._traffic = values["traffic"]
         self._stamp, self._actor_tick, self._second = 0.0, 0, 0
         self._reported = time.monotonic(), 0.0
-        self._actors = publish(self, ACTORS)
+        self._actors = create_publisher(self, ACTORS)
         self._tf = TransformPublisher(self)
         self._robots = [RobotAdapter(self, robot, values["cameras"]) for robot in fleet.load()]
         for adapter in self._robots:
-            subscribe(self, raw(ODOM), lambda m, a=adapter: self._on_odometry(m, a), adapter.robot.name, depth=50)
+            create_subscription(
+                self, raw(ODOM), lambda m, a=adapter: self._on_odometry(m, a), adapter.robot.name, depth=50
+            )
         static = [transform for adapter in self._robots for transform in static_transforms(adapter.robot)]
         self._tf.send(static, 0.0, static=True)
         if self._traffic:
-            subscribe(self, TRAFFIC, self._on_traffic)
-        subscribe(self, CLOCK, self._on_clock)
+            create_subscription(self, TRAFFIC, self._on_traffic)
+        create_subscription(self, CLOCK, self._on_clock)
 
     def _on_odometry(self, message: Odometry, adapter: RobotAdapter) -> None:
         adapter.on_odometry(message)

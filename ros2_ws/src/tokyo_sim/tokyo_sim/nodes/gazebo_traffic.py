@@ -16,7 +16,7 @@ from occ_core.topics import ACTORS, CLOCK, ODOM
 from occ_ros.convert import from_pose, from_stamp, to_actors, to_pose
 from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, ParameterError, read
-from occ_ros.qos import message_class, profile, publish, subscribe
+from occ_ros.qos import create_publisher, create_subscription, message_class, profile
 from occ_ros.run import run
 from tokyo_city.world import WORLD_NAME
 from tokyo_sim.gazebo.names import TRAFFIC_SERVICES
@@ -52,8 +52,8 @@ class GazeboTrafficNode(GuardedNode):
         self._asked: dict[str, Future] = {}
         self._robots: dict[str, np.ndarray] = {}
         self._next = self._looked = -np.inf
-        self._publisher = publish(self, ACTORS)
-        subscribe(self, CLOCK, self._on_clock, depth=1)
+        self._publisher = create_publisher(self, ACTORS)
+        create_subscription(self, CLOCK, self._on_clock, depth=1)
         self.diagnose_each_second()
 
     def _service(self, world: str, name: str) -> Client:

@@ -18,9 +18,9 @@ from occ_ros.convert import from_actors, from_pose, from_stamp
 from occ_ros.guard import GuardedNode, NodeFailed
 from occ_ros.lockstep import Participant
 from occ_ros.parameters import Parameter, read
-from occ_ros.qos import publish, subscribe
+from occ_ros.qos import create_publisher, create_subscription
 from occ_ros.run import run
-from tokyo_sim.engine.robot import Kind
+from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.missions.mission import Mission, MissionPlan, Surroundings, numbers
 from tokyo_sim.missions.plans import Pattern
 
@@ -30,7 +30,7 @@ PARAMETERS = (
     Parameter("lockstep", False, "the simulator waits for each command: the same one at the same time on any machine"),
 )
 ROBOT_PARAMETERS = (
-    Parameter("vehicle", "rover", "what it is", choices=tuple(kind.value for kind in Kind)),
+    Parameter("vehicle", "rover", "what it is", choices=tuple(kind.value for kind in RobotKind)),
     Parameter("pattern", "street", "what it does", choices=tuple(pattern.value for pattern in Pattern)),
     Parameter("speed", 3.0, "metres per second", 0.1, 15.0),
     Parameter("altitude", 30.0, "metres above the ground where it starts; drones only", 2.0, 150.0),
@@ -68,7 +68,7 @@ class MissionNode(GuardedNode):
             )
             for robot in values["robots"]
         ]  # fmt: skip
-        subscribe(self, ACTORS, self._on_actors, depth=10 if lockstep else 1, lockstep=lockstep)
+        create_subscription(self, ACTORS, self._on_actors, depth=10 if lockstep else 1, lockstep=lockstep)
         self.diagnose_each_second()
 
     def _on_actors(self, message: MarkerArray) -> None:
@@ -98,11 +98,11 @@ class RobotMission:
         self._planned: Future[None] | None = None
         self._last = -np.inf
         self._due: Odometry | None = None
-        self._command = publish(node, CMD_VEL, robot)
-        subscribe(node, ODOM, self._on_odometry, robot, depth=10 if lockstep else 1, lockstep=lockstep)
+        self._command = create_publisher(node, CMD_VEL, robot)
+        create_subscription(node, ODOM, self._on_odometry, robot, depth=10 if lockstep else 1, lockstep=lockstep)
         self._participant = Participant(node, robot=robot) if lockstep else None
         if self._participant:
-            self._in_step = publish(node, LOCKSTEP_COMMAND, robot)
+            self._in_step = create_publisher(node, LOCKSTEP_COMMAND, robot)
             self._participant.grant(1 / ODOM.rate_hz)
 
     def _on_odometry(self, message: Odometry) -> None:
@@ -165,7 +165,7 @@ def newest_before(stamp: float, topic: Topic) -> float:
 
 def _plan(values: dict) -> MissionPlan:
     return MissionPlan(
-        kind=Kind(values["vehicle"]),
+        kind=RobotKind(values["vehicle"]),
         pattern=Pattern(values["pattern"]),
         speed=values["speed"],
         altitude=values["altitude"],

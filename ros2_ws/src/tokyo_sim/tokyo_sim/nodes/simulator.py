@@ -20,13 +20,13 @@ from occ_ros.convert import to_actors, to_stamp
 from occ_ros.guard import GuardedNode
 from occ_ros.lockstep import Conductor, depth
 from occ_ros.parameters import Parameter, read
-from occ_ros.qos import publish
+from occ_ros.qos import create_publisher
 from occ_ros.run import run, spin_once
 from tokyo_sim.engine.odometry import DriftingOdometry
-from tokyo_sim.engine.places import parse_places
 from tokyo_sim.engine.simulator import Fleet, Simulator
+from tokyo_sim.engine.start_poses import parse_start_poses
 from tokyo_sim.engine.workload import Part, Workload
-from tokyo_sim.nodes.robot_topics import RobotTopics
+from tokyo_sim.nodes.robot_publishers import RobotPublishers
 from tokyo_sim.nodes.tf import TransformPublisher
 
 TICK_S = 0.01  # IMU and clock rate; everything slower is a whole number of ticks
@@ -68,7 +68,7 @@ class SimulatorNode(GuardedNode):
             image_size=(values["image_width"], values["image_height"]),
             cameras=rate > 0,
             motion_distortion=values["lidar_motion_distortion"],
-            places=parse_places(values["places"]),
+            places=parse_start_poses(values["places"]),
         )
         self._camera_ticks = round(1 / (rate * TICK_S)) if rate > 0 else 0
         if rate > 0 and self._camera_ticks % _SWEEP_TICKS:
@@ -82,13 +82,14 @@ class SimulatorNode(GuardedNode):
         if self._simulator.cameras_off and rate > 0:
             self.get_logger().warning(self._simulator.cameras_off)
         self._clock, self._actors = (
-            publish(self, topic, depth=depth(topic) if lockstep else 10, lockstep=lockstep) for topic in (CLOCK, ACTORS)
+            create_publisher(self, topic, depth=depth(topic) if lockstep else 10, lockstep=lockstep)
+            for topic in (CLOCK, ACTORS)
         )
         self._tf = TransformPublisher(self)
         self._conductor = Conductor(self, filter(None, values["lockstep_nodes"])) if lockstep else None
         drift, seed = values["odometry_drift"], values["seed"]
         self._robots = [
-            RobotTopics(
+            RobotPublishers(
                 self,
                 robot,
                 not self._simulator.cameras_off,

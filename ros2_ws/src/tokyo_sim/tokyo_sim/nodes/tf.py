@@ -8,7 +8,7 @@ from rclpy.node import Node
 from occ_core.poses import Pose
 from occ_core.topics import TF, TF_STATIC
 from occ_ros.convert import to_stamp
-from occ_ros.qos import message_class, publish
+from occ_ros.qos import create_publisher, message_class
 
 NO_TF = "no /tf and /tf_static: tf2_msgs is not installed; `make` builds it where there are cmake and a C compiler"
 
@@ -24,8 +24,8 @@ class TransformPublisher:
             self.problem = NO_TF
             node.get_logger().warning(NO_TF)
             return
-        self._dynamic = publish(node, TF, depth=100)
-        self._static = publish(node, TF_STATIC, depth=1)
+        self._dynamic = create_publisher(node, TF, depth=100)
+        self._static = create_publisher(node, TF_STATIC, depth=1)
 
     def send(self, transforms: list[tuple[str, str, Pose]], stamp: float, static: bool = False) -> None:
         """Publish (parent, child, pose of the child in the parent) at a time."""

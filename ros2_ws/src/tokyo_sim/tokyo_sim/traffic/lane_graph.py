@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 import networkx as nx
 
 from occ_core.citymap import CityMap
+from tokyo_sim.traffic.actor_types import ALL_VEHICLES, BICYCLE, VEHICLES
 from tokyo_sim.traffic.curves import arc, piece, to_the_left
-from tokyo_sim.traffic.ground import Ground
 from tokyo_sim.traffic.junctions import STEP_M, Section, sections
-from tokyo_sim.traffic.kinds import ALL_VEHICLES, BICYCLE, VEHICLES
 from tokyo_sim.traffic.lane import Lane
 from tokyo_sim.traffic.lanes import StreetNetwork
 from tokyo_sim.traffic.movements import Movement, connect
+from tokyo_sim.traffic.road_rasters import RoadRasters
 
 _GUTTER_M = 0.2  # kept free beside a kerb
 _WALKING_STRIP_M = 0.8  # kept free at the edge of a carriageway without sidewalk
@@ -35,7 +35,7 @@ class LaneGraph:
     movements: list[Movement] = field(default_factory=list)
     conflicts: list[list[int]] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
-    ground: Ground | None = None
+    ground: RoadRasters | None = None
 
     @classmethod
     def of(cls, city: CityMap, streets: StreetNetwork) -> LaneGraph:
@@ -43,7 +43,7 @@ class LaneGraph:
         if not streets.edges:
             return cls()
         parts = sections(streets)
-        ground = Ground.of(city, [part.line for part in parts])
+        ground = RoadRasters.of(city, [part.line for part in parts])
         lanes = [lane for number, part in enumerate(parts) for lane in _lanes(number, part, ground)]
         movements, conflicts = connect(lanes, ground)
         lanes, movements, conflicts = _drivable_round(lanes, movements, conflicts)
@@ -54,7 +54,7 @@ class LaneGraph:
         return [number for number, movement in enumerate(self.movements) if movement.lane == lane]
 
 
-def _lanes(number: int, section: Section, ground: Ground) -> list[Lane]:
+def _lanes(number: int, section: Section, ground: RoadRasters) -> list[Lane]:
     """Lanes of both directions, counted from the centre line outwards; a bicycle lane where there is room for one."""
     start, end = section.setbacks[0], section.length - section.setbacks[1]
     centre = piece(section.line, start, end, STEP_M)
@@ -83,7 +83,7 @@ def _lanes(number: int, section: Section, ground: Ground) -> list[Lane]:
     return out
 
 
-def has_sidewalk(section: Section, forward: bool, ground: Ground) -> bool:
+def has_sidewalk(section: Section, forward: bool, ground: RoadRasters) -> bool:
     """Is there a sidewalk along most of a section's left side, looking forward or back?"""
     line = piece(section.line, section.setbacks[0], section.length - section.setbacks[1], STEP_M)
     beside = to_the_left(line if forward else line[::-1], section.width / 2 + 1.0)

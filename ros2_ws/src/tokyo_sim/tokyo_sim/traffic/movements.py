@@ -9,11 +9,11 @@ import numpy as np
 import shapely
 from tqdm import tqdm
 
+from tokyo_sim.traffic.actor_types import VEHICLES
 from tokyo_sim.traffic.curves import arc, connection, end_direction, sharpest, start_direction
-from tokyo_sim.traffic.ground import Ground
 from tokyo_sim.traffic.junctions import STEP_M
-from tokyo_sim.traffic.kinds import VEHICLES
 from tokyo_sim.traffic.lane import Lane
+from tokyo_sim.traffic.road_rasters import RoadRasters
 from tokyo_sim.traffic.shapes import boxes_on, swept_boxes
 
 AXLES = 0.3  # front and rear axle keep to the path; each is so many lengths from the middle
@@ -46,7 +46,7 @@ class Movement:
         return float(arc(self.line)[-1])
 
 
-def connect(lanes: list[Lane], ground: Ground) -> tuple[list[Movement], list[list[int]]]:
+def connect(lanes: list[Lane], ground: RoadRasters) -> tuple[list[Movement], list[list[int]]]:
     """All movements, and for each those that it is in conflict with."""
     drivable = ground.drivable()
     coming: dict[int, list[int]] = defaultdict(list)
@@ -123,7 +123,7 @@ def _movement(
     to: int,
     allowed: int,
     queues: _Queues,
-    ground: Ground,
+    ground: RoadRasters,
     drivable: np.ndarray,
 ) -> Movement | None:
     """The way that fits most of the allowed kinds of vehicles; None where none fits any."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tokyo_sim.traffic.kinds import LARGEST, SMALLEST, VEHICLES, WALKER, Kind
+from tokyo_sim.traffic.actor_types import LARGEST, SMALLEST, VEHICLES, WALKER, ActorType
 from tokyo_sim.traffic.shapes import along
 from tokyo_sim.traffic.tables import Roads, Ways
 from tokyo_sim.traffic.vehicles import Vehicles, choose_exit, pose_at
@@ -100,7 +100,7 @@ def place_walkers(ways: Ways, count: int, clear: np.ndarray, rng: np.random.Gene
     )
 
 
-def sizes_of(kinds: list[Kind], rng: np.random.Generator, vehicles: Vehicles) -> np.ndarray:
+def sizes_of(kinds: list[ActorType], rng: np.random.Generator, vehicles: Vehicles) -> np.ndarray:
     """(n, 3) length, width, height of vehicles as they were placed, and of the walkers after them."""
     scale = rng.uniform(SMALLEST, LARGEST, len(kinds))
     sizes = scale[:, None] * np.array([kind.size for kind in kinds]).reshape(-1, 3)

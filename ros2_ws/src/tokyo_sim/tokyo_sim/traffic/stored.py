@@ -14,12 +14,12 @@ import numpy as np
 import shapely
 
 from occ_core.citymap import CityMap
-from tokyo_sim.traffic.ground import Ground
 from tokyo_sim.traffic.junctions import Section
 from tokyo_sim.traffic.lane import Lane
 from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.lanes import street_network
 from tokyo_sim.traffic.movements import Movement
+from tokyo_sim.traffic.road_rasters import RoadRasters
 
 LANES_FILE = "lanes.npz"
 _FORMAT = 1  # a change of the rules by which lanes are laid makes what was kept stale
@@ -69,7 +69,7 @@ def _unpacked(data: Any, city: CityMap) -> LaneGraph:
     conflicts = _parts(data["conflicts"], data["conflict_counts"])
     return LaneGraph(
         _rows("lane", Lane, data), _rows("movement", Movement, data), [row.tolist() for row in conflicts], sections,
-        Ground.of(city, [section.line for section in sections]) if sections else None,
+        RoadRasters.of(city, [section.line for section in sections]) if sections else None,
     )  # fmt: skip
 
 

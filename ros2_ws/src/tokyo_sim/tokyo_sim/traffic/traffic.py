@@ -7,8 +7,8 @@ import numpy as np
 from occ_core.actors import Actor
 from occ_core.citymap import CityMap
 from occ_core.poses import Pose
+from tokyo_sim.traffic.actor_types import VEHICLES, WALKER, ActorType
 from tokyo_sim.traffic.driving import drive
-from tokyo_sim.traffic.kinds import VEHICLES, WALKER, Kind
 from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.placing import kinds_of, place_vehicles, place_walkers, sizes_of
 from tokyo_sim.traffic.tables import road_tables, way_tables
@@ -45,7 +45,7 @@ class Traffic:
         wanted = kinds_of(actors, self._roads, rng)
         self._vehicles, driving = place_vehicles(self._roads, wanted, clear, rng)
         self._walkers = place_walkers(self._ways, actors - len(driving), clear, rng)
-        self._kinds: list[Kind] = [VEHICLES[kind] for kind in driving] + [WALKER] * (actors - len(driving))
+        self._kinds: list[ActorType] = [VEHICLES[kind] for kind in driving] + [WALKER] * (actors - len(driving))
         self._sizes = sizes_of(self._kinds, rng, self._vehicles)
         links = len(walkways.crossed)
         self._busy, self._wanted, self._closed = (np.zeros(links, np.int64) for _ in range(3))

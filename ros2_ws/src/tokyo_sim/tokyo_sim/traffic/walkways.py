@@ -14,9 +14,9 @@ from scipy.ndimage import binary_dilation, uniform_filter1d
 from skimage.graph import route_through_array
 
 from tokyo_sim.traffic.curves import arc, piece, resample, tangents, to_the_left
-from tokyo_sim.traffic.ground import CELL_M, Ground
 from tokyo_sim.traffic.junctions import CROSSING_M, STEP_M, Section
 from tokyo_sim.traffic.lane_graph import LaneGraph, has_sidewalk
+from tokyo_sim.traffic.road_rasters import CELL_M, RoadRasters
 
 _SIDEWALK_MIDDLE_M = 1.0  # from the kerb
 _EDGE_M = 0.4  # from the edge of a road without sidewalk
@@ -72,7 +72,7 @@ class _Arm:
 
 
 class _Builder:
-    def __init__(self, graph: LaneGraph, ground: Ground) -> None:
+    def __init__(self, graph: LaneGraph, ground: RoadRasters) -> None:
         self._graph, self._ground = graph, ground
         self._starts: dict[int, list[int]] = defaultdict(list)  # node -> walkways from it
         self._ends: list[int] = []  # node at each walkway's end

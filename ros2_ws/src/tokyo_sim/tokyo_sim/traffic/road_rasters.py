@@ -15,7 +15,7 @@ _AROUND_M = 100.0  # of a centre line: vehicles and walkers stay nearer than tha
 
 
 @dataclass(frozen=True)
-class Ground:
+class RoadRasters:
     """Rasters over a city's roads: road is carriageway alone; sidewalk; building, whatever is below it."""
 
     raster: Raster
@@ -24,7 +24,7 @@ class Ground:
     building: np.ndarray
 
     @classmethod
-    def of(cls, city: CityMap, lines: list[np.ndarray] | None = None) -> Ground:
+    def of(cls, city: CityMap, lines: list[np.ndarray] | None = None) -> RoadRasters:
         """Of a city that has roads; with centre lines, (n, 2) metres in map each, no further than around them.
 
         Squares of a city may lie kilometres apart, and the streets in one of them: a raster over all of them is large.

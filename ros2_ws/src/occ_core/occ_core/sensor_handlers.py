@@ -28,7 +28,7 @@ _FOREIGN = (
 )
 
 
-class MessageIntake:
+class SensorHandlers:
     """Whole sweeps go to `deliver`. A message that can't be read is complained of and left out.
 
     complain: takes what the message was, and what is wrong with it. undistort: heed the times of a cloud's points,

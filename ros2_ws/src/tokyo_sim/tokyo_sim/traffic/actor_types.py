@@ -10,7 +10,7 @@ LARGEST, SMALLEST = 1.06, 0.94  # sizes vary between these, times the kind's
 
 
 @dataclass(frozen=True)
-class Kind:
+class ActorType:
     """share: of all actors. size: length, width, height, metres. speed: m/s, on a free road."""
 
     name: str
@@ -26,13 +26,13 @@ class Kind:
 
 
 VEHICLES = (
-    Kind("car", Semantic.CAR, 0.40, (4.3, 1.75, 1.5), 8.0),
-    Kind("truck", Semantic.TRUCK_BUS, 0.08, (6.2, 2.0, 2.8), 7.0),
-    Kind("bus", Semantic.TRUCK_BUS, 0.05, (9.0, 2.3, 3.1), 6.5),
-    Kind("bicycle", Semantic.BICYCLE, 0.12, (1.7, 0.6, 1.7), 4.2),
+    ActorType("car", Semantic.CAR, 0.40, (4.3, 1.75, 1.5), 8.0),
+    ActorType("truck", Semantic.TRUCK_BUS, 0.08, (6.2, 2.0, 2.8), 7.0),
+    ActorType("bus", Semantic.TRUCK_BUS, 0.05, (9.0, 2.3, 3.1), 6.5),
+    ActorType("bicycle", Semantic.BICYCLE, 0.12, (1.7, 0.6, 1.7), 4.2),
 )
 BICYCLE = len(VEHICLES) - 1
 ALL_VEHICLES = (1 << len(VEHICLES)) - 1
 """Sets of vehicle kinds are bits: 1 << index in VEHICLES."""
 
-WALKER = Kind("pedestrian", Semantic.PEDESTRIAN, 0.35, (0.4, 0.55, 1.7), 1.3)
+WALKER = ActorType("pedestrian", Semantic.PEDESTRIAN, 0.35, (0.4, 0.55, 1.7), 1.3)

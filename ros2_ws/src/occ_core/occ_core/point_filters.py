@@ -22,7 +22,7 @@ _CUBES_PER_M = 5.0
 
 
 @dataclass(frozen=True)
-class Box:
+class VehicleBox:
     """A part of a vehicle. pose: of the box's centre in base_link. size: (3,) full lengths along its axes, metres."""
 
     pose: Pose
@@ -30,11 +30,11 @@ class Box:
 
 
 @dataclass(frozen=True)
-class ReturnFilter:
+class PointFilter:
     """Which returns are of the world. min_range: metres from the sensor. body: boxes that the vehicle itself fills."""
 
     min_range: float = MIN_RANGE_M
-    body: tuple[Box, ...] = ()
+    body: tuple[VehicleBox, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_range < MAX_RANGE_M:
@@ -61,7 +61,7 @@ class ReturnFilter:
         return kept
 
 
-def carried(points: np.ndarray, times: np.ndarray, path: PoseBuffer) -> tuple[np.ndarray, np.ndarray]:
+def undistorted(points: np.ndarray, times: np.ndarray, path: PoseBuffer) -> tuple[np.ndarray, np.ndarray]:
     """Points that a moving frame measured one after the other, in its parent frame.
 
     points: (n, 3) metres, each in the frame at its time. times: (n,) seconds, stamps of `path`. Returns (n, 3) float64
@@ -86,7 +86,7 @@ def in_map(points: np.ndarray, sensor: Pose) -> np.ndarray:
     return placed[:count]
 
 
-def thinned(points: np.ndarray) -> np.ndarray:
+def downsampled(points: np.ndarray) -> np.ndarray:
     """Indices, rising, of the first point in each cube of a lattice. points: (n, 3) float64, finite, metres, map."""
     # Open addressing, at most half full.
     table = np.full(1 << int(2 * len(points) + 1).bit_length(), -1, dtype=np.int64)

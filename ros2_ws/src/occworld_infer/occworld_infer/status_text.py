@@ -9,7 +9,7 @@ import numpy as np
 _FORECASTS = 10
 
 
-class Headline:
+class StatusText:
     """Collects figures as they come."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ LEVEL = np.array([[1.0, 0, 0, 0]], dtype=np.float32)
 """(1, 4): not turned."""
 
 
-class Boxes:
+class SceneBoxes:
     """Boxes below one path of the scene tree."""
 
     def __init__(self, server: viser.ViserServer, path: str) -> None:

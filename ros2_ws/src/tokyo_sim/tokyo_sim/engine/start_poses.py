@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the command line looks at places before it loads what takes
 _ENTRY = "NAME:X,Y or NAME:X,Y,YAW, metres and radians in map, such as 'rover_0:12,-30,1.57 drone_0:0,5'"
 
 
-def parse_places(text: str) -> dict[str, tuple[float, float, float]]:
+def parse_start_poses(text: str) -> dict[str, tuple[float, float, float]]:
     """x, y, yaw by robot from 'rover_0:12,-30,1.57 drone_0:0,5'. ValueError with the entry that is no place."""
     places: dict[str, tuple[float, float, float]] = {}
     for entry in text.split():

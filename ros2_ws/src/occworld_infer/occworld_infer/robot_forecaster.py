@@ -18,8 +18,8 @@ from occ_core.topics import FORECAST, LATENCY, OCCUPANCY, PATH, PREDICTION, SCOR
 from occ_core.tracker import FrameTracker
 from occ_ros.convert import to_cloud, to_pose, to_stamp
 from occ_ros.guard import Guarded
-from occ_ros.intake import ActorIntake, RobotIntake
-from occ_ros.qos import publish
+from occ_ros.qos import create_publisher
+from occ_ros.sensor_subscriptions import ActorSubscription, SensorSubscriptions
 from occworld.forecaster import Forecast
 from occworld_infer.figures import latency_message, score_message
 from occworld_infer.forecast_message import forecast_message
@@ -31,18 +31,18 @@ from occworld_infer.live import LiveTrack, Seen
 from occworld_infer.lockstep import ForecastStep
 from occworld_infer.pace import Pace
 from occworld_infer.planning_topics import PlanningTopics
-from occworld_infer.prediction import Wanted, occupied, prediction_points
+from occworld_infer.prediction import PublishedPart, occupied, prediction_points
 
 _RATE_OVER_S = 10.0
 _SILENT_S = 3.0
 
 
-class RobotTopics:
+class RobotForecaster:
     """One robot, from its first sweep until `close`."""
 
     def __init__(
         self, node: Guarded, robot: str, grid: VoxelGrid, tracker: FrameTracker, loop: ForecastLoop, history: History,
-        pace: Pace, wanted: Wanted, actors: ActorIntake, needs_actors: bool,
+        pace: Pace, wanted: PublishedPart, actors: ActorSubscription, needs_actors: bool,
         undistort: bool = True,
         lockstep: ForecastStep | None = None,
         planning: PlanningTopics | None = None,
@@ -52,7 +52,7 @@ class RobotTopics:
         topics = (OCCUPANCY, PREDICTION, PATH, LATENCY, SCORE)
         if find_spec("occ_msgs") is not None:
             topics += (FORECAST,)
-        self._out = {topic: publish(node, topic, robot) for topic in topics}
+        self._out = {topic: create_publisher(node, topic, robot) for topic in topics}
         self._grader = Grader(grid)
         self._lockstep, self._planning = lockstep, planning
         tracked = partial(lockstep.tracked, robot) if lockstep else None
@@ -64,7 +64,7 @@ class RobotTopics:
         self._times: deque[float] = deque(maxlen=1000)
         self._newest: tuple[float, float] | None = None
         settled = partial(lockstep.settled, robot) if lockstep else None
-        self._intake = RobotIntake(
+        self._subscriptions = SensorSubscriptions(
             node, robot, self._synchronizer, self._on_sweep, actors, undistort=undistort, settled=settled
         )
         if lockstep:

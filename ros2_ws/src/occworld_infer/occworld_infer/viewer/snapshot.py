@@ -14,7 +14,7 @@ from occworld_infer.grading import Grade
 
 
 @dataclass(frozen=True)
-class Voxels:
+class PlacedVoxels:
     """The occupied voxels of a grid whose frame is at a pose in `map`.
 
     numbers: (n,) int32 flat numbers, rising. labels: (n,) uint8 class ids.
@@ -26,14 +26,14 @@ class Voxels:
     labels: np.ndarray
 
     @classmethod
-    def of_classes(cls, grid: VoxelGrid, classes: np.ndarray, frame: Pose) -> Voxels:
+    def of_classes(cls, grid: VoxelGrid, classes: np.ndarray, frame: Pose) -> PlacedVoxels:
         """classes: uint8 `grid.shape`, 0 empty."""
         flat = classes.reshape(-1)
         numbers = occupied_numbers(flat)
         return cls(grid, frame, numbers, flat[numbers])
 
     @classmethod
-    def of_points(cls, grid: VoxelGrid, points: np.ndarray, labels: np.ndarray, frame: Pose) -> Voxels:
+    def of_points(cls, grid: VoxelGrid, points: np.ndarray, labels: np.ndarray, frame: Pose) -> PlacedVoxels:
         """points: (n, 3) metres in the grid's frame, near voxel centres; labels: (n,) uint8. Outside: left out."""
         found = grid.numbers(points)
         numbers, first = np.unique(found, return_index=True)
@@ -58,17 +58,17 @@ class Voxels:
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class PredictedFrame:
     """A forecast. horizons_s: seconds ahead. voxels: one per horizon, each in the footprint that was forecast for it.
 
     seconds: how long the model took, 0 where nobody has measured it.
     """
 
     horizons_s: tuple[float, ...]
-    voxels: tuple[Voxels, ...]
+    voxels: tuple[PlacedVoxels, ...]
     seconds: float = 0.0
 
-    def at(self, horizon: float) -> Voxels | None:
+    def at(self, horizon: float) -> PlacedVoxels | None:
         """The grid so many seconds ahead, None where the forecast has no such horizon."""
         for ahead, voxels in zip(self.horizons_s, self.voxels, strict=True):
             if abs(ahead - horizon) < 1e-3:
@@ -82,7 +82,7 @@ class Foreseen:
 
 
 @dataclass(frozen=True)
-class Moment:
+class Snapshot:
     """stamp: seconds. lidar: (n, 3) float32 metres, map. pictures: (h, w, 3) uint8 RGB by camera name.
 
     forecast: made at this instant. grades: of earlier forecasts, now that this instant has been observed; a mean over
@@ -92,9 +92,9 @@ class Moment:
     robot: str
     stamp: float
     base_link: Pose
-    occupancy: Voxels
+    occupancy: PlacedVoxels
     lidar: np.ndarray
     pictures: dict[str, np.ndarray] = field(default_factory=dict)
     actors: tuple[Actor, ...] = ()
-    forecast: Foreseen | None = None
+    forecast: PredictedFrame | None = None
     grades: tuple[Grade, ...] = ()

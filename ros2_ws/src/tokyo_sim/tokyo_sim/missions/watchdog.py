@@ -40,7 +40,7 @@ def drivable_ahead(city: CityMap, pose: Pose) -> float:
     return float(max(ahead[bad[0]] - _NOSE_M, 0.0)) if len(bad) else np.inf
 
 
-class RoverCare:
+class RoverWatchdog:
     """Looks at what comes of commands, twenty times a second.
 
     problem: why it has given up, in words; '' while it has not. A rover that is put back on its wheels goes on.

@@ -1,4 +1,4 @@
-"""Frames of a recording into moments: a forecast from each, graded when its time comes."""
+"""Frames of a recording into snapshots: a forecast from each, graded when its time comes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from occworld.forecaster import Forecast, Forecaster
 from occworld.motion import from_pose
 from occworld_infer.grading import Grader
 from occworld_infer.viewer.cameras import small
-from occworld_infer.viewer.moment import Foreseen, Moment, Voxels
+from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapshot
 
 
-class MomentMaker:
+class SnapshotBuilder:
     """One robot's. forecaster: None shows the recording alone. period: seconds between frames; a gap begins anew."""
 
     def __init__(self, robot: str, grid: VoxelGrid, period: float, forecaster: Forecaster | None = None) -> None:
@@ -31,7 +31,7 @@ class MomentMaker:
 
     def add(
         self, frame: Frame, actors: tuple[Actor, ...] = (), images: Mapping[str, np.ndarray | bytes] | None = None
-    ) -> Moment:
+    ) -> Snapshot:
         """Take the robot's next frame. images: by camera name, as `cameras.small` takes them."""
         state = frame.state
         if self._history:
@@ -43,11 +43,11 @@ class MomentMaker:
             self._grader.clear()
         self._last = state.stamp
         grades = self._grader.observe(state.stamp, frame.occupancy)
-        return Moment(
+        return Snapshot(
             robot=self._robot,
             stamp=state.stamp,
             base_link=state.base_link,
-            occupancy=Voxels.of_classes(self._grid, frame.occupancy.classes, state.footprint),
+            occupancy=PlacedVoxels.of_classes(self._grid, frame.occupancy.classes, state.footprint),
             lidar=state.footprint.apply(frame.points[:, :3]).astype(np.float32),
             pictures={camera: small(image) for camera, image in (images or {}).items()},
             actors=actors,
@@ -55,14 +55,14 @@ class MomentMaker:
             grades=grades,
         )
 
-    def _foresee(self) -> Foreseen | None:
+    def _foresee(self) -> PredictedFrame | None:
         if self._forecaster is None or len(self._history) < self._forecaster.history:
             return None
         grids, states = [f.occupancy.classes for f in self._history], [f.state for f in self._history]
         started = time.perf_counter()
         forecast = self._forecaster(grids, states)
         seconds = time.perf_counter() - started
-        result = foreseen(self._grid, forecast, states[-1].footprint, seconds)
+        result = predicted_frame(self._grid, forecast, states[-1].footprint, seconds)
         ways = np.array([from_pose(state.footprint) for state in states])
         numbers = [voxels.numbers for voxels in result.voxels]
         now = SparseGrid.from_dense(grids[-1])
@@ -70,11 +70,13 @@ class MomentMaker:
         return result
 
 
-def foreseen(grid: VoxelGrid, forecast: Forecast, here: Pose, seconds: float) -> Foreseen:
+def predicted_frame(grid: VoxelGrid, forecast: Forecast, here: Pose, seconds: float) -> PredictedFrame:
     """A forecast in map. here: the footprint that it was made at. seconds: that the model took."""
     frames = [
         here @ Pose.from_xyz_rpy(np.array([x, y, z]), np.array([0, 0, yaw]))
         for (x, y, yaw), z in zip(forecast.path, forecast.path_z, strict=True)
     ]
-    voxels = [Voxels.of_classes(grid, classes, frame) for classes, frame in zip(forecast.classes, frames, strict=True)]
-    return Foreseen(tuple(forecast.horizons_s), tuple(voxels), seconds)
+    voxels = [
+        PlacedVoxels.of_classes(grid, classes, frame) for classes, frame in zip(forecast.classes, frames, strict=True)
+    ]
+    return PredictedFrame(tuple(forecast.horizons_s), tuple(voxels), seconds)

@@ -39,7 +39,7 @@ class ReturnModel:
 
 
 @dataclass(frozen=True)
-class Boxes:
+class ActorBoxes:
     """What moves, as arrays: centres (n, 3) and velocities (n, 3) in map, rotations (n, 3, 3) box to map, halves (n, 3)
     metres, classes (n,) uint8."""
 

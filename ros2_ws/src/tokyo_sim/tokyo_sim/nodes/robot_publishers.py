@@ -27,7 +27,7 @@ from occ_core.topics import (
 )
 from occ_ros.convert import from_twist, to_cloud, to_image, to_pose, to_stamp
 from occ_ros.lockstep import depth
-from occ_ros.qos import publish, subscribe
+from occ_ros.qos import create_publisher, create_subscription
 from tokyo_sim.engine.imu import ImuReading
 from tokyo_sim.engine.lidar import Sweep
 from tokyo_sim.engine.odometry import DriftingOdometry
@@ -40,7 +40,7 @@ POINT = np.dtype(
 )
 
 
-class RobotTopics:
+class RobotPublishers:
     """Publishes what a robot senses; keeps the newest command that it was sent.
 
     cameras: there will be images. drifting: odometry that goes wrong, where it is asked for. granted: in lock step,
@@ -62,21 +62,21 @@ class RobotTopics:
         self.command: tuple[np.ndarray, np.ndarray] | None = None
 
         def sensed(topic: Topic, keep: int) -> Publisher:
-            return publish(node, topic, robot.name, depth(topic) if lockstep else keep, lockstep)
+            return create_publisher(node, topic, robot.name, depth(topic) if lockstep else keep, lockstep)
 
         self._lidar = sensed(LIDAR, 5)
         self._imu = sensed(IMU, 50)
         self._odom = sensed(ODOM, 10)
-        self._drifting_odom = publish(node, DRIFTING_ODOM, robot.name) if drifting else None
+        self._drifting_odom = create_publisher(node, DRIFTING_ODOM, robot.name) if drifting else None
         shown = robot.cameras if cameras else ()
         self._images = {c.name: sensed(image_topic(c.name), 5) for c in shown}
         self._infos = {c.name: sensed(camera_info_topic(c.name), 5) for c in shown}
-        self._description = publish(node, ROBOT_DESCRIPTION, robot.name, depth=1)
+        self._description = create_publisher(node, ROBOT_DESCRIPTION, robot.name, depth=1)
         self._description.publish(String(data=robot.xml))
-        subscribe(node, CMD_VEL, self._on_command, robot.name)
+        create_subscription(node, CMD_VEL, self._on_command, robot.name)
         self._in_step = False
         if lockstep:
-            subscribe(node, LOCKSTEP_COMMAND, self._on_command_in_step, robot.name)
+            create_subscription(node, LOCKSTEP_COMMAND, self._on_command_in_step, robot.name)
         self._cloud = np.zeros(len(robot.lidar.elevations) * len(robot.lidar.azimuths), POINT)
         # ROS numbers rings from the lowest beam up, as the spec's elevations run.
         self._cloud["ring"] = np.repeat(np.arange(len(robot.lidar.elevations)), len(robot.lidar.azimuths))

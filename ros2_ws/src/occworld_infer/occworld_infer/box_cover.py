@@ -13,7 +13,7 @@ LONGEST = 8
 
 
 @dataclass(frozen=True)
-class Boxes:
+class BoxCover:
     """lower: (n, 3) int32, first cell of each box. size: (n, 3) int32 cells along x, y, z, powers of two up to LONGEST.
 
     labels: (n,) uint8, class of all cells of a box.
@@ -27,7 +27,7 @@ class Boxes:
         return len(self.labels)
 
 
-def merge(voxels: Voxels) -> Boxes:
+def merge(voxels: Voxels) -> BoxCover:
     """Disjoint boxes that cover exactly these voxels, each of one class.
 
     Greedy, in the order of the voxels: from the first that is left as far as its class reaches along z, then y, then
@@ -35,10 +35,10 @@ def merge(voxels: Voxels) -> Boxes:
     24 bytes for each cube, while a box of triangles would take 864.
     """
     if not len(voxels):
-        return Boxes(np.zeros((0, 3), np.int32), np.zeros((0, 3), np.int32), np.zeros(0, np.uint8))
+        return BoxCover(np.zeros((0, 3), np.int32), np.zeros((0, 3), np.int32), np.zeros(0, np.uint8))
     lower, left = voxels.dense()
     rows = _merge(left, voxels.cells - lower, LONGEST)
-    return Boxes((rows[:, :3] + lower).astype(np.int32), rows[:, 3:6], rows[:, 6].astype(np.uint8))
+    return BoxCover((rows[:, :3] + lower).astype(np.int32), rows[:, 3:6], rows[:, 6].astype(np.uint8))
 
 
 @numba.njit(cache=True)
