@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 # Nodes that these targets start see each other and nothing else on the network.
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
-.PHONY: demo test test-all bench lint setup clean
+.PHONY: demo test test-all bench lint docs setup dev clean
 
 demo: setup
 	$(BIN)/tokyo demo --out $(OUT) --steps $(STEPS) $(if $(CITY),--city-source $(CITY))
@@ -25,19 +25,30 @@ test-all: setup
 bench: setup
 	$(BIN)/python -m bench $(BENCH) $(if $(AGAINST),--against $(AGAINST))
 
-lint: setup
+lint: dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: dev
+	$(BIN)/python scripts/build_docs.py
+
 setup: $(VENV)/.done
 
-$(VENV)/.done: requirements.lock scripts/build_tf2_msgs.sh Makefile $(PACKAGES:%=ros2_ws/src/%/setup.py) learner/pyproject.toml
+# What only developers need: linters, colcon, what checks docker/.
+dev: $(VENV)/.dev
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.done
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.lock
+	touch $@
+
+$(VENV)/.done: requirements.lock scripts/build_messages.sh Makefile $(PACKAGES:%=ros2_ws/src/%/setup.py) \
+    learner/setup.py learner/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "CPython 3.10 to 3.13 is needed, $(PYTHON) is $$($(PYTHON) --version): make PYTHON=python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -r requirements.lock
-	scripts/build_tf2_msgs.sh $(VENV)
+	scripts/build_messages.sh $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation --use-pep517 \
 	  $(PACKAGES:%=-e ros2_ws/src/%) -e learner
 	touch $@

@@ -134,5 +134,10 @@ def main(argv: list[str] | None = None) -> int | str:
     return exit_code("eval.py", lambda: run(args), expected)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """Entry point of `occworld-eval`."""
     run_command("eval.py", main)
+
+
+if __name__ == "__main__":
+    command()

@@ -69,5 +69,10 @@ def main(argv: list[str] | None = None) -> int | str:
     return exit_code("export.py", lambda: run(args), expected)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """Entry point of `occworld-export`."""
     run_command("export.py", main)
+
+
+if __name__ == "__main__":
+    command()

@@ -145,5 +145,10 @@ def main(argv: list[str] | None = None) -> int | str:
     return exit_code("train.py", lambda: run(args), expected)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """Entry point of `occworld-train`."""
     run_command("train.py", main)
+
+
+if __name__ == "__main__":
+    command()

@@ -91,13 +91,14 @@ fi
 pip=("$venv/bin/pip" install -q --disable-pip-version-check)
 if ((full)); then
   "${pip[@]}" -r "$lock"
-  "$root/scripts/build_tf2_msgs.sh" "$venv"
+  "$root/scripts/build_messages.sh" "$venv"
   editable=()
-  for package in "$root"/ros2_ws/src/*/; do editable+=(-e "${package%/}"); done
+  for package in "$root"/ros2_ws/src/*/setup.py; do editable+=(-e "${package%/setup.py}"); done
   "${pip[@]}" --no-deps --no-build-isolation "${editable[@]}" -e "$root/learner"
   touch "$venv/.done" # make's mark: `make demo` and the others take it as it is
 else
-  "${pip[@]}" -c "$lock" -e "$root/ros2_ws/src/occ_core" -e "$root/learner"
+  "${pip[@]}" -c "$lock" -e "$root/learner"                # with occ_core as it is now,
+  "${pip[@]}" --no-deps -e "$root/ros2_ws/src/occ_core" # which what is uploaded later changes, too
 fi
 
 if ! command -v nvidia-smi > /dev/null; then

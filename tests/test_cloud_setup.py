@@ -73,6 +73,8 @@ def instance(tmp_path: Path) -> Instance:
     shutil.copy2(ROOT / "requirements.lock", root)
     for package in (ROOT / "ros2_ws/src").glob("*/package.xml"):
         (root / "ros2_ws/src" / package.parent.name).mkdir(parents=True)
+        if (setup := package.with_name("setup.py")).exists():
+            shutil.copy2(setup, root / "ros2_ws/src" / package.parent.name)
     instance = Instance(root, tmp_path / "bin", tmp_path / "asked")
     instance.bin.mkdir()
     (instance.bin / "torch.py").write_text(TORCH)
@@ -82,7 +84,7 @@ def instance(tmp_path: Path) -> Instance:
     instance.stand_in("nvidia-smi", "")
     instance.stand_in("df", 'echo Filesystem; echo "/dev/vda1 1 1 99999999 1% /"')
     instance.stand_in("id", "echo 0")
-    build = root / "scripts/build_tf2_msgs.sh"
+    build = root / "scripts/build_messages.sh"
     build.write_text('#!/bin/bash\necho "tf2_msgs $1" >> "$ASKED"\n')
     build.chmod(0o755)
     return instance
@@ -102,14 +104,15 @@ def test_minimal_installs_the_learner_in_the_lock_s_versions(instance: Instance)
     result = instance.setup("--minimal")
     assert result.returncode == 0 and "ready" in result.stdout, result.stderr
     assert instance.asked("pip", "apt-get", "tf2_msgs") == [
-        f"{PIP} -c requirements.lock -e ros2_ws/src/occ_core -e learner"
+        f"{PIP} -c requirements.lock -e learner",
+        f"{PIP} --no-deps -e ros2_ws/src/occ_core",
     ]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--full",)])
 def test_full_installs_what_make_setup_does(instance: Instance, arguments: tuple[str, ...]) -> None:
     assert instance.setup(*arguments).returncode == 0
-    packages = sorted(path.parent.name for path in (ROOT / "ros2_ws/src").glob("*/package.xml"))
+    packages = sorted(path.parent.name for path in (ROOT / "ros2_ws/src").glob("*/setup.py"))
     editable = " ".join(f"-e ros2_ws/src/{name}" for name in packages)
     assert instance.asked("pip", "apt-get", "tf2_msgs") == [
         f"{PIP} -r requirements.lock",

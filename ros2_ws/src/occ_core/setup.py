@@ -13,6 +13,6 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
     ],
     python_requires=">=3.10",
-    install_requires=["numpy", "scipy", "numba", "pillow", "threadpoolctl", "zlib-ng"],
+    install_requires=["numpy", "scipy", "numba", "pillow", "threadpoolctl", "tqdm", "zlib-ng"],
     zip_safe=True,
 )

@@ -27,6 +27,7 @@ setup(
         "matplotlib>=3.7",
         "pillow",
     ],
+    extras_require={"rerun": ["rerun-sdk>=0.41,<0.42"]},  # of `tokyo export --rerun`
     zip_safe=True,
     entry_points={"console_scripts": ["tokyo = tokyo_occworld.cli.main:main"]},
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES
+
 CAMERAS: dict[str, str] = {
     "front": "CAM_FRONT",
     "front_left": "CAM_FRONT_LEFT",
@@ -46,6 +48,11 @@ MARKERS = Topic("occworld/markers", "visualization_msgs/msg/MarkerArray", 2)
 PATH = Topic("occworld/path", "nav_msgs/msg/Path", 2)
 LATENCY = Topic("occworld/latency", "std_msgs/msg/Float32MultiArray", 2)
 SCORE = Topic("occworld/score", "std_msgs/msg/Float32MultiArray", 2)
+FORECAST = Topic("occworld/forecast", "occ_msgs/msg/OccupancyForecast", 2)
+"""Where occ_msgs is built; PREDICTION has the same voxels for everybody."""
+COSTMAP = Topic("occworld/costmap", "nav_msgs/msg/OccupancyGrid", 2, latched=True)
+CHECK_PATH = Topic("occworld/check_path", "nav_msgs/msg/Path", 0)
+CONTACT = Topic("occworld/contact", "sensor_msgs/msg/PointCloud2", 0)
 LOCKSTEP_COMMAND = Topic("lockstep/cmd_vel", "geometry_msgs/msg/TwistStamped", 20, latched=True)
 LOCKSTEP_REACHED = Topic("/lockstep/reached", "std_msgs/msg/Header", 0, latched=True)
 LOCKSTEP_GRANTED = Topic("/lockstep/granted", "std_msgs/msg/Header", 0, latched=True)
@@ -61,6 +68,12 @@ def camera_info_topic(camera: str) -> Topic:
     return Topic(f"camera/{camera}/camera_info", "sensor_msgs/msg/CameraInfo", 10, reliable=False)
 
 
+HORIZON_COSTMAPS: dict[float, Topic] = {
+    seconds: Topic(f"{COSTMAP.name}/t{seconds:.1f}".replace(".", "_"), COSTMAP.type, 2, latched=True)
+    for seconds in (FRAME_PERIOD_S * (step + 1) for step in range(FUTURE_FRAMES))
+}
+"""By seconds ahead: `costmap/t0_5` to `costmap/t3_0`."""
+
 SENSOR_TOPICS: tuple[Topic, ...] = (
     LIDAR,
     IMU,
@@ -68,7 +81,7 @@ SENSOR_TOPICS: tuple[Topic, ...] = (
     *(image_topic(camera) for camera in CAMERAS),
     *(camera_info_topic(camera) for camera in CAMERAS),
 )
-FORECAST_TOPICS: tuple[Topic, ...] = (PREDICTION, MARKERS, PATH, LATENCY, SCORE)
+FORECAST_TOPICS: tuple[Topic, ...] = (PREDICTION, MARKERS, PATH, LATENCY, SCORE, COSTMAP, *HORIZON_COSTMAPS.values())
 WORLD_TOPICS: tuple[Topic, ...] = (CLOCK, ACTORS, DIAGNOSTICS, TF, TF_STATIC)
 
 

@@ -70,7 +70,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return frames(live(Drive().messages(2.0), tmp_path_factory.mktemp("live")))
 
 
-@pytest.mark.parametrize("distro", ["humble", "iron", "jazzy", "kilted"])
+@pytest.mark.parametrize("distro", ["humble", "iron", "jazzy", "kilted", "lyrical"])
 @pytest.mark.parametrize(
     "storage, compression",
     [

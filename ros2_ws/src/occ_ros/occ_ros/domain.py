@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import rclpy
-from rclpy.context import Context
-from rclpy.node import Node
+from typing import TYPE_CHECKING
 
 from occ_core.topics import CLOCK, ODOM
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
 
 VARIABLE = "ROS_DOMAIN_ID"
 _HIGHEST = 101  # the ports of those above are in Linux's ephemeral range
@@ -123,6 +123,9 @@ def _others(number: int, robots: Sequence[str]) -> str:
     """Who publishes a clock, or the odometry of one of these robots, in a domain; '' where nobody does."""
     if _alone(number):
         return ""
+    import rclpy  # which ends the process where RMW_IMPLEMENTATION names what is not installed
+    from rclpy.context import Context
+
     context = Context()
     rclpy.init(context=context, domain_id=number)
     node = rclpy.create_node("tokyo_look_around", context=context, start_parameter_services=False)

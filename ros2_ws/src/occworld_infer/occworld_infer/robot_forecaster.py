@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -13,7 +14,7 @@ from nav_msgs.msg import Path
 from occ_core.grid import FRAME_PERIOD_S, VoxelGrid
 from occ_core.poses import Pose
 from occ_core.sync import SweepSynchronizer, SyncedSweep
-from occ_core.topics import LATENCY, OCCUPANCY, PATH, PREDICTION, SCORE
+from occ_core.topics import FORECAST, LATENCY, OCCUPANCY, PATH, PREDICTION, SCORE
 from occ_core.tracker import FrameTracker
 from occ_ros.convert import to_cloud, to_pose, to_stamp
 from occ_ros.guard import Guarded
@@ -21,6 +22,7 @@ from occ_ros.qos import create_publisher
 from occ_ros.sensor_subscriptions import ActorSubscription, SensorSubscriptions
 from occworld.forecaster import Forecast
 from occworld_infer.figures import latency_message, score_message
+from occworld_infer.forecast_message import forecast_message
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
 from occworld_infer.grading import Grader
 from occworld_infer.grids import grid_points
@@ -28,6 +30,7 @@ from occworld_infer.history import History
 from occworld_infer.live import LiveTrack, Seen
 from occworld_infer.lockstep import ForecastStep
 from occworld_infer.pace import Pace
+from occworld_infer.planning_topics import PlanningTopics
 from occworld_infer.prediction import PublishedPart, occupied, prediction_points
 
 _RATE_OVER_S = 10.0
@@ -43,13 +46,16 @@ class RobotForecaster:
         undistort: bool = True,
         lockstep: ForecastStep | None = None,
         description: str = "",
+        planning: PlanningTopics | None = None,
     ) -> None:  # fmt: skip
         self._robot, self._grid, self._loop, self._wanted = robot, grid, loop, wanted
         self._frame_id = f"{robot}/base_footprint"
         topics = (OCCUPANCY, PREDICTION, PATH, LATENCY, SCORE)
+        if find_spec("occ_msgs") is not None:
+            topics += (FORECAST,)
         self._out = {topic: create_publisher(node, topic, robot) for topic in topics}
         self._grader = Grader(grid)
-        self._lockstep = lockstep
+        self._lockstep, self._planning = lockstep, planning
         tracked = partial(lockstep.tracked, robot) if lockstep else None
         self._track = LiveTrack(robot, tracker, history, pace, self._on_frame, tracked)
         self._synchronizer = SweepSynchronizer(FRAME_PERIOD_S, needs_actors=needs_actors)
@@ -74,6 +80,8 @@ class RobotForecaster:
         """Take its publishers off the network; after `close`, and after the forecasts' thread has ended."""
         for publisher in self._out.values():
             node.destroy_publisher(publisher)
+        if self._planning:
+            self._planning.withdraw()
 
     @property
     def failure(self) -> BaseException | None:
@@ -121,6 +129,8 @@ class RobotForecaster:
     def _on_frame(self, seen: Seen) -> None:
         """On the track's thread. The forecast first: the rest can be done while the model works."""
         if seen.ready:
+            if self._planning:
+                self._planning.observe(seen.frame)
             if self._lockstep:
                 self._lockstep.due(self._robot, seen.ready.stamp)
             if not self._loop.offer(seen.ready) and self._lockstep:
@@ -139,6 +149,9 @@ class RobotForecaster:
         voxels = occupied(forecast)
         points = prediction_points(self._grid, forecast, voxels, self._wanted)
         self._out[PREDICTION].publish(to_cloud(points, self._frame_id, ready.stamp))
+        if FORECAST in self._out and self._out[FORECAST].get_subscription_count():
+            message = forecast_message(self._grid, forecast, voxels, self._frame_id, ready.stamp)
+            self._out[FORECAST].publish(message)
         self._out[PATH].publish(path_message(forecast, self._frame_id, ready.stamp))
         total = time.perf_counter() - ready.arrived
         self._out[LATENCY].publish(latency_message((ready.voxelize_s, result.model_s, total)))
@@ -147,6 +160,8 @@ class RobotForecaster:
         if ready.keyframe:
             footprints = np.array([moment.footprint for moment in ready.history])
             self._grader.expect(ready.stamp, forecast.horizons_s, voxels, ready.history[-1].voxels, footprints)
+        if self._planning:
+            self._planning.forecast(result)
 
 
 def path_message(forecast: Forecast, frame_id: str, stamp: float) -> Path:

@@ -148,6 +148,10 @@ def press(browser: Browser, text: str) -> bool:
     return bool(browser.evaluate(f"(() => {{ const b = {found}; if (b) b.click(); return !!b; }})()"))
 
 
+def test_the_tab_has_a_title_of_its_own(browser: Browser) -> None:
+    until(lambda: browser.evaluate("document.title") == "Tokyo OccWorld", "the title")
+
+
 def test_a_screenshot_is_the_whole_page(page: Page, browser: Browser) -> None:
     page.controls.seek(0.0)
     picture = np.asarray(Image.open(io.BytesIO(browser.settled())).convert("RGB")).astype(int)

@@ -12,6 +12,7 @@ from occ_core.topics import (
     ACTORS,
     CAMERAS,
     CITY_MARKERS,
+    COSTMAP,
     LIDAR,
     MARKERS,
     OCCUPANCY,
@@ -50,6 +51,10 @@ PROPERTIES = {
         "Topic", "Line Style", "Line Width", "Color", "Alpha", "Buffer Length", "Offset", "Pose Style", "Pose Color",
         "Length", "Radius", "Shaft Length", "Head Length", "Shaft Diameter", "Head Diameter",
     },
+    "rviz_default_plugins/Map": {
+        "Topic", "Update Topic", "Alpha", "Binary representation", "Binary threshold", "Color Scheme", "Draw Behind",
+        "Resolution", "Width", "Height", "Position", "Orientation", "Use Timestamp",
+    },
     "rviz_default_plugins/Image": {"Topic", "Normalize Range", "Min Value", "Max Value", "Median window"},
 }  # fmt: skip
 TOPIC_PROPERTIES = {"Value", "Depth", "History Policy", "Reliability Policy", "Durability Policy", "Filter size"}
@@ -58,16 +63,20 @@ CHOICES = {
     "Color Transformer": {"Intensity", "AxisColor", "FlatColor", "RGB8", "RGBF32"},
     "Description Source": {"Topic", "File"},
     "Line Style": {"Lines", "Billboards"},
+    "Color Scheme": {"map", "costmap", "raw"},
     "Pose Style": {"None", "Axes", "Arrows"},
 }
 DISPLAYED = {
     "rviz_default_plugins/PointCloud2": "sensor_msgs/msg/PointCloud2",
     "rviz_default_plugins/MarkerArray": "visualization_msgs/msg/MarkerArray",
     "rviz_default_plugins/Path": "nav_msgs/msg/Path",
+    "rviz_default_plugins/Map": "nav_msgs/msg/OccupancyGrid",
     "rviz_default_plugins/Image": "sensor_msgs/msg/Image",
     "rviz_default_plugins/RobotModel": "std_msgs/msg/String",
 }
-PER_ROBOT = (LIDAR, OCCUPANCY, PREDICTION, MARKERS, PATH, ROBOT_DESCRIPTION, *(image_topic(name) for name in CAMERAS))
+PER_ROBOT = (
+    LIDAR, OCCUPANCY, PREDICTION, MARKERS, PATH, COSTMAP, ROBOT_DESCRIPTION, *(image_topic(name) for name in CAMERAS),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

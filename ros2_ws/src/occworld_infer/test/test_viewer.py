@@ -23,6 +23,7 @@ from occworld_infer.viewer.city import CityTiles
 from occworld_infer.viewer.controls import Colouring
 from occworld_infer.viewer.live import LiveRobot
 from occworld_infer.viewer.page import Page, PortInUse
+from occworld_infer.viewer.panels import grades_table
 from occworld_infer.viewer.player import Player
 from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame
 from occworld_infer.viewer.timeline import Newest, Timeline
@@ -189,6 +190,71 @@ def test_what_is_as_it_was_is_not_sent_again(watched: Watched, monkeypatch: pyte
     watched.timeline.track("rover_0", Newest(HERE, lidar + 1, (car,)))
     watched.player.tick(0.0)
     assert bool(sent) == watched.player._live, "a new sweep is sent while one looks at what is live"
+
+
+def opening(
+    timeline: Timeline, robots: tuple[str, ...] = ("drone_0", "rover_0"), ticks: int = 1
+) -> tuple[str, float, str]:
+    """What a page has chosen after so many ticks of a second."""
+    page = Page(0, robots, live=True)
+    player = Player(timeline, page, robots, live=True)
+    for _ in range(ticks):
+        player.tick(1.0)
+    choice = page.controls.choice
+    player.close()
+    return choice.robot, choice.ahead, choice.colouring.value
+
+
+def forecast_film(*robots: str, **what: Semantic) -> Timeline:
+    """Two snapshots a second apart of each robot, the first with a forecast. what: class of the block that it sees."""
+    timeline = Timeline(keep=10)
+    for robot in robots:
+        seen = block((4, 0, 1), what.get(robot, Semantic.BUILDING), size=5 if robot.startswith("drone") else 3)
+        timeline.add(snapshot(10.0, seen, [seen] * len(HORIZONS_S), robot))
+        timeline.add(snapshot(11.0, seen, [seen] * len(HORIZONS_S), robot))
+    return timeline
+
+
+def test_the_page_opens_with_a_forecast_against_truth_of_the_robot_with_most_to_see() -> None:
+    truth = Colouring.TRUTH.value
+    assert opening(forecast_film("drone_0", "rover_0")) == ("drone_0", 1.0, truth), "it sees more voxels"
+    moving = forecast_film("drone_0", "rover_0", rover_0=Semantic.CAR)
+    assert opening(moving) == ("rover_0", 1.0, truth), "about it something moves"
+    alone = forecast_film("rover_0")
+    assert opening(alone) == ("drone_0", 0.0, "class"), "the other one may be just about to come"
+    assert opening(alone, ticks=8) == ("rover_0", 1.0, truth)
+    nothing = Timeline(keep=10)
+    nothing.add(snapshot(10.0, block((4, 0, 1), Semantic.CAR)))
+    assert opening(nothing, ("rover_0",), ticks=8) == ("rover_0", 0.0, "class"), "without a forecast, what is seen"
+
+
+def test_what_somebody_has_chosen_stays() -> None:
+    page = Page(0, ("drone_0", "rover_0"), live=True)
+    player = Player(forecast_film("drone_0", "rover_0"), page, ("drone_0", "rover_0"), live=True)
+    page.controls.choose(robot="rover_0", colouring=Colouring.HORIZON)
+    player.tick(1.0)
+    assert (page.controls.choice.robot, page.controls.choice.colouring) == ("rover_0", Colouring.HORIZON)
+    player.close()
+
+
+def test_the_page_says_in_words_what_is_on_the_screen_and_what_its_terms_mean() -> None:
+    timeline = forecast_film("rover_0")
+    page = Page(0, ("rover_0",), live=True)
+    player = Player(timeline, page, ("rover_0",), live=True)
+
+    def words(ahead: float, colouring: Colouring) -> str:
+        page.controls.choose(ahead=ahead, colouring=colouring)
+        player.tick(0.0)
+        return page.controls._words.content
+
+    assert "What was forecast 1 s ago, laid over what rover_0 sees now." in words(1.0, Colouring.TRUTH)
+    assert "What rover_0 sees now." in words(2.0, Colouring.TRUTH), "none was made two seconds ago"
+    assert "What is forecast to be around rover_0 in 3 s." in words(3.0, Colouring.CLASS)
+    assert "new within 0.5 s" in words(0.5, Colouring.HORIZON)
+    assert "move the slider" in words(0.0, Colouring.CLASS)
+    table = grades_table((Grade(1.0, 0.5, 0.25, 0.5, 0.25, 1),), "")
+    assert "Intersection over union" in table and "without a model" in table
+    player.close()
 
 
 def test_a_port_in_use_is_said() -> None:

@@ -17,6 +17,7 @@ from occ_core.frame_files import jpeg
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID, VoxelGrid
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource
 from occ_core.parallel import Backend, run_tasks
+from occ_core.progress import ProgressBar
 from occ_core.session import SessionError, SessionInfo, SessionWriter, extrinsics, session_name
 from occ_core.sync import Odometry, SyncedSweep
 from occ_core.topics import CAMERAS
@@ -101,7 +102,9 @@ def collect(
     if workers is not None and workers < 1:
         raise ValueError(f"workers {workers}: at least one process is needed")
     city, output = Path(city).resolve(), Path(output).resolve()
-    streets = Surroundings(city).streets
+    with ProgressBar(1, "streets", "city") as progress:
+        streets = Surroundings(city).streets
+        progress.update()
     plan = plan if streets else replace(plan, actors=0)
     pattern = Pattern.STREET if streets else Pattern.ROAM
     drives = [
@@ -109,7 +112,7 @@ def collect(
         for number in range((plan.sessions + 1) // 2)
     ]
     sessions: list[Recorded] = []
-    with tqdm(total=plan.sessions * plan.frames, desc="record", unit="frame", disable=None) as progress:
+    with ProgressBar(plan.sessions * plan.frames, "record", "frame") as progress:
         if engine is Backend.LOCAL and workers == 1:
             for drive in drives:
                 sessions += record(drive, progress.update)

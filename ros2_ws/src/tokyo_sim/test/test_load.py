@@ -8,7 +8,7 @@ import pytest
 
 from tokyo_occworld.cli.main import main
 from tokyo_sim.bringup import Arguments
-from tokyo_sim.load import Machine, capacity, cost, refuse_too_many
+from tokyo_sim.load import RIGS, Machine, capacity, cost, refuse_too_many, suited
 
 BARE = Arguments(sim="embedded", camera_rate=0.0)
 LAPTOP = Machine(cores=8, memory=12_000)
@@ -57,3 +57,17 @@ def test_tokyo_up_refuses_before_anything_starts(monkeypatch, capsys, tmp_path) 
     with pytest.raises(SystemExit) as end:
         main(["up", "--rovers", "400", "--sim", "embedded"])
     assert end.value.code == 2 and "400 rovers" in capsys.readouterr().err
+
+
+def test_images_are_what_the_free_cores_carry_unless_somebody_says_otherwise() -> None:
+    args = Arguments(sim="embedded")
+    rigs = [suited(args, cores) for cores in (40.0, 8.0, 2.0, 0.5)]
+    sizes = [(rig.image_width, rig.image_height, rig.camera_rate) for rig in rigs]
+    assert sizes[0] == RIGS[0] and sizes[-1] == RIGS[-1] and sizes == sorted(sizes, reverse=True)
+    assert all(cost(rig).cores <= cores / 2 for rig, cores in zip(rigs[:3], (40.0, 8.0, 2.0), strict=True))
+    assert all(rate % 2 == 0 for _, _, rate in RIGS), "a frame each half second has an image of its time"
+    for left in (
+        replace(args, lockstep=True), replace(args, camera_rate=5.0), replace(args, image_width=320),
+        replace(args, sim="gazebo"), replace(args, drones=0, rovers=0),
+    ):  # fmt: skip
+        assert suited(left, 0.5) == left

@@ -8,7 +8,7 @@ But who watches does not wait, nor do DDS's leases. So the limit is where a simu
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tokyo_sim.bringup import Arguments
@@ -17,6 +17,9 @@ SLOWEST = 0.1
 """Simulated seconds per second that a machine has to manage."""
 MOST_OF_A_KIND = 100
 """Robots of one kind that the simulator's parameters allow."""
+RIGS = ((1600, 900, 10.0), (1600, 900, 2.0), (800, 450, 2.0), (480, 270, 2.0))
+"""Images from the full rig to the lightest: width, height, and how many a second. Frames need two a second."""
+_SHARE = 0.5  # of the free cores: the page, RViz and the middleware want some, too
 _FULL_PIXELS = 6 * 1600 * 900
 _FULL_RATE_HZ = 10.0
 
@@ -84,6 +87,27 @@ def _each(args: Arguments) -> Cost:
     if args.record:
         found += RECORDING
     return found + FORECAST if args.predict else found
+
+
+def free_cores() -> float:
+    """What the last minute's load leaves of this machine, a quarter of it at least."""
+    cores = len(os.sched_getaffinity(0))
+    return max(cores - os.getloadavg()[0], cores / 4)
+
+
+def suited(args: Arguments, cores: float) -> Arguments:
+    """With images that so many free cores carry at real time. What the user has said of images stays.
+
+    Only live, in the embedded engine: in lock step nothing is lost however slow it is, and Gazebo has its own renderer.
+    """
+    given = (args.image_width, args.image_height, args.camera_rate) != RIGS[0]
+    if given or args.lockstep or args.simulator != "embedded" or not args.robots:
+        return args
+    for width, height, rate in RIGS:
+        lighter = replace(args, image_width=width, image_height=height, camera_rate=rate)
+        if cost(lighter).cores <= _SHARE * cores:
+            break
+    return lighter
 
 
 def capacity(args: Arguments, machine: Machine) -> int:

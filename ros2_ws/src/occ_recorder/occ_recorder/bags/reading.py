@@ -18,7 +18,7 @@ from occ_recorder.bags.livox import LIVOX, livox_cloud
 from occ_recorder.bags.storage import ENDINGS, BagFile
 from occ_recorder.bags.topics import CDR, DAMAGE, ROS1, BagTopic, sentence
 
-DISTROS = ("humble", "iron", "jazzy", "kilted")
+DISTROS = ("humble", "iron", "jazzy", "kilted", "lyrical")
 _BAGS_TO_NAME = 3
 
 

@@ -27,6 +27,7 @@ from occworld_infer.forecasts import ForecastLoop, LiveForecast
 from occworld_infer.history import History
 from occworld_infer.lockstep import ForecastStep
 from occworld_infer.pace import Pace
+from occworld_infer.planning_topics import PLANNING_PARAMETERS, PlanningTopics, body_of
 from occworld_infer.prediction import PublishedPart
 from occworld_infer.robot_forecaster import RobotForecaster
 from occworld_infer.shipped import shipped_checkpoint
@@ -72,7 +73,7 @@ class InferenceNode(GuardedLifecycleNode):
         self._refusal = ""
         # Last, since a node that refuses its parameters is destroyed as it is.
         super().__init__("inference")
-        self._values = read(self, PARAMETERS)
+        self._values = read(self, PARAMETERS + PLANNING_PARAMETERS)
         self.create_timer(1.0, self._report)
         if self._values["autostart"]:
             if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
@@ -84,6 +85,7 @@ class InferenceNode(GuardedLifecycleNode):
         values = self._values
         try:
             self._wanted = PublishedPart(tuple(values["horizons"]), values["min_probability"], tuple(values["classes"]))
+            body_of(values)
             self._forecaster = self._load()
             self._city = CityMap.load(Path(values["city"])) if values["city"] else None
             self._forecaster.warm_up(len(values["robots"]))
@@ -153,7 +155,7 @@ class InferenceNode(GuardedLifecycleNode):
         self._robots[robot] = RobotForecaster(
             self, robot, grid, tracker, self._loop, history, self._pace, self._wanted, self._actors,
             needs_actors=self._city is not None, undistort=self._values["undistort"], lockstep=self._lockstep,
-            description=description.data,
+            description=description.data, planning=PlanningTopics(self, robot, grid, self._values),
         )  # fmt: skip
 
     def _publish(self, result: LiveForecast) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import viser
 
 from occworld_infer.viewer.cameras import mosaic
+from occworld_infer.viewer.panels import title
 
 _SPEEDS = {"¼ x": 0.25, "½ x": 0.5, "1 x": 1.0, "2 x": 2.0, "4 x": 4.0}
 _CAMERAS_WIDTH, _CONTROLS_WIDTH = 520, 340
@@ -42,12 +43,18 @@ class Controls:
         gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False, brand_color=(47, 111, 222))
         gui.main_panel.dock_right()
         gui.main_panel.set_width(_CONTROLS_WIDTH)
-        self.playing, self._sought = True, None
+        self.playing, self._sought, self.touched = True, None, False
+        gui.add_html(title())
+        self._words = gui.add_html("")
         self._robot = gui.add_dropdown("robot", robots, initial_value=robots[0])
         marks = ((0.0, "now"), *((h, f"{h:g}") for h in horizons if h == round(h)))
         step = round(horizons[0], 3)
         self._ahead = gui.add_slider("s ahead", 0.0, horizons[-1], step, 0.0, marks=marks)
-        self._colouring = gui.add_dropdown("colours", tuple(c.value for c in Colouring), initial_value="class")
+        self._colouring = gui.add_dropdown(
+            "colours", tuple(c.value for c in Colouring), initial_value="class",
+            hint="class: what it is. horizon: when it is forecast to be new. forecast against truth: an earlier"
+            " forecast laid over what is seen now",
+        )  # fmt: skip
         self._legend = gui.add_html("")
         self._status = gui.add_markdown("")
         self._grades = gui.add_html("")
@@ -70,6 +77,8 @@ class Controls:
         self._play.on_click(lambda _: self.play(not self.playing))
         self._time.on_update(self._seek)
         self._colouring.on_update(lambda _: self._name_slider())
+        for widget in (self._robot, self._ahead, self._colouring):
+            widget.on_update(self._touch)
 
     @property
     def choice(self) -> Choice:
@@ -81,11 +90,15 @@ class Controls:
 
     def choose(self, robot: str = "", ahead: float | None = None, colouring: Colouring | None = None) -> None:
         """Move the widgets, as a user would. ValueError for a robot that is not there."""
+        self.touched = True
         if robot and robot not in self._robot.options:
             raise ValueError(f"no robot '{robot}' here, there are {', '.join(self._robot.options)}")
         self._robot.value = robot or self._robot.value
         self._ahead.value = self._ahead.value if ahead is None else ahead
         self._colouring.value = (colouring or Colouring(self._colouring.value)).value
+
+    def _touch(self, event: viser.GuiEvent) -> None:
+        self.touched = self.touched or event.client is not None  # and not this program
 
     def _name_slider(self) -> None:
         against_truth = self._colouring.value == Colouring.TRUTH.value
@@ -128,9 +141,12 @@ class Controls:
         if abs(self._time.value - seconds) >= 0.1:
             self._time.value = min(round(seconds, 1), most)
 
-    def tell(self, status: str | None = None, legend: str | None = None, grades: str | None = None) -> None:
+    def tell(
+        self, status: str | None = None, legend: str | None = None, grades: str | None = None, words: str | None = None
+    ) -> None:
         """Change what is written; the same again is not sent again."""
-        for handle, content in ((self._status, status), (self._legend, legend), (self._grades, grades)):
+        written = (self._status, status), (self._legend, legend), (self._grades, grades), (self._words, words)
+        for handle, content in written:
             if content is not None and handle.content != content:
                 handle.content = content
 

@@ -14,7 +14,14 @@ from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES
 from occ_core.poses import Pose, footprint
 from occworld_infer.viewer.city import CityLayer
 from occworld_infer.viewer.controls import Choice, Colouring, Controls
-from occworld_infer.viewer.panels import class_legend, grades_table, horizon_legend, no_forecast, verdict_legend
+from occworld_infer.viewer.panels import (
+    caption,
+    class_legend,
+    grades_table,
+    horizon_legend,
+    no_forecast,
+    verdict_legend,
+)
 from occworld_infer.viewer.robots import RobotShape
 from occworld_infer.viewer.scene_boxes import LEVEL, SceneBoxes
 from occworld_infer.viewer.snapshot import PredictedFrame, Snapshot
@@ -175,7 +182,11 @@ class Page:
         self._voxels.show(cubes.centres, size, LEVEL, cubes.colours, cubes.frame)
         if made is not None and forecast is not None:
             self._draw_path(made.occupancy.frame.position, forecast)
-        self.controls.tell(status=_status(snapshot, forecast, len(cubes.centres)), legend=legend)
+        words = caption(
+            snapshot.robot, choice.ahead, choice.colouring is Colouring.TRUTH, choice.colouring is Colouring.HORIZON,
+            forecast is not None and (choice.ahead == 0 or ahead is not None),
+        )  # fmt: skip
+        self.controls.tell(status=_status(snapshot, forecast, len(cubes.centres)), legend=legend, words=words)
 
     def _draw_path(self, here: np.ndarray, forecast: PredictedFrame) -> None:
         points = np.vstack([np.zeros(3), forecast.path - here]) + [0, 0, 0.3]

@@ -18,6 +18,40 @@ _VERDICTS = {
 }
 
 
+_IOU = (
+    "Intersection over union: of all voxels that were forecast or are there, the share that is both. 100% is a perfect"
+    " forecast."
+)
+_WARP_MEANS = (
+    "The present moved on at the robot's speed, without a model: what stands still is right, what moves by itself is"
+    " not. A forecast is worth something where it beats this."
+)
+TITLE = "Tokyo OccWorld"
+
+
+def title() -> str:
+    """Gives the browser's tab its name. viser has no call for it and its pages run no scripts of ours, but the handler
+    of an image that does not load."""
+    return f"""<img src="data:," hidden onerror="document.title='{TITLE}'">"""
+
+
+def caption(robot: str, ahead: float, against_truth: bool, by_horizon: bool, forecast: bool) -> str:
+    """What is on the screen, in a sentence. ahead: seconds, of the slider. forecast: whether there is one to show."""
+    if not forecast:
+        text = f"What {robot} sees now."
+    elif against_truth and ahead > 0:
+        text = f"What was forecast {ahead:g} s ago, laid over what {robot} sees now."
+    elif against_truth:
+        text = f"What {robot} sees now, by itself: move the slider to lay a forecast over it."
+    elif ahead == 0:
+        text = f"What {robot} sees now: move the slider to see what is forecast."
+    elif by_horizon:
+        text = f"What {robot} sees now, and what is forecast to be new within {ahead:g} s."
+    else:
+        text = f"What is forecast to be around {robot} in {ahead:g} s."
+    return f'<div style="{_TEXT};font-size:14px;font-weight:600;padding-bottom:.3em">{text}</div>'
+
+
 def grades_table(grades: tuple[Grade, ...], waiting: str) -> str:
     """Bars of IoU at 1, 2 and 3 s, the forecast above the baseline. waiting: what to say while there are none."""
     shown = [grade for grade in grades if any(abs(grade.horizon_s - s) < 1e-3 for s in _SHOWN_S)]
@@ -28,11 +62,17 @@ def grades_table(grades: tuple[Grade, ...], waiting: str) -> str:
         f"{_bar(grade.iou, _FORECAST)}</tr><tr>{_bar(grade.warp_iou, _WARP)}</tr>"
         for grade in shown
     )
-    key = _swatch("forecast", _FORECAST) + _swatch("warp: as it moved on", _WARP)
+    warp = _explained("warp: as it moved on", _WARP_MEANS)
+    key = _swatch("forecast", _FORECAST) + _swatch(warp, _WARP)
     return (
-        f'<div style="{_TEXT}"><b>Forecasts made …, now graded (IoU)</b>'
+        f'<div style="{_TEXT}"><b>Forecasts made …, now graded ({_explained("IoU", _IOU)})</b>'
         f'<table style="width:100%;border-spacing:0 1px">{rows}</table>{key}</div>'
     )
+
+
+def _explained(text: str, meaning: str) -> str:
+    """With a tooltip."""
+    return f'<abbr title="{meaning}" style="cursor:help">{text}</abbr>'
 
 
 def _bar(share: float, colour: str) -> str:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import time
 from threading import Event, Thread
 
+import numpy as np
+
+from occ_core.classes import DYNAMIC_IDS
 from occworld_infer.viewer.controls import Colouring
 from occworld_infer.viewer.page import Page
 from occworld_infer.viewer.timeline import Timeline
 
 _TICK_S = 0.05
+OPENING_S = 1.0
+"""How long ago the forecast was made that the page opens with, laid over what came."""
+_PATIENCE_S = 5.0  # with robots whose forecasts come later than another's
 _OLDEST_FORECAST_S = 2.0  # a model slower than this has nothing to say of now
 
 
@@ -19,6 +25,7 @@ class Player:
     def __init__(self, timeline: Timeline, page: Page, robots: tuple[str, ...], live: bool = False) -> None:
         self._timeline, self._page, self._robots, self._live = timeline, page, robots, live
         self._at: float | None = None
+        self._opened, self._waited = False, 0.0
         self._stop = Event()
         self._thread = Thread(target=self._run, name="page", daemon=True)
 
@@ -47,6 +54,8 @@ class Player:
 
     def tick(self, seconds: float) -> None:
         """Let so many seconds of wall clock pass."""
+        if not self._opened:
+            self._open(seconds)
         controls = self._page.controls
         choice = controls.choice
         span = self._timeline.span(choice.robot)
@@ -65,6 +74,29 @@ class Player:
         live_now = self._live and controls.playing
         self._page.draw(snapshot, made, self._timeline.newest(choice.robot) if live_now else None)
         self._place(at, float(snapshot.occupancy.frame.position[2]), live_now)
+
+    def _open(self, seconds: float) -> None:
+        """Begin with a forecast against what came, of the robot with most to see, unless somebody has chosen already.
+
+        That is the one about which most moves, and where nothing does, that sees most voxels.
+        """
+        if self._page.controls.touched:
+            self._opened = True
+            return
+        comparable: dict[str, tuple[int, int]] = {}
+        for robot in self._robots:
+            if (span := self._timeline.span(robot)) is None:
+                continue
+            made = self._timeline.exactly(robot, span[1] - OPENING_S)
+            last = self._timeline.before(robot, span[1])
+            if last is not None and made is not None and made.forecast is not None:
+                labels = last.occupancy.labels
+                comparable[robot] = int(np.isin(labels, DYNAMIC_IDS).sum()), len(labels)
+        self._waited += seconds if comparable else 0.0
+        if comparable and (len(comparable) == len(self._robots) or self._waited > _PATIENCE_S):
+            self._opened = True
+            most = max(comparable, key=lambda robot: comparable[robot])
+            self._page.controls.choose(most, OPENING_S, Colouring.TRUTH)
 
     def _place(self, at: float, ground: float, live_now: bool) -> None:
         """Robots where they are at that time, or now. ground: height under the one that is looked at, metres."""

@@ -10,11 +10,11 @@ from itertools import chain, count, product
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from occ_core.classes import COLOURS, NAMES
 from occ_core.output_folders import check_replaceable, replaced
 from occ_core.parallel import Backend, run_tasks
+from occ_core.progress import ProgressBar
 from tokyo_city.plateau.areas import AREA_FOLDERS
 from tokyo_city.plateau.duplicates import Candidates, repeated
 from tokyo_city.plateau.ground import SQUARE_M
@@ -32,8 +32,6 @@ from tokyo_city.world.obj import plain_name
 from tokyo_city.world.placing import GroundJob, Placed, PlaceJob, place
 from tokyo_city.world.sdf import Anchor, WorldModel, write_world
 from tokyo_city.world.store import BuildJob, StoredTile, build, forget_others, open_objects
-
-tqdm.monitor_interval = 0  # Its thread could hold a lock at the moment when worker processes are forked.
 
 ATTRIBUTION = (
     "3D city model: Project PLATEAU, Ministry of Land, Infrastructure, Transport and Tourism (MLIT), Japan, CC BY 4.0"
@@ -138,7 +136,7 @@ def _build(
     size = {job.key: job.source.size for job in jobs}
     jobs.sort(key=lambda job: -job.source.size)
     tiles: list[StoredTile] = []
-    with tqdm(total=sum(size.values()), desc="read", unit="B", unit_scale=True, disable=None) as progress:
+    with ProgressBar(sum(size.values()), "read", "B", unit_scale=True) as progress:
         for result in run_tasks(options.engine, build, jobs, options.workers):
             if isinstance(result, StoredTile):
                 tiles.append(result)
@@ -146,7 +144,7 @@ def _build(
             elif result is not None:
                 failed.append(result)
             skipped = sum(len(tile.skipped) for tile in tiles)
-            progress.set_postfix_str(f"{len(tiles)}/{len(jobs)} tiles, {skipped} objects skipped", refresh=False)
+            progress.note(f"{len(tiles)}/{len(jobs)} tiles, {skipped} objects skipped")
     if not tiles:
         raise ImportProblem("; ".join(failed) or "nothing at all is in the region that was asked for")
     # Two wards may share a mesh code, and so a file name: the second one's tile gets a number.
@@ -248,7 +246,7 @@ def _place(
     ]
     jobs += ground_jobs(tiles, origin, store, city, options.region, options.engine, options.workers)
     load_compiled()
-    progress = tqdm(total=len(jobs), desc="write", unit="part", disable=None)
+    progress = ProgressBar(len(jobs), "write", "part")
     placed = []
     with progress:
         for part in run_tasks(options.engine, place, jobs, options.workers):
@@ -280,7 +278,7 @@ def _lay(placed: list[Placed], anchor: Anchor, city: Path, options: Options) -> 
             if (np.array(part.low) <= low + SQUARE_M).all() and (np.array(part.high) >= low).all()
         )
         jobs.append(DrivableJob(city, f"drivable_{square[0]}_{square[1]}", (float(low[0]), float(low[1])), parts))
-    with tqdm(total=len(jobs), desc="surface", unit="square", disable=None) as progress:
+    with ProgressBar(len(jobs), "surface", "square") as progress:
         models = []
         for model in run_tasks(options.engine, lay, jobs, options.workers):
             models += [model] if model else []

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import shapely
 from scipy.ndimage import label
-from tqdm import tqdm
 
 from occ_core.parallel import Backend, run_tasks
+from occ_core.progress import ProgressBar
 from tokyo_city.plateau.ground import CELL_M, NEAR_M, REACH_M, SIDE, SQUARE_M, SquareGround, without_gaps, without_holes
 from tokyo_city.plateau.meshcodes import DegreeBox, code_of, mesh_box
 from tokyo_city.plateau.projection import to_metres
@@ -51,7 +51,7 @@ def ground_jobs(
         around, below = (near_keys(group, low, low + SQUARE_M, REACH_M) for group in (standing, relief))
         jobs.append(SquareJob(store, (float(low[0]), float(low[1])), around, below))
     found: dict[Square, SquareGround] = {}
-    with tqdm(total=len(jobs), desc="ground", unit="square", disable=None) as progress:
+    with ProgressBar(len(jobs), "ground", "square") as progress:
         for job, ground in run_tasks(engine, square_ground, jobs, workers):
             found[_square(job.corner)] = ground
             progress.update()

@@ -14,6 +14,7 @@ from tokyo_occworld.demo import DEMO
 from tokyo_sim.bringup import SHIPPED, Arguments, world_file
 from tokyo_sim.preflight import check_bringup, check_port
 
+RRD = b"RRF"  # and a number of its version
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -65,6 +66,17 @@ def check_demo(args: argparse.Namespace) -> None:
     if args.city_source is not None:
         check_input(args.city_source, "a file or folder")
     check_addable(args.out, DEMO)
+
+
+def check_export(args: argparse.Namespace) -> None:
+    """Of `tokyo export`."""
+    for path in args.session:
+        check_input(path, "a session")
+    if args.frames is not None and args.frames < 1:
+        raise UsageError(f"--frames is {args.frames}, at least one is needed")
+    if args.checkpoint is not None:
+        check_checkpoint(args.checkpoint)
+    check_file(args.rerun, RRD, "a file of rerun's")
 
 
 def check_view(args: argparse.Namespace) -> None:

@@ -78,7 +78,9 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
 def _parser() -> argparse.ArgumentParser:
     from tokyo_occworld.cli import bags
+    from tokyo_occworld.cli.doctor import add_doctor
     from tokyo_occworld.cli.download import add_download
+    from tokyo_occworld.cli.export import add_export
     from tokyo_occworld.cli.sessions import add_verbs
     from tokyo_occworld.cli.view import add_view
 
@@ -118,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
         "--domain", default="", metavar="ID",
         help="ROS domain; auto: the first that nobody is in (default: ROS_DOMAIN_ID, else 0)",
     )  # fmt: skip
+    up.add_argument(
+        "--full-rig", action="store_true", help="six images of 1600 x 900, 10 a second, whatever this machine carries"
+    )
     up.set_defaults(handler=_up)
 
     record = verbs.add_parser("record", help="record sessions of robots that are running already")
@@ -154,6 +159,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--drives", type=int, default=6, help="recorded drives of both robots (default: %(default)s)")
     demo.add_argument("--drive-seconds", type=float, default=22.0, help="simulated time of each (default: %(default)s)")
     demo.set_defaults(handler=_demo)
+
+    add_export(verbs)
+    add_doctor(verbs)
     return parser
 
 
@@ -242,8 +250,9 @@ def _up(args: argparse.Namespace) -> int:
     if args.check:
         return 0
     from tokyo_occworld.cli.processes import run_until_stopped
+    from tokyo_sim.load import free_cores, suited
 
-    return run_until_stopped(options, args.domain)
+    return run_until_stopped(options if args.full_rig else suited(options, free_cores()), args.domain)
 
 
 def _record(args: argparse.Namespace) -> int:

@@ -88,14 +88,18 @@ class NodeProcesses:
         """Has a node that ends all done its work?"""
         return any(spec.ends_all and process.poll() == 0 for spec, process in self._running)
 
-    def wait(self, until: Callable[[], bool] = lambda: False) -> int:
-        """Block until a node ends, all is done, a condition holds or Ctrl-C; returns the exit code of the whole."""
+    def wait(self, until: Callable[[], bool] = lambda: False, meanwhile: Callable[[], None] = lambda: None) -> int:
+        """Block until a node ends, all is done, a condition holds or Ctrl-C; returns the exit code of the whole.
+
+        meanwhile: called ten times a second.
+        """
         with terminate_as_interrupt():
             try:
                 while not until() and not self.done():
                     if problem := self.failed():
                         print(f"tokyo: {problem}, the others are stopped too", file=sys.stderr)
                         return 1
+                    meanwhile()
                     time.sleep(0.1)
             except KeyboardInterrupt:
                 pass
@@ -161,19 +165,21 @@ def run_until_stopped(args: Arguments, domain: str = "") -> int:
     """
     world_file(args.city)
     refuse_too_many(args)
-    from occ_ros.domain import own_domain
+    from tokyo_occworld.cli.domain import own_domain
+    from tokyo_occworld.cli.status import StatusLine, greeting
 
     with tempfile.TemporaryDirectory(prefix="tokyo_gazebo_") as folder, own_domain(domain, args.robots) as number:
         specs = _specs(args, Path(folder))
         if domain:
             print(f"tokyo: ROS domain {number}; elsewhere: export ROS_DOMAIN_ID={number}", flush=True)
-        with NodeProcesses(specs) as up:
+        print(greeting(args), flush=True)
+        with NodeProcesses(specs) as up, StatusLine(args) as line:
             if args.simulator != "gazebo" or args.duration <= 0:
-                return up.wait()
+                return up.wait(meanwhile=line.say)
             from tokyo_occworld.cli.clock import SimulatedTime
 
             with SimulatedTime() as clock:
-                return up.wait(lambda: clock.seconds >= args.duration)
+                return up.wait(lambda: clock.seconds >= args.duration, line.say)
 
 
 def _specs(args: Arguments, folder: Path) -> list[NodeSpec | Server]:

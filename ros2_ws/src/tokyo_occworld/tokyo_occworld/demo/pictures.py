@@ -124,7 +124,9 @@ def iou_by_horizon(evaluation: dict, path: Path) -> None:
         for method, rows in evaluation["scores"].items():
             style = {"lw": 2.4} if method == "forecast" else {"lw": 1.2, "ls": "--"}
             axis.plot([r["horizon_s"] for r in rows], [r[name] for r in rows], marker="o", ms=3, label=method, **style)
-        axis.set(title=title, xlabel="horizon, s", ylim=(0, 1))
+        # As high as the best of them, so that differences show.
+        most = max(r[name] for rows in evaluation["scores"].values() for r in rows)
+        axis.set(title=title, xlabel="horizon, s", ylim=(0, 1.1 * most or 1))
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
     _save(figure, path)

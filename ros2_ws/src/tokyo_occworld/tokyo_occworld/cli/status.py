@@ -1,0 +1,163 @@
+"""What a run says of itself while it goes on: how fast it is, what was recorded, how good the forecast is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from threading import Thread
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from occ_core.topics import DIAGNOSTICS, SCORE
+from tokyo_sim.bringup import Arguments
+from tokyo_sim.load import RIGS
+
+if TYPE_CHECKING:
+    from diagnostic_msgs.msg import DiagnosticArray
+    from std_msgs.msg import Float32MultiArray
+
+SAY_EVERY_S = 10.0
+_SLOW = 0.7  # simulated seconds a second, below which it is said what helps
+_HELPS = "what helps, most first: "
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of one robot's furthest horizon. iou, warp: 0-1."""
+
+    horizon_s: float
+    iou: float
+    warp: float
+
+
+@dataclass
+class RunStatus:
+    """The newest that was heard. simulated: seconds; factor: of real time. frames, forecasts, scores: by robot.
+
+    helps: what the simulator says that would make it faster.
+    """
+
+    robots: list[str]
+    recording: bool = False
+    predicting: bool = False
+    simulated: float = 0.0
+    factor: float | None = None
+    helps: str = ""
+    frames: dict[str, int] = field(default_factory=dict)
+    forecasts: dict[str, int] = field(default_factory=dict)
+    scores: dict[str, Score] = field(default_factory=dict)
+
+    def hear(self, name: str, message: str, values: dict[str, str], stamp: float) -> None:
+        """Take a status of /diagnostics."""
+        kind, _, robot = name.partition(" ")
+        if kind == "simulator":
+            self.simulated, self.factor = stamp, float(values.get("real_time_factor", "nan"))
+            self.helps = message.partition(_HELPS)[2].partition("; or a smaller")[0]
+        elif kind == "recorder" and robot in self.robots:
+            self.frames[robot] = int(values.get("frames", 0))
+        elif kind == "forecast" and robot in self.robots:
+            self.forecasts[robot] = int(values.get("forecasts", 0))
+
+    def line(self) -> str:
+        """In words; '' before the simulator is heard."""
+        if self.factor is None:
+            return ""
+        parts = [f"{self.simulated:.0f} s simulated, {self.factor:.2f} x real time"]
+        if self.recording:
+            parts.append("recorded " + self._each({robot: f"{n} frames" for robot, n in self.frames.items()}))
+        if self.predicting:
+            parts.append("forecasts " + self._each({robot: self._forecast(robot) for robot in self.forecasts}))
+        if self.factor < _SLOW and self.helps:
+            parts.append(f"slow: {self.helps}")
+        return " · ".join(parts)
+
+    def _forecast(self, robot: str) -> str:
+        count = f"{self.forecasts[robot]}"
+        if (score := self.scores.get(robot)) is None:
+            return count
+        return f"{count} (IoU {100 * score.iou:.0f}% {score.horizon_s:g} s ahead, warp {100 * score.warp:.0f}%)"
+
+    def _each(self, words: dict[str, str]) -> str:
+        return ", ".join(f"{robot} {words.get(robot, 'none yet')}" for robot in self.robots)
+
+
+def greeting(args: Arguments) -> str:
+    """What a run is begun with: images, page, and how it ends."""
+    lines = []
+    if args.simulator == "embedded" and args.robots and args.camera_rate > 0:
+        images = f"images {args.image_width} x {args.image_height}, {args.camera_rate:g} a second"
+        if (args.image_width, args.image_height, args.camera_rate) in RIGS[1:]:
+            images += ": what this machine carries now; --full-rig for 1600 x 900, 10 a second"
+        lines.append(images)
+    if args.record and args.robots:
+        lines.append(f"recording into {args.output}")
+    if args.view and args.robots:
+        lines.append(f"the page: http://127.0.0.1:{args.port}")
+    lines.append(f"stops after {args.duration:g} s, or on Ctrl-C" if args.duration else "Ctrl-C stops it")
+    return "\n".join(f"tokyo: {line}" for line in lines)
+
+
+class StatusLine:
+    """Listens on a thread while the context lasts. status: what was heard. `say` prints a line when one is due."""
+
+    def __init__(self, args: Arguments, every_s: float = SAY_EVERY_S) -> None:
+        self.status = RunStatus(args.robots, recording=args.record, predicting=bool(args.predict))
+        self._every, self._next, self._last = every_s, time.monotonic() + every_s, ""
+
+    def __enter__(self) -> StatusLine:
+        import rclpy
+        from rclpy.context import Context
+        from rclpy.executors import SingleThreadedExecutor
+
+        from occ_ros.guard import GuardedNode
+        from occ_ros.qos import create_subscription
+
+        self._context = Context()
+        rclpy.init(context=self._context)
+        self._node = GuardedNode("tokyo_status", context=self._context, start_parameter_services=False)
+        create_subscription(self._node, DIAGNOSTICS, self._on_diagnostics, depth=50)
+        for robot in self.status.robots if self.status.predicting else ():
+            create_subscription(self._node, SCORE, lambda m, robot=robot: self._on_score(robot, m), robot, depth=1)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = Thread(target=self._spin, daemon=True)
+        self._thread.start()
+        return self
+
+    def say(self) -> None:
+        """Print the line if it is time, and something is new in it."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._every
+        line = self.status.line()
+        if line and line != self._last:
+            print(f"tokyo: {line}", flush=True)
+            self._last = line
+
+    def _spin(self) -> None:
+        from rclpy.executors import ExternalShutdownException
+
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        from occ_ros.convert import from_stamp
+
+        for status in message.status:
+            values = {pair.key: pair.value for pair in status.values}
+            self.status.hear(status.name, status.message, values, from_stamp(message.header.stamp))
+
+    def _on_score(self, robot: str, message: Float32MultiArray) -> None:
+        from occworld_infer.figures import SCORE_COLUMNS, from_score
+
+        table = from_score(message)
+        if len(table):
+            last = dict(zip(SCORE_COLUMNS, table[-1].tolist(), strict=True))
+            self.status.scores[robot] = Score(last["horizon_s"], last["iou"], last["warp_iou"])
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._context.try_shutdown()
+        self._thread.join(timeout=2.0)
+        self._node.destroy_node()
