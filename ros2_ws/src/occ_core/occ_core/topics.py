@@ -17,6 +17,18 @@ CAMERAS: dict[str, str] = {
 """Topic part -> nuScenes channel name, as in file names and optical frames."""
 
 
+def _as_mounted(cameras: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    front = [name for name in cameras if name.startswith("front")]
+    rest = [name for name in cameras if name not in front]
+    # Left of, in the middle, right of: sorted() keeps the table's order otherwise.
+    ordered = (sorted(row, key=lambda name: ("right" in name) - ("left" in name)) for row in (front, rest))
+    return tuple(next(ordered)), tuple(next(ordered))
+
+
+CAMERA_ROWS = _as_mounted(CAMERAS)
+"""Cameras that look ahead, and the others, each from left to right: how pictures of the rig are laid out."""
+
+
 @dataclass(frozen=True)
 class Topic:
     """name: relative to the robot's namespace, absolute where it starts with '/'. rate_hz: 0 where on change."""

@@ -17,10 +17,9 @@ from tqdm import tqdm
 from occ_core.classes import CLASSES
 from occ_core.grid_pictures import oblique_view, top_view
 from occ_core.session import Session
-from occ_core.topics import CAMERAS
+from occ_core.topics import CAMERA_ROWS, CAMERAS
 
 PICTURES_FILE = "pictures.json"
-_AS_MOUNTED = ("front_left", "front", "front_right", "back_left", "back", "back_right")
 
 
 def view_session(session: Session, count: int, out: Path) -> list[Path]:
@@ -53,13 +52,16 @@ def write_page(out: Path, pictures: dict[str, list[Path]]) -> Path:
 def draw_frame(session: Session, number: int, path: Path) -> None:
     """One frame as a PNG. SessionError for a frame that can't be read."""
     state, occupancy = session.state(number), session.occupancy(number)
-    images = [session.image_path(number, CAMERAS[camera]) for camera in _AS_MOUNTED]
-    seen = any(image.exists() for image in images)
+    seen = any(session.image_path(number, channel).exists() for channel in CAMERAS.values())
     figure = Figure(figsize=(14, 11.4 if seen else 6.0), dpi=80, layout="constrained")
     rows = figure.subfigures(2 if seen else 1, 1, height_ratios=[1, 0.95] if seen else [1], squeeze=False)[:, 0]
     if seen:
-        for axes, image, camera in zip(rows[0].subplots(2, 3).ravel(), images, _AS_MOUNTED, strict=True):
-            _camera(axes, image, camera)
+        panels = rows[0].subplots(len(CAMERA_ROWS), max(map(len, CAMERA_ROWS)), squeeze=False)
+        for axes, cameras in zip(panels, CAMERA_ROWS, strict=True):
+            for panel in axes[len(cameras) :]:
+                panel.set_axis_off()
+            for panel, camera in zip(axes, cameras, strict=False):
+                _camera(panel, session.image_path(number, CAMERAS[camera]), camera)
     above, oblique, lidar = rows[-1].subplots(1, 3, width_ratios=[1, 1.35, 1])
     grid = session.info.grid
     extent = (grid.upper[1], grid.lower[1], grid.lower[0], grid.upper[0])

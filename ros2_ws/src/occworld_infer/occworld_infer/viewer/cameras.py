@@ -1,4 +1,4 @@
-"""The six cameras as one small picture: the front row above, the back row below, as they are mounted."""
+"""The cameras as one small picture: the front row above, the back row below, as they are mounted."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import io
 import numpy as np
 from PIL import Image
 
-from occ_core.topics import CAMERAS
+from occ_core.topics import CAMERA_ROWS, CAMERAS
 
 WIDTH, HEIGHT = 240, 135
-AS_MOUNTED = (("front_left", "front", "front_right"), ("back_left", "back", "back_right"))
 _EMPTY = np.full((HEIGHT, WIDTH, 3), 38, np.uint8)
 _LINE = 2
+_COLUMNS = max(map(len, CAMERA_ROWS))
 
 
 def small(picture: np.ndarray | bytes) -> np.ndarray:
@@ -32,11 +32,11 @@ def small(picture: np.ndarray | bytes) -> np.ndarray:
 
 
 def mosaic(pictures: dict[str, np.ndarray]) -> np.ndarray:
-    """All six side by side, dark where there is none. pictures: as `small` gives them, by camera name."""
+    """All side by side, dark where there is none. pictures: as `small` gives them, by camera name."""
     if unknown := pictures.keys() - CAMERAS.keys():
         raise ValueError(f"no camera '{unknown.pop()}'; there are {', '.join(CAMERAS)}")
-    out = np.full((2 * HEIGHT + _LINE, 3 * WIDTH + 2 * _LINE, 3), 20, np.uint8)
-    for row, names in enumerate(AS_MOUNTED):
+    out = np.full((len(CAMERA_ROWS) * (HEIGHT + _LINE) - _LINE, _COLUMNS * (WIDTH + _LINE) - _LINE, 3), 20, np.uint8)
+    for row, names in enumerate(CAMERA_ROWS):
         for column, name in enumerate(names):
             top, left = row * (HEIGHT + _LINE), column * (WIDTH + _LINE)
             out[top : top + HEIGHT, left : left + WIDTH] = pictures.get(name, _EMPTY)

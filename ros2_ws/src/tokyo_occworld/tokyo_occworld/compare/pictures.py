@@ -8,8 +8,10 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
+from occ_core.topics import CAMERA_ROWS
+
 matplotlib.use("Agg")
-_ORDER = ("front_left", "front", "front_right", "back_right", "back", "back_left")
+_ORDER = (*CAMERA_ROWS[0], *reversed(CAMERA_ROWS[1]))  # around the robot
 _VIEW_WIDTH = 480
 _BEAM_PIXELS = 6
 _MOST_DIFFERENCE_M = 1.0

@@ -16,12 +16,11 @@ from occ_core.grid import TOKYO_GRID
 from occ_core.grid_pictures import top_view
 from occ_core.poses import Pose
 from occ_core.session import Session
-from occ_core.topics import CAMERAS
+from occ_core.topics import CAMERA_ROWS, CAMERAS
 from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable
 from tokyo_sim.engine.robot import CameraSpec
 
 matplotlib.use("Agg")
-_VIEW_ORDER = ("front_left", "front", "front_right", "back_right", "back", "back_left")
 
 
 def city_from_above(city: Path, path: Path) -> bool:
@@ -50,11 +49,17 @@ def six_views(session: Session, path: Path, number: int | None = None) -> bool:
     number: of the frame, the middle one without.
     """
     number = session.numbers[len(session) // 2] if number is None else number
-    files = [session.image_path(number, CAMERAS[name]) for name in _VIEW_ORDER]
-    if not all(file.exists() for file in files):
+    # Around the robot: what is behind it on its right comes below what is ahead on its left.
+    rows = (CAMERA_ROWS[0], tuple(reversed(CAMERA_ROWS[1])))
+    if not all(session.image_path(number, channel).exists() for channel in CAMERAS.values()):
         return False
-    views = [np.asarray(Image.open(file)) for file in files]
-    Image.fromarray(np.vstack([np.hstack(views[:3]), np.hstack(views[3:])])).save(path)
+    views = [[np.asarray(Image.open(session.image_path(number, CAMERAS[name]))) for name in row] for row in rows]
+    height, width = views[0][0].shape[:2]
+    sheet = np.zeros((len(rows) * height, max(map(len, rows)) * width, 3), np.uint8)
+    for y, row in enumerate(views):
+        for x, view in enumerate(row):
+            sheet[y * height : (y + 1) * height, x * width : (x + 1) * width] = view
+    Image.fromarray(sheet).save(path)
     return True
 
 
