@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from paths import TOKYO
 from PIL import Image
 
-from occ_core.citymap import GROUND_CLASSES, CityMap
-from occ_core.classes import COLOURS, Semantic
+from occ_core.citymap import CityMap
+from occ_core.classes import COLOURS, GROUND_CLASSES, Semantic
 from occ_core.frame import Frame, Occupancy, VehicleState
 from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose, footprint

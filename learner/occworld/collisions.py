@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from occ_core.classes import Semantic
+from occ_core.classes import DRIVEABLE_CLASSES, Semantic
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 
 # Both robots fit into it; measured along x and y of the footprint, metres.
 EGO_SIZE = (1.2, 0.9)
-_DRIVEABLE = (Semantic.EMPTY, Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.BRIDGE)
+_DRIVEABLE = (Semantic.EMPTY, *DRIVEABLE_CLASSES)
 
 
 def hits(grid: VoxelGrid, truth: np.ndarray, place: np.ndarray, height: float) -> bool:

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numba
 import numpy as np
 
-from occ_core.citymap import GROUND_CLASSES
+from occ_core.classes import GROUND_CLASSES
 from occ_core.grid import VoxelGrid
 from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions

@@ -11,15 +11,11 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from occ_core.actors import BOX_FACES, Actor, corners
-from occ_core.classes import Semantic
+from occ_core.classes import GROUND_CLASSES, Semantic
 from occ_core.grid import VoxelGrid
 from occ_core.ground_truth import voxelize_triangles
 from occ_core.poses import Pose
 
-SHEET_CLASSES = (Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.WATER)
-"""Ground that nobody is ever below."""
-GROUND_CLASSES = (*SHEET_CLASSES, Semantic.BRIDGE)
-"""What a robot can stand on: also bridges, which one may drive under, and see from below."""
 SEMANTIC_MESH, DRIVABLE = "semantic", "drivable"
 """Folders of an imported city."""
 RASTER_M = 0.5

@@ -5,20 +5,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from occ_core.classes import NUM_CLASSES, Semantic
+from occ_core.classes import RANKS
 from occ_core.grid import VoxelGrid
 from occ_core.solids import fill_insides
 from occ_core.threads import in_threads, thread_count
-
-# Where surfaces of several classes meet in a voxel, the thing that stands out above the ground names it.
-_PRIORITY = np.zeros(NUM_CLASSES, dtype=np.uint8)
-_PRIORITY[
-    [
-        Semantic.OTHER, Semantic.TERRAIN, Semantic.WATER, Semantic.ROAD, Semantic.SIDEWALK, Semantic.BRIDGE,
-        Semantic.VEGETATION, Semantic.BUILDING, Semantic.FURNITURE, Semantic.TRUCK_BUS, Semantic.CAR,
-        Semantic.BICYCLE, Semantic.PEDESTRIAN, Semantic.ROVER, Semantic.DRONE,
-    ]
-] = np.arange(1, NUM_CLASSES)  # fmt: skip
 
 
 def voxelize_triangles(
@@ -45,10 +35,10 @@ def voxelize_triangles(
     # Each thread has rows of its own, so that who comes first never decides.
     rows = np.linspace(0, grid.shape[0], threads + 1).astype(int)
     in_threads(
-        lambda part: _paint(scaled, labels, ids, _PRIORITY, rows[part], rows[part + 1], occupancy, instance), threads
+        lambda part: _paint(scaled, labels, ids, RANKS, rows[part], rows[part + 1], occupancy, instance), threads
     )
     if solid is not None:
-        fill_insides(scaled[solid], labels[solid], ids[solid], _PRIORITY, occupancy, instance)
+        fill_insides(scaled[solid], labels[solid], ids[solid], RANKS, occupancy, instance)
     return occupancy, instance
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from occ_core.citymap import CityMap
-from occ_core.classes import Semantic
-from tokyo_city.plateau.materials import CLASS_MATERIALS, building_colours
+from occ_core.classes import MATERIALS, Semantic
+from tokyo_city.plateau.materials import building_colours
 from tokyo_city.sample_city import write_sample_city
 from tokyo_city.world.appearance import UNTEXTURED, Appearance, pages
 from tokyo_city.world.city import Options, import_city
@@ -43,7 +43,7 @@ def test_every_face_of_an_imported_city_has_a_colour_by_use_height_and_class(tmp
     assert len(seen.colour) == len(seen.uv) == len(seen.page) == len(mesh.faces)
     assert (seen.page == UNTEXTURED).all() and pages(city) == []
     road = mesh.classes == Semantic.ROAD
-    assert (seen.colour[road] == CLASS_MATERIALS[Semantic.ROAD]).all()
+    assert (seen.colour[road] == MATERIALS[Semantic.ROAD]).all()
     walls = mesh.classes == Semantic.BUILDING
     assert len(np.unique(seen.colour[walls], axis=0)) > 20
 

@@ -11,8 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from occ_core.actors import Actor
-from occ_core.citymap import GROUND_CLASSES
-from occ_core.classes import DYNAMIC_IDS
+from occ_core.classes import DYNAMIC_IDS, GROUND_CLASSES
 from occ_core.frame_files import jpeg
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID, VoxelGrid
 from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySource

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from occ_core.actors import BOX_FACES
-from occ_core.citymap import GROUND_CLASSES, SHEET_CLASSES, CityMap
-from occ_core.classes import Semantic
+from occ_core.citymap import CityMap
+from occ_core.classes import GROUND_CLASSES, SHEET_CLASSES, Semantic
 from occ_core.poses import Pose
 from tokyo_city.world.appearance import PAGE_PIXELS, Appearance, page_path, pages
 from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movable

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from lxml import etree
 
-from occ_core.classes import Semantic
-from tokyo_city.plateau.codes import AREA_CLASSES, SurfaceType
+from occ_core.classes import SHEET_CLASSES, Semantic
+from tokyo_city.plateau.codes import SurfaceType
 from tokyo_city.plateau.encodings import ENCODINGS, Encoding
 from tokyo_city.plateau.implicit import Templates
 from tokyo_city.plateau.levels import completed, uncovered
@@ -190,7 +190,7 @@ class _FileReader:
 
     def _object(self, element: etree._Element, encoding: Encoding, semantic: Semantic) -> None:
         name = element.get(f"{encoding.gml}id", "(no gml:id)")
-        area = semantic in AREA_CLASSES
+        area = semantic in SHEET_CLASSES
         try:
             found = list(self._read(outline_of(element, encoding, semantic), encoding, area))
         except _Nothing as nothing:

@@ -22,9 +22,6 @@ UNREAD = {
 BELOW_GROUND = ("tun", "ubld")
 """Folders of what does not stand on the ground, which says nothing of where that is."""
 
-AREA_CLASSES = (Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN, Semantic.WATER)
-"""Classes of what is an area of the ground and not a body that stands on it."""
-
 
 class SurfaceType(IntEnum):
     """What a polygon is on its object."""

@@ -15,8 +15,7 @@ from scipy.ndimage import (
 )
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
-from occ_core.citymap import GROUND_CLASSES
-from occ_core.classes import Semantic
+from occ_core.classes import GROUND_CLASSES, Semantic
 from occ_core.meshes import equal_rows
 from tokyo_city.plateau.areas import AREA_FOLDERS, Areas
 from tokyo_city.plateau.prisms import BURY_M

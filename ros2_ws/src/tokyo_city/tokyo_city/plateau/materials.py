@@ -7,21 +7,6 @@ from bisect import bisect_left
 
 import numpy as np
 
-from occ_core.classes import COLOURS, Semantic
-
-# Class colours are for maps; what a camera sees has the colours of asphalt, concrete and leaves.
-CLASS_MATERIALS = COLOURS.copy()
-for _semantic, _colour in {
-    Semantic.ROAD: (84, 85, 90),
-    Semantic.SIDEWALK: (160, 156, 150),
-    Semantic.TERRAIN: (128, 130, 104),
-    Semantic.VEGETATION: (66, 108, 58),
-    Semantic.BRIDGE: (150, 150, 148),
-    Semantic.FURNITURE: (132, 130, 126),
-    Semantic.WATER: (74, 104, 120),
-}.items():
-    CLASS_MATERIALS[_semantic] = _colour
-
 # Metres up to which a building is a house, a mid-rise, a high-rise; towers are above.
 _HEIGHTS = (12.0, 31.0, 60.0)
 # By the code list Building_usage: walls of a low, middle, high building and of a tower.

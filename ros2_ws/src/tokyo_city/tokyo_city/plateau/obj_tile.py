@@ -13,9 +13,9 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from occ_core.classes import Semantic
+from occ_core.classes import SHEET_CLASSES, Semantic
 from tokyo_city.plateau.clipping import apart, within
-from tokyo_city.plateau.codes import AREA_CLASSES, SurfaceType
+from tokyo_city.plateau.codes import SurfaceType
 from tokyo_city.plateau.meshcodes import code_of, mesh_box
 from tokyo_city.plateau.model import CityObject, ImportProblem, OutsideRegion, Polygons, Reading, Skipped, TextureImage
 from tokyo_city.plateau.projection import to_degrees, to_metres, zone_epsg
@@ -93,7 +93,7 @@ def read_obj_tile(source: TileSource, region: Region, epsg: int | None = None) -
     uris: dict[str, int] = {}
     taken = np.zeros((0, 2, 2))
     semantic = _CLASSES[source.feature]
-    area = semantic in AREA_CLASSES
+    area = semantic in SHEET_CLASSES
     for part, mesh, lod in reversed(layers):
         beside += mesh.libraries
         metres = _placed(mesh.vertices, part.file_name, found)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from occ_core.citymap import GROUND_CLASSES
-from occ_core.classes import Semantic
+from occ_core.classes import GROUND_CLASSES, Semantic
 from tokyo_city.plateau.codes import SurfaceType
 from tokyo_city.plateau.triangulate import normals_of
 

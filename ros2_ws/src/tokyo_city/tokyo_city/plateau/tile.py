@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from occ_core.classes import Semantic
+from occ_core.classes import MATERIALS, Semantic
 from tokyo_city.plateau.atlas import Atlas, pack_atlas
 from tokyo_city.plateau.citygml import read_citygml
 from tokyo_city.plateau.clipping import apart, within
 from tokyo_city.plateau.extrude import with_raised_footprints
-from tokyo_city.plateau.materials import CLASS_MATERIALS, building_colours
+from tokyo_city.plateau.materials import building_colours
 from tokyo_city.plateau.model import CityObject, ImportProblem, OutsideRegion, Polygons, Reading, Skipped
 from tokyo_city.plateau.orient import inside_out
 from tokyo_city.plateau.prisms import Prisms, roof_prisms
@@ -213,7 +213,7 @@ def _plain(
     table: Polygons, points: np.ndarray, of_triangle: np.ndarray, normals: np.ndarray, reading: Reading
 ) -> np.ndarray:
     """(t, 3) uint8: buildings by use and height, roofs apart from walls; everything else by class."""
-    colour = CLASS_MATERIALS[table.classes[of_triangle]].astype(np.uint8)
+    colour = MATERIALS[table.classes[of_triangle]].astype(np.uint8)
     building = table.classes[of_triangle] == Semantic.BUILDING
     if building.any():
         owner = table.objects[table.of_point]

@@ -12,8 +12,8 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from occ_core.citymap import DRIVABLE, GROUND_CLASSES, RASTER_M, raster_heights
-from occ_core.classes import Semantic
+from occ_core.citymap import DRIVABLE, RASTER_M, raster_heights
+from occ_core.classes import GROUND_CLASSES, Semantic
 from occ_core.meshes import TriangleMesh
 from tokyo_city.plateau.ground import SQUARE_M
 from tokyo_city.world.obj import lines, write_obj

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from occ_core.citymap import GROUND_CLASSES, CityMap
-from occ_core.classes import Semantic
+from occ_core.citymap import CityMap
+from occ_core.classes import GROUND_CLASSES, MATERIALS, Semantic
 from occ_core.meshes import TriangleMesh, decimated
 from tokyo_city.plateau.areas import AREA_FOLDERS, Areas, open_edges
 from tokyo_city.plateau.fitting import Fitted, fitted, outline_of
 from tokyo_city.plateau.ground import CELL_M, REACH_M, SQUARE_M, SquareGround, cell_triangles
-from tokyo_city.plateau.materials import CLASS_MATERIALS
 from tokyo_city.world.appearance import UNTEXTURED, Appearance, page_path
 from tokyo_city.world.obj import write_obj
 from tokyo_city.world.sdf import WorldModel
@@ -190,7 +189,7 @@ def _ground(job: GroundJob) -> Iterator[_Part]:
     around = Areas(outline, np.full(len(outline), Semantic.TERRAIN, np.uint8), np.zeros(len(outline), bool), edges)
     areas = Areas.joined([areas, around])
     cut = fitted(ground, areas)
-    plain = np.tile(CLASS_MATERIALS[Semantic.TERRAIN], (len(cut.triangles), 1)).astype(np.uint8)
+    plain = np.tile(MATERIALS[Semantic.TERRAIN], (len(cut.triangles), 1)).astype(np.uint8)
     yield from _parts(cut, areas, job.origin, Appearance.plain(plain))
 
 
@@ -203,7 +202,7 @@ def _parts(cut: Fitted, areas: Areas, origin: tuple[float, float, float], seen: 
         which = np.flatnonzero(classes == semantic)[distinct]
         of_class = Appearance(seen.colour[which], seen.uv[which], seen.page[which])
         lying = cut.areas[which] >= 0
-        of_class.colour[lying] = CLASS_MATERIALS[semantic]
+        of_class.colour[lying] = MATERIALS[semantic]
         of_class.page[lying] = UNTEXTURED
         of_class.uv[lying] = 0
         if len(mesh.faces):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from occ_core.classes import Semantic
+from occ_core.classes import SHEET_CLASSES, Semantic
 from occ_core.meshes import TriangleMesh
 from tokyo_city.plateau.areas import AREA_FOLDERS, Areas, without_height
-from tokyo_city.plateau.codes import AREA_CLASSES, BELOW_GROUND
+from tokyo_city.plateau.codes import BELOW_GROUND
 from tokyo_city.plateau.ground import ground_points
 from tokyo_city.plateau.model import ImportProblem, OutsideRegion
 from tokyo_city.plateau.obj_tile import read_obj_tile
@@ -236,7 +236,7 @@ def _areas(tile: Tile) -> tuple[Areas, np.ndarray]:
     flat = np.zeros(len(tile.triangles), dtype=bool)
     if tile.feature == "dem":
         return Areas.none(), flat
-    lying = np.flatnonzero(np.isin(tile.classes, AREA_CLASSES))
+    lying = np.flatnonzero(np.isin(tile.classes, SHEET_CLASSES))
     flat[lying] = without_height(tile.triangles[lying], tile.objects[lying], tile.levels[lying])
     part = slice(None) if tile.feature in AREA_FOLDERS else flat
     if not len(tile.triangles[part]):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from occ_core.citymap import GROUND_CLASSES
+from occ_core.classes import GROUND_CLASSES
 from tokyo_sim.engine.lidar import Sweep
 from tokyo_sim.engine.robot import LidarSpec
 

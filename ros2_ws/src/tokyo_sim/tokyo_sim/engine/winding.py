@@ -6,7 +6,8 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from occ_core.citymap import SHEET_CLASSES, CityMap
+from occ_core.citymap import CityMap
+from occ_core.classes import SHEET_CLASSES
 
 _STEEP = 1e-2
 

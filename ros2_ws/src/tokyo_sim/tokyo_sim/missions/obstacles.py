@@ -9,7 +9,8 @@ from scipy.ndimage import label, maximum_filter
 from scipy.spatial import KDTree
 from skimage.graph import MCP_Geometric
 
-from occ_core.citymap import GROUND_CLASSES, CityMap
+from occ_core.citymap import CityMap
+from occ_core.classes import GROUND_CLASSES
 from tokyo_sim.raster import Raster
 
 _CELL_M = 1.0

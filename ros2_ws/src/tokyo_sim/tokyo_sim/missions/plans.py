@@ -7,8 +7,8 @@ from enum import Enum
 import networkx as nx
 import numpy as np
 
-from occ_core.citymap import GROUND_CLASSES, CityMap
-from occ_core.classes import Semantic
+from occ_core.citymap import CityMap
+from occ_core.classes import GROUND_CLASSES, Semantic
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.traffic.actor_types import BICYCLE
 from tokyo_sim.traffic.lane_graph import LaneGraph
