@@ -161,6 +161,30 @@ def test_a_forecast_is_the_same_on_any_number_of_cores(config: Config, data: Gaz
         assert np.array_equal(one.probability, three.probability)
 
 
+@pytest.mark.parametrize("planned", [False, True])
+def test_compiled_loops_forecast_what_the_layers_do(config: Config, data: GazeboOccWorldDataset, planned: bool) -> None:
+    torch.manual_seed(3)
+    model = build_model(config).eval()
+    for values in (model.head.out_weight, model.head.prior.weight, model.head.seen_prior.weight):
+        torch.nn.init.normal_(values, std=0.3)
+    model.head.threshold.uniform_(-0.5, 0.5)
+    scene = Scene.of(model.grid, data[2], planned)
+    velocity = scene.tracks.map(model.grid) + 0.5
+    with torch.inference_mode():
+        imagined = model.imagine([scene])
+        future = model.future_motion(scene, imagined.motion[0])
+        future[:, 2] += 0.4
+        layers = model.filled(scene, imagined.latents[0], future, velocity)
+        loops = model.compiled(scene, imagined.latents[0], future, velocity)
+    for ours, theirs in zip(loops, layers, strict=True):
+        assert len(np.unique(theirs.classes)) > 5
+        # Sums in another order: a voxel that is as good as on its threshold may fall to the other side.
+        same = ours.classes == theirs.classes
+        assert np.count_nonzero(~same) <= 1e-4 * np.count_nonzero(theirs.classes)
+        there = same & (theirs.classes > 0)
+        assert np.allclose(ours.probability[there], theirs.probability[there], atol=2e-3)
+
+
 def test_what_fails_beside_other_work_is_heard() -> None:
     def work(part: int) -> int:
         assert torch.get_num_threads() == 1 and torch.is_inference_mode_enabled()

@@ -84,7 +84,7 @@ def counted(pairs: dict[float, list[tuple[int, int, int]]]) -> Counts:
     counts = Counts.none()
     for probability, cases in pairs.items():
         for named, real, number in cases:
-            frame = ForecastFrame(
+            frame = ForecastFrame.of_dense(
                 np.full((number, 1, 1), named, np.uint8), np.full((number, 1, 1), probability, np.float16)
             )
             counts.add(frame, np.full((number, 1, 1), real, np.uint8))
@@ -96,7 +96,7 @@ def test_the_threshold_is_where_iou_is_largest() -> None:
     pairs = {0.9: [(1, 1, 300)], 0.5: [(1, 1, 200), (1, 0, 200)], 0.25: [(1, 1, 100), (1, 0, 900)]}
     unsaid = Counts.none()
     unsaid.add(
-        ForecastFrame(np.zeros((400, 1, 1), np.uint8), np.zeros((400, 1, 1), np.float16)),
+        ForecastFrame.of_dense(np.zeros((400, 1, 1), np.uint8), np.zeros((400, 1, 1), np.float16)),
         np.ones((400, 1, 1), np.uint8),
     )
     found = counted(pairs)

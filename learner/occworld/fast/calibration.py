@@ -65,9 +65,9 @@ class Counts:
     def add(self, frame: ForecastFrame, truth: np.ndarray) -> None:
         """Count a frame. truth: uint8 (X, Y, Z)."""
         truth = truth.reshape(-1)
-        voxels = np.flatnonzero(frame.classes)
-        named, real = frame.classes.reshape(-1)[voxels].astype(int), truth[voxels]
-        sure = frame.probability.reshape(-1)[voxels].astype(np.float32)
+        there = frame.labels > 0
+        named, real = frame.labels[there].astype(int), truth[frame.voxels[there]]
+        sure = frame.odds[there].astype(np.float32)
         bins = np.clip(np.searchsorted(EDGES, sure, side="right") - 1, 0, _BINS - 1)
         flat = named * _BINS + bins
         for counts, chosen in ((self.said, flat), (self.right, flat[real == named]), (self.hit, flat[real > 0])):
