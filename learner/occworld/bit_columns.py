@@ -45,8 +45,10 @@ class BitFrame:
         columns = grid.shape[0] * grid.shape[1]
         bits, still = (np.zeros((columns, words(grid)), np.uint64) for _ in range(2))
         starts = np.zeros(columns + 1, np.int32)
-        _set_bits(frame.voxels, frame.classes, grid.shape[2], _MOVES, bits, still, starts)
-        return cls(bits, still, starts, frame.classes)
+        # Copies: packed sessions are read-only, for which everything would be compiled once more.
+        voxels, classes = np.array(frame.voxels), np.array(frame.classes)
+        _set_bits(voxels, classes, grid.shape[2], _MOVES, bits, still, starts)
+        return cls(bits, still, starts, classes)
 
 
 @dataclass(frozen=True)
