@@ -15,7 +15,7 @@ from occworld import motion as motions
 from occworld.aligned import align_history
 from occworld.bit_columns import BitView
 from occworld.config import TrainingConfig
-from occworld.cores import side_by_side
+from occworld.cores import one_thread, side_by_side
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evidence import feature_count
 from occworld.fast.autoencoder import BevDecoder
@@ -124,28 +124,34 @@ class FastOccWorld(nn.Module):
 
     def compiled(self, scene: Scene, latents: Tensor, future: np.ndarray, velocity: np.ndarray) -> list[ForecastFrame]:
         """The same frames by compiled loops, several times faster on a processor."""
-        fold, steps = self.tokenizer.fold, range(self.steps)
-        table, tables = fold.table(), HeadTables.of(self.head, fold.embedding(), self.history)
-
-        def seen(step: int) -> tuple[ColumnView, Tensor, Tensor]:
-            view = self._column_view(scene, future, velocity, step)
-            return view, *fold_view(fold, table, view)
-
-        views, past, cover = zip(*side_by_side(seen, steps, self.device), strict=True)
-        patches = self.decoder.patches(
-            *self._known(scene, latents, views, torch.stack(past), torch.stack(cover)[:, None])
-        )
+        fold, decoder = self.tokenizer.fold, self.decoder
+        with one_thread(True):
+            table, tables = fold.table(), HeadTables.of(self.head, fold.embedding(), self.history)
+            still = fold([scene.frames[-1]])
+        scene.columns, scene.tracks  # noqa: B018, once and not in each thread
 
         def filled(step: int) -> ForecastFrame:
-            return fill_columns(self.grid, tables, self.decoder.columns(patches[step]), fold.patch, views[step])
+            view = self._column_view(scene, future, velocity, step)
+            past, cover = fold_view(fold, table, view)
+            known = self._known(scene, latents[step : step + 1], [view], past[None], still, cover[None, None])
+            columns = decoder.columns(decoder.patches(*known)[0])
+            return fill_columns(self.grid, tables, columns, fold.patch, view)
 
-        return side_by_side(filled, steps, self.device)
+        return side_by_side(filled, range(self.steps), self.device)
 
     def imagine(self, scenes: list[Scene]) -> Imagined:
         """Autoregressive rollout; each step feeds back the mean code under its own prediction."""
-        b = len(scenes)
-        tokens = self.tokenizer([frame for scene in scenes for frame in scene.aligned])
-        latents = rearrange(tokens.latents, "(b t) d h w -> b t d h w", b=b)
+        frames = [frame for scene in scenes for frame in scene.aligned]
+        alone = self.device.type == "cpu" and torch.is_inference_mode_enabled()
+        if alone:
+            latents = torch.cat(side_by_side(lambda frame: self.tokenizer([frame]).latents, frames, self.device))
+        else:
+            latents = self.tokenizer(frames).latents
+        with one_thread(alone):
+            return self._rollout(scenes, rearrange(latents, "(b t) d h w -> b t d h w", b=len(scenes)))
+
+    def _rollout(self, scenes: list[Scene], latents: Tensor) -> Imagined:
+        """latents: (b, t, d, h, w) of the history."""
         relative = torch.tensor(np.stack([scene.relative for scene in scenes])).to(self.device)
         constant = torch.tensor(np.stack([scene.step(self.frame_period) for scene in scenes])).to(self.device)
         cache = TimeCache()
@@ -213,18 +219,20 @@ class FastOccWorld(nn.Module):
         past = self.tokenizer.fold([view.aligned.occupied() for view in views])
         seen = torch.from_numpy(np.stack([view.aligned.source >= 0 for view in views])).to(self.device)
         cover = nn.functional.avg_pool2d(seen[:, None].float(), self.config.patch)
-        return self.decoder(*self._known(scene, latents, views, past, cover))
+        still = self.tokenizer.fold([scene.frames[-1]])
+        return self.decoder(*self._known(scene, latents, views, past, still, cover))
 
     def _known(
-        self, scene: Scene, latents: Tensor, views: Sequence[TargetView | ColumnView], past: Tensor, cover: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What the decoder takes. past: (n, c, h, w) folded history. cover: (n, 1, h, w), the part of a patch that it
-        covers."""
+        self, scene: Scene, latents: Tensor, views: Sequence[TargetView | ColumnView], past: Tensor, still: Tensor,
+        cover: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+        """What the decoder takes. past: (n, c, h, w), folded history. still: (1, c, h, w), the last of it as it is.
+        cover: (n, 1, h, w), the part of a patch that the history covers."""
         moved = resample_latents(latents, np.stack([view.motion for view in views]), self.grid)
-        still = self.tokenizer.fold([scene.frames[-1]]).expand(len(views), -1, -1, -1)
         size = self.tokenizer.fold.size
         around = [surroundings(self.grid, size, view.way, self.history, scene.height) for view in views]
-        return moved, past, still, torch.cat([cover, torch.tensor(np.stack(around)).to(cover)], dim=1)
+        context = torch.cat([cover, torch.tensor(np.stack(around)).to(cover)], dim=1)
+        return moved, past, still.expand(len(views), -1, -1, -1), context
 
     def columns_without_past(self, latents: Tensor) -> Tensor:
         """Column features from codes alone, as the original decodes. latents: (n, d, h, w)."""
