@@ -113,9 +113,11 @@ class FastOccWorld(nn.Module):
             yield self._seen(scene, imagined, i)
 
     def _seen(self, scene: Scene, imagined: Imagined, i: int) -> SceneForecast:
-        """The frames that were imagined for the i-th scene."""
+        """The frames that were imagined for the i-th scene: by the compiled loops on a processor, which compute in
+        float32 alone, and by the layers elsewhere and in other precisions."""
         future, velocity = self.future_motion(scene, imagined.motion[i]), imagined.velocity[i].float().cpu().numpy()
-        fill_all = self.compiled if self.device.type == "cpu" else self.filled
+        exact = self.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        fill_all = self.compiled if exact else self.filled
         return SceneForecast(tuple(fill_all(scene, imagined.latents[i], future, velocity)), future)
 
     def filled(self, scene: Scene, latents: Tensor, future: np.ndarray, velocity: np.ndarray) -> list[ForecastFrame]:
