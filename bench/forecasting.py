@@ -50,6 +50,6 @@ def run(udx: Path, city: Path) -> str:
         path, which = checkpoint_in(Path(folder))
         forecaster = Forecaster.load(path)
         forecaster.warm_up()
-        sessions = collect(city, Path(folder) / "drives", Collection(sessions=2, frames=_FRAMES, seed=3))
+        recorded = collect(city, Path(folder) / "drives", Collection(sessions=2, frames=_FRAMES, seed=3))
         lines = [f"| forecast of six frames ({which}) | wall | CPU | memory |", "|---" * 4 + "|"]
-        return "\n".join([*lines, *(row(Session.open(folder), forecaster) for folder in sessions)])
+        return "\n".join([*lines, *(row(Session.open(drive.folder), forecaster) for drive in recorded)])
