@@ -59,9 +59,9 @@ def updates(session: Session, forecaster: Forecaster) -> list[Update]:
         layers.expect(state.stamp, ahead, state.footprint)
         lists = [cubes for layer in layers.layers() for cubes in cube_lists(session.info.agent, layer)]
         text = to_text(session.info.agent, "")
-        message = serialize_message(to_update(sent.update(lists), text))
+        message = to_update(sent.update(lists), text)
         seconds = time.perf_counter() - began
-        whole = len(serialize_message(to_update(SentMarkers().update(lists), text)))
+        whole = len(to_update(SentMarkers().update(lists), text))
         empty = len(serialize_message(MarkerArray(markers=[Marker()] * 7)))
         plain = empty + (len(now) + len(ahead)) * (_POINT_BYTES + _COLOUR_BYTES)
         rows.append(Update(seconds, len(message), whole, plain))

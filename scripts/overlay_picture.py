@@ -11,7 +11,8 @@ from pathlib import Path
 import moderngl
 import numpy as np
 from PIL import Image, ImageDraw
-from visualization_msgs.msg import Marker
+from rclpy.serialization import deserialize_message
+from visualization_msgs.msg import Marker, MarkerArray
 
 from occ_core.actors import BOX_FACES
 from occ_core.citymap import CityMap
@@ -135,7 +136,7 @@ def overlay_markers(session: Session, forecaster: Forecaster, number: int, by_cl
         layers.expect(now.stamp, np.concatenate(ahead), now.footprint)
     robot = session.info.agent
     lists = [cubes for layer in layers.layers() for cubes in cube_lists(robot, layer)]
-    update = to_update(SentMarkers().update(lists), to_text(robot, ""))
+    update = deserialize_message(to_update(SentMarkers().update(lists), to_text(robot, "")), MarkerArray)
     return [marker for marker in update.markers if marker.type == Marker.CUBE_LIST and marker.points], now.footprint
 
 

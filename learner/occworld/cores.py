@@ -6,8 +6,9 @@ many small ones: its steps, each on a core of its own, need no such waiting, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -37,3 +38,16 @@ def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part], device: 
             return list(pool.map(quietly, parts))
     finally:
         torch.set_num_threads(threads)  # what a thread sets, later ones begin with
+
+
+@contextmanager
+def one_thread(wanted: bool) -> Iterator[None]:
+    """Operations of PyTorch on one core, where it is wanted: small ones gain less by a second than they lose by waiting
+    for it, at the end of each, where it is busy with something else."""
+    threads = torch.get_num_threads()
+    if wanted:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -16,20 +16,28 @@ from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
 from occworld.checkpoint import Checkpoint, CheckpointError
 from occworld.forecast_model import ForecastModel
-from occworld.scene import Scene
+from occworld.scene import ForecastFrame, Scene
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """horizons_s: seconds ahead. classes: uint8 (X, Y, Z) and probability: float16 (X, Y, Z) of being occupied, one per
-    horizon, each in the footprint forecast for it. path: (steps, 3) x y yaw of those in the current `base_footprint`.
-    path_z: (steps,) metres, their heights."""
+    """horizons_s: seconds ahead. frames: one per horizon, each in the footprint forecast for it. path: (steps, 3) x y
+    yaw of those in the current `base_footprint`. path_z: (steps,) metres, their heights."""
 
     horizons_s: tuple[float, ...]
-    classes: tuple[np.ndarray, ...]
-    probability: tuple[np.ndarray, ...]
+    frames: tuple[ForecastFrame, ...]
     path: np.ndarray
     path_z: np.ndarray
+
+    @property
+    def classes(self) -> tuple[np.ndarray, ...]:
+        """uint8 (X, Y, Z) of each horizon."""
+        return tuple(frame.classes for frame in self.frames)
+
+    @property
+    def probability(self) -> tuple[np.ndarray, ...]:
+        """float16 (X, Y, Z) of each horizon, of being occupied."""
+        return tuple(frame.probability for frame in self.frames)
 
 
 @dataclass(frozen=True)
@@ -121,8 +129,7 @@ class Forecaster:
                 result = next(results)
             yield Forecast(
                 horizons_s=self.horizons_s,
-                classes=tuple(frame.classes for frame in result.frames),
-                probability=tuple(frame.probability for frame in result.frames),
+                frames=result.frames,
                 path=result.motion[:, [0, 1, 3]],
                 path_z=result.motion[:, 2],
             )

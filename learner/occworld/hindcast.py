@@ -65,6 +65,12 @@ def strata(
     return (ring * 2 + ~_GROUND[proposal]) * KINDS + 2 * warped + copied
 
 
+@numba.njit(cache=True)
+def stratum(ring, proposal, warped, copied):
+    """As `strata`, of one candidate, for compiled loops. ring: of its column. warped, copied: 0 or 1."""
+    return (2 * ring + (0 if _GROUND[proposal] else 1)) * KINDS + 2 * np.int64(warped) + np.int64(copied)
+
+
 def hindcast_maps(
     grid: VoxelGrid, frames: Sequence[SparseGrid], motion: np.ndarray, size: tuple[int, int]
 ) -> np.ndarray:

@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from occ_core.grid import VoxelGrid
-from occ_core.sparse_grid import SparseGrid
+from occ_core.sparse_grid import SparseGrid, occupied_numbers
 from occworld import motion as motions
 from occworld.aligned import DensePast
+from occworld.bit_columns import BitPast
 from occworld.dataset import Window
 from occworld.motion import relative_poses
 from occworld.tracks import Tracks, track
@@ -77,14 +78,45 @@ class Scene:
         """The history as dense grids, each in its own frame."""
         return DensePast.of(self.grid, self.frames)
 
+    @cached_property
+    def columns(self) -> BitPast:
+        """The same as columns of bits."""
+        return BitPast.of(self.grid, self.frames)
+
 
 @dataclass(frozen=True)
 class ForecastFrame:
-    """classes: uint8 (X, Y, Z), 0 empty. probability: float16 (X, Y, Z) of being occupied, 0 where it is
-    below every threshold of the model."""
+    """The voxels of a grid that may be occupied; all others are empty.
 
-    classes: np.ndarray
-    probability: np.ndarray
+    voxels: (n,) int32 flat numbers, ascending. labels: (n,) uint8 classes, 0 for what is empty after all. odds: (n,)
+    float16, of being occupied.
+    """
+
+    shape: tuple[int, int, int]
+    voxels: np.ndarray
+    labels: np.ndarray
+    odds: np.ndarray
+
+    @classmethod
+    def of_dense(cls, classes: np.ndarray, probability: np.ndarray) -> ForecastFrame:
+        """classes: uint8 (X, Y, Z). probability: float16 (X, Y, Z), of which those of empty voxels are not kept."""
+        voxels = occupied_numbers(classes)
+        return cls(classes.shape, voxels, classes.reshape(-1)[voxels], probability.reshape(-1)[voxels])
+
+    @cached_property
+    def classes(self) -> np.ndarray:
+        """uint8 (X, Y, Z), 0 empty."""
+        return self._dense(self.labels)
+
+    @cached_property
+    def probability(self) -> np.ndarray:
+        """float16 (X, Y, Z) of being occupied, 0 where it is below every threshold of the model."""
+        return self._dense(self.odds)
+
+    def _dense(self, values: np.ndarray) -> np.ndarray:
+        out = np.zeros(int(np.prod(self.shape)), values.dtype)
+        out[self.voxels] = values
+        return out.reshape(self.shape)
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,41 @@ def test_a_forecast_is_the_same_on_any_number_of_cores(config: Config, data: Gaz
         assert np.array_equal(one.probability, three.probability)
 
 
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("planned", [False, True])
+def test_compiled_loops_forecast_what_the_layers_do(
+    config: Config, data: GazeboOccWorldDataset, planned: bool, gated: bool
+) -> None:
+    torch.manual_seed(3)
+    model = build_model(config).eval()
+    head = model.head
+    for values in (head.out_weight, head.prior.weight, head.seen_prior.weight, model.decoder.foretold):
+        torch.nn.init.normal_(values, std=0.3)
+    if gated:
+        head.gate.normal_().add_(torch.tensor([0.0, 1.0, 1.0]))
+        head.naming.copy_(torch.tensor([0.0, 0.5, 1.0, 0.25]).repeat(model.steps)[: len(head.naming)])
+        head.named_right.uniform_(0.5, 1.0)
+        head.missed.uniform_(1.0, 3.0)
+        head.threshold.fill_(-2.2)
+    else:
+        head.threshold.uniform_(-0.5, 0.5)
+    scene = Scene.of(model.grid, data[2], planned)
+    velocity = scene.tracks.map(model.grid) + 0.5
+    with torch.inference_mode():
+        imagined = model.imagine([scene])
+        future = model.future_motion(scene, imagined.motion[0])
+        future[:, 2] += 0.4
+        layers = model.filled(scene, imagined.latents[0], future, velocity)
+        loops = model.compiled(scene, imagined.latents[0], future, velocity)
+    for ours, theirs in zip(loops, layers, strict=True):
+        assert len(np.unique(theirs.classes)) > 5
+        # Sums in another order: a voxel that is as good as on its threshold may fall to the other side.
+        same = ours.classes == theirs.classes
+        assert np.count_nonzero(~same) <= 1e-4 * np.count_nonzero(theirs.classes)
+        there = same & (theirs.classes > 0)
+        assert np.allclose(ours.probability[there], theirs.probability[there], atol=2e-3)
+
+
 def test_what_fails_beside_other_work_is_heard() -> None:
     def work(part: int) -> int:
         assert torch.get_num_threads() == 1 and torch.is_inference_mode_enabled()

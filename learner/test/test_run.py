@@ -15,6 +15,7 @@ import torch
 import train as training_command
 from street import SMALL_GRID
 
+from occ_core.grid import TOKYO_GRID
 from occ_core.session import find_sessions
 from occworld.checkpoint import Checkpoint, CheckpointError
 from occworld.config import Config
@@ -105,7 +106,7 @@ def test_a_forecaster_answers_and_checks(finished: Path, drives: Path) -> None:
     with pytest.raises(ValueError, match="needs 4 grids and states, got 3 and 4"):
         forecaster(grids[1:], states)
     with pytest.raises(CheckpointError, match="made for another grid"):
-        Forecaster.load(finished / "best.pth")
+        Forecaster.load(finished / "best.pth", grid=TOKYO_GRID)
 
 
 def test_the_eval_command_writes_tables_and_a_sample(finished: Path, drives: Path, tmp_path: Path) -> None:

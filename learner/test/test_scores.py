@@ -84,7 +84,7 @@ def counted(pairs: dict[float, list[tuple[int, int, int]]]) -> Counts:
     counts = Counts.none()
     for probability, cases in pairs.items():
         for named, real, number in cases:
-            frame = ForecastFrame(
+            frame = ForecastFrame.of_dense(
                 np.full((number, 1, 1), named, np.uint8), np.full((number, 1, 1), probability, np.float16)
             )
             counts.add(frame, np.full((number, 1, 1), real, np.uint8))
@@ -96,7 +96,7 @@ def test_the_threshold_is_where_iou_is_largest() -> None:
     pairs = {0.9: [(1, 1, 300)], 0.5: [(1, 1, 200), (1, 0, 200)], 0.25: [(1, 1, 100), (1, 0, 900)]}
     unsaid = Counts.none()
     unsaid.add(
-        ForecastFrame(np.zeros((400, 1, 1), np.uint8), np.zeros((400, 1, 1), np.float16)),
+        ForecastFrame.of_dense(np.zeros((400, 1, 1), np.uint8), np.zeros((400, 1, 1), np.float16)),
         np.ones((400, 1, 1), np.uint8),
     )
     found = counted(pairs)
@@ -132,7 +132,7 @@ def test_a_frame_decides_by_the_iou_that_it_leads_to_expect(sure: float) -> None
     generator = np.random.default_rng(0)
     probability = np.where(generator.random((50, 50, 8)) < 0.5, sure, 0.45 if sure > 0.5 else 0.14).astype(np.float16)
     likely, ones = probability.astype(float), np.ones(16, np.float32)
-    frame = decided(ForecastFrame(np.ones(probability.shape, np.uint8), probability), ones, ones)
+    frame = decided(ForecastFrame.of_dense(np.ones(probability.shape, np.uint8), probability), ones, ones)
 
     def expected(chosen: np.ndarray) -> float:
         hit = likely[chosen].sum()
@@ -145,7 +145,7 @@ def test_a_frame_decides_by_the_iou_that_it_leads_to_expect(sure: float) -> None
 
 def test_a_frame_that_is_sure_of_nothing_still_says_its_best() -> None:
     probability = np.full((10, 10, 4), 0.12, np.float16)
-    said = decided(ForecastFrame(np.full((10, 10, 4), 3, np.uint8), probability), np.ones(16), np.ones(16))
+    said = decided(ForecastFrame.of_dense(np.full((10, 10, 4), 3, np.uint8), probability), np.ones(16), np.ones(16))
     assert said.classes.all()
-    nothing = ForecastFrame(np.zeros((10, 10, 4), np.uint8), np.zeros((10, 10, 4), np.float16))
+    nothing = ForecastFrame.of_dense(np.zeros((10, 10, 4), np.uint8), np.zeros((10, 10, 4), np.float16))
     assert not decided(nothing, np.ones(16), np.ones(16)).classes.any()

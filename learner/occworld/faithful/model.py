@@ -129,4 +129,4 @@ class FaithfulOccWorld(nn.Module):
             share = logits.float().softmax(dim=2)
             probability[part] = (1 - share[..., table.free]).half().cpu().numpy()
             classes[part] = table.out_of[share.argmax(dim=2).to(torch.uint8).cpu().numpy()]
-        return ForecastFrame(classes.reshape(nx, ny, nz), probability.reshape(nx, ny, nz))
+        return ForecastFrame.of_dense(classes.reshape(nx, ny, nz), probability.reshape(nx, ny, nz))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from occworld.hindcast import HINDCASTS
@@ -49,13 +50,27 @@ class BevDecoder(nn.Module):
         self.out = nn.Conv2d(channels, column_dim * patch * patch, 1)
 
     def forward(self, latents: Tensor, past: Tensor, still: Tensor, context: Tensor, foretold: Tensor) -> Tensor:
-        """past, still: (b, c, H, W), the folded history, moved to the target frame and the last of it as it is.
-        context: (b, context, H, W), what else is known of each patch. foretold: (b, HINDCASTS, H, W), what the past
-        was worth there. H, W: of the folded grid, twice that of the latents."""
+        """Arguments as of `patches`."""
+        return F.pixel_shuffle(self.out(self.patches(latents, past, still, context, foretold)), self.patch)
+
+    def columns(self, patches: Tensor) -> Tensor:
+        """What `forward` makes of patches (c, H, W) of one frame, column by column: (X * Y, column_dim), patch after
+        patch, in a patch by x and y."""
+        weight = rearrange(self.out.weight, "(d p) c 1 1 -> (p d) c", p=self.patch**2)
+        bias = rearrange(self.out.bias, "(d p) -> (p d)", p=self.patch**2)
+        return F.linear(patches.flatten(1).T, weight, bias).unflatten(1, (self.patch**2, -1)).flatten(0, 1)
+
+    def patches(self, latents: Tensor, past: Tensor, still: Tensor, context: Tensor, foretold: Tensor) -> Tensor:
+        """(b, c, H, W), features of whole patches.
+
+        past, still: (b, c, H, W), the folded history, moved to the target frame and the last of it as it is. context:
+        (b, context, H, W), what else is known of each patch. foretold: (b, HINDCASTS, H, W), what the past was worth
+        there. H, W: of the folded grid, twice that of the latents.
+        """
         known = torch.cat([past, still, context], dim=1)
         worth = F.conv2d(foretold, self.foretold)
         h = self.inward(latents) + self.evidence(F.interpolate(known, size=latents.shape[2:], mode="area"))
         h = h + F.interpolate(worth, size=latents.shape[2:], mode="area")
         h = F.interpolate(self.wide(h), size=self.size, mode="nearest")
         h = self.fine(h + self.evidence(known) + worth)
-        return F.pixel_shuffle(self.out(F.silu(self.norm(h))), self.patch)
+        return F.silu(self.norm(h))

@@ -9,7 +9,7 @@ of each class is missed altogether.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,6 @@ import torch
 from tqdm import tqdm
 
 from occ_core.classes import NUM_CLASSES
-from occ_core.sparse_grid import occupied_numbers
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import evenly
 from occworld.scene import ForecastFrame, Scene
@@ -59,23 +58,23 @@ def decided(frame: ForecastFrame, named_right: np.ndarray, missed: np.ndarray) -
 
     frame: with all voxels above the least threshold. named_right, missed: (classes,) as `Counts` has them.
     """
-    voxels, flat = _binned(frame)
+    there = frame.labels > 0
+    flat = _binned(frame, there)
     said = np.bincount(flat, minlength=NUM_CLASSES * _BINS).reshape(NUM_CLASSES, _BINS)
     hit = said * (EDGES[:-1] + EDGES[1:]) / 2
     right = hit * named_right[:, None]
     least = best_thresholds(Counts(said, right, hit, right.sum(axis=1) * missed), support=1)
     keep = EDGES[flat % _BINS] >= least[flat // _BINS] - 1e-9
-    classes = np.zeros_like(frame.classes)
-    classes.reshape(-1)[voxels[keep]] = frame.classes.reshape(-1)[voxels[keep]]
-    return ForecastFrame(classes, frame.probability)
+    labels = np.zeros_like(frame.labels)
+    labels[there] = np.where(keep, frame.labels[there], 0)
+    return replace(frame, labels=labels)
 
 
-def _binned(frame: ForecastFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Flat numbers (n,) of a frame's voxels, and class * bins + the bin of their probability (n,)."""
-    voxels = occupied_numbers(frame.classes)
-    sure = frame.probability.reshape(-1)[voxels].astype(np.float32)
+def _binned(frame: ForecastFrame, there: np.ndarray) -> np.ndarray:
+    """class * bins + the bin of their probability, (n,), of those voxels of a frame that are said to be occupied."""
+    sure = frame.odds[there].astype(np.float32)
     bins = np.clip(np.searchsorted(EDGES, sure, side="right") - 1, 0, _BINS - 1)
-    return voxels, frame.classes.reshape(-1)[voxels].astype(int) * _BINS + bins
+    return frame.labels[there].astype(int) * _BINS + bins
 
 
 @dataclass
@@ -98,8 +97,9 @@ class Counts:
     def add(self, frame: ForecastFrame, truth: np.ndarray) -> None:
         """Count a frame. truth: uint8 (X, Y, Z)."""
         truth = truth.reshape(-1)
-        voxels, flat = _binned(frame)
-        named, real = flat // _BINS, truth[voxels]
+        there = frame.labels > 0
+        flat = _binned(frame, there)
+        named, real = flat // _BINS, truth[frame.voxels[there]]
         for counts, chosen in ((self.said, flat), (self.right, flat[real == named]), (self.hit, flat[real > 0])):
             counts += np.bincount(chosen, minlength=counts.size).reshape(counts.shape)
         self.there += np.bincount(truth, minlength=NUM_CLASSES)[:NUM_CLASSES]

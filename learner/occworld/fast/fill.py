@@ -64,7 +64,7 @@ def fill(grid: VoxelGrid, head: VoxelHead, columns: Tensor, embedding: Tensor, v
     # The prior first: where there is evidence, its judgement replaces the prior's.
     _fill_by_prior(head, columns, projected, embedding, view, classes, probability)
     _fill_candidates(grid, head, projected, embedding, view, classes.reshape(-1), probability.reshape(-1))
-    return ForecastFrame(classes, probability)
+    return ForecastFrame.of_dense(classes, probability)
 
 
 def _fill_by_prior(

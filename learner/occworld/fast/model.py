@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,11 +13,13 @@ from occ_core.classes import NUM_CLASSES
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.aligned import align_history
+from occworld.bit_columns import BitView
 from occworld.config import TrainingConfig
-from occworld.cores import side_by_side
+from occworld.cores import one_thread, side_by_side
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.fast.autoencoder import BevDecoder
 from occworld.fast.calibration import calibrate, decided
+from occworld.fast.compiled import ColumnView, HeadTables, fill_columns, fold_view
 from occworld.fast.fill import CHANNELS, TargetView, fill, surroundings
 from occworld.fast.flow import FlowHead, dynamic_maps, resample_latents
 from occworld.fast.gate import fit_gate
@@ -111,24 +113,56 @@ class FastOccWorld(nn.Module):
             yield self._seen(scene, imagined, i)
 
     def _seen(self, scene: Scene, imagined: Imagined, i: int) -> SceneForecast:
-        """The frames that were imagined for the i-th scene."""
+        """The frames that were imagined for the i-th scene: by the compiled loops on a processor, which compute in
+        float32 alone, and by the layers elsewhere and in other precisions."""
         future, velocity = self.future_motion(scene, imagined.motion[i]), imagined.velocity[i].float().cpu().numpy()
-        embedding, steps = self.tokenizer.fold.embedding(), range(self.steps)
-        views = side_by_side(lambda step: self.view(scene, future, velocity, step), steps, self.device)
-        columns = self.columns(scene, imagined.latents[i], views).split(1)
-        frames = side_by_side(lambda step: self._frame(columns[step], embedding, views[step]), steps, self.device)
-        return SceneForecast(tuple(frames), future)
+        exact = self.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        fill_all = self.compiled if exact else self.filled
+        return SceneForecast(tuple(fill_all(scene, imagined.latents[i], future, velocity)), future)
 
-    def _frame(self, columns: Tensor, embedding: Tensor, view: TargetView) -> ForecastFrame:
-        frame = fill(self.grid, self.head, columns, embedding, view)
-        right, missed = (table[view.row].cpu().numpy() for table in (self.head.named_right, self.head.missed))
+    def filled(self, scene: Scene, latents: Tensor, future: np.ndarray, velocity: np.ndarray) -> list[ForecastFrame]:
+        """The frames, by operations of PyTorch. latents: (steps, d, h, w). future: (steps, 4). velocity: (3, X, Y)."""
+        embedding, steps = self.tokenizer.fold.embedding(), range(self.steps)
+        views = [self.view(scene, future, velocity, step) for step in steps]
+        columns = self.columns(scene, latents, views).split(1)
+        frames = [fill(self.grid, self.head, columns[step], embedding, views[step]) for step in steps]
+        return [self._decided(frame, view.row) for frame, view in zip(frames, views, strict=True)]
+
+    def compiled(self, scene: Scene, latents: Tensor, future: np.ndarray, velocity: np.ndarray) -> list[ForecastFrame]:
+        """The same frames by compiled loops, several times faster on a processor."""
+        fold, decoder = self.tokenizer.fold, self.decoder
+        with one_thread(True):
+            table, tables = fold.table(), HeadTables.of(self.head, fold.embedding(), self.history)
+            now = self._now(scene)
+        scene.columns, scene.tracks  # noqa: B018, once and not in each thread
+
+        def filled(step: int) -> ForecastFrame:
+            view = self._column_view(scene, future, velocity, step)
+            past, cover = fold_view(fold, table, view)
+            known = self._known(scene, latents[step : step + 1], [view], past[None], cover[None, None], now)
+            columns = decoder.columns(decoder.patches(**known)[0])
+            return self._decided(fill_columns(self.grid, tables, columns, fold.patch, view), view.row)
+
+        return side_by_side(filled, range(self.steps), self.device)
+
+    def _decided(self, frame: ForecastFrame, row: int) -> ForecastFrame:
+        """Without what is less sure than pays, where that was ever fitted."""
+        right, missed = (table[row].cpu().numpy() for table in (self.head.named_right, self.head.missed))
         return decided(frame, right, missed) if right.any() else frame
 
     def imagine(self, scenes: list[Scene]) -> Imagined:
         """Autoregressive rollout; each step feeds back the mean code under its own prediction."""
-        b = len(scenes)
-        tokens = self.tokenizer([frame for scene in scenes for frame in scene.aligned])
-        latents = rearrange(tokens.latents, "(b t) d h w -> b t d h w", b=b)
+        frames = [frame for scene in scenes for frame in scene.aligned]
+        alone = self.device.type == "cpu" and torch.is_inference_mode_enabled()
+        if alone:
+            latents = torch.cat(side_by_side(lambda frame: self.tokenizer([frame]).latents, frames, self.device))
+        else:
+            latents = self.tokenizer(frames).latents
+        with one_thread(alone):
+            return self._rollout(scenes, rearrange(latents, "(b t) d h w -> b t d h w", b=len(scenes)))
+
+    def _rollout(self, scenes: list[Scene], latents: Tensor) -> Imagined:
+        """latents: (b, t, d, h, w) of the history."""
         relative = torch.tensor(np.stack([scene.relative for scene in scenes])).to(self.device)
         constant = torch.tensor(np.stack([scene.step(self.frame_period) for scene in scenes])).to(self.device)
         rollout = self.rollout(latents, relative, constant)
@@ -174,14 +208,26 @@ class FastOccWorld(nn.Module):
         past = scene.past
         if velocity.any():
             past = advance(self.grid, past, scene.tracks, velocity, (step + 1) * self.frame_period)
-        relative = motions.between(scene.motion, future[step])
-        row = step if scene.planned is None else self.steps + step
-        way = motions.between(future[step], np.concatenate([scene.motion, future[: step + 1]]))[:, :2]
-        foretold = persistence(self.grid, scene.frames, scene.motion, step + 1)
+        row, relative, way, foretold = self._seen_from(scene, future, step)
         aligned = align_history(self.grid, past, relative)
         copied = past.frames[-1].reshape(-1)[aligned.candidates] > 0
         kinds = strata(self.grid, aligned.candidates, aligned.proposal, aligned.skip, copied)
         return TargetView(row, past.frames, relative, future[step], way, aligned, foretold, kinds)
+
+    def _column_view(self, scene: Scene, future: np.ndarray, velocity: np.ndarray, step: int) -> ColumnView:
+        """As `view`."""
+        past = scene.columns
+        if velocity.any():
+            past = past.advanced(self.grid, scene.tracks, velocity, (step + 1) * self.frame_period)
+        row, relative, way, foretold = self._seen_from(scene, future, step)
+        return ColumnView(row, past, relative, future[step], way, BitView.of(self.grid, past, relative), foretold)
+
+    def _seen_from(self, scene: Scene, future: np.ndarray, step: int) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+        """Row, motions, way and what was foretold of a view."""
+        row = step if scene.planned is None else self.steps + step
+        way = motions.between(future[step], np.concatenate([scene.motion, future[: step + 1]]))[:, :2]
+        foretold = persistence(self.grid, scene.frames, scene.motion, step + 1)
+        return row, motions.between(scene.motion, future[step]), way, foretold
 
     def columns(self, scene: Scene, latents: Tensor, views: list[TargetView]) -> Tensor:
         """Features (n, column_dim, X, Y) of target frames. latents: (n, d, h, w) in the current frame."""
@@ -189,17 +235,32 @@ class FastOccWorld(nn.Module):
 
     def decoder_inputs(self, scene: Scene, latents: Tensor, views: list[TargetView]) -> dict[str, Tensor]:
         """What the decoder makes columns of, by the names of its arguments, in their order."""
-        size = self.tokenizer.fold.size
-        moved = resample_latents(latents, np.stack([view.motion for view in views]), self.grid)
-        folded = self.tokenizer.fold([view.aligned.occupied() for view in views] + [scene.frames[-1]])
-        past, still = folded[:-1], folded[-1:].expand(len(views), -1, -1, -1)
+        past = self.tokenizer.fold([view.aligned.occupied() for view in views])
         seen = torch.from_numpy(np.stack([view.aligned.source >= 0 for view in views])).to(self.device)
         cover = nn.functional.avg_pool2d(seen[:, None].float(), self.config.patch)
+        return self._known(scene, latents, views, past, cover, self._now(scene))
+
+    def _now(self, scene: Scene) -> tuple[Tensor, Tensor]:
+        """What is the same for all steps. The last of the history, folded as it is, (1, c, h, w), and what the past was
+        worth in it, (HINDCASTS, h, w)."""
+        fold = self.tokenizer.fold
+        maps = torch.from_numpy(hindcast_maps(self.grid, scene.frames, scene.motion, fold.size))
+        still = fold([scene.frames[-1]])
+        return still, maps.to(still)
+
+    def _known(
+        self, scene: Scene, latents: Tensor, views: Sequence[TargetView | ColumnView], past: Tensor, cover: Tensor,
+        now: tuple[Tensor, Tensor],
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """As `decoder_inputs`. past: (n, c, h, w), folded history. cover: (n, 1, h, w), the part of a patch that the
+        history covers. now: as of `_now`."""
+        still, foretold = now
+        moved = resample_latents(latents, np.stack([view.motion for view in views]), self.grid)
+        size = self.tokenizer.fold.size
         around = [surroundings(self.grid, size, view.way, self.history, scene.height) for view in views]
         context = torch.cat([cover, torch.tensor(np.stack(around)).to(cover)], dim=1)
-        foretold = torch.from_numpy(hindcast_maps(self.grid, scene.frames, scene.motion, size)).to(cover)
         return {
-            "latents": moved, "past": past, "still": still, "context": context,
+            "latents": moved, "past": past, "still": still.expand(len(views), -1, -1, -1), "context": context,
             "foretold": foretold.expand(len(views), -1, -1, -1),
         }  # fmt: skip
 

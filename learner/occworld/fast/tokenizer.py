@@ -49,17 +49,25 @@ class SparsePatchify(nn.Module):
         """(classes, e): the class embeddings with that of 'empty' held at zero."""
         return torch.cat([torch.zeros_like(self.class_embedding[:1]), self.class_embedding[1:]])
 
+    def class_rows(self) -> np.ndarray:
+        """(classes,) int64: the row of the table, over patch * patch, at which the levels of each class begin.
+
+        Checkpoints are trained with rows that wrap at 256, so that classes share some: another rule needs another
+        format of checkpoints.
+        """
+        return (np.arange(len(self.class_embedding)) * self.shape[2]) % 256
+
     def index(self, frames: list[SparseGrid]) -> PatchIndex:
         """Where the voxels of some frames stand in the table, grouped by patch."""
         _nx, ny, nz = self.shape
         h, w = self.size
         p = self.patch
-        rows, patches = [], []
+        rows, patches, first = [], [], self.class_rows()
         for b, frame in enumerate(frames):
             column, z = np.divmod(frame.voxels.astype(np.int64), nz)
             x, y = np.divmod(column, ny)
             patches.append((b * h + x // p) * w + y // p)
-            rows.append(((frame.classes * nz + z) * p + x % p) * p + y % p)
+            rows.append(((first[frame.classes] + z) * p + x % p) * p + y % p)
         patch = np.concatenate(patches)
         order = np.argsort(patch, kind="stable")
         counts = np.bincount(patch, minlength=len(frames) * h * w)
@@ -69,11 +77,14 @@ class SparsePatchify(nn.Module):
             torch.from_numpy(np.concatenate(rows)[order]).to(device), torch.from_numpy(offsets).to(device)
         )
 
+    def table(self) -> Tensor:
+        """(classes * Z * patch * patch, c): what a voxel adds to its patch, by class, level and place in it."""
+        return torch.einsum("ke,ezxyc->kzxyc", self.embedding(), self.kernel).reshape(-1, self.channels)
+
     def forward(self, frames: list[SparseGrid]) -> Tensor:
         """(b, c, h, w) float32."""
         index = self.index(frames)
-        table = torch.einsum("ke,ezxyc->kzxyc", self.embedding(), self.kernel).reshape(-1, self.channels)
-        out = F.embedding_bag(index.rows, table, index.offsets, mode="sum") + self.bias
+        out = F.embedding_bag(index.rows, self.table(), index.offsets, mode="sum") + self.bias
         return out.reshape(len(frames), *self.size, self.channels).permute(0, 3, 1, 2).contiguous()
 
 

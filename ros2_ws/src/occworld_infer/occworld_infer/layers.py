@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -50,12 +51,19 @@ def placed(stamp: float, points: np.ndarray, frame: Pose, base: float) -> LayerG
 
     base: height of the lattice's cells 0, metres in map.
     """
+    x, y, z = (points[axis].astype(np.float64) for axis in "xyz")
+    # Written out: a product of matrices wakes the threads of a BLAS, which then spin.
+    rows = zip(frame.rotation, frame.position - [0.0, 0.0, base], strict=True)
+    centres = np.stack([a * x + b * y + c * z + start for (a, b, c), start in rows], axis=1)
+    horizons, labels = np.array(points["horizon"]), np.array(points["label"])
+    # Whoever made the cloud may have mixed them; ours come one after the other.
+    if (horizons[1:] < horizons[:-1]).any():
+        order = np.argsort(horizons, kind="stable")
+        centres, horizons, labels = centres[order], horizons[order], labels[order]
+    ends = [*np.flatnonzero(np.diff(horizons)) + 1, len(horizons)] if len(horizons) else []
     grids = {}
-    for horizon in np.unique(points["horizon"]):
-        chosen = points[points["horizon"] == horizon]
-        centres = frame.apply(np.column_stack([chosen["x"], chosen["y"], chosen["z"]]).astype(np.float64))
-        centres[:, 2] -= base
-        grids[round(float(horizon), 3)] = Voxels.gathered(centres, chosen["label"])
+    for begin, end in pairwise([0, *ends]):
+        grids[round(float(horizons[begin]), 3)] = Voxels.gathered(centres[begin:end], labels[begin:end])
     return LayerGrids(stamp, grids)
 
 
@@ -148,7 +156,8 @@ def _not_shown(voxels: Voxels, shown: list[Voxels]) -> Voxels:
     """Voxels without those that stand still and are shown already."""
     known = np.zeros(len(voxels), bool)
     for others in shown:
-        known |= voxels.beside(others)
+        left = np.flatnonzero(~known)
+        known[left] = voxels.chosen(left).beside(others)
     return voxels.chosen(~known | np.isin(voxels.labels, DYNAMIC_IDS))
 
 

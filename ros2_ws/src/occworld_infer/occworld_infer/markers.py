@@ -44,13 +44,14 @@ def cube_lists(robot: str, layer: Layer) -> list[CubeList]:
     powers = np.log2(boxes.size).astype(np.int64)
     numbers = boxes.labels * np.int64(64) + powers @ [1, 4, 16]
     centres = (boxes.lower + boxes.size / 2) * CELL + [0.0, 0.0, layer.base]
+    order = np.argsort(numbers, kind="stable")
+    firsts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
     lists = []
-    for number in np.unique(numbers):
-        chosen = numbers == number
-        first = int(np.argmax(chosen))
+    for chosen in np.split(order, firsts[1:]) if len(order) else []:
+        first = chosen[0]
         scale = boxes.size[first] * CELL - _GAP_M
         colour = layer.palette[boxes.labels[first]]
-        lists.append(CubeList(f"{robot}/{layer.name}", int(number), scale, colour, centres[chosen]))
+        lists.append(CubeList(f"{robot}/{layer.name}", int(numbers[first]), scale, colour, centres[chosen]))
     return lists
 
 

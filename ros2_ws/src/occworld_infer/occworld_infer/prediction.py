@@ -8,7 +8,6 @@ import numpy as np
 
 from occ_core.classes import NAMES
 from occ_core.grid import VoxelGrid
-from occ_core.sparse_grid import occupied_numbers
 from occworld.forecaster import Forecast
 from occworld_infer.grids import GRID_POINT, moved, voxel_points
 
@@ -35,7 +34,7 @@ class PublishedPart:
 
 def occupied(forecast: Forecast) -> tuple[np.ndarray, ...]:
     """(n,) int32 flat numbers of the occupied voxels, ascending, for each horizon."""
-    return tuple(occupied_numbers(classes) for classes in forecast.classes)
+    return tuple(frame.voxels[frame.labels > 0] for frame in forecast.frames)
 
 
 def prediction_points(
@@ -50,9 +49,9 @@ def prediction_points(
     for step, horizon in enumerate(forecast.horizons_s):
         if not np.isclose(horizon, wanted.horizons_s).any():
             continue
-        numbers = voxels[step]
-        labels = forecast.classes[step].reshape(-1)[numbers]
-        odds = forecast.probability[step].reshape(-1)[numbers].astype(np.float32)
+        numbers, frame = voxels[step], forecast.frames[step]
+        there = frame.labels > 0
+        labels, odds = frame.labels[there], frame.odds[there].astype(np.float32)
         chosen = names[labels] & (odds >= wanted.min_probability)
         points = voxel_points(grid, numbers[chosen], labels[chosen], horizon, odds[chosen])
         ahead, aside, yaw = forecast.path[step]

@@ -6,10 +6,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from rclpy.serialization import deserialize_message, serialize_message
+from visualization_msgs.msg import Marker, MarkerArray
 
 from occ_core.classes import COLOURS
 from occworld_infer.lattice import CELL, Voxels
 from occworld_infer.layers import Layer
+from occworld_infer.marker_messages import to_text, to_update
 from occworld_infer.markers import REFRESH, CubeList, MarkerUpdate, SentMarkers, cube_lists
 
 PALETTE = np.column_stack([COLOURS / 255.0, np.ones(len(COLOURS))])
@@ -24,6 +27,27 @@ def layer(name: str, labels: np.ndarray) -> Layer:
 
 def lists(*layers: Layer) -> list[CubeList]:
     return [cubes for one in layers for cubes in cube_lists("rover_0", one)]
+
+
+def test_an_update_is_bytes_of_the_message_that_the_middleware_would_write() -> None:
+    labels = np.random.default_rng(4).integers(0, 3, (9, 7, 5)).astype(np.uint8)
+    wanted = lists(layer("now", labels), layer("+0.5 s", labels[::-1]))
+    update = MarkerUpdate(wanted, [("rover_0/now", 77), ("rover_0/+1.0 s", 3)], anew=True)
+    sent = to_update(update, to_text("rover_0", "0.1 s, IoU 60%"))
+    message = deserialize_message(sent, MarkerArray)
+    again = bytes(serialize_message(message))  # whose padding is not always zero
+    assert len(again) == len(sent) and deserialize_message(again, MarkerArray) == message
+    first, *gone, text = [m for m in message.markers if m.type != Marker.CUBE_LIST]
+    assert first.action == Marker.DELETEALL and [m.action for m in gone] == [Marker.DELETE] * 2
+    assert [(m.ns, m.id) for m in gone] == update.gone
+    assert text.text == "0.1 s, IoU 60%" and text.frame_locked and text.header.frame_id == "rover_0/base_link"
+    cubes = [m for m in message.markers if m.type == Marker.CUBE_LIST]
+    for marker, expected in zip(cubes, wanted, strict=True):
+        assert (marker.ns, marker.id, marker.action) == (*expected.key, Marker.ADD) and marker.pose.orientation.w == 1
+        assert np.allclose([marker.scale.x, marker.scale.y, marker.scale.z], expected.scale)
+        colour = marker.color
+        assert np.allclose([colour.r, colour.g, colour.b, colour.a], expected.colour)
+        assert np.array_equal([[p.x, p.y, p.z] for p in marker.points], expected.centres)
 
 
 class Receiver:

@@ -12,6 +12,7 @@ from occ_core.classes import NAMES
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
 from occworld.forecaster import Forecast
+from occworld.scene import ForecastFrame
 from occworld_infer.prediction import PublishedPart, occupied, prediction_points
 
 GRID = VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 4.0), (0.5, 0.5, 1.0))
@@ -27,7 +28,8 @@ def forecast() -> Forecast:
     classes[:, 3, 4, 1], odds[:, 3, 4, 1] = CAR, 0.9
     classes[:, 8, 2, 3], odds[:, 8, 2, 3] = BUILDING, 0.6
     path = np.array([[1.0, 0.5, 0.3], [2.0, 1.5, 0.6]])
-    return Forecast(HORIZONS, tuple(classes), tuple(odds), path, np.array([0.1, 0.2]))
+    frames = tuple(ForecastFrame.of_dense(*pair) for pair in zip(classes, odds, strict=True))
+    return Forecast(HORIZONS, frames, path, np.array([0.1, 0.2]))
 
 
 def points(forecast: Forecast, wanted: PublishedPart) -> np.ndarray:
