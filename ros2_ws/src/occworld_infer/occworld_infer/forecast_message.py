@@ -32,10 +32,11 @@ def forecast_message(
     for step, (horizon, numbers) in enumerate(zip(forecast.horizons_s, voxels, strict=True)):
         x, y, yaw = forecast.path[step]
         frame = VoxelFrame(horizon=horizon, pose=to_pose(Pose.from_xyz_rpy([x, y, forecast.path_z[step]], [0, 0, yaw])))
-        odds = forecast.probability[step].reshape(-1)[numbers].astype(np.float32)
+        said = forecast.frames[step]
+        there = said.labels > 0
         frame.numbers = array("I", numbers.astype(np.uint32).tobytes())
-        frame.labels = array("B", forecast.classes[step].reshape(-1)[numbers].tobytes())
-        frame.probabilities = array("f", odds.tobytes())
+        frame.labels = array("B", said.labels[there].tobytes())
+        frame.probabilities = array("f", said.odds[there].astype(np.float32).tobytes())
         message.frames.append(frame)
     return message
 

@@ -13,6 +13,7 @@ from occ_core.frame import Frame, Occupancy, VehicleState
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
 from occworld.forecaster import Forecast
+from occworld.scene import ForecastFrame
 from occworld_infer.costmap import Body, ForecastMaps, Sight, percent, project
 from occworld_infer.path_check import TimedPath, check_path
 
@@ -41,8 +42,12 @@ def frame(
 def forecast(classes: list[np.ndarray], odds: list[np.ndarray], path: np.ndarray = STILL) -> Forecast:
     """path: (steps, 4) x y z yaw."""
     horizons = HORIZONS[: len(classes)]
-    half = tuple(values.astype(np.float16) for values in odds)
-    return Forecast(horizons, tuple(classes), half, path[: len(classes), [0, 1, 3]], path[: len(classes), 2])
+    frames = []
+    for labels, likely in zip(classes, odds, strict=True):
+        voxels = np.flatnonzero(likely).astype(np.int32)
+        values = likely.reshape(-1)[voxels].astype(np.float16)
+        frames.append(ForecastFrame(GRID.shape, voxels, labels.reshape(-1)[voxels], values))
+    return Forecast(horizons, tuple(frames), path[: len(classes), [0, 1, 3]], path[: len(classes), 2])
 
 
 def maps_of(here: Pose, made: Forecast, body: Body = ROVER, altitude: float = 0.4, **seen: np.ndarray) -> ForecastMaps:

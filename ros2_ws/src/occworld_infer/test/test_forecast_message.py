@@ -11,6 +11,7 @@ from occ_core.classes import NAMES
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
 from occworld.forecaster import Forecast
+from occworld.scene import ForecastFrame
 from occworld_infer.forecast_message import forecast_message, from_forecast_message
 from occworld_infer.prediction import occupied
 
@@ -24,9 +25,8 @@ def forecast() -> Forecast:
     classes, odds = np.zeros((2, *GRID.shape), np.uint8), np.zeros((2, *GRID.shape), np.float16)
     classes[:, 3, 4, 1], odds[:, 3, 4, 1] = CAR, 0.9
     classes[1, 8, 2, 2], odds[1, 8, 2, 2] = BUILDING, 0.6
-    return Forecast(
-        (0.5, 1.0), tuple(classes), tuple(odds), np.array([[1.0, 0.5, 0.3], [2.0, 1.5, 0.6]]), np.array([0.1, 0.2])
-    )
+    frames = tuple(ForecastFrame.of_dense(*pair) for pair in zip(classes, odds, strict=True))
+    return Forecast((0.5, 1.0), frames, np.array([[1.0, 0.5, 0.3], [2.0, 1.5, 0.6]]), np.array([0.1, 0.2]))
 
 
 def message_of(forecast: Forecast):
