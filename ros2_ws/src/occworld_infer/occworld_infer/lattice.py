@@ -15,7 +15,8 @@ import numpy as np
 from occ_core.grid import TOKYO_GRID
 
 CELL = np.array(TOKYO_GRID.voxel)
-"""(3,) metres: as large as a voxel of the grid. Cell (i, j, k) reaches from (i, j, k) * CELL to the next one in map."""
+"""(3,) metres: as large as a voxel of the usual grid. Cell (i, j, k) reaches from (i, j, k) * CELL to the next
+one in map."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,15 @@ class Voxels:
         return cls(np.zeros((0, 3), np.int32), np.zeros(0, np.uint8))
 
     @classmethod
-    def gathered(cls, points: np.ndarray, labels: np.ndarray) -> Voxels:
+    def gathered(cls, points: np.ndarray, labels: np.ndarray, cell: np.ndarray = CELL) -> Voxels:
         """The cells that voxels given by their centres fill. points: (n, 3) metres, map. labels: (n,) uint8.
+        cell: (3,) metres, as large as a voxel.
 
         The voxels' own grid may be turned: each is shared out to the four cells about its centre by bilinear weights,
         and a cell that gets half or more is occupied, by the class with the greatest share. So a wall has no holes at
         any angle, and grows by no more than half a cell. Points that are not finite are left out.
         """
-        scaled, labels, lower, upper = _scaled(np.ascontiguousarray(points, np.float64), labels, CELL)
+        scaled, labels, lower, upper = _scaled(np.ascontiguousarray(points, np.float64), labels, cell)
         if not len(labels):
             return cls.empty()
         shape = tuple((upper - lower + [2, 2, 1]).tolist())

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from occ_core.classes import COLOURS, DYNAMIC_IDS
-from occ_core.grid import TOKYO_GRID
+from occ_core.grid import TOKYO_GRID, VoxelGrid
 from occ_core.poses import Pose
-from occworld_infer.lattice import Voxels
+from occworld_infer.lattice import CELL, Voxels
 
 NOW, MISSED, FALSE = "now", "check missed", "check false"
 HORIZON_COLOURS = np.array(
@@ -29,13 +29,14 @@ _SWEEP_S = 0.11  # between sweeps, and a little: forecasts may come with any of 
 class Layer:
     """name: what it is, as in the marker's namespace. palette: (k, 4) RGBA 0-1, row by the labels of its voxels.
 
-    base: height of the lattice's cells 0, metres in map.
+    base: height of the lattice's cells 0, metres in map. cell: (3,) metres.
     """
 
     name: str
     voxels: Voxels
     palette: np.ndarray
     base: float
+    cell: np.ndarray = field(default_factory=CELL.copy)
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ class LayerGrids:
     grids: dict[float, Voxels] = field(default_factory=dict)
 
 
-def placed(stamp: float, points: np.ndarray, frame: Pose, base: float) -> LayerGrids:
+def placed(stamp: float, points: np.ndarray, frame: Pose, base: float, cell: np.ndarray = CELL) -> LayerGrids:
     """The horizons of a cloud of GRID_POINT in a frame, whose pose in map is given, as grids on the lattice.
 
-    base: height of the lattice's cells 0, metres in map.
+    base: height of the lattice's cells 0, metres in map. cell: (3,) metres, its cells.
     """
     x, y, z = (points[axis].astype(np.float64) for axis in "xyz")
     # Written out: a product of matrices wakes the threads of a BLAS, which then spin.
@@ -63,7 +64,7 @@ def placed(stamp: float, points: np.ndarray, frame: Pose, base: float) -> LayerG
     ends = [*np.flatnonzero(np.diff(horizons)) + 1, len(horizons)] if len(horizons) else []
     grids = {}
     for begin, end in pairwise([0, *ends]):
-        grids[round(float(horizons[begin]), 3)] = Voxels.gathered(centres[begin:end], labels[begin:end])
+        grids[round(float(horizons[begin]), 3)] = Voxels.gathered(centres[begin:end], labels[begin:end], cell)
     return LayerGrids(stamp, grids)
 
 
@@ -71,11 +72,11 @@ class RobotLayers:
     """The newest observation and forecast, and forecasts of the last seconds. A stamp that goes back starts anew.
 
     by_class: the forecast in the colours of its classes, else of its horizons. check: seconds ahead at which an
-    earlier forecast is laid over what is observed.
+    earlier forecast is laid over what is observed. grid: whose voxels come.
     """
 
-    def __init__(self, by_class: bool, check: float) -> None:
-        self._by_class, self._check = by_class, check
+    def __init__(self, by_class: bool, check: float, grid: VoxelGrid = TOKYO_GRID) -> None:
+        self._by_class, self._check, self._grid, self._cell = by_class, check, grid, np.array(grid.voxel)
         self._base = np.inf
         self._now = LayerGrids(-np.inf)
         self._forecasts: deque[LayerGrids] = deque()
@@ -85,14 +86,14 @@ class RobotLayers:
         self._follow(frame)
         if stamp < self._now.stamp:
             self._forecasts.clear()
-        self._now = placed(stamp, points, frame, self._base)
+        self._now = placed(stamp, points, frame, self._base, self._cell)
 
     def expect(self, stamp: float, points: np.ndarray, frame: Pose) -> None:
         """Take a forecast: GRID_POINT of all horizons in the footprint of its stamp."""
         self._follow(frame)
         if self._forecasts and stamp < self._forecasts[-1].stamp:
             self._forecasts.clear()
-        self._forecasts.append(placed(stamp, points, frame, self._base))
+        self._forecasts.append(placed(stamp, points, frame, self._base, self._cell))
         while self._forecasts[0].stamp < stamp - _KEPT_S:
             self._forecasts.popleft()
 
@@ -102,7 +103,7 @@ class RobotLayers:
         It keeps that until the ground has risen or fallen by _STEP_M, so that on a slope not everything changes with
         each frame.
         """
-        floor = float(frame.position[2]) + TOKYO_GRID.lower[2]
+        floor = float(frame.position[2]) + self._grid.lower[2]
         if abs(floor - self._base) > _STEP_M:
             self._base = floor
 
@@ -114,7 +115,7 @@ class RobotLayers:
         left out, so that the city is drawn once.
         """
         now = self._now.grids.get(0.0, Voxels.empty())
-        layers = [Layer(NOW, now, _palette(COLOURS, _NOW_ALPHA), self._base)]
+        layers = [Layer(NOW, now, _palette(COLOURS, _NOW_ALPHA), self._base, self._cell)]
         if self._forecasts:
             grids = self._forecasts[-1].grids
             shown = [now]
@@ -129,7 +130,7 @@ class RobotLayers:
         alpha = _NEAR_ALPHA + (_FAR_ALPHA - _NEAR_ALPHA) * part
         name = f"+{horizon:.1f} s"
         if self._by_class:
-            return Layer(name, voxels, _palette(COLOURS, alpha), self._base)
+            return Layer(name, voxels, _palette(COLOURS, alpha), self._base, self._cell)
         at = part * (len(HORIZON_COLOURS) - 1)
         colour = [np.interp(at, range(len(HORIZON_COLOURS)), channel) for channel in HORIZON_COLOURS.T]
         return self._plain(name, voxels, tuple(colour), alpha)
@@ -149,7 +150,7 @@ class RobotLayers:
     def _plain(self, name: str, voxels: Voxels, colour: tuple[float, ...], alpha: float) -> Layer:
         """All voxels in one colour, so that boxes need not end where classes do."""
         palette = _palette(np.array([(0, 0, 0), colour]), alpha)
-        return Layer(name, Voxels(voxels.cells, np.ones(len(voxels), np.uint8)), palette, self._base)
+        return Layer(name, Voxels(voxels.cells, np.ones(len(voxels), np.uint8)), palette, self._base, self._cell)
 
 
 def _not_shown(voxels: Voxels, shown: list[Voxels]) -> Voxels:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from occworld_infer.box_cover import merge
-from occworld_infer.lattice import CELL
 from occworld_infer.layers import Layer
 
 REFRESH = 20
@@ -43,13 +42,13 @@ def cube_lists(robot: str, layer: Layer) -> list[CubeList]:
     # A size is a power of two up to 8 along each axis: two bits each.
     powers = np.log2(boxes.size).astype(np.int64)
     numbers = boxes.labels * np.int64(64) + powers @ [1, 4, 16]
-    centres = (boxes.lower + boxes.size / 2) * CELL + [0.0, 0.0, layer.base]
+    centres = (boxes.lower + boxes.size / 2) * layer.cell + [0.0, 0.0, layer.base]
     order = np.argsort(numbers, kind="stable")
     firsts = np.flatnonzero(np.diff(numbers[order], prepend=-1))
     lists = []
     for chosen in np.split(order, firsts[1:]) if len(order) else []:
         first = chosen[0]
-        scale = boxes.size[first] * CELL - _GAP_M
+        scale = boxes.size[first] * layer.cell - _GAP_M
         colour = layer.palette[boxes.labels[first]]
         lists.append(CubeList(f"{robot}/{layer.name}", int(numbers[first]), scale, colour, centres[chosen]))
     return lists

@@ -214,7 +214,7 @@ def _forecast(args: Arguments, common: dict[str, Any]) -> list[NodeSpec]:
     """The forecast, and its markers for RViz. The node's own default checkpoint is the shipped one."""
     checkpoint = "" if args.predict == SHIPPED else str(Path(args.predict).resolve())
     predicting = {"checkpoint": checkpoint, "device": args.device, "lockstep": args.lockstep, "grid": args.grid}
-    colouring = {"colour_by": args.colour_by}
+    colouring = {"colour_by": args.colour_by, "grid": args.grid}
     package, module = "occworld_infer", "occworld_infer.nodes"
     return [
         NodeSpec(package, "inference", f"{module}.inference", "inference", "", common | predicting),

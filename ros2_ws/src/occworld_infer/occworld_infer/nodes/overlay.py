@@ -11,12 +11,13 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Float32MultiArray
 
 from occ_core.citymap import CityMap
+from occ_core.grid import GRID_HELP
 from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose, footprint
 from occ_core.topics import CITY_MARKERS, LATENCY, MARKERS, OCCUPANCY, ODOM, PREDICTION, SCORE
 from occ_ros.convert import from_cloud, from_pose, from_stamp
 from occ_ros.guard import GuardedNode
-from occ_ros.parameters import Parameter, read
+from occ_ros.parameters import Parameter, grid_of, read
 from occ_ros.qos import create_publisher, create_subscription
 from occ_ros.run import run
 from occworld_infer.city_mesh import class_meshes
@@ -32,6 +33,7 @@ PARAMETERS = (
     Parameter("city_triangles", 100_000, "of the city that is shown; a larger one is made coarser", 100, 2_000_000),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
     Parameter("colour_by", "horizon", "what the forecast's colours say", choices=("horizon", "class")),
+    Parameter("grid", "tokyo", GRID_HELP),
     Parameter("check", 1.0, "seconds ahead at which an earlier forecast is laid over what is now", 0.5, 3.0),
 )
 _KEPT_S = 8.0
@@ -47,9 +49,11 @@ class OverlayNode(GuardedNode):
         values = read(self, PARAMETERS)
         city = CityMap.load(Path(values["city"])) if values["city"] else None
         ground = city.nearest_ground if city else lambda x, y: values["ground_height"]
+        grid = grid_of(values)
         by_class = values["colour_by"] == "class"
         self._robots = [
-            RobotOverlay(self, robot, RobotLayers(by_class, values["check"]), ground) for robot in values["robots"]
+            RobotOverlay(self, robot, RobotLayers(by_class, values["check"], grid), ground)
+            for robot in values["robots"]
         ]
         if city:
             self._city = create_publisher(self, CITY_MARKERS, depth=1)
