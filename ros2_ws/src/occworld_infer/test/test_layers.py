@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from occ_core.classes import Semantic
-from occ_core.grid import TOKYO_GRID
+from occ_core.grid import NUSCENES_GRID, TOKYO_GRID
 from occ_core.poses import Pose
 from occworld_infer.grids import grid_points
 from occworld_infer.lattice import CELL
 from occworld_infer.layers import FALSE, MISSED, NOW, Layer, RobotLayers
+from occworld_infer.markers import cube_lists
 
 HORIZONS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 HERE = Pose.identity()
@@ -57,6 +58,18 @@ def test_the_city_is_drawn_once_and_what_moves_at_every_horizon() -> None:
         ahead = layers[f"+{horizon:.1f} s"]
         assert set(ahead.voxels.labels) == {Semantic.CAR}
         assert middle(ahead)[0] - middle(layers["+0.5 s"])[0] == pytest.approx(2.0 * step, abs=0.4)
+
+
+def test_voxels_of_another_grid_are_drawn_as_large_as_they_are() -> None:
+    classes = np.zeros(NUSCENES_GRID.shape, np.uint8)
+    ((i, j, k),), _ = NUSCENES_GRID.index(np.array([[3.0, -2.0, 1.2]]))
+    classes[i, j, k] = Semantic.CAR
+    robot = RobotLayers(by_class=True, check=1.0, grid=NUSCENES_GRID)
+    robot.observe(0.0, grid_points(NUSCENES_GRID, classes, 0.0), HERE)
+    (now,) = robot.layers()
+    (cubes,) = cube_lists("rover_0", now)
+    assert cubes.scale == pytest.approx(np.array([0.35, 0.35, 0.35]))
+    assert cubes.centres[0] == pytest.approx(NUSCENES_GRID.centers(np.array([i, j, k])))
 
 
 def test_a_standing_thing_that_only_the_forecast_has_is_in_the_first_layer_that_has_it() -> None:
