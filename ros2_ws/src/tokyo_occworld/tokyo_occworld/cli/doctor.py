@@ -149,7 +149,7 @@ def shared_memory(folder: Path = SHARED_MEMORY) -> Finding:
 
 def domain() -> Finding:
     """Whether somebody of this machine is in the domain that a run would take."""
-    from tokyo_occworld.cli.domain import VARIABLE, used_domains
+    from occ_ros.domain import VARIABLE, used_domains
 
     text = os.environ.get(VARIABLE, "0") or "0"
     if not text.isdecimal() or int(text) > 101:

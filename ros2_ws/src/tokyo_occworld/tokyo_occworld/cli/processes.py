@@ -165,7 +165,7 @@ def run_until_stopped(args: Arguments, domain: str = "") -> int:
     """
     world_file(args.city)
     refuse_too_many(args)
-    from tokyo_occworld.cli.domain import own_domain
+    from occ_ros.domain import own_domain
     from tokyo_occworld.cli.status import StatusLine, greeting
 
     with tempfile.TemporaryDirectory(prefix="tokyo_gazebo_") as folder, own_domain(domain, args.robots) as number:
