@@ -92,11 +92,11 @@ class RecorderNode(GuardedNode):
         self._arriving: dict[str, _Arriving] = {}
         self._participant = Participant(self) if self._values["lockstep"] else None
         self._settled: dict[str, float] = {}
-        self._subscriptions: list[SensorSubscriptions] = []
+        self._sensors: list[SensorSubscriptions] = []
         self._wishes: list[Publisher] = []
         if self._participant:
             self._patience = Overdue(
-                self, self._participant, lambda: sum(i.messages.heard for i in self._subscriptions), self._go_without
+                self, self._participant, lambda: sum(i.messages.heard for i in self._sensors), self._go_without
             )
         self._actors = ActorSubscription(self, self._values["lockstep"])
         for robot in self._values["robots"]:
@@ -170,7 +170,7 @@ class RecorderNode(GuardedNode):
             self, robot, synchronizer, recording.add, self._actors, cameras, imu, values["undistort"], settled,
             arriving.description,
         )  # fmt: skip
-        self._subscriptions.append(subscriptions)
+        self._sensors.append(subscriptions)
         if cameras:
             self._want_images(robot, period)
         self.get_logger().info(f"{robot}: {self._mode.value}, into {self._output}")
