@@ -150,7 +150,7 @@ def test_worker_processes_do_not_keep_the_lock_of_a_killed_parent(tmp_path: Path
         "import os, sys, time; from pathlib import Path; from occ_core.output_folders import locked\n"
         "with locked(Path(sys.argv[1]), ''):\n"
         " worker = os.fork()\n"
-        " print(worker, flush=True) if worker else None\n"
+        " worker or print(os.getpid(), flush=True)\n"  # only then has it let go of what it was born with
         " time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "lock")], stdout=subprocess.PIPE)
