@@ -22,7 +22,7 @@ _PORTS = range(7400, 7400 + 250 * (_HIGHEST + 1))  # RTPS: 250 of each domain
 _LOOK_S = 3.0  # until DDS has told who is there
 _NAME_S = 15.0  # until it has told the name of one who is, on a busy machine
 _NAMELESS = "_NODE_NAME_UNKNOWN_"  # rmw's word for one whose topics were heard of before its name
-_WAY_OUT = f"stop it, or run in a ROS domain of your own: --domain auto, or {VARIABLE}"
+_WAY_OUT = "stop it, or run in a ROS domain of your own: --domain auto, or ROS_DOMAIN_ID"
 
 
 @contextmanager
