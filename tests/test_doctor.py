@@ -11,7 +11,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from places import TOKYO
+from paths import TOKYO
 
 from tokyo_occworld.cli import doctor
 from tokyo_occworld.cli.doctor import State, findings, table

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from places import ROOT
+from paths import ROOT
 
 BIN = Path(sys.executable).parent
 COMMANDS = ("occworld-train", "occworld-eval", "occworld-export")

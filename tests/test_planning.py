@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from nav_msgs.msg import OccupancyGrid
-from places import ROOT
+from paths import ROOT
 from test_inference_faults import Stage, checkpoint, staged  # noqa: F401
 
 from occ_core.messages import from_cloud, from_stamp

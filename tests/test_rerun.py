@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from places import TOKYO
+from paths import TOKYO
 from recorded import GRID, write_drive
 
 from occ_core.classes import Semantic

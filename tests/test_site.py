@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from places import ROOT
+from paths import ROOT
 
 pytest.importorskip("mkdocs", reason="no mkdocs here: make dev")
 SCRIPT = ROOT / "scripts/build_docs.py"

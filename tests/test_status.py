@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from places import TOKYO
+from paths import TOKYO
 
 from tokyo_occworld.cli.status import RunStatus, Score, greeting
 from tokyo_sim.bringup import Arguments

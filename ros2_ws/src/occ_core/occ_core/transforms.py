@@ -114,8 +114,8 @@ class TransformTree:
         return bool(set(self.above(target)) & set(self.above(frame)))
 
     def moves(self, target: str, frame: str) -> bool:
-        """Is there anything between two connected frames that moves?"""
-        return any(not self._still(child) for child in self._between(target, frame))
+        """Is there anything between two frames that moves, as far as it is known what is between them?"""
+        return any(child in self._edges and not self._still(child) for child in self._between(target, frame))
 
     def _between(self, target: str, frame: str) -> list[str]:
         """The children of all edges on the way from a frame to another."""

@@ -60,7 +60,7 @@ CONVERT = """
 import sys
 from pathlib import Path
 from occ_recorder.bags import cache
-from occ_recorder.bags.config import Ground
+from occ_recorder.bags.config import GroundSource
 from occ_recorder.bags.convert import Conversion
 convert = cache.convert
 def counted(*arguments):
