@@ -22,12 +22,11 @@ COLCON = Path(sys.executable).with_name("colcon")
 @pytest.mark.skipif(not COLCON.exists(), reason="no colcon here: make dev")
 def test_colcon_builds_every_package_with_its_executables_and_data(tmp_path: Path) -> None:
     workspace = tmp_path / "ws"
-    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "install", "log")
+    # The wheels' CMake targets name folders of the machine that built them: scripts/build_messages.sh mends that.
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "install", "log", "occ_msgs")
     shutil.copytree(ROOT / "ros2_ws/src", workspace / "src", ignore=ignore)
     environment = os.environ | {"PATH": f"{COLCON.parent}:{os.environ['PATH']}"}
-    # The wheels' CMake targets name folders of the machine that built them: scripts/build_messages.sh mends that.
-    command = [str(COLCON), "build", "--packages-skip", "occ_msgs"]
-    built = subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True)
+    built = subprocess.run([str(COLCON), "build"], cwd=workspace, env=environment, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     for package in PACKAGES:
         install = workspace / "install" / package
