@@ -65,6 +65,9 @@ class Robot(Node):
         self.create_timer(0.02, self._step)
 
     def _step(self) -> None:
+        # It sets out when it is heard: after six seconds its arc ends in a wall, which its own body would hide.
+        if not self._lidar.get_subscription_count():
+            return
         self._tick += 1
         now = 0.02 * self._tick
         odometry = Odometry()
@@ -167,5 +170,5 @@ def test_the_forecast_sees_what_the_recorder_sees(robot, option: dict) -> None:
         points = cloud_xyz(from_cloud(message)).astype(float)
         occupied = set(map(tuple, np.floor((points - TOKYO_GRID.lower) / TOKYO_GRID.voxel).astype(int)))
         must, may = cells(from_stamp(message.header.stamp))
-        assert len(must - occupied) <= 0.01 * len(must)  # a sweep may be lost on the way on a busy machine
+        assert must <= occupied
         assert (occupied <= may) is (not option), sorted(occupied - may)[:9]
