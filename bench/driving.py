@@ -21,7 +21,7 @@ from tokyo_sim.missions.mission import Mission, MissionPlan, Surroundings
 from tokyo_sim.missions.plans import Pattern
 from tokyo_sim.missions.watchdog import RoverWatchdog
 
-_COMMAND_S, _TRAFFIC_STEPS = 0.05, 2
+COMMAND_S, _TRAFFIC_STEPS = 0.05, 2
 _ACTORS, _SPEED = 30, {RobotKind.DRONE: 4.0, RobotKind.ROVER: 3.0}
 _MISSION = "tokyo_sim.missions.mission"
 
@@ -66,23 +66,30 @@ def set_out(city: Path, seed: int) -> tuple[Simulator, list[Mission]]:
     return simulator, missions
 
 
+def commanded(simulator: Simulator, missions: list[Mission], seconds: float) -> Iterator[None]:
+    """Drive on; yields each time when every robot has its command, and none has moved on yet."""
+    for step in range(round(seconds / COMMAND_S)):
+        for number, mission in enumerate(missions):
+            others = [actor for actor in simulator.actors() if actor.instance != number + 1]
+            command = mission.command(simulator.motion(number).pose, others)
+            simulator.command(number, command.linear, np.array([0.0, 0.0, command.yaw_rate]))
+        yield
+        simulator.step(COMMAND_S)
+        if step % _TRAFFIC_STEPS:
+            simulator.step_traffic(_TRAFFIC_STEPS * COMMAND_S)
+
+
 def _drive(city: Path, seed: int, seconds: float) -> list[Outcome]:
     simulator, missions = set_out(city, seed)
     most_lean, watches = np.zeros(len(missions)), [ConditionWatch() for _ in missions]
     seen: list[set[Condition]] = [set() for _ in missions]
     metres = np.zeros(len(missions))
-    for step in range(round(seconds / _COMMAND_S)):
-        for number, mission in enumerate(missions):
+    for _ in commanded(simulator, missions, seconds):
+        for number in range(len(missions)):
             motion = simulator.motion(number)
-            others = [actor for actor in simulator.actors() if actor.instance != number + 1]
-            command = mission.command(motion.pose, others)
-            simulator.command(number, command.linear, np.array([0.0, 0.0, command.yaw_rate]))
             most_lean[number] = max(most_lean[number], lean(motion.pose.orientation)[0])
             seen[number].add(watches[number].add(simulator.time, motion.pose, motion.linear))
-            metres[number] += np.linalg.norm(motion.linear) * _COMMAND_S
-        simulator.step(_COMMAND_S)
-        if step % _TRAFFIC_STEPS:
-            simulator.step_traffic(_TRAFFIC_STEPS * _COMMAND_S)
+            metres[number] += np.linalg.norm(motion.linear) * COMMAND_S
     return [
         Outcome(
             robot.name,

@@ -1,4 +1,4 @@
-"""A rover's drive from outside, without care above and with it below: `python -m bench.filming CITY SEED OUT.jpg`."""
+"""A rover from outside, without watchdog above and with it below: `python -m bench.filming CITY SEED OUT.jpg`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.driving import careless, set_out
+from bench.driving import COMMAND_S, careless, commanded, set_out
 from occ_core.condition import UPSIDE_DOWN_DEG, lean
 from occ_core.poses import Pose
 from tokyo_sim.engine.cameras import CameraRenderer, Movable
 from tokyo_sim.engine.meshes import robot_vertices
 from tokyo_sim.engine.robot import CameraSpec, Robot
 
-_COMMAND_S = 0.05
 _BEFORE_AND_AFTER_S = (-3.0, -1.0, 0.0, 2.0)  # of the moment at which it turns over
 _BEHIND, _LOOK_AT = np.array([-5.0, 3.0, 2.6]), np.array([0.8, 0.0, 0.2])
 _SIZE = (480, 320)
@@ -25,15 +24,7 @@ def driven(city: Path, seed: int, seconds: float) -> tuple[Robot, list[Pose]]:
     """A rover among traffic, and where it was at each command."""
     simulator, missions = set_out(city, seed)
     number = next(n for n, robot in enumerate(simulator.robots) if robot.name.startswith("rover"))
-    poses = []
-    for step in range(round(seconds / _COMMAND_S)):
-        for n, mission in enumerate(missions):
-            command = mission.command(simulator.motion(n).pose, [a for a in simulator.actors() if a.instance != n + 1])
-            simulator.command(n, command.linear, np.array([0.0, 0.0, command.yaw_rate]))
-        poses.append(simulator.motion(number).pose)
-        simulator.step(_COMMAND_S)
-        if step % 2:
-            simulator.step_traffic(2 * _COMMAND_S)
+    poses = [simulator.motion(number).pose for _ in commanded(simulator, missions, seconds)]
     return simulator.robots[number], poses
 
 
@@ -46,14 +37,7 @@ def turned_over(poses: list[Pose]) -> int | None:
 def watching(pose: Pose, heading: float) -> Pose:
     """The optical frame of somebody behind a rover and to its left."""
     level = Pose(pose.position, np.array([np.cos(heading / 2), 0, 0, np.sin(heading / 2)]))
-    eye, goal = level.apply(np.array([_BEHIND, _LOOK_AT]))
-    forward = (goal - eye) / np.linalg.norm(goal - eye)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.column_stack([right, np.cross(forward, right), forward])
-    matrix[:3, 3] = eye
-    return Pose.from_matrix(matrix)
+    return Pose.looking(*level.apply(np.array([_BEHIND, _LOOK_AT])))
 
 
 def strip(renderer: CameraRenderer, robot: Robot, poses: list[Pose], moments: list[int]) -> np.ndarray:
@@ -82,7 +66,7 @@ def main() -> None:
     if over is None:
         parser.error(f"with seed {args.seed} the rover stays on its wheels: try another")
     _, careful = driven(args.city, args.seed, args.seconds)
-    moments = [min(max(over + round(after / _COMMAND_S), 0), len(without) - 1) for after in _BEFORE_AND_AFTER_S]
+    moments = [min(max(over + round(after / COMMAND_S), 0), len(without) - 1) for after in _BEFORE_AND_AFTER_S]
     renderer = CameraRenderer.load(args.city)
     rows = [strip(renderer, robot, poses, moments) for poses in (without, careful)]
     Image.fromarray(np.concatenate(rows)).save(args.out, quality=85)

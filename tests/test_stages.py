@@ -21,7 +21,7 @@ from occ_core.session_log import Event, EventKind
 from occ_ros.domain import own_domain, used_domains
 from tokyo_occworld.demo import drives
 from tokyo_occworld.demo.drives import Drive, fault, record_drives
-from tokyo_occworld.demo.progress import ProgressBar
+from tokyo_occworld.demo.progress import StageProgress
 from tokyo_occworld.demo.stages import Stage, StageFailed, Stages
 
 DRIVES = [Drive(1, 100, 1.0), Drive(2, 101, 1.0)]
@@ -200,7 +200,7 @@ def test_progress_is_readable_where_there_is_no_terminal(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr("tokyo_occworld.demo.progress.time.monotonic", lambda: now[0])
-    with ProgressBar("drives", 40.0, "s") as progress:
+    with StageProgress("drives", 40.0, "s") as progress:
         for second in range(41):
             now[0] = float(second)
             progress.at(second / 2, "drive 01")

@@ -59,6 +59,17 @@ class Pose:
         """xyz: metres; rpy: radians about fixed axes x, y, z in that order, as in URDF and SDF."""
         return cls(np.asarray(xyz, dtype=float), _quaternion(Rotation.from_euler("xyz", rpy)))
 
+    @classmethod
+    def looking(cls, eye: np.ndarray, at: np.ndarray) -> Pose:
+        """An optical frame (x right, y down, z ahead) that is upright. eye, at: (3,) metres, not above each other."""
+        ahead = (at - eye) / np.linalg.norm(at - eye)
+        right = np.cross(ahead, [0.0, 0.0, 1.0])
+        right /= np.linalg.norm(right)
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.column_stack([right, np.cross(ahead, right), ahead])
+        matrix[:3, 3] = eye
+        return cls.from_matrix(matrix)
+
     @property
     def rotation(self) -> np.ndarray:
         """(3, 3) float64, child to parent."""

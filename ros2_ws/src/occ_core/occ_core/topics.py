@@ -93,8 +93,12 @@ SENSOR_TOPICS: tuple[Topic, ...] = (
     *(image_topic(camera) for camera in CAMERAS),
     *(camera_info_topic(camera) for camera in CAMERAS),
 )
-FORECAST_TOPICS: tuple[Topic, ...] = (PREDICTION, MARKERS, PATH, LATENCY, SCORE, COSTMAP, *HORIZON_COSTMAPS.values())
 WORLD_TOPICS: tuple[Topic, ...] = (CLOCK, ACTORS, DIAGNOSTICS, TF, TF_STATIC)
+
+
+def absolute(topic: Topic, robot: str) -> str:
+    """Full topic name below a robot's namespace."""
+    return topic.name if topic.name.startswith("/") else f"/{robot}/{topic.name}"
 
 
 def participant_name(node: str, robot: str = "") -> str:

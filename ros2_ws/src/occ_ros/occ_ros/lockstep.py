@@ -23,9 +23,9 @@ from rclpy.publisher import Publisher
 from std_msgs.msg import Header
 
 from occ_core.messages import from_stamp
-from occ_core.topics import LOCKSTEP_GRANTED, LOCKSTEP_REACHED, Topic, participant_name
+from occ_core.topics import LOCKSTEP_GRANTED, LOCKSTEP_REACHED, Topic, absolute, participant_name
 from occ_ros.convert import to_stamp
-from occ_ros.qos import absolute, create_publisher, create_subscription
+from occ_ros.qos import create_publisher, create_subscription
 
 LOCKSTEP_PERIOD_S = 0.1
 """Between two words of the simulator about how far it has come: with each sweep."""

@@ -11,7 +11,9 @@ from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
-from occ_core.topics import Topic
+from occ_core.topics import Topic, absolute
+
+NO_TF = "no /tf and /tf_static: tf2_msgs is not installed; `make` builds it where there are cmake and a C compiler"
 
 
 def message_class(name: str) -> type:
@@ -31,11 +33,6 @@ def profile(topic: Topic, depth: int = 10, lockstep: bool = False) -> QoSProfile
         reliability=ReliabilityPolicy.RELIABLE if topic.reliable or lockstep else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if topic.latched or lockstep else DurabilityPolicy.VOLATILE,
     )
-
-
-def absolute(topic: Topic, robot: str) -> str:
-    """Full topic name below a robot's namespace."""
-    return topic.name if topic.name.startswith("/") else f"/{robot}/{topic.name}"
 
 
 def create_publisher(node: Node, topic: Topic, robot: str = "", depth: int = 10, lockstep: bool = False) -> Publisher:

@@ -25,7 +25,7 @@ from occ_core.topics import (
     PREDICTION,
     ROBOT_DESCRIPTION,
     SCORE,
-    Topic,
+    absolute,
     camera_info_topic,
     image_topic,
 )
@@ -76,7 +76,7 @@ def _scene(robot: str) -> Panel:
         CITY_MARKERS: {},
     }
     shown = {LIDAR, MARKERS, PATH, ACTORS, CITY_MARKERS}
-    description = _name(ROBOT_DESCRIPTION, robot)
+    description = absolute(ROBOT_DESCRIPTION, robot)
     return {
         "cameraState": {
             "distance": 45, "perspective": True, "phi": 55, "thetaOffset": 90, "target": [0, 0, 0],
@@ -86,7 +86,7 @@ def _scene(robot: str) -> Panel:
         "followTf": f"{robot}/base_footprint",
         "scene": {"backgroundColor": "#262a32"},
         "transforms": {},
-        "topics": {_name(topic, robot): {"visible": topic in shown} | more for topic, more in topics.items()},
+        "topics": {absolute(topic, robot): {"visible": topic in shown} | more for topic, more in topics.items()},
         "layers": {
             "robot": {
                 "layerId": "foxglove.Urdf", "instanceId": "robot", "label": robot, "visible": True,
@@ -98,8 +98,8 @@ def _scene(robot: str) -> Panel:
 
 def _image(camera: str, robot: str) -> Panel:
     mode = {
-        "imageTopic": _name(image_topic(camera), robot),
-        "calibrationTopic": _name(camera_info_topic(camera), robot),
+        "imageTopic": absolute(image_topic(camera), robot),
+        "calibrationTopic": absolute(camera_info_topic(camera), robot),
     }
     return {"imageMode": mode, "foxglovePanelTitle": camera.replace("_", " ")}
 
@@ -111,13 +111,13 @@ def _scores(robot: str) -> Panel:
         for column, label in (("iou", "IoU"), ("warp_iou", "warp")):
             at = step * len(SCORE_COLUMNS) + SCORE_COLUMNS.index(column)
             seconds = FRAME_PERIOD_S * (step + 1)
-            paths.append(_path(f"{_name(SCORE, robot)}.data[{at}]", f"{label} {seconds:g} s ahead"))
+            paths.append(_path(f"{absolute(SCORE, robot)}.data[{at}]", f"{label} {seconds:g} s ahead"))
     return _plot("IoU over the last 30 s", paths) | {"minYValue": 0, "maxYValue": 1}
 
 
 def _latencies(robot: str) -> Panel:
     stages = enumerate(LATENCY_STAGES)
-    paths = [_path(f"{_name(LATENCY, robot)}.data[{at}]", stage.removesuffix("_s")) for at, stage in stages]
+    paths = [_path(f"{absolute(LATENCY, robot)}.data[{at}]", stage.removesuffix("_s")) for at, stage in stages]
     return _plot("seconds of a forecast", paths) | {"minYValue": 0}
 
 
@@ -147,10 +147,6 @@ def _row(panels: list[str]) -> Any:
 
 def _split(direction: str, first: Any, second: Any, percentage: float) -> Panel:
     return {"direction": direction, "first": first, "second": second, "splitPercentage": percentage}
-
-
-def _name(topic: Topic, robot: str) -> str:
-    return topic.name if topic.name.startswith("/") else f"/{robot}/{topic.name}"
 
 
 def main() -> None:

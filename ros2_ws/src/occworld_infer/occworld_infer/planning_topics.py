@@ -13,11 +13,11 @@ from sensor_msgs.msg import PointCloud2
 from occ_core.frame import Frame
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
-from occ_core.topics import CHECK_PATH, CONTACT, COSTMAP, HORIZON_COSTMAPS
+from occ_core.topics import CHECK_PATH, CONTACT, COSTMAP, HORIZON_COSTMAPS, absolute
 from occ_ros.convert import from_pose, from_stamp, to_cloud, to_pose, to_stamp
 from occ_ros.guard import Guarded
 from occ_ros.parameters import Parameter
-from occ_ros.qos import absolute, create_publisher, create_subscription
+from occ_ros.qos import create_publisher, create_subscription
 from occworld_infer.costmap import Body, ForecastMaps, Sight, percent, project
 from occworld_infer.forecasts import LiveForecast
 from occworld_infer.path_check import PathCheck, TimedPath, check_path

@@ -25,6 +25,7 @@ from occ_core.topics import (
     PREDICTION,
     ROBOT_DESCRIPTION,
     Topic,
+    absolute,
     image_topic,
 )
 from occworld_infer.layers import FALSE, MISSED, NOW
@@ -135,7 +136,7 @@ def _display(kind: str, name: str, enabled: bool = True, **properties: Any) -> D
 def _topic(topic: Topic, robot: str = "") -> Display:
     """RViz's topic property with the quality of service of the table."""
     return {
-        "Value": topic.name if topic.name.startswith("/") else f"/{robot}/{topic.name}",
+        "Value": absolute(topic, robot),
         "Depth": 5,
         "History Policy": "Keep Last",
         "Reliability Policy": "Reliable" if topic.reliable else "Best Effort",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import socket
 from pathlib import Path
 
 from occ_core.command_line import UsageError
 from occ_core.grid import named_grid
 from occ_core.output_folders import SESSIONS, check_addable, check_new
+from occ_core.ports import free_port
 from tokyo_sim.bringup import SHIPPED, Arguments, world_file
 from tokyo_sim.load import refuse_too_many
 
@@ -17,12 +17,10 @@ def check_port(port: int) -> None:
     """UsageError for a port of 127.0.0.1 that is none, or that somebody has; 0 is any that is free."""
     if not 0 <= port <= 65535:
         raise UsageError(f"--port {port}: 1024 to 65535, or 0 for any that is free")
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise UsageError(f"--port {port} can't be had ({error.strerror}): name another, or 0 for any") from error
+    try:
+        free_port(port)
+    except OSError as error:
+        raise UsageError(f"--port {port} can't be had ({error.strerror}): name another, or 0 for any") from error
 
 
 def check_bringup(args: Arguments, city_comes: bool = False) -> None:

@@ -21,7 +21,7 @@ from occ_core.keyframes import DEFAULT_WINDOW_S, KeyframeBuilder, OccupancySourc
 from occ_core.point_filters import MIN_RANGE_M, PointFilter
 from occ_core.session import SessionInfo, extrinsics, installed_versions
 from occ_core.sync import PATIENCE_S, SweepSynchronizer
-from occ_core.topics import CAMERAS, IMAGE_PERIOD, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
+from occ_core.topics import CAMERAS, IMAGE_PERIOD, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, absolute, image_topic
 from occ_core.tracker import FrameTracker
 from occ_core.urdf import body, link_poses
 from occ_recorder.recording import Mode, RobotRecording
@@ -29,7 +29,7 @@ from occ_recorder.reporting import Report, Reporter
 from occ_ros.guard import GuardedNode
 from occ_ros.lockstep import Overdue, Participant
 from occ_ros.parameters import Parameter, ParameterError, grid_of, read
-from occ_ros.qos import absolute, create_publisher, create_subscription
+from occ_ros.qos import create_publisher, create_subscription
 from occ_ros.run import run
 from occ_ros.sensor_subscriptions import ActorSubscription, SensorSubscriptions
 

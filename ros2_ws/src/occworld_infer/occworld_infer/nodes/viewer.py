@@ -26,13 +26,14 @@ from occ_core.topics import (
     PREDICTION,
     ROBOT_DESCRIPTION,
     SCORE,
+    absolute,
     image_topic,
 )
 from occ_core.urdf import link_poses
 from occ_ros.convert import cloud_xyz, from_actors, from_cloud, from_image, from_pose, from_stamp
 from occ_ros.guard import GuardedNode, NodeFailed
 from occ_ros.parameters import Parameter, grid_of, read
-from occ_ros.qos import absolute, create_subscription, profile
+from occ_ros.qos import create_subscription, profile
 from occ_ros.run import run
 from occworld_infer.figures import from_latency, from_score
 from occworld_infer.grading import Grade

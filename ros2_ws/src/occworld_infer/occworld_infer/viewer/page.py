@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 import numpy as np
 import viser
 
@@ -11,6 +9,7 @@ from occ_core.actors import Actor
 from occ_core.citymap import CityMap
 from occ_core.classes import COLOURS
 from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES
+from occ_core.ports import free_port
 from occ_core.poses import Pose, footprint
 from occworld_infer.viewer.city import CityLayer
 from occworld_infer.viewer.controls import Choice, Colouring, Controls
@@ -207,10 +206,7 @@ def _ungraded(made: Snapshot | None) -> str:
 
 def _free(port: int) -> int:
     """The port itself, or any where it is 0; viser would take the next one without a word."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise PortInUse(f"port {port} of 127.0.0.1 can't be had ({error.strerror}): take another") from error
-        return int(probe.getsockname()[1])
+    try:
+        return free_port(port)
+    except OSError as error:
+        raise PortInUse(f"port {port} of 127.0.0.1 can't be had ({error.strerror}): take another") from error

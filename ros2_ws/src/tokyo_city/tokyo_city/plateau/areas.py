@@ -112,14 +112,18 @@ def _outline(triangles: np.ndarray) -> shapely.Geometry:
     """What triangles that meet at their edges cover together; any others, too."""
     if len(triangles) == 1:
         return triangles[0]
-    area = shapely.area(triangles).sum()
+    joined = coverage(triangles)
+    return shapely.union_all(triangles) if joined is None else joined
+
+
+def coverage(parts: np.ndarray) -> shapely.Geometry | None:
+    """What polygons that meet at their edges cover together, in a fraction of a union's time; None where they don't."""
+    area = float(shapely.area(parts).sum())
     try:
-        joined = shapely.coverage_union_all(triangles)
-        if joined.is_valid and abs(joined.area - area) < 1e-6 * area:
-            return joined
+        joined = shapely.coverage_union_all(parts)
     except shapely.errors.GEOSException:
-        pass  # they overlap
-    return shapely.union_all(triangles)
+        return None  # they overlap
+    return joined if joined.is_valid and abs(joined.area - area) < 1e-6 * area else None
 
 
 def open_edges(triangles: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -14,6 +13,8 @@ from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+
+from occ_core.ports import free_port
 
 PYTHONS = (3, 10), (3, 13)
 """First and last minor version that the lock has wheels for."""
@@ -203,12 +204,10 @@ def transforms() -> Finding:
 
 def page(port: int) -> Finding:
     """The port of the page, and a browser to take pictures of it."""
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as error:
-            return Finding("Page", State.OPTIONAL, f"port {port} can't be had ({error})", "tokyo up --view --port 8081")
+    try:
+        free_port(port)
+    except (OSError, OverflowError) as error:
+        return Finding("Page", State.OPTIONAL, f"port {port} can't be had ({error})", "tokyo up --view --port 8081")
     return Finding("Page", State.OK, f"http://127.0.0.1:{port} is free")
 
 

@@ -18,7 +18,7 @@ from occ_core.session_log import EventKind
 from occ_ros.domain import held_domain
 from tokyo_occworld.cli.clock import SimulatedTime
 from tokyo_occworld.cli.processes import NodeProcesses, terminate_as_interrupt
-from tokyo_occworld.demo.progress import ProgressBar
+from tokyo_occworld.demo.progress import StageProgress
 from tokyo_occworld.demo.stages import Stage, StageFailed, Stages
 from tokyo_sim.bringup import Arguments, nodes
 from tokyo_sim.missions.mission import Surroundings
@@ -78,7 +78,7 @@ def record_drives(out: Path, city: Path, drives: Sequence[Drive], stages: Stages
     for drive in todo:  # a mark without its sessions
         stages.forget(drive.name)
     with (
-        ProgressBar("drives", sum(drive.seconds for drive in todo), "simulated s") as progress,
+        StageProgress("drives", sum(drive.seconds for drive in todo), "simulated s") as progress,
         terminate_as_interrupt(),
     ):
         come = dict.fromkeys((drive.number for drive in todo), 0.0)

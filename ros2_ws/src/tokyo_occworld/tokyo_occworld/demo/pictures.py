@@ -31,14 +31,8 @@ def city_from_above(city: Path, path: Path) -> bool:
         return False
     spec = CameraSpec("aerial", "", Pose.identity(), 1400, 788, np.radians(55), 1.0, 3000.0, 1.0)
     middle = np.median(CityMap.load(city).vertices, axis=0)
-    eye = middle + [-230.0, -290.0, 260.0]
-    forward = (middle - eye) / np.linalg.norm(middle - eye)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.column_stack([right, np.cross(forward, right), forward])
-    matrix[:3, 3] = eye
-    Image.fromarray(renderer.render(spec, Pose.from_matrix(matrix), [])).save(path)
+    pose = Pose.looking(middle + [-230.0, -290.0, 260.0], middle)
+    Image.fromarray(renderer.render(spec, pose, [])).save(path)
     renderer.close()
     return True
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 _SAY_EVERY_S = 15.0
 
 
-class ProgressBar:
+class StageProgress:
     """what: of the stage. total, unit: what it counts. Used as a context, which ends the bar's line."""
 
     def __init__(self, what: str, total: float, unit: str) -> None:
@@ -19,7 +19,7 @@ class ProgressBar:
         shape = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}<{remaining}]{postfix}"
         self._bar = tqdm(total=total, desc=what, unit=unit, bar_format=shape, disable=not sys.stderr.isatty())
 
-    def __enter__(self) -> ProgressBar:
+    def __enter__(self) -> StageProgress:
         return self
 
     def __exit__(self, *_: object) -> None:

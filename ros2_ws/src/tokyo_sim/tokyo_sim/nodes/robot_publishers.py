@@ -23,12 +23,13 @@ from occ_core.topics import (
     ODOM,
     ROBOT_DESCRIPTION,
     Topic,
+    absolute,
     camera_info_topic,
     image_topic,
 )
 from occ_ros.convert import from_twist, to_cloud, to_image, to_pose, to_stamp
 from occ_ros.lockstep import depth
-from occ_ros.qos import absolute, create_publisher, create_subscription
+from occ_ros.qos import create_publisher, create_subscription
 from tokyo_sim.engine.imu import ImuReading
 from tokyo_sim.engine.lidar import Sweep
 from tokyo_sim.engine.odometry import DriftingOdometry

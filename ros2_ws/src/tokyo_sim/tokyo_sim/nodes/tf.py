@@ -8,9 +8,7 @@ from rclpy.node import Node
 from occ_core.poses import Pose
 from occ_core.topics import TF, TF_STATIC
 from occ_ros.convert import to_stamp
-from occ_ros.qos import create_publisher, message_class
-
-NO_TF = "no /tf and /tf_static: tf2_msgs is not installed; `make` builds it where there are cmake and a C compiler"
+from occ_ros.qos import NO_TF, create_publisher, message_class
 
 
 class TransformPublisher:
