@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
-from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from occ_core.messages import from_actors
@@ -14,7 +14,7 @@ from occ_core.sensor_handlers import SensorHandlers
 from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_core.topics import ACTORS, IMU, LIDAR, ODOM, TF, TF_STATIC, image_topic
 from occ_ros.guard import Guarded
-from occ_ros.qos import create_subscription
+from occ_ros.qos import NO_TF, create_subscription
 
 
 class ActorSubscription:
@@ -72,10 +72,14 @@ class SensorSubscriptions:
             create_subscription(node, image_topic(camera), take, robot, depth=10, lockstep=lockstep)
 
     def _listen_to_transforms(self) -> None:
-        for topic in (TF_STATIC, TF):
-            create_subscription(self._node, topic, partial(self._on_transforms, fixed=topic is TF_STATIC), depth=100)
+        try:
+            for topic in (TF_STATIC, TF):
+                take = partial(self._on_transforms, fixed=topic is TF_STATIC)
+                create_subscription(self._node, topic, take, depth=100)
+        except ImportError:
+            self._node.get_logger().warning(f"{self._robot}: {NO_TF}; the description alone says where its LiDAR is")
 
-    def _on_transforms(self, message: TFMessage, fixed: bool) -> None:
+    def _on_transforms(self, message: Any, fixed: bool) -> None:
         try:
             self._mounted.transforms(message, fixed)
         except ValueError as error:
