@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -169,13 +170,22 @@ def left_alone(city: Path, stamps: dict[str, float]) -> dict[str, Pose]:
 @pytest.mark.parametrize("victim", ["gz", "tokyo_sim.nodes.gazebo_adapter"])
 def test_a_process_that_is_killed_takes_the_others_with_it(system, tmp_path: Path, victim: str) -> None:
     heard(0.5, [spec(CLOCK)])
+    pid = _started(system, b"sleep\x001000" if victim == "gz" else victim.encode())
     children = descendants(system.pid)
-    named = {pid: command_line(pid) for pid in children}
-    wanted = b"sleep\x001000" if victim == "gz" else victim.encode()
-    os.kill(next(pid for pid, line in named.items() if wanted in line), signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
     assert system.wait(60) == 1
     assert b"was killed by SIGKILL, the others are stopped too" in (tmp_path / "stderr.txt").read_bytes()
     assert [pid for pid in children if command_line(pid)] == []
+
+
+def _started(system: subprocess.Popen, words: bytes) -> int:
+    """The process that runs them: the clock ticks before the last one is there."""
+    while system.poll() is None:
+        for pid in descendants(system.pid):
+            if words in command_line(pid):
+                return pid
+        time.sleep(0.1)
+    raise AssertionError(f"the system ended before {words!r} ran")
 
 
 def test_a_robot_that_can_t_be_created_stops_everything_with_a_sentence(installation: Path, city: Path) -> None:
