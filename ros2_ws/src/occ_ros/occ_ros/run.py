@@ -54,9 +54,11 @@ def run(make: Callable[[], Guarded], spin: Callable[[Any, Event], None] | None =
 def _spin(node: Guarded, stop: Event) -> None:
     executor = Executor()
     executor.add_node(node)
-    while not stop.is_set():
-        spin_once(node, executor, 0.2)
-    executor.shutdown()
+    try:
+        while not stop.is_set():
+            spin_once(node, executor, 0.2)
+    finally:  # before the node goes, whatever ended it: an events executor must not outlive what it watches
+        executor.shutdown()
 
 
 def spin_once(node: Guarded, executor: Any, timeout_s: float) -> None:
