@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -27,20 +28,24 @@ def run(make: Callable[[], Guarded], spin: Callable[[Any, Event], None] | None =
     """Make a node and spin it until SIGINT or SIGTERM; returns the exit code.
 
     spin: instead of an executor's loop; it returns soon after the event is set. The context lives until the node is
-    destroyed, so that a node can finish its work, log and publish on the way out.
+    destroyed, so that a node can finish its work, log and publish on the way out. A node that is still being made,
+    which takes as long as numba compiles, has nothing to finish: it is given up, exit code 0.
     """
-    stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node = None
+    stop, node = Event(), None
     try:
+        _on_stop(_give_up)
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         try:
             node = make()
         except BadInput as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
+        _on_stop(lambda *_: stop.set())
         (spin or _spin)(node, stop)
+    except _GivenUp:
+        _on_stop(signal.SIG_IGN)
+        rclpy.try_shutdown()
+        os._exit(0)  # what is half made may have threads that nobody would end
     except NodeFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -49,6 +54,19 @@ def run(make: Callable[[], Guarded], spin: Callable[[Any, Event], None] | None =
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+class _GivenUp(BaseException):
+    """A signal came before there was a node."""
+
+
+def _give_up(*_: object) -> None:
+    raise _GivenUp
+
+
+def _on_stop(handler: Callable[..., object] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
 
 
 def _spin(node: Guarded, stop: Event) -> None:
