@@ -6,6 +6,8 @@ CITY ?=
 STEPS ?= 700
 # Test processes side by side: many tests wait for DDS, so one more than two cores.
 JOBS ?= 3
+# File by file, in the order of pyproject.toml: what takes long begins first, so that all workers end together.
+SPREAD := --dist loadfile --no-loadscope-reorder
 PACKAGES := occ_core occ_ros tokyo_city tokyo_sim occ_recorder occworld_infer tokyo_occworld
 BIN := $(VENV)/bin
 # Nodes that these targets start see each other and nothing else on the network.
@@ -17,10 +19,10 @@ demo: setup
 	$(BIN)/tokyo demo --out $(OUT) --steps $(STEPS) $(if $(CITY),--city-source $(CITY))
 
 test: setup
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) $(SPREAD) $(PYTEST_ARGS)
 
 test-all: setup
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "nightly or not nightly" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) $(SPREAD) -m "nightly or not nightly" $(PYTEST_ARGS)
 
 bench: setup
 	$(BIN)/python -m bench $(BENCH) $(if $(AGAINST),--against $(AGAINST))

@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-pytest_plugins = ("small_cities", "isolation")  # tests/small_cities.py, tests/isolation.py
+pytest_plugins = ("isolation", "small_cities")  # tests/isolation.py, tests/small_cities.py
 
 settings.register_profile("tokyo", deadline=None, derandomize=True)
 settings.load_profile("tokyo")

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from processes import PATIENCE_S
+
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 MISSING = [name for name in ("ssh", "ssh-keygen", "rsync", "tmux") if shutil.which(name) is None] + ["sshd"] * (
     not SSHD
@@ -87,7 +89,7 @@ def far_machine(folder: Path) -> Iterator[FarMachine]:
 
 
 def _wait_for(port: int, server: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         assert server.poll() is None, log.read_text()
         try:

@@ -1,6 +1,6 @@
 """Plays a bag over DDS as `ros2 bag play` does: the raw messages, offered as they were, paced by their log times.
 
-Usage: player.py BAG RATE TOPIC ...   (topics that must have a listener before it begins)
+Usage: player.py BAG RATE LISTENERS TOPIC ...   (topics that must have so many listeners before it begins)
 """
 
 import sys
@@ -25,15 +25,19 @@ def profile(connection):
 
 
 def wait_for(condition, what):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not condition():
         if time.monotonic() > end:
             sys.exit(f"player: {what} did not come")
         time.sleep(0.05)
 
 
+def heard_by(listeners, publishers):
+    return all(publisher.get_subscription_count() >= listeners for publisher in publishers)
+
+
 def main():
-    path, rate, heard = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
+    path, rate, listeners, heard = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
     rclpy.init()
     node = rclpy.create_node("player")
     with Reader(path) as reader:
@@ -41,12 +45,16 @@ def main():
         publishers = {c.id: node.create_publisher(message_class(c.msgtype), c.topic, profile(c)) for c in wanted}
         descriptions = [c for c in wanted if c.topic.endswith("/robot_description")]
         listening = [publishers[c.id] for c in descriptions if f"/{c.topic.split('/')[1]}/lidar/points" in heard]
-        wait_for(lambda: all(p.get_subscription_count() for p in listening), "a listener to the descriptions")
+        wait_for(
+            lambda: all(p.get_subscription_count() >= listeners for p in listening), "a listener to the descriptions"
+        )
         time.sleep(2.0)
         for connection, _, data in reader.messages(descriptions):
             publishers[connection.id].publish(data)
         sources = [publishers[c.id] for c in wanted if c.topic in heard]
-        wait_for(lambda: all(p.get_subscription_count() for p in sources), f"a listener to each of {heard}")
+        wait_for(
+            lambda: all(p.get_subscription_count() >= listeners for p in sources), f"a listener to each of {heard}"
+        )
         time.sleep(2.0)
         began, first = time.monotonic(), reader.start_time
         for connection, logged, data in reader.messages([c for c in wanted if c not in descriptions]):

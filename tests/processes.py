@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+PATIENCE_S = 240.0
+"""For what lives, and may be slow beside others: a deadline says that something has stopped, not that it took long."""
+
 
 def descendants(pid: int) -> list[int]:
     """Children of a process, their children, and so on."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from gml_samples import wall
+from isolation import made_once
+from paths import TOKYO
 
 from occ_core.actors import BOX_FACES
 from occ_core.citymap import CityMap
@@ -44,6 +47,17 @@ def city_of(*parts: tuple[Semantic, np.ndarray]) -> CityMap:
     classes = np.concatenate([np.full(len(triangles), semantic, np.uint8) for semantic, triangles in parts])
     faces = np.arange(3 * len(triangles), dtype=np.int32).reshape(-1, 3)
     return CityMap(triangles.reshape(-1, 3).astype(np.float32), faces, classes)
+
+
+def small_sample_city(factory: pytest.TempPathFactory) -> Path:
+    """The smallest sample city, imported by the command line, once for all workers of a run."""
+    from tokyo_city.sample_city import write_sample_city
+
+    def make(folder: Path) -> None:
+        udx = write_sample_city(folder / "citygml", seed=3, size_m=320.0)
+        subprocess.run([TOKYO, "city", str(udx), "--out", str(folder / "city")], check=True)
+
+    return made_once(factory, "small_sample_city", make) / "city"
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import in_process
 import pytest
 from paths import TOKYO
+from processes import PATIENCE_S
 from rosbags.rosbag2 import Reader
 
 from occ_core.session import Session, find_sessions
@@ -43,11 +44,11 @@ def convert(bag: Path, output: Path, city: Path, *more: str) -> str:
 
 @pytest.fixture
 def drive(city: Path, tmp_path: Path) -> Path:
-    """A folder with `live`, sessions, and `drive`, a bag, of the same 9 s of simulated time."""
+    """A folder with `live`, sessions, and `drive`, a bag, of the same 7 s of simulated time."""
     command = [
         TOKYO, "up", "--city", str(city), "--drones", "1", "--rovers", "1", "--actors", "8", "--image-width", "64",
-        "--image-height", "36", "--camera-rate", "2", "--real-time-factor", "0.4", "--duration", "9", "--record",
-        "--output", str(tmp_path / "live"), "--bag", str(tmp_path / "drive"),
+        "--image-height", "36", "--camera-rate", "2", "--lockstep", "--real-time-factor", "0", "--duration", "7",
+        "--record", "--output", str(tmp_path / "live"), "--bag", str(tmp_path / "drive"),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -91,20 +92,19 @@ def play(bag: Path, folder: Path, city: Path) -> dict[str, dict[float, tuple[byt
     try:
         topics = ["lidar/points", "odom", "imu", "camera/front/image_raw", "camera/back_left/image_raw"]
         heard = [f"/rover_0/{topic}" for topic in topics] + ["/city/actors"]
-        time.sleep(3.0)
         # Shared memory as large as the simulator's, or sweeps are lost on the way.
-        subprocess.run([sys.executable, str(PLAYER), str(bag), "0.8", *heard], check=True, env=node_environment())
+        subprocess.run([sys.executable, str(PLAYER), str(bag), "0.5", "2", *heard], check=True, env=node_environment())
     finally:
         for recorder in recorders:
             recorder.send_signal(signal.SIGTERM)
-        codes = [recorder.wait(60) for recorder in recorders]
+        codes = [recorder.wait(PATIENCE_S) for recorder in recorders]
     assert codes == [0, 0]
     return sessions_of(folder / "played")
 
 
 def test_a_bag_is_not_written_over_another_and_the_command_says_so(tmp_path: Path) -> None:
     (tmp_path / "bag").mkdir()
-    done = subprocess.run([TOKYO, "record", "--bag", str(tmp_path / "bag")], capture_output=True, text=True)
+    done = in_process.tokyo("record", "--bag", tmp_path / "bag")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "is there already" in done.stderr
-    done = subprocess.run([TOKYO, "record", "--topics", "/clock"], capture_output=True, text=True)
+    done = in_process.tokyo("record", "--topics", "/clock")
     assert done.returncode == 2 and "--bag" in done.stderr

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from far_machine import MISSING, FarMachine, far_machine, make_key
 from paths import ROOT
+from processes import PATIENCE_S
 
 SCRIPT = "scripts/deploy_to_lambda.sh"
 pytestmark = pytest.mark.skipif(
@@ -63,7 +64,7 @@ def write(path: Path, content: str | bytes) -> None:
 def deploy(project: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess:
     command = [str(project / SCRIPT), *map(str, arguments)]
     return subprocess.run(
-        command, cwd=project.parent, env=os.environ | environment, capture_output=True, text=True, timeout=240
+        command, cwd=project.parent, env=os.environ | environment, capture_output=True, text=True, timeout=PATIENCE_S
     )
 
 
@@ -72,7 +73,7 @@ def files(folder: Path) -> set[str]:
 
 
 def until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -179,7 +180,7 @@ def test_training_runs_once_with_its_options_and_its_checkpoints_can_be_fetched(
     write(there / "work_dirs/my run/best.pth", b"trained")
     fetch = next(line for line in started.stdout.splitlines() if line.strip().startswith("rsync "))
     assert "before you terminate" in started.stdout.lower()
-    subprocess.run(["bash", "-c", fetch], cwd=tmp_path, check=True, timeout=120)
+    subprocess.run(["bash", "-c", fetch], cwd=tmp_path, check=True, timeout=PATIENCE_S)
     assert (project / "work_dirs/my run/best.pth").read_bytes() == b"trained"
     assert (project / "work_dirs/tokyo/old.pth").exists()
 

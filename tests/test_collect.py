@@ -8,10 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import in_process
 import pytest
 from paths import ROOT, TOKYO
+from processes import PATIENCE_S
 
 from occ_core.session import find_sessions
+from tokyo_occworld.cli import collect
 
 SCRIPT = [sys.executable, str(ROOT / "scripts/data_collection_mission.py")]
 
@@ -19,7 +22,7 @@ SCRIPT = [sys.executable, str(ROOT / "scripts/data_collection_mission.py")]
 def test_without_a_simulator_it_starts_one_flies_the_survey_and_records(city: Path, tmp_path: Path) -> None:
     options = ["--vehicle", "drone", "--pattern", "survey", "--altitude", "30", "--duration", "8", "--no-cameras"]
     places = ["--city", str(city), "--output", str(tmp_path / "sessions"), "--actors", "5"]
-    result = subprocess.run([*SCRIPT, *options, *places], capture_output=True, text=True, timeout=240)
+    result = subprocess.run([*SCRIPT, *options, *places], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     (session,) = find_sessions(tmp_path / "sessions")
     frames = [session.state(number) for number in session.numbers]
@@ -34,23 +37,21 @@ def test_it_joins_a_simulator_that_runs_and_leaves_it_running(city: Path, tmp_pa
     try:
         places = ["--city", str(city), "--output", str(tmp_path / "sessions"), "--no-cameras"]
         # The simulator needs a moment before anybody hears of it.
-        from tokyo_occworld.cli.collect import robots_running
-
-        both, deadline = {"drone_0": False, "rover_0": False}, time.monotonic() + 120
-        while (running := robots_running(2.0)) != both and time.monotonic() < deadline:
+        both, deadline = {"drone_0": False, "rover_0": False}, time.monotonic() + PATIENCE_S
+        while (running := collect.robots_running(2.0)) != both and time.monotonic() < deadline:
             pass
         assert running == both
         unknown = subprocess.run([*SCRIPT, *places, "--robot", "drone_7"], capture_output=True, text=True)
         assert unknown.returncode == 2 and "drone_0, rover_0" in unknown.stderr
         joined = subprocess.run(
-            [*SCRIPT, *places, "--vehicle", "rover", "--duration", "6"], capture_output=True, text=True, timeout=240
+            [*SCRIPT, *places, "--vehicle", "rover", "--duration", "6"], capture_output=True, text=True
         )
         assert joined.returncode == 0, joined.stderr
         assert simulator.poll() is None
         assert [session.name.startswith("rover") for session in find_sessions(tmp_path / "sessions")] == [True]
     finally:
         simulator.send_signal(signal.SIGINT)
-        simulator.wait(60)
+        simulator.wait(PATIENCE_S)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,6 @@ def test_it_joins_a_simulator_that_runs_and_leaves_it_running(city: Path, tmp_pa
     ],
 )
 def test_bad_usage_gets_one_sentence_and_exit_code_2(options: list[str], named: str) -> None:
-    result = subprocess.run([*SCRIPT, *options], capture_output=True, text=True)
+    result = in_process.done(collect.main, *options)
     assert result.returncode == 2
     assert named in result.stderr and len(result.stderr.strip().splitlines()) == 1

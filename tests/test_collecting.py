@@ -8,9 +8,10 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import in_process
 import numpy as np
 import pytest
-from paths import ROOT, TOKYO
+from paths import ROOT
 
 from occ_core.classes import Semantic
 from occ_core.grid import NUSCENES_GRID, TOKYO_GRID
@@ -61,7 +62,7 @@ def test_the_guide_s_command_makes_sessions_from_meshes(meshes: Path, tmp_path: 
         classes = session.occupancy(session.numbers[-1]).classes
         assert (classes == Semantic.TERRAIN).sum() > 500 and (classes == Semantic.BUILDING).sum() > 20
         assert len(session.points(1)) > 1000
-    checked = subprocess.run([TOKYO, "sessions", "check", str(output)], capture_output=True, text=True)
+    checked = in_process.tokyo("sessions", "check", output)
     assert checked.returncode == 0 and "did not finish" not in checked.stdout
 
 
@@ -77,8 +78,8 @@ def test_a_seed_gives_the_same_frames_again(meshes: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("bad", [["--frames", "0"], ["--input", "/nowhere"], ["--altitude", "x"]])
 def test_bad_usage_gets_a_sentence_and_exit_code_2(meshes: Path, tmp_path: Path, bad: list[str]) -> None:
-    command = [sys.executable, SCRIPT, "--input", str(meshes), "--output", str(tmp_path / "out"), *bad]
-    done = subprocess.run(command, capture_output=True, text=True)
+    script = in_process.script(SCRIPT)
+    done = in_process.done(script, "--input", meshes, "--output", tmp_path / "out", *bad)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
 
@@ -131,8 +132,8 @@ def test_sessions_that_processes_start_at_the_same_moment_have_folders_of_their_
 
 @pytest.mark.parametrize("bad", [["--workers", "0"], ["--engine", "slurm"]])
 def test_workers_and_engines_that_can_not_be_are_refused(meshes: Path, tmp_path: Path, bad: list[str]) -> None:
-    command = [sys.executable, SCRIPT, "--input", str(meshes), "--output", str(tmp_path / "out"), *bad]
-    done = subprocess.run(command, capture_output=True, text=True)
+    script = in_process.script(SCRIPT)
+    done = in_process.done(script, "--input", meshes, "--output", tmp_path / "out", *bad)
     assert done.returncode == 2 and "Traceback" not in done.stderr
 
 

@@ -16,9 +16,10 @@ from dataclasses import fields
 from importlib.metadata import requires
 from pathlib import Path
 
+import in_process
 import pytest
 import yaml
-from paths import ROOT, TOKYO
+from paths import ROOT
 
 from occ_core.topics import CLOCK, PREDICTION
 from tokyo_sim.bringup import Arguments
@@ -202,7 +203,7 @@ def test_tokyo_has_the_verbs_and_options_of_the_services(services: dict) -> None
     commands["city"] = services["city"]["command"][-1].split("exec ")[1].split()
     assert set(commands) == {"city", "record"}
     for command in commands.values():
-        text = subprocess.run([TOKYO, command[1], "--help"], check=True, capture_output=True, text=True).stdout
+        text = in_process.tokyo(command[1], "--help").stdout
         options = {word for word in command if word.startswith("--")}
         assert options and options <= set(re.findall(r"--[a-z-]+", text)), command
 

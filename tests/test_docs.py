@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import dry_runs
+import in_process
 import pytest
 import yaml
 from pages import blocks, commands
@@ -95,7 +96,7 @@ def test_the_readme_has_the_commands_that_people_come_for() -> None:
 
 @cache
 def help_of(*verbs: str) -> str:
-    done = subprocess.run([TOKYO, *verbs, "--help"], capture_output=True, text=True)
+    done = in_process.tokyo(*verbs, "--help")
     return done.stdout if done.returncode == 0 else ""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from paths import TOKYO
+from processes import PATIENCE_S
 
 from tokyo_occworld.cli import doctor
 from tokyo_occworld.cli.doctor import State, findings, table
@@ -26,7 +27,7 @@ LOOKED_AT = {
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [TOKYO, "doctor", *arguments], env=os.environ | environment, capture_output=True, text=True, timeout=60
+        [TOKYO, "doctor", *arguments], env=os.environ | environment, capture_output=True, text=True, timeout=PATIENCE_S
     )
 
 

@@ -12,6 +12,7 @@ import rclpy
 from hearing import heard, spec
 from nav_msgs.msg import Odometry
 from paths import TOKYO
+from processes import PATIENCE_S
 from rclpy.context import Context
 from rosgraph_msgs.msg import Clock
 
@@ -39,7 +40,7 @@ def stranger(request: pytest.FixtureRequest):
 
 @pytest.mark.parametrize("stranger", [(Clock, "/clock"), (Odometry, "/rover_0/odom")], ids=str, indirect=True)
 def test_a_clock_or_a_robot_of_that_name_is_named(city: Path, stranger: str) -> None:
-    result = subprocess.run(up(city), capture_output=True, text=True, timeout=60)
+    result = subprocess.run(up(city), capture_output=True, text=True, timeout=PATIENCE_S)
     assert result.returncode == 2 and len(result.stderr.strip().splitlines()) == 1
     for words in ("/other_simulator", f"ROS domain {os.environ[VARIABLE]}", "--domain auto", stranger.split("/")[1]):
         assert words in result.stderr
@@ -55,7 +56,7 @@ def test_a_second_run_is_refused_and_auto_takes_another_domain(city: Path, monke
     first = subprocess.Popen(up(city))
     try:
         heard(0.5, [spec(CLOCK)])
-        second = subprocess.run(up(city), capture_output=True, text=True, timeout=60)
+        second = subprocess.run(up(city), capture_output=True, text=True, timeout=PATIENCE_S)
         assert second.returncode == 2 and f"another simulation (process {first.pid}) runs" in second.stderr
         third = subprocess.run(up(city, "--domain", "auto", "--duration", "1"), capture_output=True, text=True)
         assert third.returncode == 0, third.stderr
@@ -71,7 +72,7 @@ def test_a_second_run_is_refused_and_auto_takes_another_domain(city: Path, monke
         assert heard(0.5, [spec(CLOCK)])["clock"] >= 0.5
     finally:
         fourth.send_signal(signal.SIGINT)
-        assert fourth.wait(60) == 0
+        assert fourth.wait(PATIENCE_S) == 0
 
 
 def test_the_environment_says_what_it_said_before(monkeypatch: pytest.MonkeyPatch) -> None:

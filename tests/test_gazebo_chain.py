@@ -13,8 +13,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import in_process
 import numpy as np
 import pytest
 import yaml
@@ -22,11 +24,12 @@ from gazebo_facts import Report, check_drive, check_rates, check_shifts, driven
 from gazebo_stand_in import STEP_S
 from hearing import heard, spec
 from paths import TOKYO
-from processes import command_line, descendants
+from processes import PATIENCE_S, command_line, descendants
 
 from occ_core.poses import Pose
 from occ_core.session import find_sessions
 from occ_core.topics import ACTORS, CLOCK, DIAGNOSTICS, ROBOT_DESCRIPTION, SENSOR_TOPICS, TF, TF_STATIC
+from tokyo_occworld.cli.main import main
 from tokyo_occworld.compare.run import compare_session
 from tokyo_sim.engine.simulator import Fleet, Simulator
 
@@ -64,17 +67,24 @@ def up(city: Path, *more: str) -> list[str]:
     return [TOKYO, "up", "--city", str(city), "--sim", "gazebo", "--actors", "0", *size, *more]
 
 
-@pytest.fixture
-def system(installation: Path, city: Path, tmp_path: Path):
-    process = subprocess.Popen(
-        up(city, "--record", "--output", str(tmp_path / "sessions")),
-        start_new_session=True,
-        stderr=(tmp_path / "stderr.txt").open("wb"),
-    )
+def started(tmp_path: Path, command: list[str]) -> Iterator[subprocess.Popen]:
+    process = subprocess.Popen(command, start_new_session=True, stderr=(tmp_path / "stderr.txt").open("wb"))
     yield process
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def system(installation: Path, city: Path, tmp_path: Path) -> Iterator[subprocess.Popen]:
+    """Recorded."""
+    yield from started(tmp_path, up(city, "--record", "--output", str(tmp_path / "sessions")))
+
+
+@pytest.fixture
+def small(installation: Path, city: Path, tmp_path: Path) -> Iterator[subprocess.Popen]:
+    """Without images, and nobody records."""
+    yield from started(tmp_path, up(city, "--camera-rate", "0"))
 
 
 def test_every_topic_of_the_table_is_there_and_a_recording_agrees_with_the_engine(
@@ -93,8 +103,9 @@ def test_every_topic_of_the_table_is_there_and_a_recording_agrees_with_the_engin
         assert (len(settled) - 1) / np.ptp(settled) == pytest.approx(rate, rel=0.15), name
     report = Report()
     check_rates(result["said"], robots, report)
+    _check_what_the_adapter_completes()
     system.send_signal(signal.SIGINT)
-    assert system.wait(60) == 0
+    assert system.wait(PATIENCE_S) == 0
     for session in find_sessions(tmp_path / "sessions"):
         assert len(session) >= 8
         turning = [session.state(number).angular for number in session.numbers]
@@ -117,9 +128,10 @@ def _check_what_was_started(installation: Path, city: Path) -> None:
         assert all(isinstance(values[axis], float) for axis in ("x", "y", "z", "Y"))
 
 
-def test_the_adapter_completes_imu_and_calibration_and_puts_robots_among_the_actors(system, tmp_path: Path) -> None:
+def _check_what_the_adapter_completes() -> None:
+    """IMU and calibration; and it puts robots among the actors."""
     listener = Path(__file__).with_name("gazebo_listener.py")
-    output = subprocess.run([sys.executable, str(listener)], check=True, capture_output=True, text=True, timeout=120)
+    output = subprocess.run([sys.executable, str(listener)], check=True, capture_output=True, text=True)
     heard_once = json.loads(output.stdout.splitlines()[-1])
     imu = heard_once["imu"]
     assert imu["orientation_covariance"][0] == -1 and imu["orientation"] == [0, 0, 0, 1]
@@ -146,7 +158,7 @@ def test_robots_driven_by_hand_do_what_was_seen_in_gazebo(installation: Path, ci
         heard_of = driven()
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0, (tmp_path / "log.txt").read_text()
+        assert process.wait(PATIENCE_S) == 0, (tmp_path / "log.txt").read_text()
     report = Report()
     check_drive(heard_of, left_alone(city, {name: robot.stamps[0] for name, robot in heard_of.items()}), report)
     assert not report.wrong, report.markdown()
@@ -168,12 +180,14 @@ def left_alone(city: Path, stamps: dict[str, float]) -> dict[str, Pose]:
 
 
 @pytest.mark.parametrize("victim", ["gz", "tokyo_sim.nodes.gazebo_adapter"])
-def test_a_process_that_is_killed_takes_the_others_with_it(system, tmp_path: Path, victim: str) -> None:
+def test_a_process_that_is_killed_takes_the_others_with_it(
+    small: subprocess.Popen, tmp_path: Path, victim: str
+) -> None:
     heard(0.5, [spec(CLOCK)])
-    pid = _started(system, b"sleep\x001000" if victim == "gz" else victim.encode())
-    children = descendants(system.pid)
+    pid = _started(small, b"sleep\x001000" if victim == "gz" else victim.encode())
+    children = descendants(small.pid)
     os.kill(pid, signal.SIGKILL)
-    assert system.wait(60) == 1
+    assert small.wait(PATIENCE_S) == 1
     assert b"was killed by SIGKILL, the others are stopped too" in (tmp_path / "stderr.txt").read_bytes()
     assert [pid for pid in children if command_line(pid)] == []
 
@@ -190,13 +204,14 @@ def _started(system: subprocess.Popen, words: bytes) -> int:
 
 def test_a_robot_that_can_t_be_created_stops_everything_with_a_sentence(installation: Path, city: Path) -> None:
     program(installation / "lib/ros_gz_sim/create", "exit 1")
-    result = subprocess.run(up(city), capture_output=True, text=True, timeout=120)
+    result = subprocess.run(up(city, "--camera-rate", "0"), capture_output=True, text=True)
     assert result.returncode == 1 and "/spawn has stopped with exit code 1" in result.stderr
 
 
 def test_no_robots_are_no_problem(installation: Path, city: Path) -> None:
-    command = up(city, "--drones", "0", "--rovers", "0", "--duration", "1.5")
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(
+        up(city, "--drones", "0", "--rovers", "0", "--duration", "1.5"), capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
 
 
@@ -210,5 +225,5 @@ def test_no_robots_are_no_problem(installation: Path, city: Path) -> None:
 )
 def test_what_is_not_installed_is_named(installation: Path, city: Path, missing: str, words: str) -> None:
     (installation / missing).unlink()
-    result = subprocess.run(up(city), capture_output=True, text=True)
+    result = in_process.done(main, *up(city)[1:])
     assert result.returncode == 2 and words in result.stderr and len(result.stderr.strip().splitlines()) == 1

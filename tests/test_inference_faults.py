@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import in_process
 import numpy as np
 import pytest
 import rclpy
@@ -18,44 +19,22 @@ import torch
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry
-from paths import ROOT
+from processes import PATIENCE_S
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from small_model import config, save
 from std_msgs.msg import String
 
 from occ_core.messages import from_cloud, from_stamp
 from occ_core.topics import DIAGNOSTICS, LATENCY, LIDAR, ODOM, PATH, PREDICTION, ROBOT_DESCRIPTION, SCORE, Topic
 from occ_ros.convert import to_cloud, to_stamp
 from occ_ros.qos import create_publisher, create_subscription
-from occworld.checkpoint import Checkpoint, TrainingState, build_model
-from occworld.config import Config, read_config
-from occworld.model_config import FastConfig
+from occworld_infer.nodes import inference
 
 URDF = """<robot name="r"><link name="base_link"/><link name="lidar_link"/><joint name="j" type="fixed">
 <parent link="base_link"/><child link="lidar_link"/><origin xyz="0 0 1"/></joint></robot>"""
 POINT = np.dtype([(name, np.float32) for name in ("x", "y", "z", "intensity")])
 SPEED = 2.0
-SMALL = FastConfig(
-    base_channel=8, num_codes=16, code_dim=16, embed_dim=16, num_layers=1, temporal_attn_layers=1, num_heads=2,
-    column_dim=8, voxel_hidden=8, pose_hidden=16, flow_channel=4,
-)  # fmt: skip
-
-
-def config() -> Config:
-    """The demo's, with the smallest model."""
-    return replace(read_config(ROOT / "learner/config/demo_tokyo.py"), model=SMALL)
-
-
-def save(made_for: Config, path: Path) -> Path:
-    torch.manual_seed(0)
-    Checkpoint(made_for, build_model(made_for).state_dict(), TrainingState()).save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small untrained model: it forecasts the warp baseline."""
-    return save(config(), tmp_path_factory.mktemp("checkpoint") / "small.pt")
 
 
 class Robot:
@@ -114,7 +93,7 @@ class Stage:
         for status in message.status:
             self.diagnostics[status.name] = status.message, {v.key: v.value for v in status.values}
 
-    def until(self, what: Callable[[], object], seconds: float = 120.0) -> None:
+    def until(self, what: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         """Spin until something holds."""
         end = time.monotonic() + seconds
         while not what():
@@ -167,7 +146,7 @@ class Stage:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
-            return self.process.wait(60)
+            return self.process.wait(PATIENCE_S)
         finally:
             self.process.kill()
             self.node.destroy_node()
@@ -181,12 +160,12 @@ def start(checkpoint: Path | str, **parameters: object) -> subprocess.Popen:
 
 
 @pytest.fixture
-def staged(checkpoint: Path) -> Iterator[Callable[..., Stage]]:
+def staged(untrained_checkpoint: Path) -> Iterator[Callable[..., Stage]]:
     rclpy.init()
     stages: list[Stage] = []
 
     def make(*robots: str, **parameters: object) -> Stage:
-        stages.append(Stage(checkpoint, robots or ("rover_0",), **parameters))
+        stages.append(Stage(untrained_checkpoint, robots or ("rover_0",), **parameters))
         return stages[-1]
 
     yield make
@@ -339,13 +318,12 @@ def cut_short(folder: Path) -> Path:
     return path
 
 
-def refused(process: subprocess.Popen) -> str:
-    """The sentence with which a process ends; its exit code is 2."""
-    _, errors = process.communicate(timeout=300)
-    sentences = [line for line in errors.splitlines() if line.startswith("error: ")]
-    assert process.returncode == 2 and len(sentences) == 1, errors
-    assert "Traceback" not in errors
-    return sentences[0]
+def refused(checkpoint: Path, **parameters: object) -> str:
+    """The sentence with which the node ends; its exit code is 2."""
+    ended = in_process.node(inference.main, checkpoint=checkpoint, **({"device": "cpu"} | parameters))
+    (sentence,) = ended.stderr.splitlines()
+    assert ended.returncode == 2 and sentence.startswith("error: ")
+    return sentence
 
 
 @pytest.mark.parametrize(
@@ -360,7 +338,7 @@ def refused(process: subprocess.Popen) -> str:
     ids=["another_grid", "another_table", "malicious", "cut_short", "absent"],
 )
 def test_a_checkpoint_that_cannot_be_used_ends_it_with_a_sentence(tmp_path: Path, make, words: str) -> None:
-    sentence = refused(start(make(tmp_path)))
+    sentence = refused(make(tmp_path))
     assert "checkpoint" in sentence and words in sentence
     assert not (tmp_path / "owned").exists()
 
@@ -376,5 +354,7 @@ def test_a_checkpoint_that_cannot_be_used_ends_it_with_a_sentence(tmp_path: Path
         ("precision", "bfloat16", "is for CUDA"),
     ],
 )
-def test_a_wrong_parameter_ends_it_with_a_sentence(checkpoint: Path, name: str, value: str, words: str) -> None:
-    assert words in refused(start(checkpoint, **{name: value}))
+def test_a_wrong_parameter_ends_it_with_a_sentence(
+    untrained_checkpoint: Path, name: str, value: str, words: str
+) -> None:
+    assert words in refused(untrained_checkpoint, **{name: value})

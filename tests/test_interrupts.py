@@ -11,16 +11,28 @@ from pathlib import Path
 
 import pytest
 from paths import ROOT, TOKYO
-from processes import command_line, descendants
+from processes import PATIENCE_S, command_line, descendants
 
 SCRIPTS = ROOT / "scripts"
+COMMANDS = ("help", "city", "up", "record", "view", "demo", "train", "mission", "plateau_to_occworld")
 MOMENTS_S = (0.5, 1.5, 3.0)
+# Imports, checks of what was asked, the start of nodes, work: each is interrupted in one command or another.
+CHOSEN = {
+    ("help", 0.5), ("city", 1.5), ("up", 0.5), ("up", 3.0), ("record", 1.5), ("view", 3.0), ("demo", 1.5),
+    ("train", 0.5), ("train", 3.0), ("mission", 3.0), ("plateau_to_occworld", 1.5),
+}  # fmt: skip
+
+
+def cases() -> list:
+    """Every command at every moment; each night those that go the way of one that is chosen."""
+    every = [(name, moment) for name in COMMANDS for moment in MOMENTS_S]
+    return [pytest.param(*case, marks=[] if case in CHOSEN else pytest.mark.nightly) for case in every]
 
 
 def _wait(process: subprocess.Popen, moment: float) -> None:
     """Some seconds, and long enough that Python itself has started, which takes 0.1 s of a processor that is free."""
     time.sleep(moment)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < deadline:
         fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
         if (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") >= 0.15:
@@ -56,22 +68,19 @@ def _interrupted(command: list[str], folder: Path, moment: float) -> tuple[str, 
     children = descendants(process.pid) if process.poll() is None else []
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all of the group
-    code = process.wait(90)
+    code = process.wait(PATIENCE_S)
     return log.read_text(errors="replace"), code, children
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("moment", MOMENTS_S)
-@pytest.mark.parametrize(
-    "name", ["help", "city", "up", "record", "view", "demo", "train", "mission", "plateau_to_occworld"]
-)
+@pytest.mark.parametrize(("name", "moment"), cases())
 def test_ctrl_c_leaves_no_traceback_and_no_process(city: Path, tmp_path: Path, name: str, moment: float) -> None:
     said, code, children = _interrupted(commands(city, tmp_path)[name], tmp_path, moment)
     if said.startswith("Fatal Python error: init_import_site"):  # on a busy machine: nothing of ours had begun
         said, code, children = _interrupted(commands(city, tmp_path)[name], tmp_path, moment + 10)
     assert "Traceback" not in said and "KeyboardInterrupt" not in said and "Exception ignored" not in said, said
     assert code in (0, 2, 130), said
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while (left := [pid for pid in children if command_line(pid)]) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left

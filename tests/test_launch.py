@@ -16,7 +16,7 @@ import pytest
 import yaml
 from hearing import heard, spec
 from paths import ROOT
-from processes import command_line, descendants
+from processes import PATIENCE_S, command_line, descendants
 
 from occ_core.session import find_sessions
 from occ_core.topics import CITY_MARKERS, CLOCK, IMU, LIDAR, MARKERS, ODOM, PATH, PREDICTION
@@ -79,10 +79,10 @@ def launch(prefix: Path, tmp_path: Path):
     for process in running:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
-            process.wait(60)
+            process.wait(PATIENCE_S)
 
 
-def gone(pids: list[int], seconds: float = 30) -> bool:
+def gone(pids: list[int], seconds: float = PATIENCE_S) -> bool:
     deadline = time.monotonic() + seconds
     while any(command_line(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -98,7 +98,7 @@ def test_the_city_starts_and_records_and_stops_on_ctrl_c(
     assert all(result["stamps"].values())
     children = descendants(process.pid)
     os.kill(process.pid, signal.SIGINT)
-    assert process.wait(60) == 0, (tmp_path / "launch.txt").read_text()
+    assert process.wait(PATIENCE_S) == 0, (tmp_path / "launch.txt").read_text()
     assert gone(children)
     assert all(len(session) >= 2 for session in find_sessions(sessions))
 
@@ -110,7 +110,7 @@ def test_a_node_that_is_killed_stops_the_launch(
     heard(0.5, [spec(CLOCK)])
     children = descendants(process.pid)
     os.kill(next(pid for pid in children if b"tokyo_sim.nodes.simulator" in command_line(pid)), signal.SIGKILL)
-    process.wait(60)
+    process.wait(PATIENCE_S)
     text = (tmp_path / "launch.txt").read_text()
     assert "process[simulator-1] was required: shutting down launched system" in text and "exit code -9" in text
     assert gone(children)
@@ -149,7 +149,7 @@ def test_wrong_arguments_are_refused_with_a_sentence(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     command = launch_command(CITY_LAUNCH, f"city:={city}", *arguments)
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert result.returncode != 0 and words in result.stdout + result.stderr
 
 
@@ -222,7 +222,7 @@ def test_the_whole_system_forecasts_and_rviz_shows_its_robots(
         "camera_rate:=0", "real_time_factor:=0.5",
     )  # fmt: skip
     topics, missing, clock = {spec(CITY_MARKERS), *(spec(t, "rover_0") for t in (PREDICTION, PATH, MARKERS))}, True, 0.0
-    deadline = time.monotonic() + 400
+    deadline = time.monotonic() + PATIENCE_S
     while missing and time.monotonic() < deadline:
         result = heard(clock + 3.0, [spec(CLOCK), *topics])
         clock, missing = result["clock"], not all(result["stamps"].values())
@@ -232,6 +232,6 @@ def test_the_whole_system_forecasts_and_rviz_shows_its_robots(
     children = descendants(process.pid)
     (file,) = {part.decode() for pid in children for part in command_line(pid).split(b"\0") if part.endswith(b".rviz")}
     os.kill(process.pid, signal.SIGINT)
-    assert process.wait(120) == 0, (tmp_path / "launch.txt").read_text()
+    assert process.wait(PATIENCE_S) == 0, (tmp_path / "launch.txt").read_text()
     assert gone(children)
     assert not Path(file).exists(), "a file made for other robots than the installed one's is taken away"

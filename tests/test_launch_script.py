@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from paths import ROOT, TOKYO
+from processes import PATIENCE_S
 
 from occ_core.session import find_sessions
 
@@ -21,13 +22,14 @@ def tokyo_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([str(SCRIPT), *arguments], cwd=cwd, capture_output=True, text=True, timeout=240)
+    return subprocess.run([str(SCRIPT), *arguments], cwd=cwd, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 def test_the_guide_s_command_records_a_drone_and_a_rover(city: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/city").symlink_to(city)
-    small = ("--sim", "embedded", "--image-width", "64", "--image-height", "36", "--actors", "5", "--duration", "4")
+    small = ("--sim", "embedded", "--image-width", "64", "--image-height", "36", "--actors", "5", "--duration", "3")
+    small += ("--lockstep", "--camera-rate", "2", "--real-time-factor", "0")
     result = run("--drones", "1", "--rovers", "1", "--record", *small, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     sessions = find_sessions(tmp_path / "data/tokyo_gazebo")

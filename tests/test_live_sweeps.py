@@ -17,6 +17,7 @@ import pytest
 import rclpy
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
+from processes import PATIENCE_S
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import String
@@ -130,7 +131,7 @@ def started(module: str, **options: object) -> subprocess.Popen:
 
 
 def spin(executor: SingleThreadedExecutor, until, process: subprocess.Popen) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + PATIENCE_S
     while not until():
         assert time.monotonic() < end and process.poll() is None
         executor.spin_once(timeout_sec=0.02)
@@ -147,7 +148,7 @@ def test_the_recorder_puts_every_point_where_it_was(robot, tmp_path: Path, optio
         spin(executor, lambda: len(list(frames.glob("*/occupancy/*.npz"))) >= 5, process)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_S)
     (session,) = find_sessions(tmp_path / "data")
     wrong = 0
     for number in session.numbers[1:]:
@@ -158,14 +159,14 @@ def test_the_recorder_puts_every_point_where_it_was(robot, tmp_path: Path, optio
 
 
 @pytest.mark.parametrize("option", [{}, {"self_filter": "false"}])
-def test_the_forecast_sees_what_the_recorder_sees(robot, option: dict) -> None:
+def test_the_forecast_sees_what_the_recorder_sees(robot, untrained_checkpoint: Path, option: dict) -> None:
     node, executor = robot
-    process = started("occworld_infer.nodes.inference", **option)
+    process = started("occworld_infer.nodes.inference", checkpoint=untrained_checkpoint, **option)
     try:
         spin(executor, lambda: len(node.grids) >= 4, process)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_S)
     for message in node.grids[1:]:
         points = cloud_xyz(from_cloud(message)).astype(float)
         occupied = set(map(tuple, np.floor((points - TOKYO_GRID.lower) / TOKYO_GRID.voxel).astype(int)))

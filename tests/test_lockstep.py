@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from paths import TOKYO
-from processes import command_line, descendants
+from processes import PATIENCE_S, command_line, descendants
 
 from occ_core.session import find_sessions
 from occ_core.session_log import EventKind
@@ -74,7 +74,7 @@ def test_nothing_is_missing_and_all_of_it_is_in_order(quiet: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("workers", "cores"), [(2, 2), pytest.param(4, 2, marks=pytest.mark.nightly), pytest.param(0, 1)]
+    ("workers", "cores"), [(0, 1), *(pytest.param(count, 2, marks=pytest.mark.nightly) for count in (2, 4))]
 )
 def test_the_same_bytes_beside_busy_processes_and_on_one_core(
     quiet: Path, city: Path, tmp_path: Path, workers: int, cores: int
@@ -88,16 +88,13 @@ def test_the_same_bytes_beside_busy_processes_and_on_one_core(
     assert [name for name, content in contents(quiet).items() if again[name] != content] == []
 
 
-def test_another_seed_gives_other_sessions(quiet: Path, city: Path, tmp_path: Path) -> None:
-    subprocess.run(up(city, tmp_path / "sessions", "--seed", "2"), check=True)
-    assert contents(tmp_path / "sessions") != contents(quiet)
-
-
-def test_the_forecast_and_a_bag_are_waited_for_too(city: Path, untrained_checkpoint: Path, tmp_path: Path) -> None:
+def test_the_forecast_and_a_bag_are_waited_for_too_and_another_seed_gives_other_sessions(
+    quiet: Path, city: Path, untrained_checkpoint: Path, tmp_path: Path
+) -> None:
     from rosbags.rosbag2 import Reader
 
     bag, sessions = tmp_path / "bag", tmp_path / "sessions"
-    command = up(city, sessions, "--bag", str(bag), "--predict", str(untrained_checkpoint), "--drones", "0")
+    command = up(city, sessions, "--bag", str(bag), "--predict", str(untrained_checkpoint), "--seed", "2")
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert "lost: none" in result.stdout
     with Reader(bag) as reader:
@@ -105,7 +102,10 @@ def test_the_forecast_and_a_bag_are_waited_for_too(city: Path, untrained_checkpo
     # The bag's last period may still be under way when all has been taken by the others.
     assert counts["/rover_0/lidar/points"] >= 10 * SECONDS - 1 and counts["/rover_0/imu"] >= 100 * SECONDS - 10
     # Four frames of history, then a forecast with each frame.
-    assert counts["/rover_0/occworld/prediction"] >= FRAMES - 3 - 1
+    assert all(counts[f"/{robot}/occworld/prediction"] >= FRAMES - 3 - 1 for robot in ("drone_0", "rover_0"))
+    of_one_seed, of_another = contents(quiet), contents(sessions)
+    assert of_one_seed.keys() == of_another.keys()
+    assert [name for name, content in of_one_seed.items() if "/lidar/" in name and of_another[name] == content] == []
 
 
 def test_a_recorder_that_dies_is_not_waited_for(city: Path, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_recorder_that_dies_is_not_waited_for(city: Path, tmp_path: Path) -> N
                     assert runs.poll() is None and dies.poll() is None
                     time.sleep(0.2)
                 dies.send_signal(signal.SIGKILL)
-            said = runs.communicate(timeout=240)[1]
+            said = runs.communicate(timeout=PATIENCE_S)[1]
         finally:
             runs.kill()
     assert runs.returncode == 0 and "/recorder has gone, the simulation goes on without it" in said
@@ -136,7 +136,7 @@ def test_ctrl_c_stops_a_simulation_that_waits(city: Path, tmp_path: Path) -> Non
         time.sleep(0.2)
     children = descendants(process.pid)
     process.send_signal(signal.SIGINT)
-    assert process.wait(90) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert [pid for pid in children if command_line(pid)] == []
     for session in find_sessions(tmp_path / "sessions"):
         assert check_session(session.folder).damage == ()

@@ -16,6 +16,7 @@ import rclpy
 from own_robot import TOPICS, Shuttle
 from pages import Command, commands, files_of
 from paths import ROOT
+from processes import PATIENCE_S
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import PointCloud2
 
@@ -31,9 +32,9 @@ from tokyo_occworld.cli.processes import node_environment
 PAGE = ROOT / "docs/own_data.md"
 PLAYER = Path(__file__).with_name("player.py")
 HORIZONS = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
-DRIVES, SECONDS = 3, 7.0
+DRIVES, SECONDS = 3, 6.0
 # Numbers of the page that take an hour, and what a test takes instead.
-SHORTER = {"--max-minutes 60": "--max-minutes 0.5"}
+SHORTER = {"--max-minutes 60": "--max-steps 8"}
 # ROS 2's own programs, which are not on PyPI: what the test does instead.
 RECORD, PLAY, STATIC_TRANSFORM = "ros2 bag record", "ros2 bag play", "ros2 run tf2_ros"
 
@@ -87,7 +88,7 @@ def test_the_page_leads_from_a_foreign_bag_to_a_live_forecast(checkout: Path) ->
     forecast = from_cloud(forecasts[-1])
     assert forecasts[-1].header.frame_id == "shuttle_0/base_footprint"
     assert sorted(float(h) for h in np.unique(forecast["horizon"])) == HORIZONS
-    # The weights that it began with know what a pavement is; half a minute has not told them otherwise everywhere.
+    # The weights that it began with know what a pavement is; a few steps have not told them otherwise everywhere.
     near = forecast[forecast["horizon"] == 0.5]
     assert (near["label"] == Semantic.OTHER).mean() > 0.25, np.bincount(near["label"])
     the_street_lies_about_the_robot(occupied(near))
@@ -125,16 +126,16 @@ def forecasts_of(node: str, bag: Path, folder: Path) -> list[PointCloud2]:
     with log.open("wb") as output:
         command = ["bash", "-c", f"exec {node}"]
         started = subprocess.Popen(command, cwd=folder, env=environment(), stdout=output, stderr=output)
-    play = [sys.executable, str(PLAYER), str(bag), "1.0", "/velodyne_points", "/odometry/filtered"]
+    play = [sys.executable, str(PLAYER), str(bag), "1.0", "1", "/velodyne_points", "/odometry/filtered"]
     player = subprocess.Popen(play, env=environment())
     try:
-        end = time.monotonic() + 300
+        end = time.monotonic() + PATIENCE_S
         while (player.poll() is None or not heard) and started.poll() is None and time.monotonic() < end:
             executor.spin_once(timeout_sec=0.2)
     finally:
         for process in (player, started):
             process.send_signal(signal.SIGINT)
-            process.wait(60)
+            process.wait(PATIENCE_S)
         listener.destroy_node()
         context.try_shutdown()
     assert heard, log.read_text()[-3000:]

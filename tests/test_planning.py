@@ -13,7 +13,7 @@ import pytest
 import yaml
 from nav_msgs.msg import OccupancyGrid
 from paths import ROOT
-from test_inference_faults import Stage, checkpoint, staged  # noqa: F401
+from test_inference_faults import Stage, staged  # noqa: F401
 
 from occ_core.messages import from_cloud, from_stamp
 from occ_core.topics import CHECK_PATH, CONTACT, COSTMAP, FORECAST, HORIZON_COSTMAPS, PREDICTION

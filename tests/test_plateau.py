@@ -12,6 +12,10 @@ import pytest
 from lxml import etree
 from paths import PLATEAU, TOKYO
 
+from occ_core.classes import Semantic
+from occ_core.session import find_sessions
+from tokyo_occworld.collecting import Collection, collect
+from tokyo_occworld.demo.drives import has_roads
 from tokyo_sim.engine.simulator import Fleet, Simulator
 
 TILES = ("haneda", "yokosuka", "sapporo")
@@ -87,6 +91,19 @@ def test_sensors_agree_with_the_geometry_after_driving_and_flying(tile: Path) ->
     assert below == pytest.approx(0.38, abs=0.15)  # chassis centre above the ground: wheel radius plus axle height
 
 
+@pytest.mark.parametrize("tile", ["sapporo"], indirect=True)
+def test_without_roads_robots_roam_a_real_tile_and_see_it(tile: Path, tmp_path: Path) -> None:
+    assert not has_roads(tile)
+    collect(tile, tmp_path, Collection(sessions=2, frames=4, seed=3))
+    sessions = find_sessions(tmp_path)
+    assert sorted(session.info.agent for session in sessions) == ["drone_0", "rover_0"]
+    for session in sessions:
+        first, last = (session.state(number).base_link.position for number in session.numbers[:: len(session) - 1])
+        assert np.linalg.norm(last - first) > 0.5
+        assert (session.occupancy(session.numbers[-1]).classes == Semantic.BUILDING).any()
+
+
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_the_demo_runs_on_real_tiles_without_roads(tmp_path: Path) -> None:
     source = PLATEAU / "sapporo/udx"

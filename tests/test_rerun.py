@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import in_process
 import numpy as np
 import pytest
-from paths import TOKYO
 from recorded import GRID, write_drive
 
 from occ_core.classes import Semantic
@@ -133,7 +133,7 @@ def test_each_horizon_is_an_entity_and_the_film_goes_through_them(file: Path) ->
 def test_the_command_exports_a_recorded_session(tmp_path: Path) -> None:
     folder = write_drive(tmp_path, "rover_0_20240115_120000", frames=4)
     out = tmp_path / "sub/out.rrd"
-    done = subprocess.run([TOKYO, "export", folder, "--rerun", out, "--frames", "3"], capture_output=True, text=True)
+    done = in_process.tokyo("export", folder, "--rerun", out, "--frames", "3")
     assert done.returncode == 0 and "3 frames" in done.stdout, done.stderr
     rows = Rows(out)
     assert rows.times("/map/rover_0/occupancy", CENTRES, FRAME) == [1, 2, 3]
@@ -154,7 +154,7 @@ def test_what_can_not_be_exported_is_said_and_nothing_is_left(tmp_path: Path, mo
         ([folder, folder, "--rerun", tmp_path / "o.rrd"], "one session of each robot"),
         ([folder, "--rerun", tmp_path / "o.rrd", "--frames", "0"], "--frames is 0"),
     ):
-        done = subprocess.run([TOKYO, "export", *options], capture_output=True, text=True)
+        done = in_process.tokyo("export", *options)
         assert done.returncode == 2 and words in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
 
     def broken():

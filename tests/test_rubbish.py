@@ -12,6 +12,7 @@ import rubbish
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from nav_msgs.msg import Odometry
+from processes import PATIENCE_S
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rosgraph_msgs.msg import Clock
@@ -81,7 +82,7 @@ class Saboteur:
             self.statuses[status.name] = {entry.key: entry.value for entry in status.values}
             self.messages[status.name] = status.message
 
-    def until(self, what: Callable[[], object], seconds: float = 120.0) -> None:
+    def until(self, what: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         """Hear what comes until something holds; every node lives."""
         end = time.monotonic() + seconds
         while not what():
@@ -204,7 +205,7 @@ def gazebo_goes_on(saboteur: Saboteur, start: float) -> None:
     stamp = start
     odometry = Odometry()
     odometry.pose.pose.orientation.w = 1.0
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         stamp += 0.05
         for robot in ("drone_0", ROBOT):

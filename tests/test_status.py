@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from paths import TOKYO
+from processes import PATIENCE_S
 
 from tokyo_occworld.cli.status import RunStatus, Score, greeting
 from tokyo_sim.bringup import Arguments
@@ -67,11 +68,11 @@ def up(city: Path, tmp_path: Path, untrained_checkpoint: Path):
     yield process
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.wait(PATIENCE_S)
 
 
 def test_a_run_tells_of_itself_until_it_is_stopped(up: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     lines = []
     while time.monotonic() < deadline:
         lines.append(up.stdout.readline())
@@ -79,7 +80,7 @@ def test_a_run_tells_of_itself_until_it_is_stopped(up: subprocess.Popen) -> None
             break
     assert "rover_0" in lines[-1] and "frames" in lines[-1] and "x real time" in lines[-1], lines
     up.send_signal(signal.SIGINT)
-    assert up.wait(60) == 0
+    assert up.wait(PATIENCE_S) == 0
 
 
 def test_the_full_rig_is_an_option_of_its_own() -> None:

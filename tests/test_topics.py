@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hearing import heard, spec
 from paths import TOKYO
-from processes import command_line, descendants
+from processes import PATIENCE_S, command_line, descendants
 
+from occ_core.session import find_sessions
 from occ_core.topics import (
     ACTORS,
     CLOCK,
@@ -31,34 +33,69 @@ from occ_core.topics import (
     TF_STATIC,
 )  # fmt: skip
 
+SECONDS = 12.0
 HAS_TF = importlib.util.find_spec("tf2_msgs") is not None
 
 
-@pytest.fixture
-def system(city: Path, untrained_checkpoint: Path, tmp_path: Path):
+def up(city: Path, tmp_path: Path, *more: str) -> subprocess.Popen:
+    """A drone and a rover that are recorded."""
     command = [
-        TOKYO, "up", "--city", str(city), "--sim", "embedded", "--drones", "1", "--rovers", "1", "--actors", "10",
-        "--image-width", "64", "--image-height", "36", "--predict", str(untrained_checkpoint),
-        "--real-time-factor", "0.4",
-
-        "--record", "--output", str(tmp_path / "sessions"),
+        TOKYO, "up", "--city", str(city), "--sim", "embedded", "--drones", "1", "--rovers", "1", "--record",
+        "--output", str(tmp_path / "sessions"), *more,
     ]  # fmt: skip
-    process = subprocess.Popen(command, start_new_session=True, stderr=(tmp_path / "stderr.txt").open("wb"))
-    yield process
+    return subprocess.Popen(command, start_new_session=True, stderr=(tmp_path / "stderr.txt").open("wb"))
+
+
+def stop(process: subprocess.Popen) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.wait(PATIENCE_S)
 
 
-def test_a_stranger_hears_every_topic_at_its_rate(system, city: Path) -> None:
+@pytest.fixture
+def system(city: Path, untrained_checkpoint: Path, tmp_path: Path) -> Iterator[subprocess.Popen]:
+    """With everything: traffic, cameras, a forecast."""
+    process = up(
+        city, tmp_path, "--actors", "10", "--image-width", "64", "--image-height", "36", "--predict",
+        str(untrained_checkpoint), "--real-time-factor", "0.4",
+    )  # fmt: skip
+    yield process
+    stop(process)
+
+
+@pytest.fixture
+def small(city: Path, tmp_path: Path) -> Iterator[subprocess.Popen]:
+    """With what a system has at least: simulator, missions, recorder."""
+    process = up(city, tmp_path, "--actors", "0", "--camera-rate", "0")
+    yield process
+    stop(process)
+
+
+def test_a_stranger_hears_every_topic_at_its_rate_until_ctrl_c_stops_all_and_leaves_whole_sessions(
+    system: subprocess.Popen, tmp_path: Path
+) -> None:
+    _check_topics()
+    children = descendants(system.pid)
+    assert len(children) >= 5
+    system.send_signal(signal.SIGINT)
+    assert system.wait(PATIENCE_S) == 0
+    assert [pid for pid in children if command_line(pid)] == []
+    sessions = find_sessions(tmp_path / "sessions")
+    assert sorted(session.info.agent for session in sessions) == ["drone_0", "rover_0"]
+    for session in sessions:
+        assert len(session) >= 2
+        assert session.occupancy(session.numbers[-1]).classes.any()
+
+
+def _check_topics() -> None:
     robots = ("drone_0", "rover_0")
     world = [CLOCK, ACTORS, DIAGNOSTICS, *((TF, TF_STATIC) if HAS_TF else ())]
     forecast = [OCCUPANCY, PREDICTION, MARKERS, PATH, LATENCY]
     per_robot = [*SENSOR_TOPICS, CMD_VEL, ROBOT_DESCRIPTION, *forecast]
     topics = [spec(t) for t in world] + [spec(t, robot) for robot in robots for t in per_robot]
-    result = heard(14.0, topics)
+    result = heard(SECONDS, topics)
     assert result["ours"] == []
-    assert result["clock"] >= 14.0
+    assert result["clock"] >= SECONDS
     for text in topics:
         name = text.split("=")[0]
         stamps = np.array(result["stamps"][name])
@@ -77,48 +114,33 @@ def test_a_stranger_hears_every_topic_at_its_rate(system, city: Path) -> None:
             assert least * rate <= measured <= 1.15 * rate, f"{name}: {measured:.1f} Hz, the table says {rate} Hz"
 
 
-def test_ctrl_c_stops_every_process_and_leaves_whole_sessions(system, tmp_path: Path) -> None:
-    from occ_core.session import find_sessions
-
-    heard(5.0, [spec(CLOCK)])
-    children = descendants(system.pid)
-    assert len(children) >= 5
-    system.send_signal(signal.SIGINT)
-    assert system.wait(60) == 0
-    assert [pid for pid in children if command_line(pid)] == []
-    for session in find_sessions(tmp_path / "sessions"):
-        assert len(session) >= 2
-        assert session.occupancy(session.numbers[-1]).classes.any()
-
-
-def test_a_node_that_dies_stops_the_rest(system, tmp_path: Path) -> None:
-    heard(1.0, [spec(CLOCK)])
-    children = descendants(system.pid)
+def test_a_node_that_dies_stops_the_rest(small: subprocess.Popen, tmp_path: Path) -> None:
+    heard(0.5, [spec(CLOCK)])
+    children = descendants(small.pid)
     simulator = next(p for p in children if b"tokyo_sim.nodes.simulator" in command_line(p))
     os.kill(simulator, signal.SIGKILL)
-    assert system.wait(60) == 1
+    assert small.wait(PATIENCE_S) == 1
     assert b"/simulator was killed by SIGKILL, the others are stopped too" in (tmp_path / "stderr.txt").read_bytes()
     assert [pid for pid in children if command_line(pid)] == []
 
 
-def test_nothing_is_left_when_tokyo_up_itself_is_killed(system) -> None:
-    heard(1.0, [spec(CLOCK)])
-    children = descendants(system.pid)
-    assert len(children) >= 5
-    os.kill(system.pid, signal.SIGKILL)
-    system.wait(10)
-    deadline = time.monotonic() + 40
+def test_nothing_is_left_when_tokyo_up_itself_is_killed(small: subprocess.Popen) -> None:
+    heard(0.5, [spec(CLOCK)])
+    children = descendants(small.pid)
+    assert len(children) >= 3
+    os.kill(small.pid, signal.SIGKILL)
+    small.wait(PATIENCE_S)
+    deadline = time.monotonic() + PATIENCE_S
     while (left := [pid for pid in children if command_line(pid)]) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert left == []
 
 
 def test_without_opengl_it_says_what_to_install_and_records_without_images(city: Path, tmp_path: Path) -> None:
-    from occ_core.session import find_sessions
-
     command = [
         TOKYO, "up", "--city", str(city), "--sim", "embedded", "--drones", "0", "--actors", "5", "--record",
-        "--output", str(tmp_path / "sessions"), "--duration", "8",
+        "--output", str(tmp_path / "sessions"), "--duration", "5", "--lockstep", "--camera-rate", "2",
+        "--real-time-factor", "0",
     ]  # fmt: skip
     # A vendor list that names no driver: EGL finds nothing, as where Mesa is not installed.
     environment = os.environ | {"__EGL_VENDOR_LIBRARY_FILENAMES": str(tmp_path / "none.json")}

@@ -18,6 +18,7 @@ from drive import Drive, write_bag
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMsg
+from processes import PATIENCE_S
 from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import Float32MultiArray
 from street import SMALL_GRID, write_session
@@ -39,7 +40,6 @@ from occworld_infer.viewer.screenshot import Browser, find_chromium
 from occworld_infer.viewer.sessions import session_moments
 from tokyo_occworld.cli.main import main
 
-PATIENCE_S = 300.0
 needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here: apt install chromium")
 
 
@@ -240,5 +240,5 @@ def test_a_live_run_is_shown_and_graded(tmp_path: Path) -> None:
     finally:
         robot.close()
         process.send_signal(signal.SIGINT)
-        code = process.wait(timeout=60)
+        code = process.wait(PATIENCE_S)
     assert code == 0, log.read_text()

@@ -12,6 +12,8 @@ import train as training_command
 from occworld.config import Config
 
 LEARNER = Path(training_command.__file__).parent
+TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+"""Launcher of `start`, at a port that is free."""
 
 
 def write_config(path: Path, config: Config, **training: object) -> Path:

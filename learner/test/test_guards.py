@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import train as training_command
-from runs import start, write_config
+from runs import TWO_PROCESSES, start, write_config
 from street import SMALL_GRID, write_session
 
 from occ_core.session import Session, SessionError
@@ -34,42 +34,40 @@ def workers_of(pid: int) -> list[int]:
     return [int(child) for child in found]
 
 
-def torchrun(port: int) -> tuple[str, ...]:
-    return "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)
-
-
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("first_to_go", [0, 1])
+@pytest.mark.parametrize("first_to_go", [1, pytest.param(0, marks=pytest.mark.nightly)])
 def test_a_signal_to_one_of_two_processes_stops_both_in_the_same_step(
     config: Config, tmp_path: Path, first_to_go: int
 ) -> None:
     file = write_config(tmp_path / "config.py", config, tokenizer_epochs=500, checkpoint_minutes=0)
-    run = start(file, tmp_path / "work", launcher=torchrun(29570 + first_to_go))
+    run = start(file, tmp_path / "work", launcher=TWO_PROCESSES)
     latest = tmp_path / "work/latest.pth"
     while not latest.exists():
         assert run.poll() is None, run.stderr.read().decode()
         time.sleep(0.05)
     os.kill(workers_of(run.pid)[first_to_go], signal.SIGTERM)
-    assert run.wait(120) == 0, run.stderr.read().decode()
+    assert run.wait(300) == 0, run.stderr.read().decode()
     assert "interrupted; continue with --resume" in next((tmp_path / "work").glob("train_*.log")).read_text()
     assert Checkpoint.load(latest).progress.step > 0
 
 
 @pytest.mark.timeout(600)
-def test_a_process_that_is_killed_ends_the_others_with_a_sentence(config: Config, tmp_path: Path) -> None:
+def test_a_process_that_is_killed_ends_the_others_with_a_sentence(
+    config: Config, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     file = write_config(tmp_path / "config.py", config, tokenizer_epochs=500, checkpoint_minutes=0)
-    run = start(file, tmp_path / "work", launcher=torchrun(29573))
+    run = start(file, tmp_path / "work", launcher=TWO_PROCESSES)
     while not (tmp_path / "work/latest.pth").exists():
         assert run.poll() is None, run.stderr.read().decode()
         time.sleep(0.05)
     workers = workers_of(run.pid)
     os.kill(workers[1], signal.SIGKILL)
-    assert run.wait(120) == 1
+    assert run.wait(300) == 1
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
     assert Checkpoint.load(tmp_path / "work/latest.pth").progress.step > 0
-    options = "--resume", "--max-minutes", "0.01"
-    again = start(file, tmp_path / "work", *options, launcher=torchrun(29574))
-    assert again.wait(300) == 0, again.stderr.read().decode()
+    # Nothing is locked: it could go on, though not as one process in the middle of an epoch of two.
+    assert training_command.main(["--config", str(file), "--work-dir", str(tmp_path / "work"), "--resume"]) == 2
+    assert "batches of 1 x 1 on 2 processes" in capsys.readouterr().err
 
 
 def test_a_second_run_in_a_work_folder_is_refused_and_overwrite_deletes_the_first_when_the_second_stands(
@@ -122,18 +120,18 @@ def test_the_minutes_include_the_evaluation_and_a_starved_run_says_so(
     )
 
     def slow(model: ForecastModel, data: GazeboOccWorldDataset, limit: int) -> Evaluation:
-        time.sleep(1.5 * limit)  # whatever else the machine does
+        time.sleep(0.8 * limit)  # whatever else the machine does
         return evaluate(model, data, limit)
 
     monkeypatch.setattr("occworld.trainer.evaluate", slow)
     began = time.monotonic()
     with caplog.at_level(logging.INFO, "occworld"):
         trainer = Trainer(long, tmp_path / "long")
-        evaluation = trainer.fit(max_minutes=0.4, started=began)
+        evaluation = trainer.fit(max_minutes=0.25, started=began)
     assert evaluation is not None and evaluation.windows >= 3
     # On a machine that has slowed down since it was measured the evaluation takes longer than was kept for it.
     evaluated = trainer._deadline.window_s * evaluation.windows + trainer._deadline.writing_s
-    assert evaluated > 4.5 and 16 < time.monotonic() - began < 24 + 0.75 * evaluated
+    assert evaluated > 2.4 and 9 < time.monotonic() - began < 15 + 0.75 * evaluated
     assert "stage 1 has seen" not in caplog.text
     with caplog.at_level(logging.INFO, "occworld"):
         starved = Trainer(long, tmp_path / "short").fit(max_minutes=0.0001)

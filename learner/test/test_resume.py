@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import torch
 import train as training_command
-from runs import LEARNER, start, write_config
+from runs import LEARNER, TWO_PROCESSES, start, write_config
+from small_cities import small_sample_city
 from street import SMALL_GRID, write_session
 
 from occ_core.session import SessionError, find_sessions
-from occworld.checkpoint import Checkpoint
+from occworld.checkpoint import Checkpoint, TrainingState
 from occworld.config import Config
 from occworld.dataset import DatasetConfig, GazeboOccWorldDataset
 from occworld.trainer import Trainer, TrainingError
@@ -30,39 +31,60 @@ def same_weights(one: Path, other: Path) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
+class Killed(BaseException):
+    """Nobody catches it, as nobody answers SIGKILL."""
+
+
+def on_saving(monkeypatch: pytest.MonkeyPatch, then: Callable[[TrainingState], None]) -> None:
+    """Do something after each checkpoint that is written."""
+    save = Checkpoint.save
+
+    def saved(self: Checkpoint, path: Path) -> None:
+        save(self, path)
+        then(self.progress)
+
+    monkeypatch.setattr(Checkpoint, "save", saved)
+
+
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_run_killed_in_mid_epoch_and_resumed_equals_an_unbroken_one(
-    config: Config, tmp_path: Path, accumulate: int
+def test_a_run_that_ends_in_mid_epoch_and_is_resumed_equals_an_unbroken_one(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulate: int
 ) -> None:
     file = write_config(
         tmp_path / "config.py", config, tokenizer_epochs=1, max_epochs=1, checkpoint_minutes=0, accumulate=accumulate
     )
-    unbroken, broken = start(file, tmp_path / "unbroken"), start(file, tmp_path / "broken")
-    latest = tmp_path / "broken/latest.pth"
-    # In the forecast stage, after some of its batches and before the last.
-    while broken.poll() is None:
-        time.sleep(0.02)
-        if latest.exists() and (at := Checkpoint.load(latest).progress).stage1 == 1 and at.batches >= 2:
-            broken.send_signal(signal.SIGKILL)
-            break
-    assert broken.wait() == -signal.SIGKILL
-    assert not (tmp_path / "broken/epoch_1.pth").exists()
-    resumed = start(file, tmp_path / "broken", "--resume")
-    assert resumed.wait() == 0, resumed.stderr.read().decode()
-    assert unbroken.wait() == 0, unbroken.stderr.read().decode()
+
+    def train(work: str, *more: str) -> int | str:
+        return training_command.main(["--config", str(file), "--work-dir", str(tmp_path / work), *more])
+
+    def kill(at: TrainingState) -> None:  # in the forecast stage, after some of its batches and before the last
+        if at.stage1 == 1 and at.batches >= 2:
+            raise Killed
+
+    assert train("unbroken") == 0
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        on_saving(patch, kill)
+        train("broken")
+    at = Checkpoint.load(tmp_path / "broken/latest.pth").progress
+    assert at.stage2 == 0 and at.batches >= 2 and not (tmp_path / "broken/epoch_1.pth").exists()
+    assert train("broken", "--resume") == 0
     assert same_weights(tmp_path / "unbroken/epoch_1.pth", tmp_path / "broken/epoch_1.pth")
 
 
-def test_ctrl_c_saves_after_the_step_in_hand(config: Config, tmp_path: Path) -> None:
-    file = write_config(tmp_path / "config.py", config, tokenizer_epochs=500)
-    run = start(file, tmp_path / "work")
-    while not list((tmp_path / "work").glob("train_*.log")) and run.poll() is None:
-        time.sleep(0.05)
-    time.sleep(1.0)
-    run.send_signal(signal.SIGINT)
-    assert run.wait() == 0, run.stderr.read().decode()
+def test_ctrl_c_saves_after_the_step_in_hand(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_config(tmp_path / "config.py", config, tokenizer_epochs=500, checkpoint_minutes=0)
+    steps: list[int] = []
+
+    def interrupt(at: TrainingState) -> None:
+        steps.append(at.step)
+        if at.step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        on_saving(patch, interrupt)
+        assert training_command.main(["--config", str(file), "--work-dir", str(tmp_path / "work")]) == 0
     assert "interrupted; continue with --resume" in next((tmp_path / "work").glob("train_*.log")).read_text()
-    assert Checkpoint.load(tmp_path / "work/latest.pth").progress.step >= 0
+    assert Checkpoint.load(tmp_path / "work/latest.pth").progress.step == steps[-1] == 4
 
 
 def test_accumulated_batches_make_fewer_steps(config: Config, tmp_path: Path) -> None:
@@ -74,8 +96,7 @@ def test_accumulated_batches_make_fewer_steps(config: Config, tmp_path: Path) ->
 
 def test_two_processes_train_one_model(config: Config, tmp_path: Path) -> None:
     file = write_config(tmp_path / "config.py", config, tokenizer_epochs=1, max_epochs=1)
-    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29568")
-    run = start(file, tmp_path / "work", launcher=torchrun)
+    run = start(file, tmp_path / "work", launcher=TWO_PROCESSES)
     assert run.wait() == 0, run.stderr.read().decode()
     progress = Checkpoint.load(tmp_path / "work/epoch_1.pth").progress
     windows = len(GazeboOccWorldDataset(config.data_root, replace(config.data, split="train")))
@@ -160,6 +181,31 @@ def test_the_shell_script_trains_from_anywhere(config: Config, tmp_path: Path) -
     assert np.isfinite(json.loads((tmp_path / "work/metrics.json").read_text())["average"]["forecast"]["iou"])
 
 
+def test_the_shell_script_checks_then_records_then_trains(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Training is stood in for, and the city is a small one."""
+    pytest.importorskip("tokyo_occworld.collecting", reason="needs the simulator")
+    for name, body in {
+        "python": f'echo "${{@:1:1}} ${{@: -1}}" | sed "s:.*/learner/::" >> asked\n'
+        f'[[ $1 != - ]] || exec {sys.executable} "$@"',
+        "tokyo": 'echo "tokyo $*" >> asked\nmkdir out && ln -s "$CITY" out/city',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    script = LEARNER.parent / "scripts/run_training.sh"
+    command = ["bash", str(script), "--work-dir", "work", "--data-root", "data", "--epochs", "3"]
+    options = ["--generate-data", "--data-frames", "2", "--data-sessions", "2"]
+    environment = {**os.environ, "PYTHON": str(tmp_path / "python"), "CITY": str(small_sample_city(tmp_path_factory))}
+    done = subprocess.run([*command, *options], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked == ["train.py --check", "tokyo city --out out/city", "- 2", "train.py 3"]
+    sessions = find_sessions(tmp_path / "data")
+    assert sorted(s.info.agent for s in sessions) == ["drone_0", "rover_0"] and {len(s) for s in sessions} == {2}
+
+
+@pytest.mark.nightly
 @pytest.mark.timeout(1500)
 def test_the_shell_script_records_its_own_data(config: Config, tmp_path: Path) -> None:
     pytest.importorskip("tokyo_occworld.collecting", reason="needs the simulator")

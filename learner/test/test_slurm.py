@@ -21,6 +21,7 @@ from occworld.dataset import GazeboOccWorldDataset
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN, COLLECT = ROOT / "scripts/slurm/train.sbatch", ROOT / "scripts/slurm/collect.sbatch"
 
+EPOCHS = 4
 # Every task of a job gets the command; signals that come to srun go to all of them.
 _SRUN = """#!/usr/bin/env bash
 [[ $1 == --kill-on-bad-exit=1 ]] && shift
@@ -70,27 +71,11 @@ def start(job: dict[str, str], config: Path, work: Path) -> subprocess.Popen:
 @pytest.fixture(scope="module")
 def file(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("run") / "config.py"
-    return write_config(path, config, tokenizer_epochs=1, max_epochs=4, checkpoint_minutes=0)
+    return write_config(path, config, tokenizer_epochs=1, max_epochs=EPOCHS, checkpoint_minutes=0)
 
 
-@pytest.fixture(scope="module")
-def unbroken(file: Path, job: dict[str, str]) -> Path:
-    """The work folder of a job that had all the time it needed."""
-    work = file.parent / "unbroken"
-    run = start(job, file, work)
-    output, _ = run.communicate(timeout=500)
-    assert run.returncode == 0, output
-    return work
-
-
-def test_two_nodes_train_one_model(config: Config, unbroken: Path) -> None:
-    windows = len(GazeboOccWorldDataset(config.data_root, replace(config.data, split="train")))
-    assert Checkpoint.load(unbroken / "epoch_4.pth").progress.step == 5 * -(-windows // 2)
-    assert len(list(unbroken.glob("train_*.log"))) == 1
-
-
-def test_a_job_whose_time_is_up_goes_on_from_its_state(
-    file: Path, unbroken: Path, job: dict[str, str], tmp_path: Path
+def test_a_job_whose_time_is_up_goes_on_from_its_state_and_its_nodes_train_one_model(
+    file: Path, job: dict[str, str], config: Config, tmp_path: Path
 ) -> None:
     run = start(job, file, tmp_path)
     while not (tmp_path / "latest.pth").exists():
@@ -99,12 +84,26 @@ def test_a_job_whose_time_is_up_goes_on_from_its_state(
     run.send_signal(signal.SIGUSR1)
     output, _ = run.communicate(timeout=500)
     assert run.returncode == 0 and "the time is up" in output
-    assert Path(job["REQUEUED"]).read_text().split() == [job["SLURM_JOB_ID"]]
-    assert not (tmp_path / "epoch_4.pth").exists()
+    assert Path(job["REQUEUED"]).read_text().split()[-1] == job["SLURM_JOB_ID"]
+    assert not (tmp_path / f"epoch_{EPOCHS}.pth").exists()
     again = start(job, file, tmp_path)
     output, _ = again.communicate(timeout=500)
     assert again.returncode == 0, output
-    assert same_weights(tmp_path / "epoch_4.pth", unbroken / "epoch_4.pth")
+    windows = len(GazeboOccWorldDataset(config.data_root, replace(config.data, split="train")))
+    progress = Checkpoint.load(tmp_path / f"epoch_{EPOCHS}.pth").progress
+    assert progress.step == (1 + EPOCHS) * -(-windows // 2) and progress.processes == 2
+    assert len(list(tmp_path.glob("train_*.log"))) <= 2, "the first node's alone, of each start"
+
+
+@pytest.mark.nightly
+def test_a_job_that_was_interrupted_ends_with_the_weights_of_one_that_was_not(
+    file: Path, job: dict[str, str], config: Config, tmp_path: Path
+) -> None:
+    run = start(job, file, tmp_path / "unbroken")
+    output, _ = run.communicate(timeout=500)
+    assert run.returncode == 0, output
+    test_a_job_whose_time_is_up_goes_on_from_its_state_and_its_nodes_train_one_model(file, job, config, tmp_path)
+    assert same_weights(tmp_path / f"epoch_{EPOCHS}.pth", tmp_path / f"unbroken/epoch_{EPOCHS}.pth")
 
 
 @pytest.mark.parametrize("script", [TRAIN, COLLECT], ids=lambda script: script.name)

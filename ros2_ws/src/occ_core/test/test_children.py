@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import PATIENCE_S
 
 from occ_core.children import members
 
@@ -41,7 +42,7 @@ while True:
 EASY = "import time, sys; open(sys.argv[1], 'w').close(); time.sleep(1000)"
 
 
-def wait(what, seconds: float = 20.0) -> None:
+def wait(what, seconds: float = PATIENCE_S) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end

@@ -12,6 +12,7 @@ from threading import Event as Signal
 import numpy as np
 import pytest
 from PIL import Image
+from processes import PATIENCE_S
 
 from occ_core.grid import VoxelGrid
 from occ_core.keyframes import KeyframeBuilder, OccupancySource
@@ -98,7 +99,7 @@ def test_a_disk_that_refuses_is_a_problem_said_and_frames_counted(tmp_path):
 
 
 def wait_for(condition) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     while not condition() and time.monotonic() < end:
         time.sleep(0.005)
     assert condition()
@@ -252,7 +253,7 @@ def standstill(monkeypatch) -> Signal:
     go, fsync = Signal(), os.fsync
 
     def wait(descriptor: int) -> None:
-        go.wait(20)
+        go.wait(60)
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", wait)

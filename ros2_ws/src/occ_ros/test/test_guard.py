@@ -14,6 +14,7 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
+from processes import PATIENCE_S
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -42,7 +43,7 @@ class Stage:
         self.node.faults.logger = SimpleNamespace(warning=self.said.append, error=self.said.append)
 
     def until(self, what) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE_S
         while not what():
             assert time.monotonic() < end, self.node.faults.values()
             spin_once(self.node, self.executor, 0.02)

@@ -17,6 +17,7 @@ import pytest
 from gml_samples import building
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import PATIENCE_S
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
@@ -119,7 +120,7 @@ def test_ctrl_c_leaves_the_city_that_was_there_and_one_line_at_most(tmp_path, ti
         assert process.poll() is None
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, errors.decode()
     assert b"Traceback" not in errors
     assert (city / "city.json").read_text() == "mine"

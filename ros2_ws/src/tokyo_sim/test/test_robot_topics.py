@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from processes import PATIENCE_S
 
 rclpy = pytest.importorskip("rclpy")
 
@@ -41,7 +42,7 @@ def hear(node, topic, create_publisher):
     subscription = create_subscription(node, topic, heard.append, ROVER.name)
     executor = rclpy.executors.SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not heard and time.monotonic() < deadline:
         create_publisher()
         executor.spin_once(timeout_sec=0.1)
@@ -115,7 +116,7 @@ def becomes(node, holds) -> bool:
     """Does something hold before long?"""
     executor = rclpy.executors.SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not (held := holds()) and time.monotonic() < deadline:
         executor.spin_once(timeout_sec=0.05)
     executor.remove_node(node)
