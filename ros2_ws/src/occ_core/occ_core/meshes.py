@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 _FINEST_M, _COARSEST_M = 0.05, 200.0
 _HALVINGS = 9
@@ -42,6 +40,9 @@ class TriangleMesh:
 
     def parts(self) -> list[TriangleMesh]:
         """The connected pieces, in the order of their first vertices; each has vertices and faces of its own."""
+        from scipy.sparse import coo_matrix  # takes a moment to load
+        from scipy.sparse.csgraph import connected_components
+
         links = np.concatenate([self.faces[:, [0, 1]], self.faces[:, [1, 2]]])
         graph = coo_matrix((np.ones(len(links)), links.T), shape=(len(self.vertices),) * 2)
         count, label = connected_components(graph, directed=False)

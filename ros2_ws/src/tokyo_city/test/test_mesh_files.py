@@ -15,9 +15,10 @@ from small_cities import box_triangles
 
 from occ_core.meshes import TriangleMesh, equal_rows
 from tokyo_city.sample_city import write_sample_city
+from tokyo_city.world import plain_name
 from tokyo_city.world.appearance import Appearance
 from tokyo_city.world.city import Options, import_city
-from tokyo_city.world.obj import has_normals, lines, plain_name, read_obj, write_obj
+from tokyo_city.world.obj import has_normals, lines, read_obj, write_obj
 
 
 class MeshFile:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 _SAME_M, _EQUAL_M = 0.5, 0.01  # wards measure by themselves
 _SAME_SHARE = 0.9
@@ -31,6 +30,8 @@ def repeated(tiles: list[Candidates]) -> list[dict[int, int]]:
     An object is the same with the same gml:id and in the same place; or of the same class and as large in the same
     place, to half a metre for buildings. The better one has more detail, else its tile has the higher rank.
     """
+    from scipy.spatial import cKDTree  # takes a moment to load
+
     owner = np.concatenate([np.full(len(tile.ids), number) for number, tile in enumerate(tiles)])
     index = np.concatenate([np.arange(len(tile.ids)) for tile in tiles])
     boxes = np.concatenate([tile.boxes for tile in tiles])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from tokyo_city.plateau.codes import SurfaceType
 from tokyo_city.plateau.model import CityObject, Polygons
@@ -70,6 +69,8 @@ def _bases(outlines: Polygons, standing: Polygons, objects: tuple[CityObject, ..
     if unknown.any():
         bases[unknown] = 0.0
         if len(standing.points):
+            from scipy.spatial import cKDTree  # takes a moment to load
+
             low = np.full(len(objects), np.inf)
             owner = standing.objects[standing.of_point]
             np.minimum.at(low, owner, standing.points[:, 2])

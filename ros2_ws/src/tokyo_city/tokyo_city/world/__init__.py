@@ -1,5 +1,7 @@
 """SDF worlds: writing them from imported tiles, reading them for the embedded engine."""
 
+import re
+
 from occ_core.output_folders import FolderKind
 
 SDF_VERSION = "1.9"
@@ -16,3 +18,8 @@ CITY = FolderKind(
     (CITY_FILE, WORLD_FILE, "meshes", "semantic", "appearance", "textures", "drivable", "*.npz"),
 )
 """A folder that is replaced when a city is imported into it."""
+
+
+def plain_name(text: str) -> str:
+    """A text as part of a file name that every reader of OBJ, MTL and SDF takes for one: ASCII without white space."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text)

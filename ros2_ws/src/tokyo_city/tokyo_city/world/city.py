@@ -6,8 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from itertools import chain, count, product
+from itertools import chain, count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,23 +16,20 @@ from occ_core.classes import COLOURS, NAMES
 from occ_core.output_folders import check_replaceable, replaced
 from occ_core.parallel import Backend, run_tasks
 from occ_core.progress import ProgressBar
-from tokyo_city.plateau.areas import AREA_FOLDERS
 from tokyo_city.plateau.duplicates import Candidates, repeated
-from tokyo_city.plateau.ground import SQUARE_M
 from tokyo_city.plateau.meshcodes import code_of
 from tokyo_city.plateau.model import ImportProblem
 from tokyo_city.plateau.projection import to_degrees, zone_epsg
 from tokyo_city.plateau.sources import EVERYWHERE, Region, TileSource, Unread, find_sources, find_unread
 from tokyo_city.plateau.tile import unread_words
 from tokyo_city.sample_city import write_sample_city
-from tokyo_city.world import CITY, CITY_FILE, WORLD_FILE
+from tokyo_city.world import CITY, CITY_FILE, WORLD_FILE, plain_name
 from tokyo_city.world.appearance import page_path
-from tokyo_city.world.drivable import DrivableJob, lay, load_compiled
-from tokyo_city.world.laying import ground_jobs, near_keys
-from tokyo_city.world.obj import plain_name
-from tokyo_city.world.placing import GroundJob, Placed, PlaceJob, place
-from tokyo_city.world.sdf import Anchor, WorldModel, write_world
+from tokyo_city.world.sdf import Anchor, write_world
 from tokyo_city.world.store import BuildJob, StoredTile, build, forget_others, open_objects
+
+if TYPE_CHECKING:
+    from tokyo_city.world.assembly import Placed
 
 ATTRIBUTION = (
     "3D city model: Project PLATEAU, Ministry of Land, Infrastructure, Transport and Tourism (MLIT), Japan, CC BY 4.0"
@@ -106,8 +104,10 @@ def import_city(source: Path, out: Path, options: Options = DEFAULTS) -> ImportR
         anchor = _anchor(tiles)
         for folder in (beside / "meshes", page_path(beside, 0).parent):
             folder.mkdir(parents=True)
-        placed = _place(tiles, repeats, anchor, store, beside, options)
-        models = [model for part in placed for model in part.models] + _lay(placed, anchor, beside, options)
+        from tokyo_city.world.assembly import lay_all, place_all  # SciPy and Numba: not before files are read
+
+        placed = place_all(tiles, repeats, anchor, store, beside, options)
+        models = [model for part in placed for model in part.models] + lay_all(placed, anchor, beside, options)
         write_world(beside / WORLD_FILE, anchor, models)
         unread = find_unread(source, options.region)
         report = _report(Path(out), anchor, tiles, repeats, placed, failed, unread)
@@ -216,78 +216,6 @@ def _anchor(tiles: list[StoredTile]) -> Anchor:
     origin = np.round([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, np.floor(low[2])])
     latitude, longitude, height = to_degrees(origin[None], chosen[0].epsg)[0].tolist()
     return Anchor(latitude, longitude, height, chosen[0].epsg, float(origin[0]), float(origin[1]))
-
-
-def _place(
-    tiles: list[StoredTile], repeats: list[dict[int, int]], anchor: Anchor, store: Path, city: Path, options: Options
-) -> list[Placed]:
-    """Write all meshes; what was placed, in the order of names."""
-    origin = (anchor.east, anchor.north, anchor.height)
-    relief = [tile for tile in tiles if tile.feature == "dem"]
-    areas = [tile for tile in tiles if tile.feature in AREA_FOLDERS or tile.without_height]
-    around = {"bldg": relief, "dem": areas}
-    pages = np.concatenate([[0], np.cumsum([tile.pages for tile in tiles])])
-    jobs: list[PlaceJob | GroundJob] = [
-        PlaceJob(
-            store,
-            city,
-            tile.key,
-            tile.name,
-            tile.feature,
-            origin,
-            first,
-            tile.pages,
-            near_keys(around.get(tile.feature, []), np.array(tile.low[:2]), np.array(tile.high[:2])),
-            options.target_faces,
-            options.prisms,
-            tuple(sorted(repeat)),
-        )
-        for tile, first, repeat in zip(tiles, pages.tolist(), repeats, strict=False)
-    ]
-    jobs += ground_jobs(tiles, origin, store, city, options.region, options.engine, options.workers)
-    load_compiled()
-    progress = ProgressBar(len(jobs), "write", "part")
-    placed = []
-    with progress:
-        for part in run_tasks(options.engine, place, jobs, options.workers):
-            placed.append(part)
-            progress.update()
-    return sorted(placed, key=lambda part: part.name)
-
-
-def _lay(placed: list[Placed], anchor: Anchor, city: Path, options: Options) -> list[WorldModel]:
-    """The surface to drive on, square by square."""
-    origin = np.array([anchor.east, anchor.north])
-    laid = [part for part in placed if part.models]
-    squares = sorted(
-        {
-            square
-            for part in laid
-            if part.ground or "bridge" in part.triangles
-            for square in product(
-                *(range(int(a // SQUARE_M), int(b // SQUARE_M) + 1) for a, b in _bounds(part, origin))
-            )
-        }
-    )
-    jobs = []
-    for square in squares:
-        low = np.array(square) * SQUARE_M - origin
-        parts = tuple(
-            (part.name, part.ground)
-            for part in laid
-            if (np.array(part.low) <= low + SQUARE_M).all() and (np.array(part.high) >= low).all()
-        )
-        jobs.append(DrivableJob(city, f"drivable_{square[0]}_{square[1]}", (float(low[0]), float(low[1])), parts))
-    with ProgressBar(len(jobs), "surface", "square") as progress:
-        models = []
-        for model in run_tasks(options.engine, lay, jobs, options.workers):
-            models += [model] if model else []
-            progress.update()
-    return sorted(models, key=lambda model: model.name)
-
-
-def _bounds(part: Placed, origin: np.ndarray) -> list[tuple[float, float]]:
-    return [(part.low[axis] + origin[axis], part.high[axis] + origin[axis]) for axis in (0, 1)]
 
 
 def _report(

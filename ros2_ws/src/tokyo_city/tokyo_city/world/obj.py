@@ -18,14 +18,10 @@ import numba
 import numpy as np
 
 from occ_core.meshes import TriangleMesh
+from tokyo_city.world import plain_name
 from tokyo_city.world.appearance import Appearance, page_path
 
 _UNIT = 10_000  # parts of a normal's length, in a file
-
-
-def plain_name(text: str) -> str:
-    """A text as part of a file name that every reader of OBJ, MTL and SDF takes for one: ASCII without white space."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text)
 
 
 def write_obj(path: Path, mesh: TriangleMesh, appearance: Appearance | None = None) -> None:

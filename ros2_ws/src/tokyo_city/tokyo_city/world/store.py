@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,9 +15,8 @@ from occ_core.classes import SHEET_CLASSES, Semantic
 from occ_core.meshes import TriangleMesh
 from tokyo_city.plateau.areas import AREA_FOLDERS, Areas, without_height
 from tokyo_city.plateau.codes import BELOW_GROUND
-from tokyo_city.plateau.ground import ground_points
+from tokyo_city.plateau.ground_points import ground_points
 from tokyo_city.plateau.model import ImportProblem, OutsideRegion
-from tokyo_city.plateau.obj_tile import read_obj_tile
 from tokyo_city.plateau.prisms import Prisms
 from tokyo_city.plateau.sources import Region, TileSource
 from tokyo_city.plateau.tile import Tile, read_tile
@@ -111,13 +111,20 @@ def build(job: BuildJob) -> StoredTile | str | None:
             # Images may come later than the tile that they are for.
             if all(job.source.beside_stamp(name) == stamp for name, stamp in kept.beside):
                 return kept
-        reader = read_obj_tile if job.source.is_obj else read_tile
-        tile = reader(job.source, job.region, job.epsg)
+        tile = _reader(job.source)(job.source, job.region, job.epsg)
     except OutsideRegion:
         return None
     except ImportProblem as problem:
         return str(problem)
     return _keep(job, tile)
+
+
+def _reader(source: TileSource) -> Callable[[TileSource, Region, int | None], Tile]:
+    if not source.is_obj:
+        return read_tile
+    from tokyo_city.plateau.obj_tile import read_obj_tile  # and SciPy, which takes as long to load as a tile to read
+
+    return read_obj_tile
 
 
 def open_tile(folder: Path, key: str) -> TileMesh:

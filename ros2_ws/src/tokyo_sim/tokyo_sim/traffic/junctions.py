@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from networkx.utils import UnionFind
-from scipy.spatial import cKDTree
 
 from tokyo_sim.traffic.curves import arc, resample
 from tokyo_sim.traffic.lanes import StreetNetwork
+from tokyo_sim.traffic.shapes import rows_beside
 
 STEP_M = 0.5
 CROSSING_M = 3.0  # depth of a pedestrian crossing, between a junction's core and the stop line
@@ -55,11 +55,13 @@ class _Cutter:
         self._lines = [resample(streets.line(edge, edge[0]), STEP_M) for edge in streets.edges]
         self._widths = [streets.width(edge) for edge in streets.edges]
         self._lengths = [float(arc(line)[-1]) for line in self._lines]
-        self._trees = [cKDTree(line) for line in self._lines]
         self._junction = UnionFind(sorted(streets.graph))
         self._kept = [True] * len(self._ends)  # still a section, neither inside a junction nor left out
         self._dropped = [False] * len(self._ends)
+        # What has been found out, while junctions are merged around it.
         self._reach: dict[tuple[int, int, int], float] = {}
+        self._directions: dict[tuple[int, int], tuple[float, float]] = {}
+        self._setbacks: dict[tuple[int, int], tuple[list[int], tuple[float, bool]]] = {}
         self._ends_wide: dict[tuple[int, int], np.ndarray] = {}
 
     def _touching(self) -> dict[int, list[int]]:
@@ -78,8 +80,13 @@ class _Cutter:
         if not others:
             loop = self._junction[self._ends[number][0]] == self._junction[self._ends[number][1]]
             return (CROSSING_M, False) if loop else (self._widths[number] / 2 + 2.0 + CROSSING_M, True)
-        crossing = [other for other in others if not self._goes_on(number, other, here)]
-        return max((self._clear_of(number, end, other) for other in crossing), default=0.0) + CROSSING_M, False
+        known, setback = self._setbacks.get((number, end), ([], (0.0, False)))
+        if known != others:
+            crossing = (other for other in others if not self._goes_on(number, other, here))
+            clear = max((self._clear_of(number, end, other) for other in crossing), default=0.0)
+            setback = clear + CROSSING_M, False
+            self._setbacks[number, end] = others, setback
+        return setback
 
     def _goes_on(self, number: int, other: int, node: int) -> bool:
         """Do two streets leave a node in opposite directions, one going on as the other?"""
@@ -88,20 +95,21 @@ class _Cutter:
         (ax, ay), (bx, by) = self._direction(number, node), self._direction(other, node)
         return ax * bx + ay * by < -np.cos(_GOES_ON_RAD)
 
-    def _direction(self, number: int, node: int) -> np.ndarray:
+    def _direction(self, number: int, node: int) -> tuple[float, float]:
         """Unit vector from a node along a street, past where the skeleton of the junction bends it."""
-        line = self._lines[number] if self._ends[number][0] == node else self._lines[number][::-1]
-        away = line[min(int(_BENT_M / STEP_M), len(line) - 1)] - line[0]
-        return away / max(float(np.linalg.norm(away)), 1e-9)
+        if (number, node) not in self._directions:
+            line = self._lines[number] if self._ends[number][0] == node else self._lines[number][::-1]
+            x, y = (line[min(int(_BENT_M / STEP_M), len(line) - 1)] - line[0]).tolist()
+            length = max(float(np.hypot(x, y)), 1e-9)
+            self._directions[number, node] = x / length, y / length
+        return self._directions[number, node]
 
     def _clear_of(self, number: int, end: int, other: int) -> float:
         """How far from its end a street, with its full width, leaves the carriageway of another."""
         if (number, end, other) not in self._reach:
             wide = self._wide(number, end)
-            least = self._widths[other] / 2 + _KERB_M
-            gaps = self._trees[other].query(wide, distance_upper_bound=1.01 * least)[0].min(axis=1)
-            clear = np.flatnonzero(gaps > least)
-            self._reach[number, end, other] = STEP_M * float(clear[0] if len(clear) else len(wide))
+            rows = rows_beside(wide, self._lines[other], self._widths[other] / 2 + _KERB_M)
+            self._reach[number, end, other] = STEP_M * rows
         return self._reach[number, end, other]
 
     def _wide(self, number: int, end: int) -> np.ndarray:

@@ -55,6 +55,28 @@ def length_along(line):
 
 
 @numba.njit(cache=True)
+def rows_beside(rows, line, distance):
+    """How many of rows (n, k, 2) of points come, from the first one on, within a distance of a point of a line (m, 2).
+
+    All of them where none is clear.
+    """
+    for n in range(len(rows)):
+        near = False
+        for k in range(rows.shape[1]):
+            x, y = rows[n, k, 0], rows[n, k, 1]
+            for m in range(len(line)):
+                dx, dy = line[m, 0] - x, line[m, 1] - y
+                if dx * dx + dy * dy <= distance * distance:
+                    near = True
+                    break
+            if near:
+                break
+        if not near:
+            return n
+    return len(rows)
+
+
+@numba.njit(cache=True)
 def swept_boxes(whole, begin, end, length, width, axles, step):
     """(n, 4, 2) corners of a box that goes along a line (k, 2), from its nose at a point to its tail out at another.
 
