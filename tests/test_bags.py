@@ -44,11 +44,11 @@ def convert(bag: Path, output: Path, city: Path, *more: str) -> str:
 
 @pytest.fixture
 def drive(city: Path, tmp_path: Path) -> Path:
-    """A folder with `live`, sessions, and `drive`, a bag, of the same 7 s of simulated time."""
+    """A folder with `live`, sessions, and `drive`, a bag, of the same 9 s of simulated time."""
     command = [
         TOKYO, "up", "--city", str(city), "--drones", "1", "--rovers", "1", "--actors", "8", "--image-width", "64",
-        "--image-height", "36", "--camera-rate", "2", "--lockstep", "--real-time-factor", "0", "--duration", "7",
-        "--record", "--output", str(tmp_path / "live"), "--bag", str(tmp_path / "drive"),
+        "--image-height", "36", "--camera-rate", "2", "--real-time-factor", "0.4", "--duration", "9", "--record",
+        "--output", str(tmp_path / "live"), "--bag", str(tmp_path / "drive"),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
