@@ -42,7 +42,8 @@ class Pose:
         if not abs(norm - 1) <= 1e-3:
             raise ValueError(f"an orientation is a unit quaternion w, x, y, z, got {self.orientation}")
         object.__setattr__(self, "position", position)
-        object.__setattr__(self, "orientation", orientation / norm)
+        # One that is a unit to the last bit or two stays as it is: what was written is read back bit for bit.
+        object.__setattr__(self, "orientation", orientation if abs(norm - 1) < 1e-15 else orientation / norm)
 
     @classmethod
     def identity(cls) -> Pose:
