@@ -20,9 +20,7 @@ SLOW = ("torch", "lightning", "mujoco", "rclpy", "numba", "embreex", "moderngl",
 def run(words: list[str]) -> in_process.Done:
     program, *arguments = words
     if program != sys.executable:
-        from tokyo_occworld.cli.main import main
-
-        return in_process.done(main, *arguments)
+        return in_process.tokyo(*arguments)
     script, *arguments = arguments
     sys.path.insert(0, str(Path(script).parent))
     try:

@@ -7,6 +7,7 @@ import sys
 import time
 
 import rclpy
+from processes import PATIENCE_S
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.rosbag2 import Reader
 
@@ -25,7 +26,7 @@ def profile(connection):
 
 
 def wait_for(condition, what):
-    end = time.monotonic() + 240
+    end = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > end:
             sys.exit(f"player: {what} did not come")
@@ -45,16 +46,12 @@ def main():
         publishers = {c.id: node.create_publisher(message_class(c.msgtype), c.topic, profile(c)) for c in wanted}
         descriptions = [c for c in wanted if c.topic.endswith("/robot_description")]
         listening = [publishers[c.id] for c in descriptions if f"/{c.topic.split('/')[1]}/lidar/points" in heard]
-        wait_for(
-            lambda: all(p.get_subscription_count() >= listeners for p in listening), "a listener to the descriptions"
-        )
+        wait_for(lambda: heard_by(listeners, listening), "a listener to the descriptions")
         time.sleep(2.0)
         for connection, _, data in reader.messages(descriptions):
             publishers[connection.id].publish(data)
         sources = [publishers[c.id] for c in wanted if c.topic in heard]
-        wait_for(
-            lambda: all(p.get_subscription_count() >= listeners for p in sources), f"a listener to each of {heard}"
-        )
+        wait_for(lambda: heard_by(listeners, sources), f"a listener to each of {heard}")
         time.sleep(2.0)
         began, first = time.monotonic(), reader.start_time
         for connection, logged, data in reader.messages([c for c in wanted if c not in descriptions]):

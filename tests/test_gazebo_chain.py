@@ -29,7 +29,6 @@ from processes import PATIENCE_S, command_line, descendants
 from occ_core.poses import Pose
 from occ_core.session import find_sessions
 from occ_core.topics import ACTORS, CLOCK, DIAGNOSTICS, ROBOT_DESCRIPTION, SENSOR_TOPICS, TF, TF_STATIC
-from tokyo_occworld.cli.main import main
 from tokyo_occworld.compare.run import compare_session
 from tokyo_sim.engine.simulator import Fleet, Simulator
 
@@ -225,5 +224,5 @@ def test_no_robots_are_no_problem(installation: Path, city: Path) -> None:
 )
 def test_what_is_not_installed_is_named(installation: Path, city: Path, missing: str, words: str) -> None:
     (installation / missing).unlink()
-    result = in_process.done(main, *up(city)[1:])
+    result = in_process.tokyo(*up(city)[1:])
     assert result.returncode == 2 and words in result.stderr and len(result.stderr.strip().splitlines()) == 1

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import start, write_config
+from runs import TWO_PROCESSES, start, write_config
 
 from occworld.checkpoint import Checkpoint, build_model
 from occworld.config import Config, ConfigError
+from occworld.cores import one_thread
 from occworld.dataset import Batch, GazeboOccWorldDataset
 from occworld.faithful.objective import FaithfulObjective
 from occworld.layers.blocks import set_recompute
@@ -35,7 +36,7 @@ def difference(one: Path, other: Path, config: Config) -> float:
     apart = sum((ours[name] - theirs[name]).square().sum() for name in learned)
     way = sum((ours[name] - fresh[name]).square().sum() for name in learned)
     assert way > 0
-    return float((apart / way).sqrt())  # 0.0002 to 0.0017 by the order in which processors add up
+    return float((apart / way).sqrt())
 
 
 def test_accumulated_gradients_equal_the_larger_batch(faithful: Config, tmp_path: Path) -> None:
@@ -44,17 +45,17 @@ def test_accumulated_gradients_equal_the_larger_batch(faithful: Config, tmp_path
         trainer = Trainer(config, tmp_path / name)
         trainer.fit()
         assert trainer.progress.step == -(-len(trainer.train_data) // 4)
-    assert difference(tmp_path / "whole/epoch_1.pth", tmp_path / "parts/epoch_1.pth", whole) < 1e-2
+    assert difference(tmp_path / "whole/epoch_1.pth", tmp_path / "parts/epoch_1.pth", whole) < 1e-3
 
 
 def test_two_processes_equal_one_with_the_double_batch(faithful: Config, tmp_path: Path) -> None:
     config = stage2(faithful, batch_size=2)
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     halves = write_config(tmp_path / "halves.py", config, batch_size=1)
-    run = start(halves, tmp_path / "two", launcher=torchrun)
-    Trainer(config, tmp_path / "one").fit()
+    run = start(halves, tmp_path / "two", launcher=TWO_PROCESSES)
+    with one_thread(True):  # as each of the two has: sums over more are added up in another order
+        Trainer(config, tmp_path / "one").fit()
     assert run.wait() == 0, run.stderr.read().decode()
-    assert difference(tmp_path / "one/epoch_1.pth", tmp_path / "two/epoch_1.pth", config) < 1e-2
+    assert difference(tmp_path / "one/epoch_1.pth", tmp_path / "two/epoch_1.pth", config) < 1e-3
     assert len(list((tmp_path / "two").glob("train_*.log"))) == 1
 
 

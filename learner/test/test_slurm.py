@@ -77,6 +77,7 @@ def file(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_job_whose_time_is_up_goes_on_from_its_state_and_its_nodes_train_one_model(
     file: Path, job: dict[str, str], config: Config, tmp_path: Path
 ) -> None:
+    Path(job["REQUEUED"]).unlink(missing_ok=True)  # of a test before
     run = start(job, file, tmp_path)
     while not (tmp_path / "latest.pth").exists():
         assert run.poll() is None, run.stdout.read()
@@ -84,7 +85,7 @@ def test_a_job_whose_time_is_up_goes_on_from_its_state_and_its_nodes_train_one_m
     run.send_signal(signal.SIGUSR1)
     output, _ = run.communicate(timeout=500)
     assert run.returncode == 0 and "the time is up" in output
-    assert Path(job["REQUEUED"]).read_text().split()[-1] == job["SLURM_JOB_ID"]
+    assert Path(job["REQUEUED"]).read_text().split() == [job["SLURM_JOB_ID"]]
     assert not (tmp_path / f"epoch_{EPOCHS}.pth").exists()
     again = start(job, file, tmp_path)
     output, _ = again.communicate(timeout=500)

@@ -43,7 +43,6 @@ def run(make: Callable[[], Guarded], spin: Callable[[Any, Event], None] | None =
         _on_stop(lambda *_: stop.set())
         (spin or _spin)(node, stop)
     except _GivenUp:
-        _on_stop(signal.SIG_IGN)
         rclpy.try_shutdown()
         os._exit(0)  # what is half made may have threads that nobody would end
     except NodeFailed as error:
@@ -61,6 +60,7 @@ class _GivenUp(BaseException):
 
 
 def _give_up(*_: object) -> None:
+    _on_stop(signal.SIG_IGN)  # a second signal must not interrupt the end
     raise _GivenUp
 
 

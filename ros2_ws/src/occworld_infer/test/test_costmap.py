@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from occ_core.classes import Semantic
@@ -73,6 +73,7 @@ def squares(columns: list[tuple[int, int]], pose: Pose) -> list[shapely.Polygon]
     x=st.floats(-300, 300), y=st.floats(-300, 300), yaw=st.floats(-3.1, 3.1), ahead=st.floats(-6, 6),
     aside=st.floats(-6, 6), turn=st.floats(-1, 1), seed=st.integers(0, 1000),
 )  # fmt: skip
+@example(x=0.0, y=0.0, yaw=0.0, ahead=-5.0, aside=0.0, turn=0.5, seed=14)  # the most probable lies beyond the lattice
 def test_cells_agree_with_polygons_laid_over_each_other(x, y, yaw, ahead, aside, turn, seed) -> None:
     """Independent: voxels as polygons in map by 4 x 4 matrices, and how much of each cell they cover by shapely."""
     rng = np.random.default_rng(seed)
@@ -98,6 +99,7 @@ def test_cells_agree_with_polygons_laid_over_each_other(x, y, yaw, ahead, aside,
         ]
         assert maps.ahead[0][row, column] >= max(most, default=0) - 1e-3
     # No voxel is lost, whatever its angle.
+    highest = 0.0
     for (i, j), polygon in zip(columns, polygons, strict=True):
         place = np.array([polygon.centroid.coords[0]])
         (row,), (column,), (inside,) = maps.lattice.cells(place)
@@ -105,7 +107,9 @@ def test_cells_agree_with_polygons_laid_over_each_other(x, y, yaw, ahead, aside,
             continue  # of a footprint to come, the far end is beyond the lattice
         around = maps.ahead[0][row - 1 : row + 2, column - 1 : column + 2]
         assert around.max() >= odds[i, j, IN_BAND] - 1e-3
-    assert percent(maps.ahead[0]).max() == round(100 * float(np.float16(max(odds[i, j, IN_BAND] for i, j in columns))))
+        highest = max(highest, odds[i, j, IN_BAND])
+    wanted = {round(100 * float(np.float16(value))) for value in [highest, *odds[odds > highest]]}
+    assert percent(maps.ahead[0]).max() in wanted, "the most probable in the lattice, or one across its edge"
 
 
 def test_where_grid_and_lattice_are_parallel_cells_are_the_columns_themselves() -> None:
