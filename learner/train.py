@@ -52,6 +52,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     start.add_argument("--overwrite", action="store_true", help="begin anew where the work folder holds a run already")
     parser.add_argument("--from-scratch", action="store_true", help="random weights, whatever the config's load_from")
     parser.add_argument("--gpu-ids", type=gpu_ids, metavar="0,1", help="GPUs to train on; the first one without")
+    parser.add_argument(
+        "--cpu-cores", type=int, default=0, metavar="N",
+        help="train on N cores of the CPU, a process on each with a batch of its own; without, on the GPU or one core",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, help="of weights, order and samples")
     parser.add_argument("--batch-size", type=int, help="windows per step and device")
     parser.add_argument("--lr", type=float, help="largest learning rate")
@@ -119,7 +123,7 @@ def _run(args: argparse.Namespace) -> int:
             raise CheckpointError(f"{path}: made with another model than {args.config} describes")
         former = run_in(args.work_dir) if args.overwrite and is_first_process() else ()
         try:
-            trainer = Trainer(config, args.work_dir, resume, args.gpu_ids, former)
+            trainer = Trainer(config, args.work_dir, resume, args.gpu_ids, former, args.cpu_cores)
             evaluation = trainer.fit(args.max_minutes, _STARTED, args.max_steps)
         except TrainingError as error:
             print(f"train.py: {error}", file=sys.stderr)

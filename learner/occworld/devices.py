@@ -1,4 +1,4 @@
-"""Where a run computes and in what precision: one device, the GPUs named, or what torchrun has started."""
+"""Where a run computes and in what precision: a device, the GPUs named, cores of the CPU, or what torchrun started."""
 
 from __future__ import annotations
 
@@ -17,13 +17,19 @@ _PRECISIONS: dict[str, Any] = {"fp32": "32-true", "fp16": "16-mixed", "bf16": "b
 _PATIENCE = timedelta(hours=6)
 
 
-def processes(training: TrainingConfig, gpu_ids: list[int] | None) -> Fabric:
-    """The launched Fabric; ConfigError for GPUs that are not there."""
-    cuda = torch.cuda.is_available()
+def processes(training: TrainingConfig, gpu_ids: list[int] | None, cpu_cores: int = 0) -> Fabric:
+    """The launched Fabric; ConfigError for GPUs that are not there.
+
+    cpu_cores: so many processes on the CPU, whatever GPU there is, each with a batch of its own and one thread: threads
+    that share an operation wait for each other by spinning, and beside other work a step takes seven times as long.
+    """
+    if cpu_cores:
+        torch.set_num_threads(1)
+    cuda = torch.cuda.is_available() and not cpu_cores
     if gpu_ids and max(gpu_ids) >= (torch.cuda.device_count() if cuda else 0):
         there = f"{torch.cuda.device_count()} CUDA devices" if cuda else "no CUDA device"
         raise ConfigError(f"--gpu-ids {','.join(map(str, gpu_ids))}: this machine has {there}")
-    devices: list[int] | int = gpu_ids or int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    devices: list[int] | int = gpu_ids or cpu_cores or int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     nodes = int(os.environ.get("GROUP_WORLD_SIZE", 1))
     many = nodes > 1 or (len(devices) if isinstance(devices, list) else devices) > 1
     # In each stage some weights have no part in the loss.

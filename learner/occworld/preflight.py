@@ -68,6 +68,7 @@ def check_training(args: argparse.Namespace) -> None:
         raise FileNotFoundError(f"no config file {args.config}")
     if args.max_minutes is not None and not (math.isfinite(args.max_minutes) and args.max_minutes > 0):
         raise UsageError(f"--max-minutes {args.max_minutes:g}: more than 0 is wanted")
+    check_cores(args.cpu_cores, args.gpu_ids)
     if args.bag and args.data_root:
         raise UsageError("--bag and --data-root: which of them is to be trained on?")
     if args.bag_config is not None and not args.bag_config.is_file():
@@ -94,6 +95,16 @@ def check_training(args: argparse.Namespace) -> None:
             f"{args.work_dir} holds a run already ({there[0].name}): --resume goes on with it, --overwrite begins anew"
             " and deletes it, or give another --work-dir"
         )
+
+
+def check_cores(cpu_cores: int, gpu_ids: list[int] | None) -> None:
+    """Of --cpu-cores. Fewer cores than asked for are none of its business: so a machine's training is another's."""
+    if cpu_cores < 0:
+        raise UsageError(f"--cpu-cores {cpu_cores}: 1 or more is wanted")
+    if cpu_cores and gpu_ids:
+        raise UsageError("--cpu-cores and --gpu-ids: on which of them?")
+    if cpu_cores and "LOCAL_WORLD_SIZE" in os.environ:
+        raise UsageError("--cpu-cores under torchrun, which starts the processes: it is for a run without")
 
 
 def check_evaluation(args: argparse.Namespace, kind: FolderKind) -> None:

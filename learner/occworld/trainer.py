@@ -45,11 +45,13 @@ class Trainer:
         resume: Checkpoint | None = None,
         gpu_ids: list[int] | None = None,
         former: tuple[Path, ...] = (),
+        cpu_cores: int = 0,
     ) -> None:
-        """former: files of another run, deleted when the first checkpoint of this one stands."""
+        """former: files of another run, deleted when the first checkpoint of this one stands. gpu_ids, cpu_cores: a
+        process for each, as `devices.processes` starts them."""
         self.config, self.work_dir, self._former = config, Path(work_dir), former
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        self.fabric = processes(config.training, gpu_ids)
+        self.fabric = processes(config.training, gpu_ids, cpu_cores)
         with self._losing_no_process(), self.fabric.rank_zero_first():  # it packs the sessions for all
             self.train_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="train"))
             self.val_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="val"))

@@ -48,10 +48,15 @@ def test_accumulated_gradients_equal_the_larger_batch(faithful: Config, tmp_path
     assert difference(tmp_path / "whole/epoch_1.pth", tmp_path / "parts/epoch_1.pth", whole) < 1e-3
 
 
-def test_two_processes_equal_one_with_the_double_batch(faithful: Config, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("launcher", "options"), [(TWO_PROCESSES, ()), ((), ("--cpu-cores", "2"))], ids=["torchrun", "cores"]
+)
+def test_two_processes_equal_one_with_the_double_batch(
+    faithful: Config, tmp_path: Path, launcher: tuple[str, ...], options: tuple[str, ...]
+) -> None:
     config = stage2(faithful, batch_size=2)
     halves = write_config(tmp_path / "halves.py", config, batch_size=1)
-    run = start(halves, tmp_path / "two", launcher=TWO_PROCESSES)
+    run = start(halves, tmp_path / "two", *options, launcher=launcher)
     with one_thread(True):  # as each of the two has: sums over more are added up in another order
         Trainer(config, tmp_path / "one").fit()
     assert run.wait() == 0, run.stderr.read().decode()

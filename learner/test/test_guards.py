@@ -29,9 +29,17 @@ from occworld.trainer import Trainer
 
 
 def workers_of(pid: int) -> list[int]:
-    """The processes that torchrun has started."""
+    """The processes that one has started."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in found]
+
+
+def alive(pid: int) -> bool:
+    """Not gone, and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.timeout(600)
@@ -49,6 +57,38 @@ def test_a_signal_to_one_of_two_processes_stops_both_in_the_same_step(
     assert run.wait(300) == 0, run.stderr.read().decode()
     assert "interrupted; continue with --resume" in next((tmp_path / "work").glob("train_*.log")).read_text()
     assert Checkpoint.load(latest).progress.step > 0
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("killed", [0, 1])
+def test_of_the_processes_on_cores_none_outlives_another(config: Config, tmp_path: Path, killed: int) -> None:
+    file = write_config(tmp_path / "config.py", config, tokenizer_epochs=500, checkpoint_minutes=0)
+    run = start(file, tmp_path / "work", "--cpu-cores", "2")
+    while not (tmp_path / "work/latest.pth").exists():
+        assert run.poll() is None, run.stderr.read().decode()
+        time.sleep(0.05)
+    (other,) = workers_of(run.pid)
+    os.kill((run.pid, other)[killed], signal.SIGKILL)
+    assert run.wait(300) == (1 if killed else -signal.SIGKILL)
+    end = time.monotonic() + 240
+    while alive(other):
+        assert time.monotonic() < end, "an orphan"
+        time.sleep(0.05)
+    assert Checkpoint.load(tmp_path / "work/latest.pth").progress.processes == 2
+
+
+def test_cores_that_can_t_be_meant_are_refused(
+    config: Config, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_config(tmp_path / "config.py", config)
+    arguments = ["--config", str(file), "--work-dir", str(tmp_path / "work"), "--cpu-cores"]
+    assert training_command.main([*arguments, "-1"]) == 2
+    assert "--cpu-cores -1: 1 or more is wanted" in capsys.readouterr().err
+    assert training_command.main([*arguments, "2", "--gpu-ids", "0"]) == 2
+    assert "--cpu-cores and --gpu-ids: on which of them?" in capsys.readouterr().err
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert training_command.main([*arguments, "2"]) == 2
+    assert "under torchrun" in capsys.readouterr().err
 
 
 @pytest.mark.timeout(600)
