@@ -93,9 +93,10 @@ def from_twist(message: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def from_odometry(message: Any) -> Odometry:
-    """A nav_msgs/Odometry; ValueError for numbers that are not finite and for a quaternion not of unit length."""
-    linear, angular = from_twist(message.twist.twist)
-    return Odometry(from_stamp(message.header.stamp), from_pose(message.pose.pose), linear, angular)
+    """A nav_msgs/Odometry, whose velocities may be no numbers. ValueError as in `from_pose`."""
+    twist = message.twist.twist
+    pose = from_pose(message.pose.pose)
+    return Odometry(from_stamp(message.header.stamp), pose, vector(twist.linear), vector(twist.angular))
 
 
 def from_cloud(message: Any) -> np.ndarray:
@@ -171,16 +172,21 @@ def _put_xyz(points: np.ndarray, out: np.ndarray) -> None:
         out[:, column] = points[axis]
 
 
-def cloud_points(message: Any) -> np.ndarray:
-    """(n, 4) float32 x y z intensity in the sensor's frame; intensity is zero where the cloud has none."""
-    return returns_of(from_cloud(message)) if message.width * message.height else np.zeros((0, 4), np.float32)
+def cloud_points(message: Any, unit: float = 1.0) -> np.ndarray:
+    """(n, 4) float32 x y z intensity in the sensor's frame; intensity is zero where the cloud has none.
+
+    unit: metres of 1 in x, y and z.
+    """
+    return returns_of(from_cloud(message), unit) if message.width * message.height else np.zeros((0, 4), np.float32)
 
 
-def returns_of(cloud: np.ndarray) -> np.ndarray:
-    """(n, 4) float32 x y z intensity of a structured cloud, as `cloud_points` gives them."""
+def returns_of(cloud: np.ndarray, unit: float = 1.0) -> np.ndarray:
+    """(n, 4) float32 x y z intensity of a structured cloud, as `cloud_points` gives them. unit: metres of its 1."""
     points = np.zeros((len(cloud), 4), np.float32)
     with np.errstate(over="ignore"):  # Doubles that stand for nothing become infinite, and are left out as such.
         _put_xyz(cloud, points)
+        if unit != 1.0:
+            points[:, :3] *= np.float32(unit)
         # SICK's driver calls it i.
         if brightness := next((name for name in ("intensity", "i") if name in (cloud.dtype.names or ())), ""):
             points[:, 3] = cloud[brightness]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass
@@ -17,12 +18,17 @@ _REACH_S = 0.05  # velocities by the poses alone are of the motion from so long 
 
 @dataclass(frozen=True)
 class Odometry:
-    """base_link in map at a stamp in seconds; linear, angular: (3,) velocities in base_link."""
+    """base_link in map at a stamp in seconds; linear, angular: (3,) velocities in base_link, NaN where nobody knows."""
 
     stamp: float
     pose: Pose
     linear: np.ndarray
     angular: np.ndarray
+
+    @property
+    def measured(self) -> bool:
+        """Whether its velocities are numbers."""
+        return math.isfinite(self.linear.sum()) and math.isfinite(self.angular.sum())
 
 
 class TwistCheck:
@@ -30,11 +36,12 @@ class TwistCheck:
 
     Some estimators leave the twist at zero (FAST-LIO, MOLA), some write it in the parent's frame (OpenVINS), which
     nav_msgs/Odometry does not allow. A step of poses is compared with the mean of the twists over it, and the median
-    over two seconds decides, so that neither noise nor a jump of the poses does. wrong: found so, once and for good.
+    over two seconds, or four steps where odometry is seldom, decides, so that neither noise nor a jump of the poses
+    does. wrong: found so, once and for good.
     """
 
     _STEP_S, _WINDOW_S, _LEAST = 0.1, 2.0, 4
-    _LONGEST_S = 1.0
+    _LONGEST_S = 1.6
     # Metres and radians a second that may differ, and the share of the speed that may.
     _LINEAR, _ANGULAR, _SHARE = 0.1, 0.06, 0.15
 
@@ -62,7 +69,7 @@ class TwistCheck:
         said = (sum(ends) + sum(self._between)) / (1 + len(self._between))
         self._before, self._between = odometry, []
         self._errors.append((odometry.stamp, said - moved, moved))
-        while self._errors[0][0] < odometry.stamp - self._WINDOW_S:
+        while len(self._errors) > self._LEAST and self._errors[0][0] < odometry.stamp - self._WINDOW_S:
             self._errors.popleft()
         if len(self._errors) >= self._LEAST:
             self._judge()
@@ -106,6 +113,10 @@ class OdometryBuffer:
             self._twists.append((odometry.stamp, odometry.linear, odometry.angular))
             while self._twists[0][0] < self.poses.first - _SAME_S:
                 self._twists.popleft()
+
+    def distrust(self) -> None:
+        """Take the poses' own velocities from here on."""
+        self._check.wrong = True
 
     def add_pose(self, stamp: float, pose: Pose) -> None:
         """Take a pose from somebody who reports no velocities."""

@@ -8,8 +8,9 @@ FIELDS = ("time", "t", "timestamp", "offset_time", "time_stamp", "time_offset", 
 """Velodyne and this simulator; Ouster and SICK; Hesai, Robosense and Livox; Livox; Autoware; others; SICK."""
 # A sweep lasts from some milliseconds to a second: of the numbers that it spans, only one unit makes such a time.
 _UNITS_S = (1.0, 1e-3, 1e-6, 1e-9)
-_UNITS_OF_INTEGERS_S = (1e-6, 1e-9)  # whole milliseconds tell too little of a sweep
+_UNITS_OF_INTEGERS_S = (1e-3, 1e-6, 1e-9)
 _SHORTEST_S, _LONGEST_S = 2e-3, 2.0
+_SHORTEST_IN_MS, _POINTS_A_MS = 20, 4  # of whole ones, of which many points have the same
 _NEAR_S = 1.0
 _ABSOLUTE = ("timestamp", "time_stamp")
 
@@ -41,16 +42,20 @@ class PointClock:
         # Integers of nanoseconds since 1970 are more than a float64 holds: the difference comes first.
         after = (values - first).astype(np.float64) if values.dtype.kind in "iu" else values.astype(np.float64) - first
         span = float(last - first) if values.dtype.kind == "f" else float(int(last) - int(first))
-        unit = self._unit_of(span, _UNITS_S if values.dtype.kind == "f" else _UNITS_OF_INTEGERS_S)
+        unit = self._unit_of(span, len(values), values.dtype.kind == "f")
         if span == 0 or unit is None:
             return None
         offsets = after * unit + self._begins(name, float(first) * unit, span * unit, stamp)
         offsets[~finite] = np.nan
         return offsets
 
-    def _unit_of(self, span: float, units: tuple[float, ...]) -> float | None:
+    def _unit_of(self, span: float, points: int, broken: bool) -> float | None:
+        """Seconds of 1 in times that span so much. broken: they have digits behind the point."""
         if self._unit is not None and span * self._unit <= _LONGEST_S:
             return self._unit
+        units: tuple[float, ...] = _UNITS_S if broken else _UNITS_OF_INTEGERS_S
+        if not broken and (span < _SHORTEST_IN_MS or span * _POINTS_A_MS > points):
+            units = units[1:]
         found = next((unit for unit in units if _SHORTEST_S <= span * unit < _LONGEST_S), None)
         if found is not None:
             self._unit = found

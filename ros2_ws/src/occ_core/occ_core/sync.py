@@ -22,6 +22,9 @@ PATIENCE_S = 1.0  # of message time: what has not come a second later does not c
 _MEMORY_S = 10.0  # of poses and heights that no sweep has asked for
 _LONGEST_SWEEP_S = 1.0
 _ACTORS_CARRIED_S = 0.15
+_GLITCHES = 5  # velocities in a row that are no numbers; where there are more, there are none
+_DISTRUSTED = "velocities of the odometry are not what its poses do, those of the poses are taken"
+_UNMEASURED = "velocities of the odometry are no numbers, those of the poses are taken"
 # m/s, rad/s that no robot has: twice a racing car's, and what robots' gyroscopes can say at most, 2,000 deg/s.
 MOST_SPEED, MOST_TURN = 150.0, 35.0
 
@@ -102,6 +105,8 @@ class SweepSynchronizer:
         self._imu: deque[tuple[float, ...]] | None = deque() if with_imu else None
         self._sweeps: deque[_Sweep] = deque()
         self._odometry = OdometryBuffer(_MEMORY_S, patience, distrust_twist)
+        self._frame_id = ""
+        self._unmeasured = 0
         self._ground: deque[tuple[float, float]] = deque()
         self._actors: deque[tuple[float, list[Actor]]] = deque(maxlen=30)
         self._images: dict[str, deque[tuple[float, np.ndarray | bytes]]] = {}
@@ -145,23 +150,34 @@ class SweepSynchronizer:
         times: (n,) float64 seconds after the stamp, of each point, where they differ.
         """
         if stamp <= self._newest:
+            if stamp == self._newest:
+                twice = frame_id == self._frame_id
+                self.drop(
+                    "sweep that came twice" if twice else f"sweep of '{frame_id}' beside one of '{self._frame_id}'"
+                )
+                return
             if stamp > self._newest - self._patience:
                 self.drop("sweep out of order")
                 return
             self._reset(stamp)
-        self._newest = stamp
+        self._newest, self._frame_id = stamp, frame_id
         self._sweeps.append(_Sweep(stamp, points, frame_id, times))
 
     def add_odometry(self, odometry: Odometry) -> None:
         """Odometry that is older than what came before is dropped, velocities that can't be are worked out anew."""
         if not self._follows(odometry.stamp):
             return
-        possible = odometry if _possible(odometry.linear, odometry.angular) else self._by_poses(odometry)
-        if possible is None:
-            return
-        self._odometry.add(possible)
+        self._unmeasured = 0 if odometry.measured else self._unmeasured + 1
+        if self._unmeasured > _GLITCHES:
+            self._odometry.distrust()
         if self._odometry.distrusted:
-            self.mended["velocities of the odometry are not what its poses do, those of the poses are taken"] = 1
+            self.mended[_DISTRUSTED if odometry.measured else _UNMEASURED] = 1
+            return self._odometry.add_pose(odometry.stamp, odometry.pose)
+        possible = odometry if _possible(odometry.linear, odometry.angular) else self._by_poses(odometry)
+        if possible is not None:
+            self._odometry.add(possible)
+            if self._odometry.distrusted:
+                self.mended[_DISTRUSTED] = 1
 
     def add_pose(self, stamp: float, pose: Pose) -> None:
         """Odometry without velocities: they follow from the poses. pose: of base_link."""
@@ -256,6 +272,8 @@ class SweepSynchronizer:
         late = self._ended or max(self._newest, self._odometry.last) > due + self._patience
         if self._given <= due - self._period + _EXACT_S:
             # No sweep of the period before it, nor of any before the sweep that waits now.
+            if self._sweeps[0].stamp - self.settled > self._period + _EXACT_S:
+                self.drop("no sweep for longer than a frame's period, and no frame")
             waiting = int(np.ceil((self._sweeps[0].stamp - SAME_INSTANT_S) / self._period)) - 1
             self._frame = max(waiting, self._frame_number + 1)
             return None

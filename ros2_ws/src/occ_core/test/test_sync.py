@@ -171,7 +171,7 @@ def test_sweeps_that_wait_and_come_twice_or_backwards_are_dropped_and_counted():
     synchronizer.add_odometry(odometry(0.9))
     synchronizer.add_odometry(odometry(1.2))
     assert [sweep.stamp for sweep in synchronizer.take()] == [1.0, 1.1]
-    assert synchronizer.dropped == {"sweep out of order": 2}
+    assert synchronizer.dropped == {"sweep out of order": 1, "sweep that came twice": 1}
 
 
 @pytest.mark.parametrize("again", [1.1, 1.05])
@@ -184,7 +184,7 @@ def test_a_sweep_that_comes_twice_or_backwards_after_it_was_taken_is_dropped_and
         synchronizer.add_sweep(stamp, points(stamp), "lidar")
         taken += [sweep.stamp for sweep in synchronizer.take()]
     assert taken == [1.0, 1.1]
-    assert synchronizer.dropped == {"sweep out of order": 1}
+    assert synchronizer.dropped == {"sweep that came twice" if again == 1.1 else "sweep out of order": 1}
 
 
 SPIKES = (np.array([0.0, 0.0, -124.8]), np.array([40.0, 0, 0]))  # rad/s; the first is Gazebo's, at a half turn

@@ -52,7 +52,8 @@ class RobotConfig:
     imu: Imu. description: URDF in a String. cameras: Image or CompressedImage topics by name (front, ...); None: those
     that are there. fixed_frame, base_frame, footprint_frame: where `tf` is asked; poses are reported in fixed_frame.
     continuous_frame: of `tf`, the one between fixed_frame and base_frame that does not jump. extrinsics: poses of
-    frames in base_frame, before what a URDF and /tf_static say. min_range: metres; what is nearer is no return.
+    frames in base_frame, before what a URDF and /tf_static say. point_unit: metres of 1 in x, y and z of clouds; 0:
+    nobody says, and what can't be metres is refused. min_range: metres; what is nearer is no return.
     self_filter: boxes that the vehicle fills, in base_frame; None: those of its description. undistort: points are put
     where they were measured, by their own times. ground_height: metres in the fixed frame, of `constant`.
     base_height: of base_frame above the ground, of `takeoff`. ground_topic: Range (straight down) or PointStamped (z
@@ -70,6 +71,7 @@ class RobotConfig:
     footprint_frame: str = ""
     continuous_frame: str = ""
     extrinsics: dict[str, Pose] = field(default_factory=dict)
+    point_unit: float = 0.0
     min_range: float = MIN_RANGE_M
     self_filter: tuple[VehicleBox, ...] | None = None
     undistort: bool = True
@@ -87,8 +89,15 @@ class RobotConfig:
         if unknown := set(self.cameras or ()) - CAMERAS.keys():
             raise ValueError(f"camera '{unknown.pop()}' of {self.name}: one of {', '.join(CAMERAS)} is wanted")
         PointFilter(self.min_range)  # which refuses what is no range
+        if not 0 <= self.point_unit <= 1000:
+            raise ValueError(f"point_unit of {self.name} is in [0, 1000] metres, got {self.point_unit}")
         if self.ground is GroundSource.TOPIC and not self.ground_topic:
             raise ValueError(f"ground of {self.name} is 'topic', and ground_topic does not say which")
+
+    @property
+    def metres(self) -> float:
+        """Of 1 in x, y and z of clouds."""
+        return self.point_unit or 1.0
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def convert(path: Path, output: Path, conversion: Conversion, progress: bool = T
         finally:
             for drive in recorded:
                 drive.recording.close()
-        problems += [problem for drive in recorded for problem in drive.problems()]
+        problems += [problem for drive in recorded for problem in drive.problems(span)]
         frames = {drive.drive.robot: drive.recording.status.frames for drive in recorded}
         sessions = sum(drive.recording.status.sessions for drive in recorded)
         return BagReport(path, frames, sessions, seconds, bag.problems + problems)
@@ -93,13 +93,15 @@ class _Drive:
             lossless=True, now=lambda: began, makers=thread_count(),
         )  # fmt: skip
 
-    def problems(self) -> list[str]:
-        """Sentences about what was left out of this robot's sessions."""
+    def problems(self, span: tuple[int, int] | None) -> list[str]:
+        """Sentences about what was left out of this robot's sessions. span: of the bag, nanoseconds as recorded."""
         drive, status = self.drive, self.recording.status
         said = [f"{what}: {n} messages left out ({why})" for what, (n, why) in drive.reader.complaints.items()]
         said += [f"{why}: {n} times" for why, n in drive.sync.dropped.items()]
         said += [what if n == 1 else f"{what}: {n} times" for what, n in drive.sync.mended.items()]
         missed = sum(n for why, n in drive.sync.dropped.items() if why.startswith(("no image", "/tf does not place")))
+        if span is not None:
+            said += drive.reader.problems(span[0] * 1e-9, span[1] * 1e-9)
         if status.dropped_frames > missed:
             said.append(f"{status.dropped_frames - missed} frames dropped: {status.problem}")
         if drive.sync.resets:

@@ -56,9 +56,10 @@ def drives(bag: Bag, conversion: Conversion, has_city: bool) -> tuple[list[Robot
         try:
             robot = replace(robot, ground=conversion.ground or robot.ground)
             found = with_topics(robot, topics, config.tf, bag.foreign)
-            check_clocks(bag, found, config)
+            timing = check_clocks(bag, found, config)
             known = look(bag, config, [found if conversion.cameras else replace(found, cameras={})])
             plan = _without_itself(bag, planned(found, known, has_city), known)
+            plan = replace(plan, patience=timing.patience, problems=(*timing.problems, *plan.problems))
             plans.append(plan)
             problems += plan.problems
         except BagError as error:
@@ -80,7 +81,7 @@ def _without_itself(bag: Bag, plan: RobotPlan, known: Known) -> RobotPlan:
     mount = next((plan.links[name] for name in (frames[0], bare) if name in plan.links), None)
     if robot.self_filter is not None or plan.returns.body or mount is None:
         return plan
-    boxes = seen_of_itself(bag, robot.lidar, mount, plan.returns)
+    boxes = seen_of_itself(bag, robot.lidar, mount, plan.returns, robot.metres)
     if not boxes:
         return plan
     said = (
@@ -112,7 +113,7 @@ class BagDrive:
             with_imu=bool(config.imu),
             needs_ground=config.ground in (GroundSource.FOOTPRINT, GroundSource.TOPIC),
             image_tolerance=conversion.config.image_tolerance,
-            patience=conversion.config.patience,
+            patience=plan.patience,
             distrust_twist=twist_is_wrong(bag, config),
         )
         builder = KeyframeBuilder(conversion.grid, conversion.occupancy, conversion.window, city, threads=1)
@@ -139,6 +140,7 @@ def feed(bag: Bag, drives: list[BagDrive]) -> Iterator[int]:
             restamp(message.content, message.logged)
         for drive in drives:
             if take := drive.reader.takes.get(message.topic):
+                drive.reader.logged = message.logged * 1e-9
                 take(message.content)
         yield message.logged
     for drive in drives:

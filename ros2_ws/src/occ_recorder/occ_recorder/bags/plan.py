@@ -10,12 +10,13 @@ from itertools import islice
 from occ_core.messages import from_compressed_image, from_image, from_stamp, from_transform
 from occ_core.point_filters import PointFilter
 from occ_core.poses import Pose
+from occ_core.sync import PATIENCE_S
 from occ_core.topics import CAMERAS, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
 from occ_core.transforms import Source, TransformTree
 from occ_core.urdf import body, joints, link_poses
 from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, GroundSource, RobotConfig
 from occ_recorder.bags.reading import Bag, BagError
-from occ_recorder.bags.sensors import CLOUDS, IMAGES, instead_of_clouds
+from occ_recorder.bags.sensors import CLOUDS, IMAGES, instead_of_clouds, no_metres
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 POSES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped")
@@ -30,7 +31,9 @@ class Known:
     """What is read before the conversion: fixed transforms, descriptions by topic, frames of odometry by topic.
 
     tree: fixed transforms alone. sample: those and the first of each frame of /tf. odometry: (frame, child frame).
-    clouds: frame ids of the first clouds. unreadable: why no image of a topic can be read.
+    clouds: frame ids of the first clouds. unreadable: why no image of a topic can be read. refused: fixed transforms
+    that are none, `parent` to `child`, and why. units: why x, y and z of a topic's clouds can't be metres, '' where
+    they can.
     """
 
     tree: TransformTree = field(default_factory=TransformTree)
@@ -39,6 +42,8 @@ class Known:
     odometry: dict[str, tuple[str, str]] = field(default_factory=dict)
     clouds: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class RobotPlan:
     tree: the frames that do not move, from config, URDF and /tf_static together. sample: those, and what /tf was seen
     to move. child: the frame whose odometry there is. continuous: the frame that odometry is smooth in, which sweeps
     are accumulated in; poses are reported in the config's fixed_frame. problems: sentences about what is left out.
+    patience: seconds of message time that a sweep waits for odometry and transforms.
     """
 
     config: RobotConfig
@@ -58,6 +64,7 @@ class RobotPlan:
     continuous: str
     returns: PointFilter
     problems: tuple[str, ...] = ()
+    patience: float = PATIENCE_S
 
 
 def topics_of_robots(config: BagConfig, topics: dict[str, str], foreign: Mapping[str, str]) -> list[RobotConfig]:
@@ -148,7 +155,12 @@ def look(bag: Bag, config: BagConfig, robots: list[RobotConfig]) -> Known:
             header, child = message.content.header, getattr(message.content, "child_frame_id", "")
             known.odometry[robot.odometry] = header.frame_id.lstrip("/"), child.lstrip("/")
         clouds = islice(bag.messages({robot.lidar}), _FIRST)
-        known.clouds[robot.lidar] = tuple(message.content.header.frame_id.lstrip("/") for message in clouds)
+        frames = []
+        for message in clouds:
+            frames.append(message.content.header.frame_id.lstrip("/"))
+            if not robot.point_unit and not known.units.get(robot.lidar):
+                known.units[robot.lidar] = no_metres(message.content)
+        known.clouds[robot.lidar] = tuple(frames)
         for topic in (robot.cameras or {}).values():
             if why := unreadable_images(bag, topic):
                 known.unreadable[topic] = why
@@ -163,8 +175,10 @@ def _grow(message, known: Known, fixed: bool, seen: Counter[tuple[str, str]]) ->
             continue
         try:
             pose = from_transform(transform.transform)
-        except ValueError:
-            continue  # The conversion reads it again, and counts it.
+        except ValueError as error:
+            if fixed:  # Of those that move, the conversion counts how many are left out.
+                known.refused[f"'{parent}' to '{child}'"] = str(error)
+            continue
         if fixed:
             for tree in (known.tree, known.sample):
                 tree.add_fixed(parent, child, pose, Source.TF_STATIC, rigid=False)
@@ -204,13 +218,14 @@ def planned(robot: RobotConfig, known: Known, has_city: bool) -> RobotPlan:
         there = ", ".join(sorted(frames)[:20]) or "none"
         raise BagError(
             f"{robot.name}: /tf does not place '{base or 'base_link'}' in '{fixed or 'map'}': say base_frame and"
-            f" fixed_frame in a --config; frames: {there}"
+            f" fixed_frame in a --config; frames: {there}{_said_of(known)}"
         )
     base = named
     if child and child != base and not sample.connected(child, base):
         raise BagError(
             f"{robot.name}: {robot.odometry} is the odometry of '{child}', and nothing says where that is in '{base}':"
-            " neither extrinsics in the --config nor a URDF nor /tf; without base_frame it is taken for the base"
+            " neither extrinsics in the --config nor a URDF nor /tf; without base_frame it is taken for the"
+            f" base{_said_of(known)}"
         )
     names = (f"{robot.name}/base_footprint", "base_footprint")
     below = robot.footprint_frame or _first(names, [f for f in sample.frames if sample.connected(base, f)])
@@ -226,6 +241,10 @@ def planned(robot: RobotConfig, known: Known, has_city: bool) -> RobotPlan:
         robot, base_frame=base, fixed_frame=fixed, footprint_frame=below, ground=ground, cameras=cameras
     )  # fmt: skip
     links = _links(config, tree, described)
+    if why := known.units.get(robot.lidar):
+        raise BagError(
+            f"{robot.name}: {why}: say how many metres 1 is, such as `point_unit: 0.001` for millimetres, in a --config"
+        )
     _refuse_unplaced(config, known, links)
     own = robot.self_filter if robot.self_filter is not None else body(description, links) if description else ()
     continuous = stated or (_continuous(config, sample) if robot.odometry == TF_ODOMETRY else fixed)
@@ -235,7 +254,9 @@ def planned(robot: RobotConfig, known: Known, has_city: bool) -> RobotPlan:
             f" {robot.odometry}, in it; without fixed_frame poses are reported in '{continuous}'"
         )
     left_out = {camera: topic for camera, topic in (robot.cameras or {}).items() if camera not in cameras}
-    problems = tuple(_without(robot.name, *entry, known) for entry in left_out.items())
+    problems = tuple(_without(robot.name, *entry, known) for entry in left_out.items()) + tuple(
+        f"{robot.name}: /tf_static has {which}, which is left out: {why}" for which, why in known.refused.items()
+    )
     return RobotPlan(
         config, links, tree, sample, child or base, continuous, PointFilter(robot.min_range, own), problems
     )  # fmt: skip
@@ -261,8 +282,13 @@ def _refuse_unplaced(robot: RobotConfig, known: Known, links: Mapping[str, Pose]
     raise BagError(
         f"{robot.name}: nothing says where the LiDAR's frame '{frames[0]}' is in '{robot.base_frame}', neither a URDF"
         f' nor /tf_static: say it in a --config, extrinsics: {{"{frames[0]}": {{xyz: [0, 0, 1], rpy: [0, 0, 0]}}}}'
-        f" (metres, radians); frames that are known: {', '.join(sorted(links))}"
+        f" (metres, radians); frames that are known: {', '.join(sorted(links))}{_said_of(known)}"
     )
+
+
+def _said_of(known: Known) -> str:
+    """What was left out of /tf_static, as the end of a sentence."""
+    return "".join(f"; /tf_static has {which}, which is left out: {why}" for which, why in known.refused.items())
 
 
 def _first(names: Iterable[str], frames: Iterable[str]) -> str:

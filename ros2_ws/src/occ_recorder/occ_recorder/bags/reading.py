@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from heapq import merge
+from itertools import chain, pairwise
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -127,24 +130,32 @@ class Bag:
         return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
 
     def messages(self, topics: Collection[str], since: int = 0) -> Iterator[BagMessage]:
-        """The messages of some topics, named after remapping, in log order file by file.
+        """The messages of some topics, named after remapping, in log order.
 
         since: log time, nanoseconds; what was recorded before is passed over. What can't be decoded is counted in
         `problems`.
         """
         failed: dict[str, tuple[int, str]] = {}
         readable = (CDR, ROS1)
+        streams = []
         for file in self._files:
             wanted = [t for t in file.topics if self._name(t.name) in topics and t.encoding in readable]
-            for topic, logged, data in file.messages(wanted, since):
-                name = self._name(topic.name)
-                try:
-                    content = self._types.decode(data, topic)
-                except DAMAGE as error:
-                    failed[name] = failed.get(name, (0, ""))[0] + 1, sentence(error)
-                    continue
-                yield BagMessage(name, logged, content)
+            streams.append(file.messages(wanted, since))
+        together = merge(*streams, key=itemgetter(1)) if self._overlap() else chain.from_iterable(streams)
+        for topic, logged, data in together:
+            name = self._name(topic.name)
+            try:
+                content = self._types.decode(data, topic)
+            except DAMAGE as error:
+                failed[name] = failed.get(name, (0, ""))[0] + 1, sentence(error)
+                continue
+            yield BagMessage(name, logged, content)
         self._problems += [f"{topic}: {n} messages can't be decoded ({why})" for topic, (n, why) in failed.items()]
+
+    def _overlap(self) -> bool:
+        """Whether a file begins before one that is listed ahead of it ends."""
+        spans = [span for file in self._files if (span := file.lasted)]
+        return any(before[1] > after[0] for before, after in pairwise(spans))
 
     @property
     def problems(self) -> list[str]:

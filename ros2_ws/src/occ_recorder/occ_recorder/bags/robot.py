@@ -16,13 +16,17 @@ from occ_core.poses import Pose
 from occ_core.sensor_handlers import SensorHandlers
 from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, GroundSource
+from occ_recorder.bags.jumps import ClockWatch
 from occ_recorder.bags.plan import RobotPlan
+
+_SILENT_S = 1.0  # of a LiDAR at an end of the bag that is worth a word
 
 
 class RobotReader:
     """takes: a handler of the content of each topic's messages. complaints: how often what could not be read, and why.
 
-    takeoff: height of the ground under the first message, metres in the fixed frame; for ground 'takeoff'.
+    takeoff: height of the ground under the first message, metres in the fixed frame; for ground 'takeoff'. logged: when
+    the message that is handed over was recorded, seconds.
     """
 
     def __init__(
@@ -34,9 +38,13 @@ class RobotReader:
     ) -> None:
         self.config = config = plan.config
         self.complaints: dict[str, tuple[int, str]] = {}
-        self.takeoff = 0.0
-        self._plan, self._sync, self._patience, self._deliver = plan, synchronizer, bag.patience, deliver
-        self._handlers = SensorHandlers(synchronizer, self._on_sweep, self._complain, config.undistort)
+        self.takeoff = self.logged = 0.0
+        self._watch = ClockWatch(config.lidar, config.odometry if config.odometry != TF_ODOMETRY else bag.tf)
+        self._heard: tuple[float, float] | None = None
+        self._plan, self._sync, self._patience, self._deliver = plan, synchronizer, plan.patience, deliver
+        self._handlers = SensorHandlers(
+            synchronizer, self._on_sweep, self._complain, config.undistort, unit=config.metres
+        )
         # What is known to move is nowhere until /tf says where.
         self._tree = plan.tree.copy(but=plan.sample)
         # Where /tf does not say it, odometry is what places the base in its frame.
@@ -54,7 +62,7 @@ class RobotReader:
             bag.tf_static: lambda message: self._on_transforms(message, fixed=True),
             bag.tf: lambda message: self._on_transforms(message, fixed=False),
             bag.actors: self._handlers.actors,
-            config.lidar: self._handlers.sweep,
+            config.lidar: self._on_cloud,
             config.imu: self._handlers.imu,
             config.ground_topic: self._on_height,
             config.odometry: self._on_odometry,
@@ -72,6 +80,23 @@ class RobotReader:
         for sweep in self._sync.end():
             self._on_sweep(sweep)
         self._settle_sweeps()
+
+    def problems(self, began: float, ended: float) -> list[str]:
+        """Sentences about clocks that jump and a LiDAR that is silent. began, ended: of the recording, seconds."""
+        said = [self._watch.problem] if self._watch.problem else []
+        first, last = self._heard or (began, ended)
+        for silent, words in ((first - began, "begins {} s after"), (ended - last, "ends {} s before")):
+            if silent > _SILENT_S + self._patience:  # Odometry that is waited for may be recorded after the last sweep.
+                what = words.format(f"{silent:.1f}")
+                said.append(
+                    f"{self.config.lidar} {what} the bag does, which lasts {ended - began:.1f} s: no frame there"
+                )
+        return said
+
+    def _on_cloud(self, message: Any) -> None:
+        self._heard = (self._heard or (self.logged,))[0], self.logged
+        if self._watch.sweep(from_stamp(message.header.stamp), self.logged):
+            self._handlers.sweep(message)
 
     def _fixed_arm(self) -> Pose | None:
         """The base in the frame that odometry is of, where that is another one."""
@@ -122,6 +147,7 @@ class RobotReader:
                 self.takeoff = float(pose.position[2]) - self.config.base_height
             self._heights.clear()
         self._newest = stamp
+        self._watch.odometry(stamp, self.logged)
         if self._graft:
             above = [*self._tree.above(self.config.base_frame), self._plan.continuous]
             root = above[above.index(self._plan.continuous) - 1]

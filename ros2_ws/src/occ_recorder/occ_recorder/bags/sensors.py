@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
+
+from occ_core.messages import cloud_xyz, from_cloud
 from occ_recorder.bags.livox import LIVOX
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
@@ -28,6 +32,9 @@ _OTHERS = {
     "sensor_msgs/msg/MultiEchoLaserScan": _PLANE,
     "sensor_msgs/msg/PointCloud": "the cloud of before PointCloud2: convert it while the bag plays, and record that",
 }
+_LOOKED_AT = 2000  # points
+_NOTHING = 1e9  # such as FLT_MAX
+_FURTHEST_HALF = 1000.0  # metres: no LiDAR sees half of its points beyond
 _DEPTH = "depth images: `ros2 run depth_image_proc point_cloud_xyz_node` makes clouds of them while the bag plays"
 
 
@@ -51,6 +58,25 @@ def instead_of_clouds(topics: Mapping[str, str], foreign: Mapping[str, str]) -> 
             how = f"{what}, not a ROS message: convert it to sensor_msgs/msg/PointCloud2"
             said.setdefault(how, []).append(topic)
     return "; ".join(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {how}" for how, names in said.items())
+
+
+def no_metres(message: Any) -> str:
+    """Why x, y and z of a cloud can't be metres; '' where they can, or the cloud can't be read."""
+    try:
+        cloud = from_cloud(message)
+        with np.errstate(over="ignore"):
+            points = cloud_xyz(cloud[:: max(len(cloud) // _LOOKED_AT, 1)])
+    except ValueError:
+        return ""  # The conversion reads it again, and complains.
+    ranges = np.linalg.norm(points.astype(np.float64), axis=1)
+    ranges = ranges[(ranges > 0) & (ranges < _NOTHING)]
+    if not len(ranges):
+        return ""
+    half, kind = float(np.median(ranges)), cloud.dtype["x"]
+    if kind.kind in "iu":
+        return f"x, y and z of the LiDAR's clouds are whole numbers ({kind.name}), of which half lie beyond {half:,.0f}"
+    beyond = f"half of the LiDAR's points lie beyond {half:,.0f}, which is no metres of a sensor's own frame"
+    return beyond if half > _FURTHEST_HALF else ""
 
 
 def _is_packet(kind: str) -> bool:

@@ -43,13 +43,15 @@ def height_above_ground(points: np.ndarray, sensor: np.ndarray) -> float | None:
     return -float(np.median(below[np.abs(layers - best) <= 1]))
 
 
-def seen_of_itself(bag: Bag, topic: str, mount: Pose, returns: PointFilter) -> tuple[VehicleBox, ...]:
+def seen_of_itself(
+    bag: Bag, topic: str, mount: Pose, returns: PointFilter, unit: float = 1.0
+) -> tuple[VehicleBox, ...]:
     """Boxes about returns that stay where they are in the base while all else goes by: the vehicle itself.
 
     () where none do, and where nothing tells them from the world: a robot that stands, or passes nothing. topic: of its
-    clouds. mount: of the LiDAR in the base. returns: which are any.
+    clouds. mount: of the LiDAR in the base. returns: which are any. unit: metres of 1 in x, y and z.
     """
-    sweeps = list(_spread(bag, topic, mount, returns))
+    sweeps = list(_spread(bag, topic, mount, returns, unit))
     if len(sweeps) < _FEWEST_SWEEPS:
         return ()
     sensor = mount.position
@@ -71,7 +73,7 @@ def seen_of_itself(bag: Bag, topic: str, mount: Pose, returns: PointFilter) -> t
     return tuple(_boxes(near[_stays(near, trees, _STAYS_M, _STAYS_IN)], sensor))
 
 
-def _spread(bag: Bag, topic: str, mount: Pose, returns: PointFilter) -> Iterator[np.ndarray]:
+def _spread(bag: Bag, topic: str, mount: Pose, returns: PointFilter, unit: float) -> Iterator[np.ndarray]:
     """(n, 3) returns in the base of sweeps here and there in the bag."""
     first, last = bag.lasted or (0, 0)
     seen = -1
@@ -81,7 +83,7 @@ def _spread(bag: Bag, topic: str, mount: Pose, returns: PointFilter) -> Iterator
                 continue
             seen = message.logged
             try:
-                points = cloud_points(message.content)[:, :3]
+                points = cloud_points(message.content, unit)[:, :3]
             except ValueError:
                 continue  # The conversion reads it again, and complains.
             points = points[returns.usable(points, None, mount)]
