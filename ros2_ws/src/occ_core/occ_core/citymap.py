@@ -36,8 +36,11 @@ class CityMap:
     surface: np.ndarray | None = None
 
     @classmethod
-    def load(cls, city: Path) -> CityMap:
-        """Read the semantic mesh of an imported city's folder; FileNotFoundError with what to run."""
+    def load(cls, city: Path, surface: bool = True) -> CityMap:
+        """Read the semantic mesh of an imported city's folder; FileNotFoundError with what to run.
+
+        surface: also what wheels meet, most of the memory, which who asks for classes alone does not need.
+        """
         parts = sorted((Path(city) / SEMANTIC_MESH).glob("*.npz"))
         if not parts:
             raise FileNotFoundError(f"no imported city in {city}: {SEMANTIC_MESH} is missing; run `tokyo city` first")
@@ -49,7 +52,7 @@ class CityMap:
                 classes.append(data["classes"])
             start += len(vertices[-1])
         mesh = np.concatenate(vertices), np.concatenate(faces), np.concatenate(classes)
-        return cls(*mesh, surface=_read_surface(Path(city)))
+        return cls(*mesh, surface=_read_surface(Path(city)) if surface else None)
 
     def save(self, city: Path, part: str = "city") -> None:
         """Write one part of a city's semantic mesh; parts are read back in the order of their names."""
@@ -198,7 +201,7 @@ def _read_surface(city: Path) -> np.ndarray | None:
     return np.concatenate(parts) if parts else None
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def raster_heights(triangles, raster):
     """Highest triangle over each raster point. triangles: (n, 3, 3), x and y in cells, z in metres."""
     for t in range(len(triangles)):

@@ -62,6 +62,15 @@ def run_tasks(
         yield from _on_processes(task, jobs, count)
 
 
+def run_apart(task: Callable[[Job], Result], job: Job) -> Result:
+    """A task's result, from a process of its own that is forked from this one and gives its memory back at its end.
+
+    ParallelError where it dies.
+    """
+    (result,) = _on_processes(task, [job], 1)
+    return result
+
+
 def _on_one_thread(task: Callable[[Job], Result], job: Job) -> Result:
     with _libraries(len(sys.modules)).limit(limits=1):
         return task(job)

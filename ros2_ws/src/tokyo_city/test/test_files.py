@@ -319,6 +319,22 @@ def test_a_material_of_an_obj_without_a_texture_has_its_colour(tmp_path):
     assert (tile.colour == (51, 102, 153)).all()
 
 
+@pytest.mark.parametrize("folder", ["", "all of them/"])
+def test_a_material_library_of_an_obj_may_have_spaces_in_its_name(tmp_path, folder):
+    source = wall_obj(tmp_path, [f"mtllib {folder}wall  of 53394611 (1).mtl"], "Kd 0.2 0.4 0.6")
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / "53394611_bldg_6677.mtl").rename(tmp_path / folder / "wall  of 53394611 (1).mtl")
+    tile = read_obj_tile(source, EVERYWHERE)
+    assert (tile.colour == (51, 102, 153)).all() and not tile.problems
+
+
+def test_one_line_of_an_obj_may_name_several_material_libraries(tmp_path):
+    source = wall_obj(tmp_path, ["mtllib other.mtl 53394611_bldg_6677.mtl"], "Kd 0.2 0.4 0.6")
+    (tmp_path / "other.mtl").write_text("newmtl n\nKd 1 1 1\n")
+    tile = read_obj_tile(source, EVERYWHERE)
+    assert (tile.colour == (51, 102, 153)).all() and not tile.problems
+
+
 def test_a_texture_of_an_obj_that_is_scaled_repeats(tmp_path):
     source = wall_obj(tmp_path, ["mtllib 53394611_bldg_6677.mtl"], "map_Kd -s 2 1 1 -o 0.5 0 0 tex/a.jpg")
     tile = read_obj_tile(source, EVERYWHERE)

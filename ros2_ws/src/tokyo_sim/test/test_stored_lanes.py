@@ -8,13 +8,17 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import shapely
+from scipy.ndimage import binary_dilation
+from scipy.spatial import cKDTree
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
-from tokyo_sim.raster import Raster, closed, groups_apart, thinned
+from tokyo_sim.raster import FacesBySquare, Raster, closed
 from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.lanes import street_network
+from tokyo_sim.traffic.road_rasters import BUILDING, DRIVABLE, ROAD, SIDEWALK, RoadRasters
 from tokyo_sim.traffic.shapes import boxes_meet
+from tokyo_sim.traffic.skeleton import skeleton, thinned
 from tokyo_sim.traffic.stored import LANES_FILE, lane_graph
 
 
@@ -31,7 +35,8 @@ def assert_same_graph(a: LaneGraph, b: LaneGraph) -> None:
         for row, other in zip(rows, others, strict=True):
             assert all(same(getattr(row, f.name), getattr(other, f.name)) for f in fields(row))
     if a.ground is not None:
-        assert (a.ground.road == b.ground.road).all() and (a.ground.building == b.ground.building).all()
+        for (rows, cover), (others, expected) in zip(a.ground.strips(), b.ground.strips(), strict=True):
+            assert rows == others and (cover == expected).all()
 
 
 @pytest.fixture
@@ -105,23 +110,6 @@ def test_streets_of_squares_that_lie_apart_take_no_raster_over_all_of_them(city,
     assert largest < 1e6
 
 
-def test_roads_in_groups_are_as_thin_as_all_of_them_at_once(sheet):
-    rng = np.random.default_rng(3)
-    corners = rng.uniform(0, 700, (60, 2))
-    sizes = rng.uniform(4, 60, (60, 2))
-    boxes = [sheet(x, x + width, y, y + height) for (x, y), (width, height) in zip(corners, sizes, strict=True)]
-    roads = np.concatenate(boxes).astype(np.float32)
-    groups = groups_apart(roads, 16.0)
-    assert len(groups) > 3 and sum(map(len, groups)) == len(roads)
-    whole = Raster.covering(roads, 0.5, margin=2.0)
-    thin = np.zeros(whole.shape, dtype=bool)
-    for group in groups:
-        own = Raster.covering(group, 0.5, margin=2.0)
-        x, y = np.round((own.lower - whole.lower) / 0.5).astype(int)
-        thin[x : x + own.shape[0], y : y + own.shape[1]] |= thinned(closed(own.covered(group), 2))
-    assert (thin == thinned(closed(whole.covered(roads), 2))).all()
-
-
 def test_boxes_meet_areas_where_shapely_says_so():
     rng = np.random.default_rng(5)
     hits = 0
@@ -144,14 +132,48 @@ def test_boxes_meet_areas_where_shapely_says_so():
     assert 30 < hits < 170
 
 
-def test_a_large_raster_is_drawn_and_thinned_in_strips_as_at_once(sheet, monkeypatch):
-    rng = np.random.default_rng(8)
-    corners, sizes = rng.uniform(0, 500, (120, 2)), rng.uniform(3, 50, (120, 2))
+def jumble(sheet, seed: int, count: int, extent: float, largest: float) -> np.ndarray:
+    """(t, 3, 3) float32 rectangles that lie over each other anyhow, none along the raster."""
+    rng = np.random.default_rng(seed)
+    corners, sizes = rng.uniform(0, extent, (count, 2)), rng.uniform(3, largest, (count, 2))
     boxes = [sheet(x, x + width, y, y + height) for (x, y), (width, height) in zip(corners, sizes, strict=True)]
     triangles = np.concatenate(boxes)
     triangles[:, :, :2] = triangles[:, :, :2] @ np.array([[0.8, 0.6], [-0.6, 0.8]])
+    return triangles.astype(np.float32)
+
+
+@pytest.mark.parametrize(("count", "largest"), [(120, 50.0), (60, 20.0), (12, 160.0)])
+def test_a_skeleton_made_in_windows_is_that_of_all_roads_at_once(sheet, monkeypatch, count, largest):
+    triangles = jumble(sheet, count, count, 500.0, largest)
     raster = Raster.covering(triangles, 0.5, margin=2.0)
-    mask = raster.covered(triangles)
-    line = thinned(mask)
-    monkeypatch.setattr("tokyo_sim.raster._CELLS_AT_A_TIME", 1 << 17)
-    assert (raster.covered(triangles) == mask).all() and (thinned(mask) == line).all()
+    mask = closed(raster.covered(triangles), 2)
+    expected = np.argwhere(thinned(mask, np.zeros(2, int), np.zeros(2, int))[0])
+    outside = np.argwhere(~np.pad(mask, 1)) - 1
+    widths = 0.5 * cKDTree(outside).query(expected)[0]
+    roads = FacesBySquare.of(triangles.reshape(-1, 3), np.arange(3 * len(triangles)).reshape(-1, 3), 40.0)
+    for side, reach in ((1024, 96), (128, 48), (90, 20)):
+        monkeypatch.setattr("tokyo_sim.traffic.skeleton._SIDE", side)
+        monkeypatch.setattr("tokyo_sim.traffic.skeleton._REACH", reach)
+        cells, half_widths = skeleton(roads, raster)
+        assert np.array_equal(cells, expected) and np.array_equal(half_widths, widths)
+
+
+def test_ground_drawn_in_blocks_is_that_drawn_at_once(city, sheet, monkeypatch):
+    kinds = (Semantic.ROAD, Semantic.SIDEWALK, Semantic.BUILDING)
+    parts = {kind: jumble(sheet, seed, 50, 180.0, 30.0) for seed, kind in enumerate(kinds)}
+    town = city(*parts.items())
+    raster = RoadRasters.of(town).raster
+    road, sidewalk, building = (raster.covered(parts[kind]) for kind in kinds)
+    road = closed(road, 1) & ~sidewalk
+    drivable = binary_dilation(road) & ~building
+    monkeypatch.setattr("tokyo_sim.traffic.road_rasters._BLOCK", 37)
+    monkeypatch.setattr("tokyo_sim.traffic.road_rasters._KEPT", 3)
+    ground = RoadRasters.of(town)
+    cells = np.random.default_rng(4).integers(-5, np.array(raster.shape) + 5, (4000, 2))
+    inside = np.clip(cells, 0, np.array(raster.shape) - 1)
+    for cover, mask in zip((ROAD, SIDEWALK, BUILDING, DRIVABLE), (road, sidewalk, building, drivable), strict=True):
+        drawn = np.concatenate([strip & cover > 0 for _, strip in ground.strips()])
+        assert mask.any() and (drawn == mask).all()
+        assert (ground.on(cover, raster.xy(cells)) == mask[tuple(inside.T)]).all()
+        piece = ground.part(np.array([30, 70]), np.array([115, 80]))
+        assert ((piece & cover > 0) == mask[30:115, 70:80]).all()

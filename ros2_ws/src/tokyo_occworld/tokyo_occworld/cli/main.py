@@ -205,17 +205,15 @@ def _city(args: argparse.Namespace) -> int:
         prisms=args.collision == "prisms",
     )
     report = import_or_generate(args.source, args.out, seed=args.seed, options=options)
-    from occ_core.citymap import CityMap
-    from tokyo_sim.traffic.stored import lane_graph
+    from occ_core.parallel import run_apart
+    from tokyo_sim.traffic.stored import lay_lanes
 
-    graph = lane_graph(report.folder, CityMap.load(report.folder))
+    lanes, streets = lay_lanes(report.folder) if args.workers == 1 else run_apart(lay_lanes, report.folder)
     total = sum(report.triangles.values())
     print(f"{report.folder}: {report.objects} objects, {total} triangles, {len(report.skipped)} skipped")
     if report.without_height:
         print(f"  {report.without_height} areas have no height in the files: they lie in the ground around them")
-    print(
-        f"  {len(graph.lanes)} lanes on {len(graph.sections)} streets" if graph.sections else "  no streets to drive on"
-    )
+    print(f"  {lanes} lanes on {streets} streets" if streets else "  no streets to drive on")
     for tile, gml_id, reason in report.skipped[:_SHOWN]:
         print(f"  skipped {tile} {gml_id}: {reason}")
     for problem in report.problems[:_SHOWN]:

@@ -17,7 +17,7 @@ from tokyo_sim.traffic.junctions import STEP_M, Section, sections
 from tokyo_sim.traffic.lane import Lane
 from tokyo_sim.traffic.lanes import StreetNetwork
 from tokyo_sim.traffic.movements import Movement, Way, movements_of, ways_between
-from tokyo_sim.traffic.road_rasters import RoadRasters
+from tokyo_sim.traffic.road_rasters import SIDEWALK, RoadRasters
 
 _GUTTER_M = 0.2  # kept free beside a kerb
 _WALKING_STRIP_M = 0.8  # kept free at the edge of a carriageway without sidewalk
@@ -58,7 +58,7 @@ def _lanes(number: int, section: Section, ground: RoadRasters) -> list[Lane]:
     """Lanes of both directions, counted from the centre line outwards; a bicycle lane where there is room for one."""
     start, end = section.setbacks[0], section.length - section.setbacks[1]
     centre = piece(section.line, start, end, STEP_M)
-    median = _MEDIAN_M if ground.on(ground.sidewalk, centre).mean() > 0.3 else 0.0
+    median = _MEDIAN_M if ground.on(SIDEWALK, centre).mean() > 0.3 else 0.0
     out = []
     for forward in (True, False):
         line = centre if forward else centre[::-1]
@@ -87,7 +87,7 @@ def has_sidewalk(section: Section, forward: bool, ground: RoadRasters) -> bool:
     """Is there a sidewalk along most of a section's left side, looking forward or back?"""
     line = piece(section.line, section.setbacks[0], section.length - section.setbacks[1], STEP_M)
     beside = to_the_left(line if forward else line[::-1], section.width / 2 + 1.0)
-    return bool(ground.on(ground.sidewalk, beside).mean() > 0.7)
+    return bool(ground.on(SIDEWALK, beside).mean() > 0.7)
 
 
 def _kinds_fitting(width: float) -> int:

@@ -9,15 +9,15 @@ import networkx as nx
 import numba
 import numpy as np
 from scipy.ndimage import uniform_filter1d
-from scipy.spatial import cKDTree
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
-from tokyo_sim.raster import Raster, closed, dilated, groups_apart, thinned
+from tokyo_sim.raster import FacesBySquare, Raster
+from tokyo_sim.traffic.skeleton import skeleton
 
 _CELL_M = 0.5
 _MARGIN_M = 2.0
-_APART_M = 16.0  # roads with more between them are drawn in rasters of their own
+_SQUARE_M = 128.0  # in which roads are looked up
 _STEP_M = 2.0  # spacing of centre-line points
 _SPUR_M = 12.0  # dead ends shorter than this are corners of the carriageway, not streets
 
@@ -46,58 +46,34 @@ class StreetNetwork:
 
 def street_network(city: CityMap) -> StreetNetwork:
     """The network of a city's carriageways; an empty one where it has no roads."""
-    roads = city.triangles[city.classes == Semantic.ROAD]
-    if not len(roads):
+    roads = FacesBySquare.of(city.vertices, city.faces[city.classes == Semantic.ROAD], _SQUARE_M)
+    if not len(roads.faces):
         return StreetNetwork(nx.MultiGraph())
-    raster = Raster.covering(roads, _CELL_M, margin=_MARGIN_M)
-    parts = [_half_widths(group, raster) for group in groups_apart(roads, _APART_M)]
-    cells, half_width = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    order = np.lexsort(cells.T[::-1])
-    graph = _contract(cells[order], half_width[order], raster)
+    raster = Raster.covering(city.vertices[np.unique(roads.faces)], _CELL_M, margin=_MARGIN_M)
+    graph = _contract(*skeleton(roads, raster), raster)
     _prune(graph)
     return StreetNetwork(graph)
 
 
-def _half_widths(roads: np.ndarray, whole: Raster) -> tuple[np.ndarray, np.ndarray]:
-    """Cells (c, 2) of the skeleton of roads (n, 3, 3), and metres (c,) from each one's point to the nearest outside.
-
-    In a raster of their own: the squares of a city may lie kilometres apart. whole: the one that cells are counted in.
-    """
-    raster = Raster.covering(roads, _CELL_M, margin=_MARGIN_M)
-    # Neighbouring surfaces leave slits of a raster cell between them.
-    mask = closed(raster.covered(roads), iterations=2)
-    cells = np.argwhere(thinned(mask))
-    wide = np.pad(mask, 1)
-    del mask
-    near = dilated(dilated(wide))
-    near &= ~wide
-    beside = np.argwhere(near) - 1
-    del near, wide
-    if not len(beside) or not len(cells):
-        return np.zeros((0, 2), np.int64), np.zeros(0)
-    distance, _ = cKDTree(beside).query(cells)
-    return cells + np.round((raster.lower - whole.lower) / _CELL_M).astype(int), distance * _CELL_M
-
-
 def _neighbours(cells: np.ndarray) -> np.ndarray:
-    """(c, 8) int64 numbers of the neighbours of sorted cells (c, 2), ascending, -1 for none."""
+    """(c, 8) int32 numbers of the neighbours of sorted cells (c, 2), ascending, -1 for none."""
     width = int(cells[:, 1].max()) + 3
-    key = (cells[:, 0] + 1) * width + cells[:, 1] + 1
+    key = (cells[:, 0].astype(np.int64) + 1) * width + cells[:, 1] + 1
 
     def number(step: int) -> np.ndarray:
         at = np.minimum(np.searchsorted(key, key + step), len(key) - 1)
-        return np.where(key[at] == key + step, at, -1)
+        return np.where(key[at] == key + step, at, -1).astype(np.int32)
 
     straight = {(i, j): number(i * width + j) for i, j in ((-1, 0), (0, -1), (0, 1), (1, 0))}
-    out = []
-    for i, j in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
+    out = np.empty((len(cells), 8), dtype=np.int32)
+    for slot, (i, j) in enumerate(((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))):
         if i and j:
             # A diagonal step beside a straight one would close a triangle at every corner.
             corner = (straight[i, 0] >= 0) | (straight[0, j] >= 0)
-            out.append(np.where(corner, -1, number(i * width + j)))
+            out[:, slot] = np.where(corner, -1, number(i * width + j))
         else:
-            out.append(straight[i, j])
-    return np.column_stack(out)
+            out[:, slot] = straight[i, j]
+    return out
 
 
 def _contract(cells: np.ndarray, half_width: np.ndarray, raster: Raster) -> nx.MultiGraph:

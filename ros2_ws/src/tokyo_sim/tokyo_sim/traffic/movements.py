@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
 import shapely
 from tqdm import tqdm
 
+from tokyo_sim.raster import Raster
 from tokyo_sim.traffic.actor_types import VEHICLES
-from tokyo_sim.traffic.curves import arc, end_direction, sharpest, start_direction
+from tokyo_sim.traffic.curves import arc, end_direction, sharpest_of_each, start_direction
 from tokyo_sim.traffic.junctions import STEP_M
 from tokyo_sim.traffic.lane import Lane
-from tokyo_sim.traffic.road_rasters import RoadRasters
+from tokyo_sim.traffic.road_rasters import DRIVABLE, RoadRasters
 from tokyo_sim.traffic.shapes import bezier, boxes_meet, boxes_on, swept_boxes
 
 AXLES = 0.3  # front and rear axle keep to the path; each is so many lengths from the middle
@@ -49,18 +53,17 @@ class Movement:
 
 @dataclass(frozen=True)
 class Way:
-    """A movement before it is known whether anybody gets on from there. boxes: (n, 4, 2) of the longest vehicle."""
+    """A movement before it is known whether anybody gets on from there. longest: the kind of the longest vehicle."""
 
     lane: int
     to: int
     line: np.ndarray
     kinds: int
-    boxes: np.ndarray
+    longest: int
 
 
 def ways_between(lanes: list[Lane], ground: RoadRasters) -> list[Way]:
     """All ways through junctions, those of one junction after those of another."""
-    drivable = ground.drivable()
     coming: dict[int, list[int]] = defaultdict(list)
     going: dict[int, list[int]] = defaultdict(list)
     for number, here in enumerate(lanes):
@@ -69,6 +72,7 @@ def ways_between(lanes: list[Lane], ground: RoadRasters) -> list[Way]:
     ways: list[Way] = []
     for junction in tqdm(sorted(coming), desc="lanes", unit="junction", disable=None):
         queues = _Queues.of(lanes, coming[junction], going[junction])
+        drivable = _Drivable.of(lanes, coming[junction], going[junction], ground)
         for lane in coming[junction]:
             onward: list[int] = []
             back: list[int] = []
@@ -79,7 +83,7 @@ def ways_between(lanes: list[Lane], ground: RoadRasters) -> list[Way]:
             for to in onward + back:
                 # Nobody turns back who can go on.
                 allowed = stranded if to in back else lanes[lane].kinds
-                if way := _way(lanes, lane, to, allowed, queues, ground, drivable):
+                if way := _way(lanes, lane, to, allowed, queues, drivable):
                     ways.append(way)
                     stranded &= ~way.kinds
     return ways
@@ -87,14 +91,16 @@ def ways_between(lanes: list[Lane], ground: RoadRasters) -> list[Way]:
 
 def movements_of(ways: list[Way], lanes: list[Lane]) -> tuple[list[Movement], list[list[int]]]:
     """Movements on ways, whose lanes are these; and for each those that it is in conflict with."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        areas = threads.map(partial(_swept, lanes), ways)
+        swept = list(tqdm(areas, desc="movements", total=len(ways), unit="movement", disable=None))
+    bends = sharpest_of_each([way.line for way in ways])
+    speeds = np.sqrt(_SIDEWAYS_ACCELERATION / np.maximum(bends, 0.005)).tolist()
     movements = [
         Movement(
-            way.lane, way.to, way.line, way.kinds,
-            speed=float(np.sqrt(_SIDEWAYS_ACCELERATION / max(sharpest(way.line), 0.005))),
-            turn=_turn(lanes[way.lane].line, lanes[way.to].line),
-            swept=_area(way.boxes),
+            way.lane, way.to, way.line, way.kinds, speed, _turn(lanes[way.lane].line, lanes[way.to].line), area
         )
-        for way in tqdm(ways, desc="movements", unit="movement", disable=None)
+        for way, speed, area in zip(ways, speeds, swept, strict=True)
     ]  # fmt: skip
     conflicts: list[list[int]] = []
     for _, group in groupby(movements, key=lambda movement: lanes[movement.lane].end):
@@ -141,33 +147,23 @@ def _turn(before: np.ndarray, after: np.ndarray) -> float:
     return -abs(angle) if abs(angle) > np.radians(165) else angle
 
 
-def _way(
-    lanes: list[Lane],
-    lane: int,
-    to: int,
-    allowed: int,
-    queues: _Queues,
-    ground: RoadRasters,
-    drivable: np.ndarray,
-) -> Way | None:
+def _way(lanes: list[Lane], lane: int, to: int, allowed: int, queues: _Queues, drivable: _Drivable) -> Way | None:
     """The way that fits most of the allowed kinds of vehicles; None where none fits any."""
     before, after = lanes[lane], lanes[to]
     candidates = allowed & before.kinds & after.kinds
-    raster = ground.raster
     others = queues.on_lanes((lane, to))
     best: Way | None = None
     for stiffness in _STIFFNESSES:
         line = bezier(before.line, after.line, stiffness, STEP_M)
-        kinds, swept, longest = 0, np.zeros((0, 4, 2)), 0.0
+        fitting = []
         for number, kind in enumerate(VEHICLES):
             if candidates & (1 << number):
                 boxes = footprints(before.line, line, after.line, kind.room)
-                if boxes_on(drivable, raster.lower, raster.cell, boxes) and not queues.hit(boxes, others):
-                    kinds |= 1 << number
-                    if kind.room[0] > longest:
-                        swept, longest = boxes, kind.room[0]
-        if kinds and (best is None or kinds.bit_count() > best.kinds.bit_count()):
-            best = Way(lane, to, line, kinds, swept)
+                if drivable.below(boxes) and not queues.hit(boxes, others):
+                    fitting.append(number)
+        if len(fitting) > (best.kinds.bit_count() if best else 0):
+            longest = max(fitting, key=lambda number: VEHICLES[number].room[0])
+            best = Way(lane, to, line, sum(1 << number for number in fitting), longest)
         if best and best.kinds == candidates:
             break
     return best
@@ -175,18 +171,51 @@ def _way(
 
 def footprints(before: np.ndarray, line: np.ndarray, after: np.ndarray, size: tuple[float, float]) -> np.ndarray:
     """(n, 4, 2) corners of a box (length, width) that goes along a line, from its nose at the start to its tail out."""
-    near = int(2 * size[0] / STEP_M) + 2  # points of the lanes that a box may reach
+    near = _points_near(size[0])
     before, after = before[-near:], after[:near]
     whole = np.concatenate([before[:-1], line[:-1], after])
     begin, end = len(before) - 1, len(before) + len(line) - 2
     return swept_boxes(whole, begin, end, float(size[0]), float(size[1]), AXLES, _BOX_STEP_M)
 
 
-def _area(boxes: np.ndarray) -> shapely.Geometry:
-    """All that boxes (n, 4, 2) cover one after the other: hulls over a few of them, which are fewer to unite."""
+def _points_near(length: float) -> int:
+    """Points of a lane, from its end at a junction, that a box of a length may reach."""
+    return int(2 * length / STEP_M) + 2
+
+
+def _swept(lanes: list[Lane], way: Way) -> shapely.Geometry:
+    """All that the longest vehicle covers: hulls over a few of its boxes, which are fewer to unite."""
+    boxes = footprints(lanes[way.lane].line, way.line, lanes[way.to].line, VEHICLES[way.longest].room)
     first = np.arange(0, max(len(boxes) - 1, 1), 3)
     runs = boxes[np.minimum(first[:, None] + np.arange(4), len(boxes) - 1)].reshape(len(first), 16, 2)
     return shapely.union_all(shapely.convex_hull(shapely.linestrings(runs)))
+
+
+@dataclass(frozen=True)
+class _Drivable:
+    """Where vehicles may drive around a junction. mask: (n, m) bool, of a raster's cells from `first` (2,) on."""
+
+    raster: Raster
+    first: np.ndarray
+    mask: np.ndarray
+
+    @classmethod
+    def of(cls, lanes: list[Lane], coming: list[int], going: list[int], ground: RoadRasters) -> _Drivable:
+        """As far as any vehicle gets on a way from a lane that comes to a junction to one that goes from it."""
+        length, width = (max(kind.room[axis] for kind in VEHICLES) for axis in (0, 1))
+        near = _points_near(length)
+        points = [lanes[number].line[-near:] for number in coming] + [lanes[number].line[:near] for number in going]
+        ends = np.array([lanes[number].line[-1] for number in coming] + [lanes[number].line[0] for number in going])
+        arms = max(_STIFFNESSES) * float(np.linalg.norm(np.ptp(ends, axis=0)))
+        reach = float(np.hypot(length, width)) / 2 + ground.raster.cell
+        low = np.minimum(np.min(np.concatenate(points), axis=0), ends.min(axis=0) - arms) - reach
+        high = np.maximum(np.max(np.concatenate(points), axis=0), ends.max(axis=0) + arms) + reach
+        first, last = ground.raster.cells(np.array([low, high]))
+        return cls(ground.raster, first, ground.part(first, last + 1) & DRIVABLE > 0)
+
+    def below(self, boxes: np.ndarray) -> bool:
+        """Are boxes (n, 4, 2) all on it?"""
+        return bool(boxes_on(self.mask, self.first, self.raster.lower, self.raster.cell, boxes))
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,11 @@ def swept_boxes(whole, begin, end, length, width, axles, step):
 
 
 @numba.njit(cache=True)
-def boxes_on(mask, lower, cell, boxes):
-    """Are the corners of boxes (n, 4, 2), and the middles of their sides, all on a raster's mask?"""
+def boxes_on(mask, begin, lower, cell, boxes):
+    """Are the corners of boxes (n, 4, 2), and the middles of their sides, all on a mask of a raster's cells?
+
+    begin: (2,) the raster's cell that is the mask's first. lower, cell: of the raster.
+    """
     for k in range(len(boxes)):
         for corner in range(4):
             x, y = boxes[k, corner, 0], boxes[k, corner, 1]
@@ -115,9 +118,9 @@ def boxes_on(mask, lower, cell, boxes):
             for share in (0.0, 0.5):
                 u = x + share * (boxes[k, after, 0] - x)
                 v = y + share * (boxes[k, after, 1] - y)
-                i = min(max(int(np.floor((u - lower[0]) / cell + 0.5)), 0), mask.shape[0] - 1)
-                j = min(max(int(np.floor((v - lower[1]) / cell + 0.5)), 0), mask.shape[1] - 1)
-                if not mask[i, j]:
+                i = int(np.floor((u - lower[0]) / cell + 0.5)) - begin[0]
+                j = int(np.floor((v - lower[1]) / cell + 0.5)) - begin[1]
+                if not (0 <= i < mask.shape[0] and 0 <= j < mask.shape[1] and mask[i, j]):
                     return False
     return True
 

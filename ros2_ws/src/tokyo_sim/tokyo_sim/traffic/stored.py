@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,9 +44,23 @@ def lane_graph(folder: Path, city: CityMap) -> LaneGraph:
     graph = LaneGraph.of(city, street_network(city))
     with suppress(OSError):  # a folder that can't be written costs time only
         beside = path.with_name(f".{os.getpid()}.{LANES_FILE}")
-        np.savez_compressed(beside, stamp=np.array(stamp), **_packed(graph))
+        _save(beside, chain([("stamp", np.array(stamp))], _packed(graph)))
         os.replace(beside, path)
     return graph
+
+
+def lay_lanes(folder: Path) -> tuple[int, int]:
+    """Lay an imported city's lane graph, or find it laid: how many lanes there are, and streets."""
+    graph = lane_graph(folder, CityMap.load(folder, surface=False))
+    return len(graph.lanes), len(graph.sections)
+
+
+def _save(path: Path, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
+    """As `np.savez_compressed`, an array at a time: no more than one is held."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _stamp(city: CityMap) -> str:
@@ -54,14 +70,13 @@ def _stamp(city: CityMap) -> str:
     return digest.hexdigest()
 
 
-def _packed(graph: LaneGraph) -> dict[str, Any]:
-    return {
-        **_columns("lane", Lane, graph.lanes),
-        **_columns("movement", Movement, graph.movements),
-        **_columns("section", Section, graph.sections),
-        "conflicts": np.array([entry for row in graph.conflicts for entry in row], dtype=np.int64),
-        "conflict_counts": np.array([len(row) for row in graph.conflicts], dtype=np.int64),
-    }
+def _packed(graph: LaneGraph) -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays that a graph is kept as, and their names."""
+    yield from _columns("lane", Lane, graph.lanes)
+    yield from _columns("movement", Movement, graph.movements)
+    yield from _columns("section", Section, graph.sections)
+    yield "conflicts", np.array([entry for row in graph.conflicts for entry in row], dtype=np.int64)
+    yield "conflict_counts", np.array([len(row) for row in graph.conflicts], dtype=np.int64)
 
 
 def _unpacked(data: Any, city: CityMap) -> LaneGraph:
@@ -73,22 +88,20 @@ def _unpacked(data: Any, city: CityMap) -> LaneGraph:
     )  # fmt: skip
 
 
-def _columns(prefix: str, kind: type[Row], rows: list[Row]) -> dict[str, np.ndarray]:
+def _columns(prefix: str, kind: type[Row], rows: list[Row]) -> Iterator[tuple[str, np.ndarray]]:
     """An array per field; lines one after the other with their counts of points, areas as WKB."""
-    out: dict[str, np.ndarray] = {}
     for field in fields(kind):
         name = f"{prefix}.{field.name}"
         values: list[Any] = [getattr(row, field.name) for row in rows]
         if field.name == "line":
-            out[name] = np.concatenate([*values, np.zeros((0, 2))])
-            out[f"{name}.counts"] = np.array([len(line) for line in values], dtype=np.int64)
+            yield name, np.concatenate([*values, np.zeros((0, 2))])
+            yield f"{name}.counts", np.array([len(line) for line in values], dtype=np.int64)
         elif field.name == "swept":
             wkb = [shapely.to_wkb(area) for area in values]
-            out[name] = np.frombuffer(b"".join(wkb), dtype=np.uint8)
-            out[f"{name}.counts"] = np.array([len(area) for area in wkb], dtype=np.int64)
+            yield name, np.frombuffer(b"".join(wkb), dtype=np.uint8)
+            yield f"{name}.counts", np.array([len(area) for area in wkb], dtype=np.int64)
         else:
-            out[name] = np.array(values)
-    return out
+            yield name, np.array(values)
 
 
 def _rows(prefix: str, kind: type[Row], data: Any) -> list[Row]:

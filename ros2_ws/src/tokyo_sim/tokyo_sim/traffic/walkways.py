@@ -13,10 +13,11 @@ import shapely
 from scipy.ndimage import binary_dilation, uniform_filter1d
 from skimage.graph import route_through_array
 
+from tokyo_sim.raster import dilated
 from tokyo_sim.traffic.curves import arc, piece, resample, tangents, to_the_left
 from tokyo_sim.traffic.junctions import CROSSING_M, STEP_M, Section
 from tokyo_sim.traffic.lane_graph import LaneGraph, has_sidewalk
-from tokyo_sim.traffic.road_rasters import CELL_M, RoadRasters
+from tokyo_sim.traffic.road_rasters import BUILDING, CELL_M, ROAD, SIDEWALK, RoadRasters
 
 _SIDEWALK_MIDDLE_M = 1.0  # from the kerb
 _EDGE_M = 0.4  # from the edge of a road without sidewalk
@@ -141,12 +142,12 @@ class _Builder:
         raster = self._ground.raster
         cells = raster.cells(np.array([start, end]))
         low = np.maximum(cells.min(axis=0) - 16, 0)
-        high = cells.max(axis=0) + 17
-        window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        cost = np.full(self._ground.road[window].shape, _COST["elsewhere"])
-        cost[self._ground.road[window]] = _COST["road"]
-        cost[self._ground.sidewalk[window]] = _COST["sidewalk"]
-        cost[binary_dilation(self._ground.building[window])] = -1
+        high = np.minimum(cells.max(axis=0) + 17, raster.shape)
+        cover = self._ground.part(low, high)
+        cost = np.full(cover.shape, _COST["elsewhere"])
+        cost[cover & ROAD > 0] = _COST["road"]
+        cost[cover & SIDEWALK > 0] = _COST["sidewalk"]
+        cost[binary_dilation(cover & BUILDING > 0)] = -1
         for cell in cells - low:
             cost[tuple(cell)] = 1.0
         try:
@@ -198,9 +199,13 @@ class _Builder:
 
     def _mask(self) -> np.ndarray:
         """Sidewalks, and what lies beside the walkways."""
-        near = np.zeros(self._ground.road.shape, dtype=bool)
+        mask = np.zeros(self._ground.raster.shape, dtype=bool)
         for way in self._ways:
             cells = self._ground.raster.cells(way.line)
-            near[cells[:, 0], cells[:, 1]] = True
-        wide = binary_dilation(near, iterations=max(int(_WALKER_M / CELL_M), 1))
-        return (wide | self._ground.sidewalk) & ~self._ground.building
+            mask[cells[:, 0], cells[:, 1]] = True
+        for _ in range(max(int(_WALKER_M / CELL_M), 1)):
+            mask = dilated(mask)
+        for rows, cover in self._ground.strips():
+            mask[rows] |= cover & SIDEWALK > 0
+            mask[rows] &= cover & BUILDING == 0
+        return mask
