@@ -229,7 +229,7 @@ def test_a_live_run_is_shown_and_graded(tmp_path: Path) -> None:
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
         with Browser(found[1], 900, 700) as browser:
-            wanted = ("forecast and there (25)", "forecast, not there (25)", "1 s ago", "32.1%", "12.3%")
+            wanted = ("Left: what rover_0 sees now", "made 1 s before: 50.0%", "1 s ago", "32.1%", "12.3%")
             text = ""
             while not all(part in text for part in wanted):
                 said = f"{text}\n--- and the command:\n{log.read_text()}"

@@ -37,7 +37,7 @@ from occ_ros.qos import create_subscription, profile
 from occ_ros.run import run
 from occworld_infer.figures import from_latency, from_score
 from occworld_infer.grading import Grade
-from occworld_infer.viewer.cameras import small
+from occworld_infer.viewer.cameras import kept
 from occworld_infer.viewer.live import LiveRobot
 from occworld_infer.viewer.page import Page
 from occworld_infer.viewer.player import Player
@@ -154,7 +154,7 @@ def sensors(node: GuardedNode, name: str, robot: LiveRobot, cameras: dict[str, s
         now = node.get_clock().now().nanoseconds * 1e-9
         if abs(now - taken.get(camera, -1.0)) >= _PICTURE_PERIOD_S:
             taken[camera] = now
-            robot.picture(camera, small(from_image(deserialize_message(raw, Image))))
+            robot.picture(camera, kept(from_image(deserialize_message(raw, Image))))
 
     images = {camera: image_topic(camera) for camera in cameras}
     return [

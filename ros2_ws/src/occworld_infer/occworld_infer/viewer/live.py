@@ -35,7 +35,7 @@ class LiveRobot:
     def _clear(self) -> None:
         self._poses = PoseBuffer(_MEMORY_S, _GAP_S)
         self._lidar = _NO_POINTS
-        self._pictures: dict[str, np.ndarray] = {}
+        self._pictures: dict[str, bytes] = {}
         self._grades: tuple[Grade, ...] = ()
         self._clouds: dict[float, np.ndarray] = {}
         self._paths: dict[float, list[tuple[float, Pose]]] = {}
@@ -60,9 +60,9 @@ class LiveRobot:
             finite = points[np.isfinite(points).all(axis=1)]
             self._lidar = (pose @ self.links[link]).apply(finite).astype(np.float32)
 
-    def picture(self, camera: str, pixels: np.ndarray) -> None:
-        """pixels: as `cameras.small` gives them."""
-        self._pictures[camera] = pixels
+    def picture(self, camera: str, jpeg: bytes) -> None:
+        """jpeg: as `cameras.kept` gives it."""
+        self._pictures[camera] = jpeg
 
     def grades(self, grades: tuple[Grade, ...]) -> None:
         """How good earlier forecasts have turned out to be, as the node that makes them says."""
