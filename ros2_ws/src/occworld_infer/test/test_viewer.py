@@ -22,6 +22,7 @@ from occ_core.citymap import CityMap
 from occ_core.classes import COLOURS, Semantic
 from occ_core.grid import TOKYO_GRID, VoxelGrid
 from occ_core.poses import Pose
+from occworld_infer.forecast_message import HeardForecast, Latency
 from occworld_infer.grading import Grade
 from occworld_infer.grids import grid_points, moved
 from occworld_infer.viewer.cameras import LARGEST, NAMES, kept, large, strip
@@ -477,6 +478,30 @@ def test_a_forecast_that_came_by_topic_is_the_one_that_was_made(x: float, y: flo
     for voxels, step in zip(forecast.voxels, steps, strict=True):
         assert (voxels.numbers == ahead.numbers).all() and (voxels.labels == ahead.labels).all()
         assert np.allclose(voxels.frame.position, (HERE @ step).position)
+
+
+@settings(max_examples=12)
+@given(st.floats(-8, 8), st.floats(-3, 3), st.floats(-3.1, 3.1))
+def test_a_typed_forecast_is_shown_as_it_says(x: float, y: float, yaw: float) -> None:
+    coarse = VoxelGrid((-10.0, -10.0, -1.0), (10.0, 10.0, 4.0), (1.0, 1.0, 1.0))
+    ahead = PlacedVoxels(
+        coarse, Pose.from_xyz_rpy([x, y, 0.2], [0, 0, yaw]), np.array([3, 70]), np.array([9, 1], np.uint8)
+    )
+    now = PlacedVoxels(coarse, HERE, np.array([5], np.int32), np.array([9], np.uint8))
+    topics, grades = Topics(), (Grade(1.5, 0.5, 0.4, 0.6, 0.5, count=3),)
+    heard = HeardForecast({1.5: ahead}, {1.5: np.ones(2, np.float32)}, Latency(0.1, 0.2, 0.3), grades)
+    topics.odometry(10.0, 10.5)
+    topics.occupancy(10.0, block((4, 0, 1), Semantic.ROAD))
+    topics.robot.forecast(10.0, heard)
+    assert topics.timeline.exactly("rover_0", 10.0).forecast is None, "that keyframe is of the grid given at the start"
+    topics.robot.forecast(10.5, heard)
+    topics.occupancy(10.5, now)
+    shown = topics.timeline.exactly("rover_0", 10.5)
+    assert shown.occupancy.grid == coarse and shown.occupancy.numbers.tolist() == [5]
+    (voxels,) = shown.forecast.voxels
+    assert shown.forecast.horizons_s == (1.5,) and shown.forecast.seconds == 0.2 and shown.grades == grades
+    assert voxels.numbers is ahead.numbers and voxels.labels is ahead.labels, "nothing is worked out anew"
+    assert np.allclose(voxels.frame.apply(np.eye(3)), HERE.apply(ahead.frame.apply(np.eye(3))))
 
 
 def test_live_grades_are_those_that_the_inference_node_gives() -> None:
