@@ -45,7 +45,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.done
 	touch $@
 
 $(VENV)/.done: requirements.lock scripts/build_messages.sh Makefile $(PACKAGES:%=ros2_ws/src/%/setup.py) \
-    learner/setup.py learner/pyproject.toml
+    learner/setup.py learner/pyproject.toml $(wildcard ros2_ws/src/occ_msgs/msg/*.msg)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "CPython 3.10 to 3.13 is needed, $(PYTHON) is $$($(PYTHON) --version): make PYTHON=python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)

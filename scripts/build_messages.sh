@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds message packages into a virtual environment of pip's ROS wheels: tf2_msgs, which PyPI does not have, from its
 # one-line definition, and occ_msgs of this workspace.
-# Usage: scripts/build_messages.sh VENV. Does nothing for those that can be imported already.
+# Usage: scripts/build_messages.sh VENV. Does nothing for those that can be imported already and are defined as here.
 set -euo pipefail
 
 venv=$(realpath "${1:?usage: $0 VENV}")
@@ -11,6 +11,12 @@ declare -A lost=([tf2_msgs]="there will be no /tf" [occ_msgs]="there will be no 
 wanted=()
 for package in tf2_msgs occ_msgs; do
   "$python" -c "import $package.msg" 2>/dev/null || wanted+=("$package")
+done
+# Built before one of its messages was changed?
+for definition in "$here"/../ros2_ws/src/occ_msgs/msg/*.msg; do
+  if [[ " ${wanted[*]} " != *" occ_msgs "* ]] && ! cmp -s "$definition" "$venv/share/occ_msgs/msg/${definition##*/}"; then
+    wanted+=(occ_msgs)
+  fi
 done
 ((${#wanted[@]})) || exit 0
 for tool in cmake cc make; do

@@ -147,7 +147,9 @@ def test_the_typed_forecast_has_the_same_voxels_as_the_cloud(staged) -> None:  #
     cloud = next(m for m in stage.robot.heard[PREDICTION] if from_stamp(m.header.stamp) in stamps)
     message, points = stamps[from_stamp(cloud.header.stamp)], from_cloud(cloud)
     assert message.header.frame_id == "rover_0/base_footprint"
-    for horizon, (voxels, odds) in from_forecast_message(message).items():
+    found = from_forecast_message(message)
+    assert len(found.voxels) == 6 and found.latency.total_s >= found.latency.model_s > 0
+    for (horizon, voxels), odds in zip(found.voxels.items(), found.odds.values(), strict=True):
         there = points[np.isclose(points["horizon"], horizon)]
         centres = voxels.frame.apply(voxels.centres)
         assert np.allclose(centres, np.column_stack([there["x"], there["y"], there["z"]]), atol=1e-3)

@@ -25,6 +25,7 @@ from occ_core.topics import (
     CLOCK,
     CMD_VEL,
     DIAGNOSTICS,
+    FORECAST,
     IMU,
     LATENCY,
     LIDAR,
@@ -42,6 +43,7 @@ from occ_core.topics import (
 from occ_ros.convert import from_actors, to_stamp
 from occ_ros.guard import ERRORS, UNUSABLE, GuardedNode
 from occ_ros.qos import create_publisher, create_subscription
+from occworld_infer.forecast_message import lacking
 from tokyo_occworld.cli.processes import NodeProcesses
 from tokyo_sim.bringup import Arguments, nodes
 from tokyo_sim.gazebo.bridge import raw
@@ -50,6 +52,7 @@ from tokyo_sim.gazebo.names import TRAFFIC, TRAFFIC_SERVICES
 ROBOT = "rover_0"
 PER_ROBOT = (
     ROBOT_DESCRIPTION, ODOM, IMU, LIDAR, CMD_VEL, OCCUPANCY, PREDICTION, PATH, LATENCY, SCORE,
+    *(() if lacking() else (FORECAST,)),
     *(image_topic(camera) for camera in list(CAMERAS)[:2]),
 )  # fmt: skip
 WORK = (

@@ -44,6 +44,31 @@ def test_a_script_of_the_guide_explains_itself_from_anywhere(script: Path, tmp_p
     assert not list(tmp_path.iterdir()), "nothing is made before the options are understood"
 
 
+def test_messages_that_are_defined_otherwise_by_now_are_built_again(tmp_path: Path) -> None:
+    venv, tools = tmp_path / "venv", tmp_path / "tools"
+    for folder in (venv / "bin", tools):
+        folder.mkdir(parents=True)
+    (venv / "bin/python").write_text("#!/bin/sh\nexit 0\n")  # every package can be imported
+    (venv / "bin/python").chmod(0o755)
+    for tool in ("bash", "realpath", "dirname", "cmp"):  # and no cmake
+        (tools / tool).symlink_to(shutil.which(tool) or "")
+    installed = venv / "share/occ_msgs/msg"
+    shutil.copytree(ROOT / "ros2_ws/src/occ_msgs/msg", installed)
+
+    def said() -> str:
+        command = [str(tools / "bash"), str(ROOT / "scripts/build_messages.sh"), str(venv)]
+        done = subprocess.run(command, env={"PATH": str(tools)}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    assert said() == ""
+    (installed / "VoxelFrame.msg").write_text("float32 horizon\n")
+    assert said().startswith("warning: no cmake, so no occ_msgs:")
+    shutil.copytree(ROOT / "ros2_ws/src/occ_msgs/msg", installed, dirs_exist_ok=True)
+    (installed / "ForecastScore.msg").unlink()
+    assert said().count("occ_msgs") == 1, "it is built once"
+
+
 def test_training_begins_with_the_numbers_of_the_guide(tmp_path: Path) -> None:
     stand_in = tmp_path / "python"
     stand_in.write_text('#!/bin/sh\nprintf "%s " "$@" >> "$ASKED"\ncat > /dev/null\necho >> "$ASKED"\n')

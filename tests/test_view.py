@@ -27,12 +27,15 @@ from occ_core.classes import Semantic
 from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose
 from occ_core.session import Session
-from occ_core.topics import OCCUPANCY, ODOM, PATH, PREDICTION, SCORE
+from occ_core.topics import FORECAST, OCCUPANCY, ODOM, PATH, PREDICTION, SCORE
 from occ_recorder.bags.config import GroundSource
 from occ_recorder.bags.drive import Conversion
 from occ_ros.convert import to_cloud, to_pose, to_stamp
 from occ_ros.qos import create_publisher
-from occworld.forecaster import Forecaster
+from occworld.forecaster import Forecast, Forecaster
+from occworld.scene import ForecastFrame
+from occworld_infer.forecast_message import Latency, forecast_message, lacking
+from occworld_infer.grading import Grade
 from occworld_infer.grids import grid_points
 from occworld_infer.viewer.bags import BagMoments
 from occworld_infer.viewer.recorded import RecordedView
@@ -167,15 +170,16 @@ def test_what_can_not_be_shown_is_one_sentence_and_exit_code_2(
 class Robot:
     """A robot that publishes what the simulator and the inference node would."""
 
-    def __init__(self) -> None:
+    def __init__(self, typed: bool) -> None:
+        """typed: it publishes its forecasts as occ_msgs, else as clouds."""
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
         self._node = rclpy.create_node("robot", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        self._topics = {
-            t: create_publisher(self._node, t, "rover_0") for t in (ODOM, OCCUPANCY, PREDICTION, PATH, SCORE)
-        }
+        self._typed = typed
+        forecast = (FORECAST,) if typed else (PREDICTION, PATH, SCORE)
+        self._topics = {t: create_publisher(self._node, t, "rover_0") for t in (ODOM, OCCUPANCY, *forecast)}
         self._stamp = 10.0
 
     def live(self) -> None:
@@ -191,7 +195,15 @@ class Robot:
         self._cloud(OCCUPANCY, grid_points(TOKYO_GRID, classes, 0.0))
         self._spin()
         classes[120:125, 110:115, 2] = Semantic.BUILDING
-        horizons = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+        horizons = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+        if self._typed:
+            frames = (ForecastFrame.of_dense(classes, (classes > 0).astype(np.float16)),) * len(horizons)
+            said = Forecast(horizons, frames, np.zeros((6, 3)), np.zeros(6))
+            grades = (Grade(1.0, 0.321, 0.123, 0.5, 0.4, 9),)
+            message = forecast_message(TOKYO_GRID, said, "rover_0/base_footprint", self._stamp, Latency(), grades)
+            self._topics[FORECAST].publish(message)
+            self._spin()
+            return
         self._cloud(PREDICTION, np.concatenate([grid_points(TOKYO_GRID, classes, h) for h in horizons]))
         path = PathMsg()
         path.header.stamp = to_stamp(self._stamp)
@@ -217,19 +229,22 @@ class Robot:
 
 
 @needs_chromium
-def test_a_live_run_is_shown_and_graded(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "typed", [False, pytest.param(True, marks=pytest.mark.skipif(bool(lacking()), reason=lacking()))]
+)
+def test_a_live_run_is_shown_and_graded(tmp_path: Path, typed: bool) -> None:
     log = tmp_path / "view.log"
     command = [sys.executable, "-m", "tokyo_occworld.cli.main", "view", "--robots", "rover_0", "--port", "0"]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-    robot = Robot()
+    robot = Robot(typed)
     try:
         deadline = time.monotonic() + PATIENCE_S
         while not (found := re.search(r"look at (http://\S+)", log.read_text())):
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
         with Browser(found[1], 900, 700) as browser:
-            wanted = ("forecast and there (25)", "forecast, not there (25)", "1 s ago", "32.1%", "12.3%")
+            wanted = ("Left: what rover_0 sees now", "made 1 s before: 50.0%", "1 s ago", "32.1%", "12.3%")
             text = ""
             while not all(part in text for part in wanted):
                 said = f"{text}\n--- and the command:\n{log.read_text()}"
@@ -242,3 +257,5 @@ def test_a_live_run_is_shown_and_graded(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         code = process.wait(PATIENCE_S)
     assert code == 0, log.read_text()
+    read = "typed" if typed else "from clouds, since nobody publishes /rover_0/occworld/forecast"
+    assert f"forecasts of rover_0 are read {read}" in log.read_text()

@@ -4,7 +4,9 @@ to read: messages are taken by their attributes."""
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,16 +14,54 @@ from occ_core.classes import NAMES
 from occ_core.grid import VoxelGrid
 from occ_core.messages import from_pose
 from occ_core.poses import Pose
-from occworld.forecaster import Forecast
+from occworld_infer.grading import Grade
 from occworld_infer.viewer.snapshot import PlacedVoxels
+
+if TYPE_CHECKING:  # those who read messages need no model
+    from occworld.forecaster import Forecast
+    from occworld_infer.prediction import PublishedPart
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds of wall clock: to make the grid, in the model, and from the newest sweep until it was published."""
+
+    voxelize_s: float = 0.0
+    model_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class HeardForecast:
+    """A forecast as a message says it.
+
+    voxels: by seconds ahead, each grid's frame in the footprint of the message. odds: (n,) float32 of each, 0-1.
+    """
+
+    voxels: dict[float, PlacedVoxels]
+    odds: dict[float, np.ndarray]
+    latency: Latency
+    grades: tuple[Grade, ...]
+
+
+def lacking() -> str:
+    """Why typed forecasts can be neither made nor read here, in words; '' where they can."""
+    try:
+        from occ_msgs.msg import OccupancyForecast
+    except ImportError:
+        return "occ_msgs is not built here"
+    if "scores" not in OccupancyForecast.get_fields_and_field_types():
+        return "occ_msgs is built of older definitions here"
+    return ""
 
 
 def forecast_message(
-    grid: VoxelGrid, forecast: Forecast, voxels: tuple[np.ndarray, ...], frame_id: str, stamp: float
-) -> Any:
-    """voxels: `prediction.occupied(forecast)`. frame_id: the footprint of the moment that it was made at. ImportError
-    where occ_msgs is not built."""
-    from occ_msgs.msg import OccupancyForecast, VoxelFrame
+    grid: VoxelGrid, forecast: Forecast, frame_id: str, stamp: float, latency: Latency = Latency(),
+    grades: Sequence[Grade] = (), wanted: PublishedPart | None = None,
+) -> Any:  # fmt: skip
+    """frame_id: the footprint of the moment that it was made at. wanted: what is published of it, all without.
+    ImportError where occ_msgs is not built."""
+    from occ_msgs.msg import ForecastScore, OccupancyForecast, VoxelFrame
 
     from occ_ros.convert import to_pose, to_stamp
 
@@ -29,31 +69,36 @@ def forecast_message(
     message.header.frame_id, message.header.stamp = frame_id, to_stamp(stamp)
     message.grid.lower, message.grid.voxel = np.array(grid.lower), np.array(grid.voxel)
     message.grid.shape = np.array(grid.shape, np.uint32)
-    for step, (horizon, numbers) in enumerate(zip(forecast.horizons_s, voxels, strict=True)):
+    message.voxelize_seconds, message.model_seconds = latency.voxelize_s, latency.model_s
+    message.total_seconds = latency.total_s
+    message.scores = [
+        ForecastScore(
+            horizon=g.horizon_s, iou=g.iou, warp_iou=g.warp_iou, observed_iou=g.observed_iou,
+            observed_warp_iou=g.observed_warp_iou, count=g.count,
+        )
+        for g in grades
+    ]  # fmt: skip
+    for step, horizon in enumerate(forecast.horizons_s):
+        if wanted is not None and not wanted.has(horizon):
+            continue
         x, y, yaw = forecast.path[step]
         frame = VoxelFrame(horizon=horizon, pose=to_pose(Pose.from_xyz_rpy([x, y, forecast.path_z[step]], [0, 0, yaw])))
         said = forecast.frames[step]
-        there = said.labels > 0
-        frame.numbers = array("I", numbers.astype(np.uint32).tobytes())
+        there = said.labels > 0 if wanted is None else wanted.of(said)
+        frame.numbers = array("I", said.voxels[there].astype(np.uint32).tobytes())
         frame.labels = array("B", said.labels[there].tobytes())
         frame.probabilities = array("f", said.odds[there].astype(np.float32).tobytes())
         message.frames.append(frame)
     return message
 
 
-def from_forecast_message(message: Any) -> dict[float, tuple[PlacedVoxels, np.ndarray]]:
-    """By horizon, seconds: voxels, their frame in that of the header; and (n,) float32 probabilities.
-
-    ValueError for numbers that do not lie in the grid, for labels that are no classes, and for lists of unequal length.
-    """
-    lower, voxel = np.array(message.grid.lower), np.array(message.grid.voxel)
-    shape = np.array(message.grid.shape, np.int64)
-    grid = VoxelGrid(tuple(lower), tuple(lower + shape * voxel), tuple(voxel))
-    if grid.shape != tuple(shape.tolist()):
-        raise ValueError(f"a grid of {shape.tolist()} voxels, its bounds hold {grid.shape}")
+def from_forecast_message(message: Any) -> HeardForecast:
+    """ValueError for numbers that do not lie in the grid or do not ascend, for labels that are no classes, for lists of
+    unequal length, and for figures that are no numbers."""
+    grid = _grid(message.grid)
     if tuple(message.class_names) != NAMES:
         raise ValueError(f"classes {', '.join(message.class_names)}; {', '.join(NAMES)} are wanted")
-    found = {}
+    placed, chances = {}, {}
     for frame in message.frames:
         numbers, labels = np.array(frame.numbers, np.int64), np.array(frame.labels, np.uint8)
         odds = np.array(frame.probabilities, np.float32)
@@ -61,6 +106,27 @@ def from_forecast_message(message: Any) -> dict[float, tuple[PlacedVoxels, np.nd
             raise ValueError(f"{len(numbers)} voxels with {len(labels)} labels and {len(odds)} probabilities")
         if len(numbers) and (numbers.max() >= grid.size or labels.max() >= len(NAMES)):
             raise ValueError(f"voxel {numbers.max()} or label {labels.max()} is not in the grid or the table")
-        voxels = PlacedVoxels(grid, from_pose(frame.pose), numbers.astype(np.int32), labels)
-        found[round(float(frame.horizon), 6)] = voxels, odds
-    return found
+        if (np.diff(numbers) <= 0).any():
+            raise ValueError("voxel numbers that do not ascend")
+        horizon = round(float(frame.horizon), 6)
+        placed[horizon] = PlacedVoxels(grid, from_pose(frame.pose), numbers.astype(np.int32), labels)
+        chances[horizon] = odds
+    latency = Latency(message.voxelize_seconds, message.model_seconds, message.total_seconds)
+    grades = tuple(
+        Grade(round(float(s.horizon), 6), s.iou, s.warp_iou, s.observed_iou, s.observed_warp_iou, int(s.count))
+        for s in message.scores
+    )
+    figures = [*placed, latency.voxelize_s, latency.model_s, latency.total_s, *(g.horizon_s for g in grades)]
+    figures += [value for g in grades for value in (g.iou, g.warp_iou)]
+    if not np.isfinite(figures).all():
+        raise ValueError("horizons, seconds or scores that are no numbers")
+    return HeardForecast(placed, chances, latency, grades)
+
+
+def _grid(message: Any) -> VoxelGrid:
+    lower, voxel = np.array(message.lower), np.array(message.voxel)
+    shape = np.array(message.shape, np.int64)
+    grid = VoxelGrid(tuple(lower), tuple(lower + shape * voxel), tuple(voxel))
+    if grid.shape != tuple(shape.tolist()):
+        raise ValueError(f"a grid of {shape.tolist()} voxels, its bounds hold {grid.shape}")
+    return grid

@@ -11,6 +11,7 @@ import numpy as np
 from occ_core.classes import COLOURS, DYNAMIC_IDS
 from occ_core.grid import TOKYO_GRID, VoxelGrid
 from occ_core.poses import Pose
+from occworld_infer.forecast_message import HeardForecast
 from occworld_infer.lattice import CELL, Voxels
 
 NOW, MISSED, FALSE = "now", "check missed", "check false"
@@ -52,10 +53,7 @@ def placed(stamp: float, points: np.ndarray, frame: Pose, base: float, cell: np.
 
     base: height of the lattice's cells 0, metres in map. cell: (3,) metres, its cells.
     """
-    x, y, z = (points[axis].astype(np.float64) for axis in "xyz")
-    # Written out: a product of matrices wakes the threads of a BLAS, which then spin.
-    rows = zip(frame.rotation, frame.position - [0.0, 0.0, base], strict=True)
-    centres = np.stack([a * x + b * y + c * z + start for (a, b, c), start in rows], axis=1)
+    centres = _carried(np.stack([points[axis] for axis in "xyz"]), frame, base)
     horizons, labels = np.array(points["horizon"]), np.array(points["label"])
     # Whoever made the cloud may have mixed them; ours come one after the other.
     if (horizons[1:] < horizons[:-1]).any():
@@ -66,6 +64,14 @@ def placed(stamp: float, points: np.ndarray, frame: Pose, base: float, cell: np.
     for begin, end in pairwise([0, *ends]):
         grids[round(float(horizons[begin]), 3)] = Voxels.gathered(centres[begin:end], labels[begin:end], cell)
     return LayerGrids(stamp, grids)
+
+
+def _carried(points: np.ndarray, frame: Pose, base: float) -> np.ndarray:
+    """(3, n) points of a frame, given by its pose in map, as (n, 3) float64 in map, heights from `base`."""
+    x, y, z = points.astype(np.float64)
+    # Written out: a product of matrices wakes the threads of a BLAS, which then spin.
+    rows = zip(frame.rotation, frame.position - [0.0, 0.0, base], strict=True)
+    return np.stack([a * x + b * y + c * z + start for (a, b, c), start in rows], axis=1)
 
 
 class RobotLayers:
@@ -91,9 +97,23 @@ class RobotLayers:
     def expect(self, stamp: float, points: np.ndarray, frame: Pose) -> None:
         """Take a forecast: GRID_POINT of all horizons in the footprint of its stamp."""
         self._follow(frame)
+        self._keep(placed(stamp, points, frame, self._base, self._cell))
+
+    def foresee(self, stamp: float, heard: HeardForecast, frame: Pose) -> None:
+        """Take a typed forecast, whose grid and poses are its own. frame: the footprint of its stamp, in map."""
+        grids = {}
+        for horizon, voxels in heard.voxels.items():
+            self._grid, self._cell = voxels.grid, np.array(voxels.grid.voxel)
+            self._follow(frame)
+            centres = _carried(voxels.centres.T, frame @ voxels.frame, self._base)
+            grids[round(horizon, 3)] = Voxels.gathered(centres, voxels.labels, self._cell)
+        self._keep(LayerGrids(stamp, grids))
+
+    def _keep(self, forecast: LayerGrids) -> None:
+        stamp = forecast.stamp
         if self._forecasts and stamp < self._forecasts[-1].stamp:
             self._forecasts.clear()
-        self._forecasts.append(placed(stamp, points, frame, self._base, self._cell))
+        self._forecasts.append(forecast)
         while self._forecasts[0].stamp < stamp - _KEPT_S:
             self._forecasts.popleft()
 

@@ -9,6 +9,7 @@ import numpy as np
 from occ_core.classes import NAMES
 from occ_core.grid import VoxelGrid
 from occworld.forecaster import Forecast
+from occworld.scene import ForecastFrame
 from occworld_infer.grids import GRID_POINT, moved, voxel_points
 
 
@@ -31,29 +32,31 @@ class PublishedPart:
             there = ", ".join(f"{h:g}" for h in horizons_s)
             raise ValueError(f"parameter 'horizons': the checkpoint has none of {unknown} s; it has {there} s")
 
+    def has(self, horizon: float) -> bool:
+        """Is this horizon, seconds, published?"""
+        return bool(np.isclose(horizon, self.horizons_s).any())
+
+    def of(self, frame: ForecastFrame) -> np.ndarray:
+        """(n,) bool: which voxels of a frame are published."""
+        named = np.isin(NAMES, self.classes)[frame.labels] & (frame.labels > 0)
+        return named & (frame.odds.astype(np.float32) >= self.min_probability)
+
 
 def occupied(forecast: Forecast) -> tuple[np.ndarray, ...]:
     """(n,) int32 flat numbers of the occupied voxels, ascending, for each horizon."""
     return tuple(frame.voxels[frame.labels > 0] for frame in forecast.frames)
 
 
-def prediction_points(
-    grid: VoxelGrid, forecast: Forecast, voxels: tuple[np.ndarray, ...], wanted: PublishedPart
-) -> np.ndarray:
-    """(n,) GRID_POINT of all wanted horizons, each carried from its own footprint into the current one.
-
-    voxels: `occupied(forecast)`.
-    """
-    names = np.isin(NAMES, wanted.classes)
+def prediction_points(grid: VoxelGrid, forecast: Forecast, wanted: PublishedPart) -> np.ndarray:
+    """(n,) GRID_POINT of all wanted horizons, each carried from its own footprint into the current one."""
     clouds = [np.zeros(0, GRID_POINT)]
     for step, horizon in enumerate(forecast.horizons_s):
-        if not np.isclose(horizon, wanted.horizons_s).any():
+        if not wanted.has(horizon):
             continue
-        numbers, frame = voxels[step], forecast.frames[step]
-        there = frame.labels > 0
-        labels, odds = frame.labels[there], frame.odds[there].astype(np.float32)
-        chosen = names[labels] & (odds >= wanted.min_probability)
-        points = voxel_points(grid, numbers[chosen], labels[chosen], horizon, odds[chosen])
+        frame = forecast.frames[step]
+        chosen = wanted.of(frame)
+        odds = frame.odds[chosen].astype(np.float32)
+        points = voxel_points(grid, frame.voxels[chosen], frame.labels[chosen], horizon, odds)
         ahead, aside, yaw = forecast.path[step]
         clouds.append(moved(points, ahead, aside, forecast.path_z[step], yaw))
     return np.concatenate(clouds)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import partial
-from importlib.util import find_spec
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -22,9 +21,9 @@ from occ_ros.qos import create_publisher
 from occ_ros.sensor_subscriptions import ActorSubscription, SensorSubscriptions
 from occworld.forecaster import Forecast
 from occworld_infer.figures import latency_message, score_message
-from occworld_infer.forecast_message import forecast_message
+from occworld_infer.forecast_message import Latency, forecast_message, lacking
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
-from occworld_infer.grading import Grader
+from occworld_infer.grading import Grade, Grader
 from occworld_infer.grids import grid_points
 from occworld_infer.history import History
 from occworld_infer.live import LiveTrack, Seen
@@ -51,10 +50,11 @@ class RobotForecaster:
         self._robot, self._grid, self._loop, self._wanted = robot, grid, loop, wanted
         self._frame_id = f"{robot}/base_footprint"
         topics = (OCCUPANCY, PREDICTION, PATH, LATENCY, SCORE)
-        if find_spec("occ_msgs") is not None:
+        if not lacking():
             topics += (FORECAST,)
         self._out = {topic: create_publisher(node, topic, robot) for topic in topics}
         self._grader = Grader(grid)
+        self._grades: tuple[Grade, ...] = ()
         self._lockstep, self._planning = lockstep, planning
         tracked = partial(lockstep.tracked, robot) if lockstep else None
         self._track = LiveTrack(robot, tracker, history, pace, self._on_frame, tracked)
@@ -140,21 +140,24 @@ class RobotForecaster:
         stamp = seen.frame.state.stamp
         points = grid_points(self._grid, seen.frame.occupancy.classes, 0.0)
         self._out[OCCUPANCY].publish(to_cloud(points, self._frame_id, stamp))
-        if grades := self._grader.observe(stamp, seen.frame.occupancy):
-            self._out[SCORE].publish(score_message(grades))
+        self._grades = self._grader.observe(stamp, seen.frame.occupancy)
+        if self._grades:
+            self._out[SCORE].publish(score_message(self._grades))
 
     def publish(self, result: LiveForecast) -> None:
         """On the forecasts' thread."""
         forecast, ready = result.forecast, result.ready
         voxels = occupied(forecast)
-        points = prediction_points(self._grid, forecast, voxels, self._wanted)
+        points = prediction_points(self._grid, forecast, self._wanted)
         self._out[PREDICTION].publish(to_cloud(points, self._frame_id, ready.stamp))
-        if FORECAST in self._out and self._out[FORECAST].get_subscription_count():
-            message = forecast_message(self._grid, forecast, voxels, self._frame_id, ready.stamp)
-            self._out[FORECAST].publish(message)
         self._out[PATH].publish(path_message(forecast, self._frame_id, ready.stamp))
-        total = time.perf_counter() - ready.arrived
-        self._out[LATENCY].publish(latency_message((ready.voxelize_s, result.model_s, total)))
+        latency = Latency(ready.voxelize_s, result.model_s, time.perf_counter() - ready.arrived)
+        self._out[LATENCY].publish(latency_message(latency))
+        if FORECAST in self._out and self._out[FORECAST].get_subscription_count():
+            message = forecast_message(
+                self._grid, forecast, self._frame_id, ready.stamp, latency, self._grades, self._wanted
+            )
+            self._out[FORECAST].publish(message)
         self._newest = result.model_s, result.total_s
         self._times.append(time.monotonic())
         if ready.keyframe:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import asdict
 
-import numpy as np
+from occworld_infer.forecast_message import Latency
+from occworld_infer.grading import Grade
 
 _FORECASTS = 10
 
@@ -14,7 +17,7 @@ class StatusText:
 
     def __init__(self) -> None:
         self._stamps: deque[float] = deque(maxlen=_FORECASTS)
-        self._latency: dict[str, float] = {}
+        self._latency: Latency | None = None
         self._scores: dict[float, tuple[float, float]] = {}
 
     def forecast(self, stamp: float) -> None:
@@ -23,14 +26,13 @@ class StatusText:
             self._stamps.clear()
         self._stamps.append(stamp)
 
-    def latency(self, stages: list[str], seconds: list[float]) -> None:
-        """Seconds of each stage of the newest forecast."""
-        self._latency = dict(zip(stages, seconds, strict=True))
+    def latency(self, latency: Latency) -> None:
+        """What the newest forecast took."""
+        self._latency = latency
 
-    def score(self, columns: list[str], rows: np.ndarray) -> None:
-        """Running grades: a row for each horizon, with columns `horizon_s`, `iou` and `warp_iou` among others."""
-        chosen = rows[:, [columns.index(name) for name in ("horizon_s", "iou", "warp_iou")]].tolist()
-        self._scores = {horizon: (forecast, warp) for horizon, forecast, warp in chosen}
+    def score(self, grades: Sequence[Grade]) -> None:
+        """Running grades, of each horizon."""
+        self._scores = {grade.horizon_s: (grade.iou, grade.warp_iou) for grade in grades}
 
     @property
     def text(self) -> str:
@@ -43,7 +45,8 @@ class StatusText:
     def _pace(self) -> str:
         if not self._stamps:
             return "no forecast yet"
-        parts = [f"{name.removesuffix('_s')} {1e3 * value:.0f} ms" for name, value in self._latency.items()]
+        took = asdict(self._latency) if self._latency is not None else {}
+        parts = [f"{name.removesuffix('_s')} {1e3 * value:.0f} ms" for name, value in took.items()]
         if len(self._stamps) > 1 and self._stamps[-1] > self._stamps[0]:
             parts.append(f"{(len(self._stamps) - 1) / (self._stamps[-1] - self._stamps[0]):.1f} Hz")
         return ", ".join(parts)

@@ -15,6 +15,7 @@ from snapshots import HERE, HORIZONS_S, block, snapshot, together
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
+from occworld_infer.viewer.cameras import kept
 from occworld_infer.viewer.controls import Colouring
 from occworld_infer.viewer.page import Page
 from occworld_infer.viewer.player import Player
@@ -45,9 +46,10 @@ def timeline() -> Timeline:
     """Two snapshots a second apart; the robot has moved and turned. The first has a forecast, half right."""
     there, moved = block(SEEN_AT, Semantic.PEDESTRIAN), block(FORESEEN_AT, Semantic.CAR)
     late = block((-10.0, 3.0, 1.0), Semantic.VEGETATION)
-    timeline = Timeline(keep=10)
-    timeline.add(snapshot(10.0, there, [together(there, moved)] * len(HORIZONS_S)))
-    timeline.add(snapshot(11.0, replace(together(there, late), frame=LATER)))
+    timeline, pictures = Timeline(keep=10), {"front": kept(np.full((360, 640, 3), (200, 10, 10), np.uint8))}
+    made = snapshot(10.0, there, [together(there, moved)] * len(HORIZONS_S))
+    timeline.add(replace(made, pictures=pictures))
+    timeline.add(replace(snapshot(11.0, replace(together(there, late), frame=LATER)), pictures=pictures))
     timeline.complete = True
     return timeline
 
@@ -132,6 +134,42 @@ def test_a_forecast_is_compared_with_what_came(page: Page, browser: Browser) -> 
     expected = {SEEN_AT: Verdict.HIT.value, FORESEEN_AT: Verdict.FALSE.value, LATE_AT: Verdict.MISSED.value}
     until(lambda: shows(page, expected), "hit, false and missed in their colours")
     until(lambda: "hit: forecast and there (9)" in browser.evaluate("document.body.innerText"), "the legend counts")
+
+
+def test_a_forecast_stands_beside_what_came(page: Page, browser: Browser) -> None:
+    page.controls.choose(ahead=1.0, colouring=Colouring.BESIDE, split=0.5)
+    page.controls.seek(1.0)
+    # On the left truth, with its late block; on the right, behind the pane, the forecast with the block it foresaw.
+    until(lambda: shows(page, {SEEN_AT: PEDESTRIAN, LATE_AT: PLANT, FORESEEN_AT: CAR}), "both sides")
+    page.controls.choose(split=0.0)
+    until(lambda: shows(page, {SEEN_AT: PEDESTRIAN, LATE_AT: None, FORESEEN_AT: CAR}), "the forecast alone")
+    page.controls.choose(split=1.0)
+    until(lambda: shows(page, {SEEN_AT: PEDESTRIAN, LATE_AT: PLANT, FORESEEN_AT: None}), "truth alone")
+    # 9 voxels are hit; missed and false are 9 each.
+    until(lambda: "made 1 s before: 33.3%" in browser.evaluate("document.body.innerText"), "its IoU is written")
+
+
+def test_a_camera_that_is_clicked_is_shown_large(page: Page, browser: Browser) -> None:
+    widest = "Math.max(0, ...[...document.querySelectorAll('img[alt=\"front\"]')].map(i => i.offsetWidth))"
+    until(lambda: 40 < (browser.evaluate(widest) or 0) < 160, "it is small in the strip")
+    browser.evaluate("document.querySelector('img[alt=\"front\"]').click()")
+    until(lambda: browser.evaluate(widest) > 400, "it is large")
+    assert press(browser, "Close")
+    until(lambda: browser.evaluate(widest) < 160, "and small again")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1024, 768), (820, 1180)], ids=["laptop", "tablet", "tall"])
+def test_the_scene_keeps_its_room_and_nothing_lies_beyond_the_edge(page: Page, width: int, height: int) -> None:
+    with Browser(page.url, width, height) as browser:
+        browser.settled()
+        width, height = browser.evaluate("[window.innerWidth, window.innerHeight]")  # less the browser's own bars
+        images = "[...document.querySelectorAll('img[alt=\"front\"]')].map(i => i.getBoundingClientRect().toJSON())"
+        until(lambda: browser.evaluate(images), "the strip is there")
+        for box in browser.evaluate(images):
+            assert 0 <= box["left"] and box["right"] <= width and box["bottom"] <= height
+        scene = browser.evaluate("document.querySelector('canvas').getBoundingClientRect().width")
+        assert scene >= 0.6 * width
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_button_of_the_page_plays_and_pauses(page: Page, browser: Browser) -> None:

@@ -16,6 +16,7 @@ from occ_core.topics import CAMERAS, Topic, camera_info_topic, image_topic
 from occ_recorder.bags.definitions import Definitions
 from occ_recorder.nodes.bag import _share
 from occworld_infer.figures import LATENCY_STAGES, SCORE_COLUMNS, latency_message, score_message
+from occworld_infer.forecast_message import Latency
 from occworld_infer.foxglove_layout import layout
 from occworld_infer.grading import Grade
 
@@ -105,7 +106,7 @@ def test_cameras_lidar_occupancy_forecast_and_scores_are_in_it(made: dict) -> No
 
 def test_plots_read_the_numbers_that_they_say(made: dict) -> None:
     grades = [Grade(0.5 * step, 0.01 * step, 0.001 * step, 0, 0, 9) for step in range(1, 7)]
-    messages = {"score": score_message(grades), "latency": latency_message([1.0, 2.0, 3.0])}
+    messages = {"score": score_message(grades), "latency": latency_message(Latency(1.0, 2.0, 3.0))}
     shown = {}
     for panel in ("score", "latency"):
         for path in made["configById"][f"Plot!{panel}"]["paths"]:

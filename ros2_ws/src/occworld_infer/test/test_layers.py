@@ -8,10 +8,12 @@ import pytest
 from occ_core.classes import Semantic
 from occ_core.grid import NUSCENES_GRID, TOKYO_GRID
 from occ_core.poses import Pose
+from occworld_infer.forecast_message import HeardForecast, Latency
 from occworld_infer.grids import grid_points
 from occworld_infer.lattice import CELL
 from occworld_infer.layers import FALSE, MISSED, NOW, Layer, RobotLayers
 from occworld_infer.markers import cube_lists
+from occworld_infer.viewer.snapshot import PlacedVoxels
 
 HORIZONS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 HERE = Pose.identity()
@@ -58,6 +60,21 @@ def test_the_city_is_drawn_once_and_what_moves_at_every_horizon() -> None:
         ahead = layers[f"+{horizon:.1f} s"]
         assert set(ahead.voxels.labels) == {Semantic.CAR}
         assert middle(ahead)[0] - middle(layers["+0.5 s"])[0] == pytest.approx(2.0 * step, abs=0.4)
+
+
+def test_a_typed_forecast_is_drawn_where_its_own_poses_say_in_cells_of_its_own_grid() -> None:
+    classes = np.zeros(NUSCENES_GRID.shape, np.uint8)
+    ((i, j, k),), _ = NUSCENES_GRID.index(np.array([[3.0, -2.0, 1.2]]))
+    classes[i - 1 : i + 2, j - 1 : j + 2, k] = Semantic.CAR
+    turned = Pose.from_xyz_rpy(np.array([5.0, 1.0, 0.0]), np.array([0.0, 0.0, np.pi / 2]))
+    voxels = PlacedVoxels.of_classes(NUSCENES_GRID, classes, turned)
+    robot = RobotLayers(by_class=True, check=1.0, grid=TOKYO_GRID)
+    robot.foresee(0.0, HeardForecast({2.0: voxels}, {2.0: np.ones(9, np.float32)}, Latency(), ()), HERE)
+    _, ahead = robot.layers()
+    assert ahead.name == "+2.0 s" and ahead.cell.tolist() == list(NUSCENES_GRID.voxel)
+    # The block is turned by a quarter about the footprint that is forecast: 3 ahead, 2 right become 3 left, 2 ahead.
+    place = ((ahead.voxels.cells + 0.5) * ahead.cell).mean(axis=0) + [0.0, 0.0, ahead.base]
+    assert place == pytest.approx([5.0 + 2.0, 1.0 + 3.0, 1.2], abs=0.45)
 
 
 def test_voxels_of_another_grid_are_drawn_as_large_as_they_are() -> None:

@@ -16,16 +16,21 @@ import rclpy
 from nav_msgs.msg import Odometry
 from processes import PATIENCE_S
 from rclpy.node import Node
-from std_msgs.msg import Float32MultiArray, MultiArrayDimension
+from rclpy.publisher import Publisher
 from visualization_msgs.msg import Marker, MarkerArray
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose
-from occ_core.topics import CITY_MARKERS, LATENCY, MARKERS, OCCUPANCY, ODOM, PREDICTION
+from occ_core.topics import CITY_MARKERS, FORECAST, LATENCY, MARKERS, OCCUPANCY, ODOM, PREDICTION
 from occ_ros.convert import to_cloud, to_pose, to_stamp
 from occ_ros.qos import create_publisher, create_subscription
+from occworld.forecaster import Forecast
+from occworld.scene import ForecastFrame
+from occworld_infer.figures import latency_message
+from occworld_infer.forecast_message import Latency, forecast_message, lacking
+from occworld_infer.grading import Grade
 from occworld_infer.grids import grid_points
 from occworld_infer.nodes import overlay as overlay_node
 
@@ -41,6 +46,14 @@ def plate(forward: float) -> np.ndarray:
     return classes
 
 
+def typed_forecast(stamp: float):
+    """The same car 8 m ahead in a second as a footprint sees it that will be 5 m ahead."""
+    frame = ForecastFrame.of_dense(plate(3.0), (plate(3.0) > 0).astype(np.float16))
+    said = Forecast((1.0,), (frame,), np.array([[5.0, 0.0, 0.0]]), np.zeros(1))
+    grades = (Grade(1.0, 0.66, 0.5, 0.7, 0.6, 9),)
+    return forecast_message(TOKYO_GRID, said, f"{ROBOT}/base_footprint", stamp, Latency(0.01, 0.07, 0.3), grades)
+
+
 class Stage:
     """Plays robot and forecast, and keeps what comes back, as RViz does."""
 
@@ -54,6 +67,7 @@ class Stage:
             create_publisher(self.node, OCCUPANCY, ROBOT),
             create_publisher(self.node, PREDICTION, ROBOT),
         )
+        self.typed: Publisher | None = None
         self.stamp = 10.0
         self.updates: list[MarkerArray] = []
         self.shown: dict[tuple[str, int], Marker] = {}
@@ -88,7 +102,9 @@ class Stage:
             if odometry:
                 self._drive()
             self.occupancy.publish(to_cloud(grid_points(TOKYO_GRID, plate(4.0), 0.0), "", self.stamp))
-            if forecast:
+            if forecast and self.typed is not None:
+                self.typed.publish(typed_forecast(self.stamp))
+            elif forecast:
                 self.prediction.publish(to_cloud(grid_points(TOKYO_GRID, plate(8.0), 1.0), "", self.stamp))
             pause = time.monotonic() + 0.2
             while time.monotonic() < pause:
@@ -98,9 +114,7 @@ class Stage:
         message = Odometry()
         message.header.stamp, message.pose.pose = to_stamp(self.stamp), to_pose(NORTH)
         self.odometry.publish(message)
-        latency = Float32MultiArray(data=[0.05, 0.2])
-        latency.layout.dim = [MultiArrayDimension(label="model_s,total_s", size=2, stride=2)]
-        self.latency.publish(latency)
+        self.latency.publish(latency_message(Latency(0.01, 0.05, 0.2)))
 
 
 def cubes(markers: Iterable[Marker], layer: str) -> np.ndarray:
@@ -154,6 +168,19 @@ def test_cubes_stand_where_the_car_is_and_will_be_and_the_text_says_how_fast(sta
     assert stage.cubes("+1.0 s").mean(axis=0) == pytest.approx([100.0, 58.0, 0.1 - 0.125], abs=0.5)
     assert "model 50 ms" in stage.text() and "total 200 ms" in stage.text()
     assert {marker.header.frame_id for marker in stage.shown.values() if marker.text} == {f"{ROBOT}/base_link"}
+
+
+@pytest.mark.skipif(bool(lacking()), reason=lacking())
+def test_a_typed_forecast_is_preferred_and_says_its_own_poses_latency_and_scores(
+    stage: Stage, overlay: Overlay, log: Path
+) -> None:
+    overlay("ground_height:=0.1")
+    stage.play(until=lambda: "forecasts of rover_0 are read from clouds, since nobody publishes" in log.read_text())
+    stage.typed = create_publisher(stage.node, FORECAST, ROBOT)
+    stage.play(until=lambda: len(stage.cubes("+1.0 s")) and "model 70 ms" in stage.text() and "66%" in stage.text())
+    assert "forecasts of rover_0 are read typed" in log.read_text()
+    assert stage.cubes("+1.0 s").mean(axis=0) == pytest.approx([100.0, 58.0, 0.1 - 0.125], abs=0.5)
+    assert "+1.0 s: IoU 66%, warp 50%" in stage.text()
 
 
 def test_the_forecast_of_a_second_ago_is_laid_over_what_came(stage: Stage, overlay: Overlay) -> None:

@@ -13,7 +13,7 @@ from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
 from occworld.forecaster import Forecast
 from occworld.scene import ForecastFrame
-from occworld_infer.prediction import PublishedPart, occupied, prediction_points
+from occworld_infer.prediction import PublishedPart, prediction_points
 
 GRID = VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 4.0), (0.5, 0.5, 1.0))
 HORIZONS = (0.5, 1.0)
@@ -33,7 +33,7 @@ def forecast() -> Forecast:
 
 
 def points(forecast: Forecast, wanted: PublishedPart) -> np.ndarray:
-    return prediction_points(GRID, forecast, occupied(forecast), wanted)
+    return prediction_points(GRID, forecast, wanted)
 
 
 def test_voxels_are_carried_from_the_footprint_to_come_into_the_current_one(forecast: Forecast) -> None:

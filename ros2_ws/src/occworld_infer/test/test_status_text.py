@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from occworld_infer.forecast_message import Latency
+from occworld_infer.grading import Grade
 from occworld_infer.status_text import StatusText
 
 
@@ -11,10 +11,10 @@ def test_latency_rate_and_score_stand_in_plain_figures() -> None:
     status_text = StatusText()
     for stamp in (10.0, 10.25, 10.5, 10.75):
         status_text.forecast(stamp)
-    status_text.latency(["model_s", "total_s"], [0.0502, 0.2])
-    status_text.score(["horizon_s", "iou", "warp_iou", "count"], np.array([[2.0, 0.4, 0.35, 9], [1.0, 0.66, 0.6, 9]]))
+    status_text.latency(Latency(0.04, 0.0502, 0.2))
+    status_text.score((Grade(2.0, 0.4, 0.35, 0.5, 0.5, 9), Grade(1.0, 0.66, 0.6, 0.7, 0.7, 9)))
     assert status_text.text.split("\n") == [
-        "model 50 ms, total 200 ms, 4.0 Hz",
+        "voxelize 40 ms, model 50 ms, total 200 ms, 4.0 Hz",
         "+1.0 s: IoU 66%, warp 60%",
         "+2.0 s: IoU 40%, warp 35%",
     ]

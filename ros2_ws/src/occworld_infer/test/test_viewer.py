@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 import socket
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 from snapshots import HERE, HORIZONS_S, block, snapshot, together
 
 from occ_core.actors import Actor
 from occ_core.citymap import CityMap
-from occ_core.classes import Semantic
+from occ_core.classes import COLOURS, Semantic
 from occ_core.grid import TOKYO_GRID, VoxelGrid
 from occ_core.poses import Pose
+from occworld_infer.forecast_message import HeardForecast, Latency
 from occworld_infer.grading import Grade
 from occworld_infer.grids import grid_points, moved
-from occworld_infer.viewer.cameras import HEIGHT, WIDTH, mosaic, small
+from occworld_infer.viewer.cameras import LARGEST, NAMES, kept, large, strip
 from occworld_infer.viewer.city import CityTiles
 from occworld_infer.viewer.controls import Colouring
 from occworld_infer.viewer.live import LiveRobot
 from occworld_infer.viewer.page import Page, PortInUse
-from occworld_infer.viewer.panels import grades_table
+from occworld_infer.viewer.panels import comparison, grades_table, iou_curves
 from occworld_infer.viewer.player import Player
-from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame
+from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapshot
+from occworld_infer.viewer.split import split_at
 from occworld_infer.viewer.timeline import Newest, Timeline
-from occworld_infer.viewer.voxel_colours import NOW_COLOUR, Verdict, by_horizon, by_verdict, verdicts
+from occworld_infer.viewer.voxel_colours import NOW_COLOUR, Verdict, by_horizon, by_side, by_verdict, verdicts
 
 TINY = VoxelGrid((-1.0, -1.0, 0.0), (1.0, 1.0, 1.0), (0.5, 0.5, 0.5))
 GRIDS = arrays(np.uint8, TINY.shape, elements=st.integers(0, 15))
@@ -63,6 +71,28 @@ def test_a_comparison_is_drawn_in_the_frame_of_the_truth() -> None:
     cubes = by_verdict(forecast, truth)
     assert cubes.frame is truth.frame
     assert (cubes.colours == Verdict.HIT.value).all()
+
+
+@given(GRIDS, GRIDS, st.floats(0, 1))
+def test_on_the_left_of_the_split_is_what_came_and_on_its_right_what_was_forecast(
+    forecast: np.ndarray, truth: np.ndarray, share: float
+) -> None:
+    elsewhere = HERE @ Pose.from_xyz_rpy(np.array([3.0, 0, 0]), np.zeros(3))
+    y = split_at(TINY, share)
+    cubes = by_side(
+        PlacedVoxels.of_classes(TINY, forecast, elsewhere), PlacedVoxels.of_classes(TINY, truth, HERE), y
+    )  # fmt: skip
+    assert cubes.frame is HERE
+    shown = np.zeros((*TINY.shape, 3), np.uint8)
+    shown[tuple(TINY.index(cubes.centres)[0].T)] = cubes.colours
+    for column in range(TINY.shape[1]):
+        centre = TINY.lower[1] + (column + 0.5) * TINY.voxel[1]
+        expected = truth if centre > y else forecast
+        assert (shown[:, column] == np.where(expected[:, column, :, None] > 0, COLOURS[expected[:, column]], 0)).all()
+
+
+def test_the_split_goes_from_the_left_edge_of_the_grid_to_its_right() -> None:
+    assert (split_at(TOKYO_GRID, 0.0), split_at(TOKYO_GRID, 0.5), split_at(TOKYO_GRID, 1.0)) == (40.0, 0.0, -40.0)
 
 
 def test_by_horizon_draws_each_place_once_in_the_colour_of_its_first_horizon() -> None:
@@ -192,6 +222,37 @@ def test_what_is_as_it_was_is_not_sent_again(watched: Watched, monkeypatch: pyte
     assert bool(sent) == watched.player._live, "a new sweep is sent while one looks at what is live"
 
 
+def test_a_legend_is_sent_in_one_packet_with_the_voxels_that_it_explains(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controls, server = watched.page.controls, watched.page._server._websock_server
+    controls.seek(1.0)
+    watched.player.tick(0.05)
+    sent: list[tuple[str, int]] = []
+
+    def queue(message: object) -> None:
+        sent.append((type(message).__name__ + str(getattr(message, "updates", "")), held[0]))
+
+    held = [0]
+    atomic = server.atomic
+
+    @contextmanager
+    def counted():
+        held[0] += 1
+        with atomic():
+            yield
+        held[0] -= 1
+
+    monkeypatch.setattr(server, "atomic", counted)
+    monkeypatch.setattr(server, "queue_message", queue)
+    controls._colouring.value = Colouring.TRUTH.value
+    controls._ahead.value = 1.0
+    sent.clear()
+    watched.player.tick(0.0)
+    explained = [depth for name, depth in sent if "made 1 s ago" in name or "No forecast" in name]
+    assert explained and all(explained), sent
+
+
 def opening(
     timeline: Timeline, robots: tuple[str, ...] = ("drone_0", "rover_0"), ticks: int = 1
 ) -> tuple[str, float, str]:
@@ -215,8 +276,8 @@ def forecast_film(*robots: str, **what: Semantic) -> Timeline:
     return timeline
 
 
-def test_the_page_opens_with_a_forecast_against_truth_of_the_robot_with_most_to_see() -> None:
-    truth = Colouring.TRUTH.value
+def test_the_page_opens_with_a_forecast_beside_truth_of_the_robot_with_most_to_see() -> None:
+    truth = Colouring.BESIDE.value
     assert opening(forecast_film("drone_0", "rover_0")) == ("drone_0", 1.0, truth), "it sees more voxels"
     moving = forecast_film("drone_0", "rover_0", rover_0=Semantic.CAR)
     assert opening(moving) == ("rover_0", 1.0, truth), "about it something moves"
@@ -248,13 +309,60 @@ def test_the_page_says_in_words_what_is_on_the_screen_and_what_its_terms_mean() 
         return page.controls._words.content
 
     assert "What was forecast 1 s ago, laid over what rover_0 sees now." in words(1.0, Colouring.TRUTH)
+    beside = words(1.0, Colouring.BESIDE)
+    assert "Left: what rover_0 sees now. Right: what was forecast of it 1 s ago." in beside
     assert "What rover_0 sees now." in words(2.0, Colouring.TRUTH), "none was made two seconds ago"
+    assert "What rover_0 sees now." in words(2.0, Colouring.BESIDE)
     assert "What is forecast to be around rover_0 in 3 s." in words(3.0, Colouring.CLASS)
     assert "new within 0.5 s" in words(0.5, Colouring.HORIZON)
     assert "move the slider" in words(0.0, Colouring.CLASS)
     table = grades_table((Grade(1.0, 0.5, 0.25, 0.5, 0.25, 1),), "")
     assert "Intersection over union" in table and "without a model" in table
     player.close()
+
+
+def test_a_forecast_beside_truth_says_its_own_iou() -> None:
+    text = comparison({Verdict.HIT: 30, Verdict.MISSED: 5, Verdict.FALSE: 15}, 1.5)
+    assert "made 1.5 s before: <b>60.0%</b>" in text
+    assert "of nothing" in comparison(dict.fromkeys(Verdict, 0), 1.0)
+
+
+def graded(stamp: float, iou: float, warp: float) -> Snapshot:
+    """A snapshot at which forecasts of one second have these IoUs."""
+    return replace(snapshot(stamp, block((0, 0, 1), Semantic.CAR)), grades=(Grade(1.0, iou, warp, 0.0, 0.0, 1),))
+
+
+def test_ious_over_time_are_those_that_were_graded_until_then() -> None:
+    timeline = Timeline(keep=10)
+    timeline.add(snapshot(1.0, block((0, 0, 1), Semantic.CAR)))
+    for stamp, iou in ((1.5, 0.5), (2.0, 0.6), (2.5, 0.7)):
+        timeline.add(graded(stamp, iou, iou / 2))
+    assert timeline.ious("rover_0", 1.0, until=2.0).tolist() == [[1.5, 0.5, 0.25], [2.0, 0.6, 0.3]]
+    assert timeline.ious("rover_0", 2.0, until=9.0).shape == (0, 3)
+    assert timeline.ious("drone_0", 1.0, until=9.0).shape == (0, 3)
+
+
+@given(arrays(float, st.tuples(st.integers(2, 200), st.just(2)), elements=st.floats(0, 1)))
+def test_the_curves_lie_at_their_ious_on_the_axis_that_is_written(ious: np.ndarray) -> None:
+    html = iou_curves(np.column_stack([10 + 0.5 * np.arange(len(ious)), ious]), 2.0)
+    assert "forecasts made 2 s ago" in html
+    ticks = {float(y): int(p) / 100 for y, p in re.findall(r'y="([\d.]+)" text-anchor="end">(\d+)%', html)}
+    (top, most), (bottom, least) = min(ticks.items()), max(ticks.items())
+    for column, line in zip((1, 0), re.findall(r'points="([^"]+)"', html), strict=True):
+        points = np.array([pair.split(",") for pair in line.split()], float)
+        assert (np.diff(points[:, 0]) >= 0).all() and len(points) <= 150
+        read = most + (points[:, 1] + 3.5 - top) / (bottom - top) * (least - most)
+        tenth = 0.15 / (bottom - top)  # places are written to a tenth of a pixel
+        assert least - tenth <= read.min() and read.max() <= most + tenth
+        shown = ious[:, column] if len(ious) <= 150 else ious[[0, -1], column]
+        assert np.allclose(read if len(ious) <= 150 else read[[0, -1]], shown, atol=tenth + 1e-6)
+
+
+def test_one_grade_makes_no_curve_and_small_differences_fill_the_axis() -> None:
+    assert iou_curves(np.array([[10.0, 0.5, 0.4]]), 1.0) == ""
+    html = iou_curves(np.array([[10.0, 0.71, 0.66], [40.0, 0.72, 0.68]]), 1.0)
+    assert re.findall(r">(\d+)%<", html) == ["65", "70", "75"]
+    assert ">10 s<" in html and ">40 s<" in html
 
 
 def test_a_port_in_use_is_said() -> None:
@@ -301,15 +409,31 @@ def test_the_nearest_tiles_come_first_and_the_budget_is_kept() -> None:
 # -- pictures
 
 
-def test_six_pictures_make_one_and_a_missing_one_is_dark() -> None:
+def jpegs(html: str) -> list[Image.Image]:
+    """The pictures in a piece of HTML, in order."""
+    return [Image.open(io.BytesIO(base64.b64decode(code))) for code in re.findall(r"image/jpeg;base64,([^\"]+)", html)]
+
+
+def test_pictures_are_kept_as_jpegs_of_the_same_look_and_no_larger_than_is_shown() -> None:
     front = np.full((900, 1600, 3), (200, 10, 10), np.uint8)
-    picture = mosaic({"front": small(front)})
-    assert picture[HEIGHT // 2, WIDTH + WIDTH // 2].tolist() == [200, 10, 10]
-    assert picture[HEIGHT // 2, WIDTH // 2].max() < 60
-    with pytest.raises(ValueError, match="no camera 'top'"):
-        mosaic({"top": small(front)})
+    (again,) = jpegs(large("front", kept(kept(front))))
+    assert again.size == LARGEST
+    assert np.allclose(np.asarray(again).reshape(-1, 3), (200, 10, 10), atol=4)
+    (narrow,) = jpegs(large("front", kept(np.zeros((90, 320, 3), np.uint8))))
+    assert narrow.size == (320, 90), "nothing is made larger than it is"
     with pytest.raises(ValueError, match="an image can't be read"):
-        small(b"no JPEG")
+        kept(b"no JPEG")
+
+
+def test_the_strip_has_a_place_for_each_camera_in_the_order_of_the_rig() -> None:
+    pictures = {name: kept(np.full((90, 160, 3), 40 * at, np.uint8)) for at, name in enumerate(NAMES) if name != "back"}
+    html = strip(pictures)
+    shades = [round(float(np.asarray(picture).mean()) / 40) for picture in jpegs(html)]
+    assert shades == [0, 1, 2, 3, 5], "front left, front, front right, back left, and no back"
+    assert html.count("<div style=") == 2, "the strip, and a dark place for what is not there"
+    assert html.index("'front left'") < html.index("'front'") < html.index("'front right'") < html.index("'back left'")
+    with pytest.raises(ValueError, match="no camera 'top'"):
+        strip({"top": pictures["front"]})
 
 
 # -- live topics
@@ -354,6 +478,30 @@ def test_a_forecast_that_came_by_topic_is_the_one_that_was_made(x: float, y: flo
     for voxels, step in zip(forecast.voxels, steps, strict=True):
         assert (voxels.numbers == ahead.numbers).all() and (voxels.labels == ahead.labels).all()
         assert np.allclose(voxels.frame.position, (HERE @ step).position)
+
+
+@settings(max_examples=12)
+@given(st.floats(-8, 8), st.floats(-3, 3), st.floats(-3.1, 3.1))
+def test_a_typed_forecast_is_shown_as_it_says(x: float, y: float, yaw: float) -> None:
+    coarse = VoxelGrid((-10.0, -10.0, -1.0), (10.0, 10.0, 4.0), (1.0, 1.0, 1.0))
+    ahead = PlacedVoxels(
+        coarse, Pose.from_xyz_rpy([x, y, 0.2], [0, 0, yaw]), np.array([3, 70]), np.array([9, 1], np.uint8)
+    )
+    now = PlacedVoxels(coarse, HERE, np.array([5], np.int32), np.array([9], np.uint8))
+    topics, grades = Topics(), (Grade(1.5, 0.5, 0.4, 0.6, 0.5, count=3),)
+    heard = HeardForecast({1.5: ahead}, {1.5: np.ones(2, np.float32)}, Latency(0.1, 0.2, 0.3), grades)
+    topics.odometry(10.0, 10.5)
+    topics.occupancy(10.0, block((4, 0, 1), Semantic.ROAD))
+    topics.robot.forecast(10.0, heard)
+    assert topics.timeline.exactly("rover_0", 10.0).forecast is None, "that keyframe is of the grid given at the start"
+    topics.robot.forecast(10.5, heard)
+    topics.occupancy(10.5, now)
+    shown = topics.timeline.exactly("rover_0", 10.5)
+    assert shown.occupancy.grid == coarse and shown.occupancy.numbers.tolist() == [5]
+    (voxels,) = shown.forecast.voxels
+    assert shown.forecast.horizons_s == (1.5,) and shown.forecast.seconds == 0.2 and shown.grades == grades
+    assert voxels.numbers is ahead.numbers and voxels.labels is ahead.labels, "nothing is worked out anew"
+    assert np.allclose(voxels.frame.apply(np.eye(3)), HERE.apply(ahead.frame.apply(np.eye(3))))
 
 
 def test_live_grades_are_those_that_the_inference_node_gives() -> None:

@@ -20,7 +20,6 @@ from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapsho
 FRAME, TIME, HORIZON = "frame", "time", "horizon"
 STEPS_A_FRAME = 10
 NEEDED = "rerun's file needs its SDK: pip install 'rerun-sdk>=0.41,<0.42'"
-_JPEG_QUALITY = 85
 
 
 def require_rerun() -> ModuleType:
@@ -83,7 +82,7 @@ class _Writer:
         self._recording.log(f"{root}/lidar", rerun.Points3D(moment.lidar, radii=0.05))
         self._voxels(f"{root}/occupancy", moment.occupancy)
         for camera, picture in moment.pictures.items():
-            image = rerun.Image(picture).compress(jpeg_quality=_JPEG_QUALITY)
+            image = rerun.EncodedImage(contents=picture, media_type="image/jpeg")
             self._recording.log(f"camera/{robot}/{camera}", image)
         for grade in moment.grades:
             self._grade(f"score/{robot}/{entity(grade.horizon_s)}", grade)

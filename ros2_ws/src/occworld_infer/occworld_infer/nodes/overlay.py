@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nav_msgs.msg import Odometry
@@ -21,7 +23,9 @@ from occ_ros.parameters import Parameter, grid_of, read
 from occ_ros.qos import create_publisher, create_subscription
 from occ_ros.run import run
 from occworld_infer.city_mesh import class_meshes
-from occworld_infer.figures import SCORE_COLUMNS, from_latency, from_score
+from occworld_infer.figures import from_latency, from_score, grades_of
+from occworld_infer.forecast_message import HeardForecast
+from occworld_infer.forecast_topics import ForecastTopics
 from occworld_infer.layers import RobotLayers
 from occworld_infer.marker_messages import to_city, to_text, to_update
 from occworld_infer.markers import SentMarkers, cube_lists
@@ -33,7 +37,7 @@ PARAMETERS = (
     Parameter("city_triangles", 100_000, "of the city that is shown; a larger one is made coarser", 100, 2_000_000),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
     Parameter("colour_by", "horizon", "what the forecast's colours say", choices=("horizon", "class")),
-    Parameter("grid", "tokyo", GRID_HELP),
+    Parameter("grid", "tokyo", f"{GRID_HELP}; typed forecasts say theirs"),
     Parameter("check", 1.0, "seconds ahead at which an earlier forecast is laid over what is now", 0.5, 3.0),
 )
 _KEPT_S = 8.0
@@ -62,6 +66,14 @@ class OverlayNode(GuardedNode):
         self.get_logger().info(f"markers of {', '.join(values['robots'])}")
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """A forecast that waits to be shown. place: puts it into the layers, given its stamp and its footprint in map."""
+
+    stamp: float
+    place: Callable[..., None]
+
+
 class RobotOverlay:
     """One robot's topics: an update for each observation, when its forecast is there or the next observation is."""
 
@@ -71,14 +83,13 @@ class RobotOverlay:
         self._node, self._robot, self._layers, self._ground = node, robot, layers, ground
         self._poses = PoseBuffer(_KEPT_S, _LONGEST_GAP_S)
         self._observed: PointCloud2 | None = None
-        self._predicted: PointCloud2 | None = None
+        self._predicted: Predicted | None = None
         self._status_text, self._sent, self._listeners = StatusText(), SentMarkers(), 0
         self._markers = create_publisher(node, MARKERS, robot)
         create_subscription(node, ODOM, self._on_odometry, robot, depth=50)
         create_subscription(node, OCCUPANCY, self._on_occupancy, robot, depth=2)
-        create_subscription(node, PREDICTION, self._on_prediction, robot, depth=1)
-        create_subscription(node, LATENCY, self._on_latency, robot, depth=1)
-        create_subscription(node, SCORE, self._on_score, robot, depth=1)
+        plain = {PREDICTION: self._on_prediction, LATENCY: self._on_latency, SCORE: self._on_score}
+        self._forecasts = ForecastTopics(node, robot, self._on_forecast, plain)
 
     def _on_odometry(self, message: Odometry) -> None:
         stamp = from_stamp(message.header.stamp)
@@ -87,11 +98,15 @@ class RobotOverlay:
         self._poses.add(stamp, from_pose(message.pose.pose))
 
     def _on_latency(self, message: Float32MultiArray) -> None:
-        seconds = from_latency(message)
-        self._status_text.latency(list(seconds), list(seconds.values()))
+        self._status_text.latency(from_latency(message))
 
     def _on_score(self, message: Float32MultiArray) -> None:
-        self._status_text.score(list(SCORE_COLUMNS), from_score(message))
+        self._status_text.score(grades_of(from_score(message)))
+
+    def _on_forecast(self, stamp: float, heard: HeardForecast) -> None:
+        self._status_text.latency(heard.latency)
+        self._status_text.score(heard.grades)
+        self._take(Predicted(stamp, partial(self._layers.foresee, heard=heard)))
 
     def _on_occupancy(self, message: PointCloud2) -> None:
         if self._observed is not None:
@@ -100,18 +115,22 @@ class RobotOverlay:
         self._show_if_complete()
 
     def _on_prediction(self, message: PointCloud2) -> None:
-        self._status_text.forecast(from_stamp(message.header.stamp))
-        self._predicted = message
+        points = from_cloud(message)
+        self._take(Predicted(from_stamp(message.header.stamp), partial(self._layers.expect, points=points)))
+
+    def _take(self, predicted: Predicted) -> None:
+        self._status_text.forecast(predicted.stamp)
+        self._predicted = predicted
         self._show_if_complete()
 
     def _show_if_complete(self) -> None:
         if self._observed is not None and self._predicted is not None:
-            if from_stamp(self._predicted.header.stamp) >= from_stamp(self._observed.header.stamp):
+            if self._predicted.stamp >= from_stamp(self._observed.header.stamp):
                 self._show()
 
     def _show(self) -> None:
-        """Publish what has changed with the newest clouds; each cloud is taken once."""
-        clouds = (self._observed, self._layers.observe), (self._predicted, self._layers.expect)
+        """Publish what has changed with the newest observation and forecast; each is taken once."""
+        observed, predicted = self._observed, self._predicted
         self._observed = self._predicted = None
         listeners = self._markers.get_subscription_count()
         if listeners > self._listeners:
@@ -119,13 +138,15 @@ class RobotOverlay:
         self._listeners = listeners
         if not listeners:
             return
-        for cloud, take in clouds:
-            if cloud is not None:
-                stamp = from_stamp(cloud.header.stamp)
-                frame = self._footprint(stamp)
-                if frame is None:
-                    return
-                take(stamp, from_cloud(cloud), frame)
+        if observed is not None:
+            stamp = from_stamp(observed.header.stamp)
+            if (frame := self._footprint(stamp)) is None:
+                return
+            self._layers.observe(stamp, from_cloud(observed), frame)
+        if predicted is not None:
+            if (frame := self._footprint(predicted.stamp)) is None:
+                return
+            predicted.place(predicted.stamp, frame=frame)
         lists = [cubes for layer in self._layers.layers() for cubes in cube_lists(self._robot, layer)]
         self._markers.publish(to_update(self._sent.update(lists), to_text(self._robot, self._status_text.text)))
 

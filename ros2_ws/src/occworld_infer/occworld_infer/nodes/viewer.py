@@ -35,9 +35,9 @@ from occ_ros.guard import GuardedNode, NodeFailed
 from occ_ros.parameters import Parameter, grid_of, read
 from occ_ros.qos import create_subscription, profile
 from occ_ros.run import run
-from occworld_infer.figures import from_latency, from_score
-from occworld_infer.grading import Grade
-from occworld_infer.viewer.cameras import small
+from occworld_infer.figures import from_latency, from_score, grades_of
+from occworld_infer.forecast_topics import ForecastTopics
+from occworld_infer.viewer.cameras import kept
 from occworld_infer.viewer.live import LiveRobot
 from occworld_infer.viewer.page import Page
 from occworld_infer.viewer.player import Player
@@ -48,7 +48,7 @@ PARAMETERS = (
     Parameter("city", "", "folder of the imported city; empty: no city is shown"),
     Parameter("port", 8080, "of the page on 127.0.0.1; 0: any that is free", 0, 65535),
     Parameter("ground_height", 0.0, "height of the ground in map, metres, where no city is given", -1e4, 1e4),
-    Parameter("grid", "tokyo", GRID_HELP),
+    Parameter("grid", "tokyo", f"{GRID_HELP}; typed forecasts say theirs"),
     Parameter("keep", 120, "keyframes of each robot that one can go back to", 2, 10_000),
     Parameter("cameras", True, "show the images of the robot that is looked at"),
 )
@@ -106,10 +106,10 @@ class RobotSubscriptions:
         create_subscription(node, ROBOT_DESCRIPTION, self._on_description, name, depth=1)
         create_subscription(node, ODOM, self._on_odometry, name, depth=10)
         create_subscription(node, OCCUPANCY, self._on_occupancy, name, depth=2)
-        create_subscription(node, PREDICTION, self._on_prediction, name, depth=2)
-        create_subscription(node, PATH, self._on_path, name, depth=2)
-        create_subscription(node, LATENCY, self._on_latency, name, depth=1)
-        create_subscription(node, SCORE, self._on_score, name, depth=1)
+        plain = {
+            PREDICTION: self._on_prediction, PATH: self._on_path, LATENCY: self._on_latency, SCORE: self._on_score,
+        }  # fmt: skip
+        self._forecasts = ForecastTopics(node, name, robot.forecast, plain)
 
     def _on_description(self, message: String) -> None:
         self._robot.links = link_poses(message.data)
@@ -130,14 +130,10 @@ class RobotSubscriptions:
         self._robot.path(stamp, steps)
 
     def _on_latency(self, message: Float32MultiArray) -> None:
-        seconds = from_latency(message)
-        if "model_s" not in seconds:
-            raise ValueError(f"a latency of {', '.join(seconds)}, without model_s")
-        self._robot.model_seconds(seconds["model_s"])
+        self._robot.model_seconds(from_latency(message).model_s)
 
     def _on_score(self, message: Float32MultiArray) -> None:
-        rows = from_score(message).tolist()
-        self._robot.grades(tuple(Grade(round(row[0], 3), *row[1:5], count=int(row[5])) for row in rows))
+        self._robot.grades(grades_of(from_score(message)))
 
 
 def sensors(node: GuardedNode, name: str, robot: LiveRobot, cameras: dict[str, str]) -> list[Subscription]:
@@ -154,7 +150,7 @@ def sensors(node: GuardedNode, name: str, robot: LiveRobot, cameras: dict[str, s
         now = node.get_clock().now().nanoseconds * 1e-9
         if abs(now - taken.get(camera, -1.0)) >= _PICTURE_PERIOD_S:
             taken[camera] = now
-            robot.picture(camera, small(from_image(deserialize_message(raw, Image))))
+            robot.picture(camera, kept(from_image(deserialize_message(raw, Image))))
 
     images = {camera: image_topic(camera) for camera in cameras}
     return [

@@ -16,7 +16,7 @@ _REACH_M = 400.0
 _MOST_TRIANGLES = 200_000
 _MOVED_M = TILE_M / 2
 # What stands between the camera and the street.
-_SEE_THROUGH: dict[int, float] = {Semantic.BUILDING: 0.3, Semantic.VEGETATION: 0.4}
+_SEE_THROUGH: dict[int, float] = {Semantic.BUILDING: 0.55, Semantic.VEGETATION: 0.6}
 Tile = tuple[int, int]
 
 

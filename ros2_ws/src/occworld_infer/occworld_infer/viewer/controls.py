@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-import numpy as np
 import viser
 
-from occworld_infer.viewer.cameras import mosaic
+from occworld_infer.viewer import cameras
 from occworld_infer.viewer.panels import title
 
 _SPEEDS = {"¼ x": 0.25, "½ x": 0.5, "1 x": 1.0, "2 x": 2.0, "4 x": 4.0}
-_CAMERAS_WIDTH, _CONTROLS_WIDTH = 520, 340
+_STRIP_WIDTH, _LARGE_WIDTH, _CONTROLS_WIDTH = 480, 480, 320  # pixels: beside each other on a tablet's 810
 
 
 class Colouring(str, Enum):
@@ -22,17 +21,28 @@ class Colouring(str, Enum):
     CLASS = "class"
     HORIZON = "horizon"
     TRUTH = "forecast against truth"
+    BESIDE = "forecast beside truth"
+
+    @property
+    def compares(self) -> bool:
+        """Whether an earlier forecast is shown with what is seen now."""
+        return self in (Colouring.TRUTH, Colouring.BESIDE)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the user has chosen to see. ahead: seconds; against truth, how long ago the forecast was made."""
+    """What the user has chosen to see.
+
+    ahead: seconds; against truth and beside it, how long ago the forecast was made. split: where truth ends and the
+    forecast begins, 0 at the left edge of the grid to 1 at the right.
+    """
 
     robot: str
     ahead: float
     colouring: Colouring
     lidar: bool
     path: bool
+    split: float = 0.5
 
 
 class Controls:
@@ -53,11 +63,16 @@ class Controls:
         self._colouring = gui.add_dropdown(
             "colours", tuple(c.value for c in Colouring), initial_value="class",
             hint="class: what it is. horizon: when it is forecast to be new. forecast against truth: an earlier"
-            " forecast laid over what is seen now",
+            " forecast laid over what is seen now. forecast beside truth: what is seen now on the left, what had been"
+            " forecast of it on the right",
         )  # fmt: skip
+        self._split = gui.add_slider(
+            "truth | forecast", 0, 100, 1, 50, visible=False, hint="where truth ends and the forecast begins"
+        )
         self._legend = gui.add_html("")
         self._status = gui.add_markdown("")
         self._grades = gui.add_html("")
+        self._curves = gui.add_html("")
         with gui.add_folder("Time"):
             self._play = gui.add_button("Pause", icon=viser.Icon.PLAYER_PAUSE)
             self._time = gui.add_slider("s", 0.0, 1.0, 0.1, 0.0)
@@ -69,40 +84,59 @@ class Controls:
             self._path = gui.add_checkbox("path", True)
             self._follow = gui.add_checkbox("follow the robot", True)
             self._turn = gui.add_checkbox("turn with it", True)
-        panel = gui.add_panel()
-        with panel.add_tab("Cameras", viser.Icon.CAMERA):
-            self._pictures = gui.add_image(mosaic({}), format="jpeg", jpeg_quality=75)
-        panel.float(x=12, y=-12, width=_CAMERAS_WIDTH)
-        self._panel = panel
+        self._pictures: Mapping[str, bytes] = {}
+        self._enlarged = ""
+        self._add_cameras()
         self._play.on_click(lambda _: self.play(not self.playing))
         self._time.on_update(self._seek)
         self._colouring.on_update(lambda _: self._name_slider())
         for widget in (self._robot, self._ahead, self._colouring):
             widget.on_update(self._touch)
 
+    def _add_cameras(self) -> None:
+        """A strip below the scene; a camera that is clicked is shown large in a panel above it."""
+        gui = self._gui
+        self._strip_panel, self._large_panel = gui.add_panel(visible=False), gui.add_panel(visible=False)
+        with self._strip_panel.add_tab("Cameras", viser.Icon.CAMERA):
+            self._strip = gui.add_html("")
+            buttons = gui.add_button_group("enlarge", tuple(cameras.NAMES.values()))
+        with self._large_panel.add_tab("Camera", viser.Icon.CAMERA):
+            self._large = gui.add_html("")
+            close = gui.add_button("Close")
+        self._strip_panel.float(x=8, y=-8, width=_STRIP_WIDTH)
+        self._large_panel.float(x=8, y=8, width=_LARGE_WIDTH)
+        by_name = {name: camera for camera, name in cameras.NAMES.items()}
+        buttons.on_click(lambda _: self.enlarge(by_name[buttons.value]))
+        close.on_click(lambda _: self.enlarge(""))
+
     @property
     def choice(self) -> Choice:
         """What is chosen now."""
         return Choice(
             self._robot.value, float(self._ahead.value), Colouring(self._colouring.value),
-            self._lidar.value, self._path.value,
+            self._lidar.value, self._path.value, self._split.value / 100,
         )  # fmt: skip
 
-    def choose(self, robot: str = "", ahead: float | None = None, colouring: Colouring | None = None) -> None:
+    def choose(
+        self, robot: str = "", ahead: float | None = None, colouring: Colouring | None = None,
+        split: float | None = None,
+    ) -> None:  # fmt: skip
         """Move the widgets, as a user would. ValueError for a robot that is not there."""
         self.touched = True
         if robot and robot not in self._robot.options:
             raise ValueError(f"no robot '{robot}' here, there are {', '.join(self._robot.options)}")
         self._robot.value = robot or self._robot.value
         self._ahead.value = self._ahead.value if ahead is None else ahead
+        self._split.value = self._split.value if split is None else round(100 * split)
         self._colouring.value = (colouring or Colouring(self._colouring.value)).value
 
     def _touch(self, event: viser.GuiEvent) -> None:
         self.touched = self.touched or event.client is not None  # and not this program
 
     def _name_slider(self) -> None:
-        against_truth = self._colouring.value == Colouring.TRUTH.value
-        self._ahead.label = "made, s ago" if against_truth else "s ahead"
+        chosen = Colouring(self._colouring.value)
+        self._ahead.label = "made, s ago" if chosen.compares else "s ahead"
+        self._split.visible = chosen is Colouring.BESIDE
 
     @property
     def speed(self) -> float:
@@ -142,20 +176,38 @@ class Controls:
             self._time.value = min(round(seconds, 1), most)
 
     def tell(
-        self, status: str | None = None, legend: str | None = None, grades: str | None = None, words: str | None = None
-    ) -> None:
+        self, status: str | None = None, legend: str | None = None, grades: str | None = None,
+        curves: str | None = None, words: str | None = None,
+    ) -> None:  # fmt: skip
         """Change what is written; the same again is not sent again."""
-        written = (self._status, status), (self._legend, legend), (self._grades, grades), (self._words, words)
+        written = (
+            (self._status, status), (self._legend, legend), (self._grades, grades), (self._curves, curves),
+            (self._words, words),
+        )  # fmt: skip
         for handle, content in written:
             if content is not None and handle.content != content:
                 handle.content = content
 
-    def show_pictures(self, pictures: dict[str, np.ndarray]) -> None:
-        """The cameras by name, as `cameras.small` gives them; without any the panel goes."""
-        if self._panel.visible != bool(pictures):
-            self._panel.visible = bool(pictures)
+    def show_pictures(self, pictures: Mapping[str, bytes]) -> None:
+        """JPEGs by camera, as `cameras.kept` gives them; without any the strip goes."""
+        self._pictures = pictures
+        if self._strip_panel.visible != bool(pictures):
+            self._strip_panel.visible = bool(pictures)
         if pictures:
-            self._pictures.image = mosaic(pictures)
+            self._strip.content = cameras.strip(pictures)
+        self._show_large()
+
+    def enlarge(self, camera: str) -> None:
+        """Show a camera large; the one that is shown, or '': none any more."""
+        self._enlarged = "" if camera == self._enlarged else camera
+        self._show_large()
+
+    def _show_large(self) -> None:
+        shown = bool(self._enlarged and self._pictures)
+        if shown:
+            self._large.content = cameras.large(self._enlarged, self._pictures.get(self._enlarged))
+        if self._large_panel.visible != shown:
+            self._large_panel.visible = shown
 
     def on_change(self, call: Callable[[], None]) -> None:
         """Call where a layer is switched on or off."""

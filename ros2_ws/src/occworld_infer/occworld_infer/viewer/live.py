@@ -11,6 +11,7 @@ from occ_core.actors import Actor
 from occ_core.grid import TOKYO_GRID, VoxelGrid
 from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose, footprint
+from occworld_infer.forecast_message import HeardForecast
 from occworld_infer.grading import Grade
 from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapshot
 from occworld_infer.viewer.timeline import Newest, Timeline
@@ -22,7 +23,10 @@ _NO_POINTS = np.zeros((0, 3), np.float32)
 
 
 class LiveRobot:
-    """ground: height in map at x, y, metres. All stamps are seconds; one that goes back is a clock that began anew."""
+    """ground: height in map at x, y, metres. grid: until a typed forecast says which it is.
+
+    All stamps are seconds; one that goes back is a clock that began anew.
+    """
 
     def __init__(
         self, robot: str, timeline: Timeline, ground: Callable[[float, float], float], grid: VoxelGrid = TOKYO_GRID
@@ -35,10 +39,11 @@ class LiveRobot:
     def _clear(self) -> None:
         self._poses = PoseBuffer(_MEMORY_S, _GAP_S)
         self._lidar = _NO_POINTS
-        self._pictures: dict[str, np.ndarray] = {}
+        self._pictures: dict[str, bytes] = {}
         self._grades: tuple[Grade, ...] = ()
         self._clouds: dict[float, np.ndarray] = {}
         self._paths: dict[float, list[tuple[float, Pose]]] = {}
+        self._typed: dict[float, HeardForecast] = {}
         self._seconds = 0.0
 
     def odometry(self, stamp: float, base_link: Pose) -> None:
@@ -60,9 +65,9 @@ class LiveRobot:
             finite = points[np.isfinite(points).all(axis=1)]
             self._lidar = (pose @ self.links[link]).apply(finite).astype(np.float32)
 
-    def picture(self, camera: str, pixels: np.ndarray) -> None:
-        """pixels: as `cameras.small` gives them."""
-        self._pictures[camera] = pixels
+    def picture(self, camera: str, jpeg: bytes) -> None:
+        """jpeg: as `cameras.kept` gives it."""
+        self._pictures[camera] = jpeg
 
     def grades(self, grades: tuple[Grade, ...]) -> None:
         """How good earlier forecasts have turned out to be, as the node that makes them says."""
@@ -83,6 +88,14 @@ class LiveRobot:
         self._timeline.add(Snapshot(self._robot, stamp, pose, now, self._lidar, pictures, self._actors, grades=grades))
         self._foresee(stamp)
 
+    def forecast(self, stamp: float, heard: HeardForecast) -> None:
+        """A typed forecast: grid and poses are its own, nothing of it is worked out."""
+        for voxels in heard.voxels.values():
+            self._grid = voxels.grid  # of the keyframes to come, whatever was given at the start
+        self._grades = heard.grades
+        self._typed[stamp] = heard
+        self._foresee(stamp)
+
     def prediction(self, stamp: float, points: np.ndarray) -> None:
         """points: (n,) GRID_POINT of all horizons, in `base_footprint` at the stamp."""
         self._clouds[stamp] = points
@@ -94,22 +107,40 @@ class LiveRobot:
         self._foresee(stamp)
 
     def _foresee(self, stamp: float) -> None:
-        """A forecast is whole when its keyframe, its grids and its path have come; what is older will not be."""
-        for waiting in (self._clouds, self._paths):
+        """A forecast is whole when its keyframe has come, and, without a typed one, its cloud and its path; what is
+        older will not be."""
+        for waiting in (self._clouds, self._paths, self._typed):
             while len(waiting) > _MOST_WAITING:
                 del waiting[min(waiting)]
         snapshot = self._timeline.exactly(self._robot, stamp)
-        if stamp not in self._clouds or stamp not in self._paths or snapshot is None:
+        if snapshot is None:
             return
-        points, path = self._clouds[stamp], self._paths[stamp]
-        for waiting in (self._clouds, self._paths):
+        if stamp in self._typed:
+            forecast = self._as_typed(snapshot, self._typed[stamp])
+        elif stamp in self._clouds and stamp in self._paths:
+            forecast = self._of_cloud(snapshot, self._clouds[stamp], self._paths[stamp])
+        else:
+            return
+        for waiting in (self._clouds, self._paths, self._typed):
             for old in [at for at in waiting if at <= stamp]:
                 del waiting[old]
+        if forecast is not None:
+            self._timeline.amend(replace(snapshot, forecast=forecast))
+
+    def _as_typed(self, snapshot: Snapshot, heard: HeardForecast) -> PredictedFrame | None:
+        """None for the keyframe that came before anybody said what grid it is."""
+        here, voxels = snapshot.occupancy.frame, tuple(heard.voxels.values())
+        if any(there.grid != snapshot.occupancy.grid for there in voxels):
+            return None
+        placed = tuple(replace(there, frame=here @ there.frame) for there in voxels)
+        return PredictedFrame(tuple(heard.voxels), placed, heard.latency.model_s)
+
+    def _of_cloud(self, snapshot: Snapshot, points: np.ndarray, path: list[tuple[float, Pose]]) -> PredictedFrame:
+        """Each horizon's voxels carried back from the footprint of now, which a cloud has them in, into their own."""
         voxels = []
         for horizon, pose in path:
             chosen = points[np.abs(points["horizon"] - horizon) < 1e-3]
             here = np.column_stack([chosen["x"], chosen["y"], chosen["z"]])
             frame = snapshot.occupancy.frame @ pose
             voxels.append(PlacedVoxels.of_points(self._grid, pose.inverse().apply(here), chosen["label"], frame))
-        forecast = PredictedFrame(tuple(horizon for horizon, _ in path), tuple(voxels), self._seconds)
-        self._timeline.amend(replace(snapshot, forecast=forecast))
+        return PredictedFrame(tuple(horizon for horizon, _ in path), tuple(voxels), self._seconds)

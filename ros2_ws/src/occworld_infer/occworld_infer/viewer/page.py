@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import viser
 
@@ -16,19 +18,24 @@ from occworld_infer.viewer.controls import Choice, Colouring, Controls
 from occworld_infer.viewer.panels import (
     caption,
     class_legend,
+    comparison,
     grades_table,
     horizon_legend,
+    iou_curves,
     no_forecast,
     verdict_legend,
 )
 from occworld_infer.viewer.robots import RobotShape
 from occworld_infer.viewer.scene_boxes import LEVEL, SceneBoxes
-from occworld_infer.viewer.snapshot import PredictedFrame, Snapshot
+from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapshot
+from occworld_infer.viewer.split import SplitPlane, split_at
 from occworld_infer.viewer.timeline import Newest
-from occworld_infer.viewer.voxel_colours import by_class, by_horizon, by_verdict, verdicts
+from occworld_infer.viewer.voxel_colours import Cubes, by_class, by_horizon, by_side, by_verdict, verdicts
 
 ROOT = "/world"
 HORIZONS_S = tuple(FRAME_PERIOD_S * (step + 1) for step in range(FUTURE_FRAMES))
+NO_IOUS = np.zeros((0, 3))
+Ious = Callable[[], np.ndarray]
 _MOST_LIDAR_POINTS = 15_000
 _LIDAR_COLOUR, _PATH_COLOUR = (255, 236, 140), (255, 190, 40)
 _BACKGROUND = (38, 44, 56)
@@ -70,6 +77,7 @@ class Page:
             thickness_units="screen",
             visible=False,
         )
+        self._split = SplitPlane(self._server, ROOT)
         self._robots = {robot: RobotShape(self._server, ROOT, robot) for robot in robots}
         self._drawn: dict[str, object] = {}
         self.controls.on_change(self._switch_layers)
@@ -106,21 +114,31 @@ class Page:
     def _look_from_behind(self, height: float) -> None:
         """height: of the robot above the ground, metres, so that robot and street are in sight."""
         back = 18.0 + 0.8 * height
-        position, look_at = np.array([-back, -0.45 * back, 12.5 + 1.3 * height]), np.array([6.0, 0.0, 0.4 * height])
+        # Straight behind, so that the pane between truth and forecast is seen from its edge.
+        position, look_at = np.array([-back, 0.0, 12.5 + 1.3 * height]), np.array([6.0, 0.0, 0.4 * height])
         self._server.initial_camera.position, self._server.initial_camera.look_at = position, look_at
         for client in self.clients:
             client.camera.position, client.camera.look_at = position, look_at
 
-    def draw(self, snapshot: Snapshot, made: Snapshot | None, newest: Newest | None = None) -> None:
+    def draw(
+        self, snapshot: Snapshot, made: Snapshot | None, newest: Newest | None = None, ious: Ious = lambda: NO_IOUS
+    ) -> None:
         """Show a snapshot. made: the one whose forecast is shown, or compared with this one; None where there is none.
 
         newest: the sweep and the traffic that a live run has had since the snapshot, to be shown instead of its own.
+        ious: gives those of this robot's forecasts over time, as `Timeline.ious` does.
         """
+        # One packet: a browser that lags behind would show the legend of other voxels than it draws.
+        with self._server.atomic():
+            self._draw(snapshot, made, newest, ious)
+
+    def _draw(self, snapshot: Snapshot, made: Snapshot | None, newest: Newest | None, ious: Ious) -> None:
         choice, sensed = self.controls.choice, newest or snapshot
         forecast = made.forecast if made is not None else None
         chosen = self._changed("choice", (choice, snapshot.robot, snapshot.stamp))
         if self._replaced("forecast", forecast) or chosen:
             self._draw_voxels(choice, snapshot, made)
+            self.controls.tell(curves=iou_curves(ious(), graded_horizon(choice)))
         if choice.lidar and self._replaced("lidar", sensed.lidar):
             self._show_lidar(sensed.lidar)
         if self._replaced("traffic", sensed.actors):
@@ -164,33 +182,52 @@ class Page:
     def _draw_voxels(self, choice: Choice, snapshot: Snapshot, made: Snapshot | None) -> None:
         forecast = made.forecast if made is not None else None
         ahead = forecast.at(choice.ahead) if forecast is not None else None
-        if made is None or forecast is None or ahead is None:
-            cubes, legend = by_class(snapshot.occupancy), class_legend(np.unique(snapshot.occupancy.labels))
-            if choice.ahead > 0:
-                legend = no_forecast(choice.ahead, choice.colouring is Colouring.TRUTH) + legend
-        elif choice.colouring is Colouring.TRUTH:
-            cubes = by_verdict(ahead, snapshot.occupancy)
-            found = verdicts(ahead, snapshot.occupancy)
-            legend = verdict_legend({verdict: len(numbers) for verdict, numbers in found.items()})
-        elif choice.colouring is Colouring.HORIZON:
-            cubes = by_horizon(made.occupancy, forecast, choice.ahead)
-            legend = horizon_legend(forecast.horizons_s)
-        else:
-            cubes, legend = by_class(ahead), class_legend(np.unique(ahead.labels))
+        cubes, legend = self._coloured(choice, snapshot, made, ahead)
         size = np.array([snapshot.occupancy.grid.voxel]) - _GAP
         self._voxels.show(cubes.centres, size, LEVEL, cubes.colours, cubes.frame)
+        if choice.colouring is Colouring.BESIDE and ahead is not None:
+            grid, frame = snapshot.occupancy.grid, snapshot.occupancy.frame
+            self._split.show(grid, frame, split_at(grid, choice.split), choice.ahead)
+        else:
+            self._split.hide()
         if made is not None and forecast is not None:
             self._draw_path(made.occupancy.frame.position, forecast)
         words = caption(
-            snapshot.robot, choice.ahead, choice.colouring is Colouring.TRUTH, choice.colouring is Colouring.HORIZON,
-            forecast is not None and (choice.ahead == 0 or ahead is not None),
+            snapshot.robot, choice.ahead, choice.colouring.compares, choice.colouring is Colouring.HORIZON,
+            forecast is not None and (choice.ahead == 0 or ahead is not None), choice.colouring is Colouring.BESIDE,
         )  # fmt: skip
         self.controls.tell(status=_status(snapshot, forecast, len(cubes.centres)), legend=legend, words=words)
+
+    def _coloured(
+        self, choice: Choice, snapshot: Snapshot, made: Snapshot | None, ahead: PlacedVoxels | None
+    ) -> tuple[Cubes, str]:
+        """What is drawn, and the legend of its colours. ahead: the forecast of the chosen horizon."""
+        if made is None or made.forecast is None or ahead is None:
+            legend = class_legend(np.unique(snapshot.occupancy.labels))
+            lacking = no_forecast(choice.ahead, choice.colouring.compares) if choice.ahead > 0 else ""
+            return by_class(snapshot.occupancy), lacking + legend
+        if choice.colouring is Colouring.HORIZON:
+            cubes = by_horizon(made.occupancy, made.forecast, choice.ahead)
+            return cubes, horizon_legend(made.forecast.horizons_s)
+        if choice.colouring is Colouring.CLASS:
+            return by_class(ahead), class_legend(np.unique(ahead.labels))
+        found = verdicts(ahead, snapshot.occupancy)
+        counts = {verdict: len(numbers) for verdict, numbers in found.items()}
+        if choice.colouring is Colouring.TRUTH:
+            return by_verdict(ahead, snapshot.occupancy), verdict_legend(counts)
+        y = split_at(snapshot.occupancy.grid, choice.split)
+        both = np.union1d(snapshot.occupancy.labels, ahead.labels)
+        return by_side(ahead, snapshot.occupancy, y), comparison(counts, choice.ahead) + class_legend(both)
 
     def _draw_path(self, here: np.ndarray, forecast: PredictedFrame) -> None:
         points = np.vstack([np.zeros(3), forecast.path - here]) + [0, 0, 0.3]
         with self._server.atomic():
             self._path.points, self._path.position = np.stack([points[:-1], points[1:]], axis=1), here
+
+
+def graded_horizon(choice: Choice) -> float:
+    """Seconds ahead of the forecasts whose IoU is plotted: those that are compared, else those of a second."""
+    return choice.ahead if choice.colouring.compares and choice.ahead > 0 else 1.0
 
 
 def _status(snapshot: Snapshot, forecast: PredictedFrame | None, count: int) -> str:

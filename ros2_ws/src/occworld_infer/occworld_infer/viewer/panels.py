@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
 
 from occ_core.classes import CLASSES
 from occworld_infer.grading import Grade
@@ -11,6 +14,8 @@ from occworld_infer.viewer.voxel_colours import NOW_COLOUR, Rgb, Verdict, horizo
 _TEXT = "font:12px/1.45 system-ui,sans-serif;padding:0 .9em"
 _FORECAST, _WARP = "#2f6fde", "#b4b9c4"
 _SHOWN_S = (1.0, 2.0, 3.0)
+_PLOT, _LEFT, _MOST_POINTS = (300, 112), 32, 150
+_SETTLED = 60  # forecasts graded, of the 30 s that grades are a mean of
 _VERDICTS = {
     Verdict.HIT: "hit: forecast and there",
     Verdict.MISSED: "missed: there, not forecast",
@@ -26,6 +31,10 @@ _WARP_MEANS = (
     "The present moved on at the robot's speed, without a model: what stands still is right, what moves by itself is"
     " not. A forecast is worth something where it beats this."
 )
+_OTHER_PLACES = (
+    "A mean of the last 30 s of this drive: another place, height or speed has other figures than the README's, which"
+    " are of drives through squares of Osaka at 15 m and on the street."
+)
 TITLE = "Tokyo OccWorld"
 
 
@@ -35,10 +44,18 @@ def title() -> str:
     return f"""<img src="data:," hidden onerror="document.title='{TITLE}'">"""
 
 
-def caption(robot: str, ahead: float, against_truth: bool, by_horizon: bool, forecast: bool) -> str:
-    """What is on the screen, in a sentence. ahead: seconds, of the slider. forecast: whether there is one to show."""
+def caption(
+    robot: str, ahead: float, against_truth: bool, by_horizon: bool, forecast: bool, beside: bool = False
+) -> str:
+    """What is on the screen, in a sentence.
+
+    ahead: seconds, of the slider. against_truth: a forecast is compared, and with beside on the right of the split.
+    forecast: whether there is one to show.
+    """
     if not forecast:
         text = f"What {robot} sees now."
+    elif beside and ahead > 0:
+        text = f"Left: what {robot} sees now. Right: what was forecast of it {ahead:g} s ago."
     elif against_truth and ahead > 0:
         text = f"What was forecast {ahead:g} s ago, laid over what {robot} sees now."
     elif against_truth:
@@ -64,10 +81,63 @@ def grades_table(grades: tuple[Grade, ...], waiting: str) -> str:
     )
     warp = _explained("warp: as it moved on", _WARP_MEANS)
     key = _swatch("forecast", _FORECAST) + _swatch(warp, _WARP)
+    few = min(grade.count for grade in shown)
+    young = f" {few} forecasts so far: figures settle after half a minute." if few < _SETTLED // 2 else ""
     return (
         f'<div style="{_TEXT}"><b>Forecasts made …, now graded ({_explained("IoU", _IOU)})</b>'
-        f'<table style="width:100%;border-spacing:0 1px">{rows}</table>{key}</div>'
+        f'<table style="width:100%;border-spacing:0 1px">{rows}</table>{key}'
+        f'<details style="opacity:.75"><summary style="cursor:pointer">What do these say?{young}</summary>'
+        f"<b>IoU</b>: {_IOU}<br><b>warp</b>: {_WARP_MEANS}<br>{_OTHER_PLACES}</details></div>"
     )
+
+
+def iou_curves(ious: np.ndarray, horizon: float) -> str:
+    """IoU of forecast and *warp* over time as a drawing, on an axis from below the least to above the most of them.
+
+    ious: (n, 3) stamps in seconds, IoU of both, 0-1. horizon: seconds ahead that they are of. '' for fewer than two.
+    """
+    if len(ious) < 2:
+        return ""
+    ious = ious[np.unique(np.linspace(0, len(ious) - 1, _MOST_POINTS).astype(int))]
+    ticks = _axis(ious[:, 1:])
+    low, high = ticks[0], ticks[-1]
+    across = (ious[:, 0] - ious[0, 0]) / max(ious[-1, 0] - ious[0, 0], 1e-6)
+    x = _LEFT + across * (_PLOT[0] - _LEFT - 4)
+
+    def height(shares: np.ndarray | float) -> Any:
+        return 8 + (high - shares) / (high - low) * (_PLOT[1] - 24)
+
+    lines = "".join(
+        f'<polyline fill="none" stroke="{colour}" stroke-width="{wide}" points="'
+        + " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, height(ious[:, number]), strict=True))
+        + '"/>'
+        for number, colour, wide in ((2, _WARP, 1.4), (1, _FORECAST, 2.2))
+    )
+    ruled = "".join(
+        f'<line x1="{_LEFT}" x2="{_PLOT[0] - 4}" y1="{height(tick):.1f}" y2="{height(tick):.1f}" stroke="#fff"'
+        f' stroke-opacity=".14"/><text x="{_LEFT - 4}" y="{height(tick) + 3.5:.1f}" text-anchor="end">'
+        f"{100 * tick:.0f}%</text>"
+        for tick in ticks
+    )
+    ends = (
+        f'<text x="{_LEFT}" y="{_PLOT[1] - 3}">{ious[0, 0]:.0f} s</text>'
+        f'<text x="{_PLOT[0] - 4}" y="{_PLOT[1] - 3}" text-anchor="end">{ious[-1, 0]:.0f} s</text>'
+    )
+    return (
+        f'<div style="{_TEXT};padding-top:.5em"><b>IoU over time, forecasts made {horizon:g} s ago</b>'
+        f' (mean of the 30 s before)<svg viewBox="0 0 {_PLOT[0]} {_PLOT[1]}" style="width:100%;display:block"'
+        f' font-size="10" fill="currentColor">{ruled}{lines}{ends}</svg></div>'
+    )
+
+
+def _axis(shares: np.ndarray) -> list[float]:
+    """The ticks of an axis, 5% or a multiple of it apart, from below what is shown to above it, within 0 to 100%."""
+    low, high = int(np.floor(20 * shares.min() + 1e-9)), int(np.ceil(20 * shares.max() - 1e-9))
+    step = max(-(-(high - low) // 4), 1)
+    high = max(low + -(-(high - low) // step) * step, low + 2 * step)
+    beyond = max(high - 20, 0)  # of 100%
+    low, high = low - beyond, high - beyond
+    return [tick / 20 for tick in range(low, high + 1, step) if tick >= 0]
 
 
 def _explained(text: str, meaning: str) -> str:
@@ -97,6 +167,14 @@ def horizon_legend(horizons: tuple[float, ...]) -> str:
 def verdict_legend(counts: dict[Verdict, int]) -> str:
     """The three verdicts, and how many voxels each has."""
     return _legend(_swatch(f"{text} ({counts[v]:,})", _css(v.value), whole=True) for v, text in _VERDICTS.items())
+
+
+def comparison(counts: dict[Verdict, int], ahead: float) -> str:
+    """IoU of the one forecast that is shown beside truth. ahead: seconds that it was made before."""
+    every = sum(counts.values())
+    iou = f"{100 * counts[Verdict.HIT] / every:.1f}%" if every else "of nothing"
+    text = f"{_explained('IoU', _IOU)} of this forecast, made {ahead:g} s before: <b>{iou}</b>"
+    return f'<div style="{_TEXT}">{text}</div>'
 
 
 def no_forecast(ahead: float, against_truth: bool) -> str:

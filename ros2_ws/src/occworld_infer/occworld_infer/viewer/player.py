@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from threading import Event, Thread
 
 import numpy as np
 
 from occ_core.classes import DYNAMIC_IDS
 from occworld_infer.viewer.controls import Colouring
-from occworld_infer.viewer.page import Page
+from occworld_infer.viewer.page import Page, graded_horizon
 from occworld_infer.viewer.timeline import Timeline
 
 _TICK_S = 0.05
 OPENING_S = 1.0
-"""How long ago the forecast was made that the page opens with, laid over what came."""
+"""How long ago the forecast was made that the page opens with, beside what came."""
 _PATIENCE_S = 5.0  # with robots whose forecasts come later than another's
 _OLDEST_FORECAST_S = 2.0  # a model slower than this has nothing to say of now
 
@@ -67,16 +68,18 @@ class Player:
         assert snapshot is not None, "there is a span"
         self._at = at
         controls.tell_time(at - span[0], span[1] - span[0])
-        if choice.colouring is Colouring.TRUTH:
+        if choice.colouring.compares:
             made = self._timeline.exactly(choice.robot, snapshot.stamp - choice.ahead)
         else:
             made = self._timeline.forecast_before(choice.robot, snapshot.stamp, _OLDEST_FORECAST_S)
         live_now = self._live and controls.playing
-        self._page.draw(snapshot, made, self._timeline.newest(choice.robot) if live_now else None)
+        newest = self._timeline.newest(choice.robot) if live_now else None
+        ious = partial(self._timeline.ious, choice.robot, graded_horizon(choice), snapshot.stamp)
+        self._page.draw(snapshot, made, newest, ious)
         self._place(at, float(snapshot.occupancy.frame.position[2]), live_now)
 
     def _open(self, seconds: float) -> None:
-        """Begin with a forecast against what came, of the robot with most to see, unless somebody has chosen already.
+        """Begin with a forecast beside what came, of the robot with most to see, unless somebody has chosen already.
 
         That is the one about which most moves, and where nothing does, that sees most voxels.
         """
@@ -96,7 +99,7 @@ class Player:
         if comparable and (len(comparable) == len(self._robots) or self._waited > _PATIENCE_S):
             self._opened = True
             most = max(comparable, key=lambda robot: comparable[robot])
-            self._page.controls.choose(most, OPENING_S, Colouring.TRUTH)
+            self._page.controls.choose(most, OPENING_S, Colouring.BESIDE)
 
     def _place(self, at: float, ground: float, live_now: bool) -> None:
         """Robots where they are at that time, or now. ground: height under the one that is looked at, metres."""

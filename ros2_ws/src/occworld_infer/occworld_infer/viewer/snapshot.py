@@ -83,7 +83,8 @@ class PredictedFrame:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """stamp: seconds. lidar: (n, 3) float32 metres, map. pictures: (h, w, 3) uint8 RGB by camera name.
+    """stamp: seconds. lidar: (n, 3) float32 metres, map. pictures: JPEGs by camera name, as `cameras.kept`
+    gives them.
 
     forecast: made at this instant. grades: of earlier forecasts, now that this instant has been observed; a mean over
     the last seconds.
@@ -94,7 +95,7 @@ class Snapshot:
     base_link: Pose
     occupancy: PlacedVoxels
     lidar: np.ndarray
-    pictures: dict[str, np.ndarray] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
     actors: tuple[Actor, ...] = ()
     forecast: PredictedFrame | None = None
     grades: tuple[Grade, ...] = ()

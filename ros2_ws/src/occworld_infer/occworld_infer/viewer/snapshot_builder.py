@@ -16,7 +16,7 @@ from occ_core.sparse_grid import SparseGrid
 from occworld.forecaster import Forecast, Forecaster
 from occworld.motion import from_pose
 from occworld_infer.grading import Grader
-from occworld_infer.viewer.cameras import small
+from occworld_infer.viewer.cameras import kept
 from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapshot
 
 
@@ -32,7 +32,7 @@ class SnapshotBuilder:
     def add(
         self, frame: Frame, actors: tuple[Actor, ...] = (), images: Mapping[str, np.ndarray | bytes] | None = None
     ) -> Snapshot:
-        """Take the robot's next frame. images: by camera name, as `cameras.small` takes them."""
+        """Take the robot's next frame. images: by camera name, as `cameras.kept` takes them."""
         state = frame.state
         if self._history:
             apart = state.stamp - self._history[-1].state.stamp
@@ -49,7 +49,7 @@ class SnapshotBuilder:
             base_link=state.base_link,
             occupancy=PlacedVoxels.of_classes(self._grid, frame.occupancy.classes, state.footprint),
             lidar=state.footprint.apply(frame.points[:, :3]).astype(np.float32),
-            pictures={camera: small(image) for camera, image in (images or {}).items()},
+            pictures={camera: kept(image) for camera, image in (images or {}).items()},
             actors=actors,
             forecast=self._foresee(),
             grades=grades,

@@ -107,6 +107,19 @@ class Timeline:
         snapshot = self.before(robot, stamp)
         return snapshot if snapshot is not None and abs(snapshot.stamp - stamp) <= _SAME_S else None
 
+    def ious(self, robot: str, horizon: float, until: float) -> np.ndarray:
+        """(n, 3): stamp, and IoU of forecast and of *warp* as graded then, 0-1; of every snapshot up to a stamp whose
+        grades have the horizon, seconds."""
+        with self._lock:
+            snapshots = self._snapshots.get(robot, [])[: bisect_right(self._stamps.get(robot, []), until + _SAME_S)]
+        rows = [
+            (snapshot.stamp, grade.iou, grade.warp_iou)
+            for snapshot in snapshots
+            for grade in snapshot.grades
+            if abs(grade.horizon_s - horizon) < 1e-3
+        ]
+        return np.array(rows, dtype=np.float64).reshape(-1, 3)
+
     def pose(self, robot: str, stamp: float) -> Pose | None:
         """Where base_link was in map, between two snapshots along the screw motion; None where nobody knows."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""Which voxels are drawn and in what colour: by class, by horizon, or by what a forecast got right."""
+"""Which voxels are drawn and in what colour: by class, by horizon, by side, or by what a forecast got right."""
 
 from __future__ import annotations
 
@@ -53,6 +53,15 @@ def by_verdict(forecast: PlacedVoxels, truth: PlacedVoxels) -> Cubes:
     colours = np.repeat(np.array([v.value for v in found], np.uint8), [len(n) for n in found.values()], axis=0)
     both = PlacedVoxels(truth.grid, truth.frame, numbers, np.zeros(len(numbers), np.uint8))
     return Cubes(both.centres, colours, truth.frame)
+
+
+def by_side(forecast: PlacedVoxels, truth: PlacedVoxels, split: float) -> Cubes:
+    """What came on the left of a plane along the robot's way, what had been forecast on the right, in the colours of
+    the classes and in the frame of the truth. split: the plane's metres to the left of the footprint."""
+    came, foreseen = truth.centres, forecast.centres
+    left, right = came[:, 1] > split, foreseen[:, 1] <= split
+    labels = np.concatenate([truth.labels[left], forecast.labels[right]])
+    return Cubes(np.concatenate([came[left], foreseen[right]]), COLOURS[labels], truth.frame)
 
 
 def by_horizon(now: PlacedVoxels, forecast: PredictedFrame, last: float) -> Cubes:

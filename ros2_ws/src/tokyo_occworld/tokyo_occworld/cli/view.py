@@ -46,7 +46,8 @@ def add_view(verbs: Any) -> None:
         "--ahead", type=float, default=1.0, help="of --screenshot: seconds ahead (default: %(default)s)"
     )
     parser.add_argument(
-        "--colours", default="forecast against truth", choices=("class", "horizon", "forecast against truth"),
+        "--colours", default="forecast beside truth",
+        choices=("class", "horizon", "forecast against truth", "forecast beside truth"),
         help="of --screenshot (default: %(default)s)",
     )  # fmt: skip
     parser.set_defaults(handler=view)
