@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from occ_core.condition import Condition, conditions
 from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES, HISTORY_FRAMES, TOKYO_GRID, VoxelGrid
 from occ_core.session import Session, SessionError, find_sessions
 from occ_core.sparse_grid import SparseGrid
+from occ_core.threads import thread_count
 from occworld import motion as motions
 from occworld.packed import PackedSession, open_packed
 from occworld.split import agent_type, split_sessions
@@ -94,7 +96,8 @@ class GazeboOccWorldDataset(Dataset):
 
     def __init__(self, data_root: str | Path, config: DatasetConfig = DatasetConfig()) -> None:
         self.config = config
-        self.sessions: list[PackedSession] = [open_packed(s) for s in self._chosen(Path(data_root))]
+        with ThreadPoolExecutor(thread_count()) as pool:  # unpacking lets go of the interpreter
+            self.sessions: list[PackedSession] = list(pool.map(open_packed, self._chosen(Path(data_root))))
         self.windows = [(s, i) for s, session in enumerate(self.sessions) for i in self._starts(session)]
         if not self.windows:
             length = config.history_frames + config.future_frames
