@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from occ_core.actors import BOX_FACES, Actor, corners
 from occ_core.classes import GROUND_CLASSES, Semantic
+from occ_core.faces_by_square import FacesBySquare
 from occ_core.grid import VoxelGrid
 from occ_core.ground_truth import voxelize_triangles
 from occ_core.poses import Pose
@@ -20,6 +21,7 @@ SEMANTIC_MESH, DRIVABLE = "semantic", "drivable"
 """Folders of an imported city."""
 RASTER_M = 0.5
 _BLOCK = 128  # raster points along the side of a block: 64 m
+_NO_GROUND = np.full((_BLOCK, _BLOCK), np.nan, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -155,13 +157,11 @@ class CityMap:
     def _ground_block(self, bi: int, bj: int) -> np.ndarray:
         """(_BLOCK, _BLOCK) float32 heights of a square of the raster, made when it is first needed."""
         if (bi, bj) not in self._blocks:
-            lower = np.array([bi, bj]) * _BLOCK
-            x, y = lower * RASTER_M
-            x_min, x_max, y_min, y_max = self._ground_bounds
-            reach = _BLOCK * RASTER_M
-            near = (x_max >= x) & (x_min <= x + reach) & (y_max >= y) & (y_min <= y + reach)
+            near = self._ground_by_block.within(bi, bj)
+            if not len(near):
+                return _NO_GROUND
             triangles = self._ground[near].astype(np.float64)
-            triangles[:, :, :2] = triangles[:, :, :2] / RASTER_M - lower
+            triangles[:, :, :2] = triangles[:, :, :2] / RASTER_M - np.array([bi, bj]) * _BLOCK
             block = np.full((_BLOCK, _BLOCK), np.nan, dtype=np.float32)
             raster_heights(triangles, block)
             self._blocks[bi, bj] = block
@@ -173,8 +173,9 @@ class CityMap:
         return self.triangles[np.isin(self.classes, GROUND_CLASSES)] if self.surface is None else self.surface
 
     @cached_property
-    def _ground_bounds(self) -> np.ndarray:
-        return _bounds(self._ground)
+    def _ground_by_block(self) -> FacesBySquare:
+        corners = self._ground.reshape(-1, 3)
+        return FacesBySquare.of(corners, np.arange(len(corners)).reshape(-1, 3), _BLOCK * RASTER_M)
 
     @cached_property
     def _blocks(self) -> dict[tuple[int, int], np.ndarray]:
@@ -211,11 +212,32 @@ def raster_heights(triangles, raster):
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if area == 0.0:
             continue
+        left = max(int(np.ceil(min(ay, by, cy))), 0)
+        right = min(int(max(ay, by, cy)) + 1, raster.shape[1])
         for i in range(max(int(np.ceil(min(ax, bx, cx))), 0), min(int(max(ax, bx, cx)) + 1, raster.shape[0])):
-            for j in range(max(int(np.ceil(min(ay, by, cy))), 0), min(int(max(ay, by, cy)) + 1, raster.shape[1])):
+            # Of a row no more than where all three weights can be positive, and a point on either side.
+            v, v_step = ((i - ax) * (cy - ay) + (cx - ax) * ay) / area, -(cx - ax) / area
+            w, w_step = (-(bx - ax) * ay - (i - ax) * (by - ay)) / area, (bx - ax) / area
+            low, high = _positive(v, v_step, left, right)
+            low, high = _positive(w, w_step, low, high)
+            low, high = _positive(1.0 - v - w, -v_step - w_step, low, high)
+            for j in range(low, high):
                 v = ((i - ax) * (cy - ay) - (cx - ax) * (j - ay)) / area
                 w = ((bx - ax) * (j - ay) - (i - ax) * (by - ay)) / area
                 if v >= -1e-9 and w >= -1e-9 and v + w <= 1 + 1e-9:
                     z = az + v * (bz - az) + w * (cz - az)
                     if np.isnan(raster[i, j]) or z > raster[i, j]:
                         raster[i, j] = z
+
+
+@numba.njit(cache=True, nogil=True)
+def _positive(start, step, low, high):
+    """The part of a range of whole numbers j in which start + j * step is positive, and one more on either side.
+
+    All of it where the step is too small for a place to be known.
+    """
+    if step > 1e-6:
+        return max(low, int(np.ceil(min(-start / step, 1e9))) - 1), high
+    if step < -1e-6:
+        return low, min(high, int(np.floor(max(-start / step, -1e9))) + 2)
+    return low, high

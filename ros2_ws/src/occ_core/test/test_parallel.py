@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.interpolate import LinearNDInterpolator
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from occ_core.parallel import Backend, run_tasks
+from occ_core.parallel import Backend, ParallelError, run_apart, run_tasks
 
 _INTERPRETER = """
 import sys
@@ -72,3 +73,24 @@ def test_so_has_a_library_that_a_task_is_the_first_to_load():
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     done = subprocess.run([sys.executable, "-c", _INTERPRETER], env=environment, capture_output=True, text=True)
     assert done.stdout.split() == ["1", "1"], done.stderr
+
+
+def test_a_task_apart_is_run_in_a_process_of_its_own_that_gives_its_memory_back():
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = resident()
+    pid, size = run_apart(large, 60_000_000)
+    assert pid != os.getpid() and size == 60_000_000 and resident() - before < 30_000_000
+
+
+def large(size: int) -> tuple[int, int]:
+    """Where this runs, and how much it has filled."""
+    return os.getpid(), np.ones(size, dtype=np.uint8).nbytes
+
+
+def test_a_task_apart_that_dies_is_said():
+    with pytest.raises(ParallelError, match="a worker process died"):
+        run_apart(os._exit, 3)
+    with pytest.raises(ValueError, match="could not convert"):
+        run_apart(float, "three")

@@ -78,6 +78,24 @@ def test_a_low_building_is_flown_over(city, box, sheet):
     assert obstacles.free(np.array([[0.0, 0.0], [40.0, 0.0]]), 8.0).tolist() == [False, True]
 
 
+@pytest.mark.parametrize("look", [1, 24])
+def test_a_way_is_the_shortest_of_the_whole_city_however_little_of_it_is_looked_at(city, box, sheet, monkeypatch, look):
+    rng = np.random.default_rng(look)
+    places, sizes = rng.uniform(-180, 180, (40, 2)), rng.uniform(10, 90, (40, 2))
+    sizes[::2, 0], sizes[1::2, 1] = 4, 4  # walls
+    walls = [box((*place, 0), (*(place + size), 20)) for place, size in zip(places, sizes, strict=True)]
+    obstacles = ObstacleMap(
+        city((Semantic.TERRAIN, sheet(-250, 250, -250, 250)), (Semantic.BUILDING, np.concatenate(walls)))
+    )
+    monkeypatch.setattr("tokyo_sim.missions.obstacles._LOOK_CELLS", 10_000)
+    ends = rng.uniform(-230, 230, (10, 2, 2))
+    whole = [obstacles.way(*pair, 10.0) for pair in ends]
+    assert sum(len(way) > 1.3 * np.linalg.norm(pair[1] - pair[0]) for way, pair in zip(whole, ends, strict=True)) > 1
+    monkeypatch.setattr("tokyo_sim.missions.obstacles._LOOK_CELLS", look)
+    for way, pair in zip(whole, ends, strict=True):
+        assert np.array_equal(obstacles.way(*pair, 10.0), way)
+
+
 def test_a_place_in_a_closed_yard_does_not_stop_a_mission(city, box, sheet):
     sides = [((-20, -20), (20, -15)), ((-20, 15), (20, 20)), ((-20, -20), (-15, 20)), ((15, -20), (20, 20))]
     boxes = [(np.array([*low, 0.0]), np.array([*high, 60.0])) for low, high in sides]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 from dataclasses import fields
 
 import numpy as np
@@ -13,7 +14,8 @@ from scipy.spatial import cKDTree
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
-from tokyo_sim.raster import FacesBySquare, Raster, closed
+from occ_core.faces_by_square import FacesBySquare
+from tokyo_sim.raster import Raster, closed
 from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.lanes import street_network
 from tokyo_sim.traffic.road_rasters import BUILDING, DRIVABLE, ROAD, SIDEWALK, RoadRasters
@@ -108,6 +110,21 @@ def test_streets_of_squares_that_lie_apart_take_no_raster_over_all_of_them(city,
     expected = LaneGraph.of(alone, street_network(alone))
     assert_same_graph(LaneGraph.of(both, street_network(both)), expected)
     assert largest < 1e6
+
+
+def test_lanes_of_a_wide_city_are_laid_without_a_raster_over_it(city, sheet):
+    """A raster over these streets has 64 million cells, a byte each for every mask of it."""
+    half, breadth = 2000.0, 5.0
+    at = np.linspace(-half + breadth, half - breadth, 5)
+    along = [sheet(-half, half, y - breadth, y + breadth) for y in at]
+    across = [sheet(x - breadth, x + breadth, -half, half) for x in at]
+    world = city((Semantic.ROAD, np.concatenate(along + across)))
+    tracemalloc.start()
+    graph = LaneGraph.of(world, street_network(world))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(graph.sections) > 30 and graph.ground.raster.shape[0] > 8000
+    assert peak < 60e6
 
 
 def test_boxes_meet_areas_where_shapely_says_so():

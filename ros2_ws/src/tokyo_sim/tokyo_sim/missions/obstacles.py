@@ -18,6 +18,7 @@ _CLEARANCE_M = 3.0
 _ABOUT_M = 40.0
 _SIGHT_M = 30.0  # a grid reaches 40 m: what stands within this is well inside it
 _THING_CELLS = 4  # a ward has tens of millions of cells
+_LOOK_CELLS = 64  # around a place, at first
 _HIGHEST_STEP_M = 0.5  # from cell to cell: steeper than that no rover drives
 
 
@@ -99,11 +100,9 @@ class ObstacleMap:
         straight = _straight(start[:2], goal[:2])
         if (region[tuple(self._raster.cells(straight).T)] > 0).all():
             return straight
-        begin = _nearest(region > 0, self._raster.cells(start[:2]))
-        end = _nearest(region == region[begin], self._raster.cells(goal[:2]))
-        search = MCP_Geometric(np.where(region > 0, 1.0, -1.0))
-        search.find_costs([begin], [end])
-        return self._raster.xy(np.array(search.traceback(end)))
+        begin = _nearest(region, self._raster.cells(start[:2]))
+        end = _nearest(region, self._raster.cells(goal[:2]), int(region[begin]))
+        return self._raster.xy(_shortest(region, begin, end))
 
     def _regions(self, height: float) -> np.ndarray:
         """Connected free cells at a height, numbered from 1; 0 is blocked. The last height is remembered."""
@@ -129,13 +128,45 @@ def _without_way(city: CityMap, raster: Raster, highest: float) -> np.ndarray:
     return out
 
 
-def _nearest(allowed: np.ndarray, cell: np.ndarray) -> tuple[int, int]:
-    """The allowed cell nearest to one. ValueError where none is allowed."""
-    free = np.argwhere(allowed)
-    if not len(free):
-        raise ValueError("there is no free place for this robot at that height: fly higher, or choose another city")
-    nearest = free[np.argmin(((free - cell) ** 2).sum(axis=1))]
-    return int(nearest[0]), int(nearest[1])
+def _window(cell: np.ndarray, reach: int, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[slice, ...]]:
+    """The first cell of what is within a reach of one along both axes, and that part of an array of a shape."""
+    low, high = np.maximum(cell - reach, 0), np.minimum(cell + reach + 1, shape)
+    return low, tuple(map(slice, low, high))
+
+
+def _nearest(region: np.ndarray, cell: np.ndarray, wanted: int = 0) -> tuple[int, int]:
+    """The cell nearest to one that is in a region of this number, or in any. ValueError where none is.
+
+    It is looked for further and further out: a city has tens of millions of cells.
+    """
+    reach = _LOOK_CELLS
+    while True:
+        low, part = _window(cell, reach, region.shape)
+        free = np.argwhere(region[part] == wanted if wanted else region[part] > 0) + low
+        away = ((free - cell) ** 2).sum(axis=1)
+        whole = region[part].shape == region.shape
+        if len(free) and (whole or away.min() <= reach**2):
+            nearest = free[np.argmin(away)]
+            return int(nearest[0]), int(nearest[1])
+        if whole:
+            raise ValueError("there is no free place for this robot at that height: fly higher, or choose another city")
+        reach *= 2
+
+
+def _shortest(region: np.ndarray, begin: tuple[int, int], end: tuple[int, int]) -> np.ndarray:
+    """(n, 2) cells of the shortest way between two of one region, over cells of any.
+
+    Looked for within a reach of its beginning: a way that is no longer has not left it, and none outside is shorter.
+    """
+    reach = 2 * int(np.abs(np.subtract(end, begin)).max()) + _LOOK_CELLS
+    while True:
+        low, part = _window(np.array(begin), reach, region.shape)
+        search = MCP_Geometric(np.where(region[part] > 0, 1.0, -1.0))
+        goal = tuple((np.array(end) - low).tolist())
+        costs, _ = search.find_costs([tuple((np.array(begin) - low).tolist())], [goal])
+        if costs[goal] <= reach or region[part].shape == region.shape:
+            return np.array(search.traceback(goal)) + low
+        reach *= 2
 
 
 def _straight(start: np.ndarray, goal: np.ndarray) -> np.ndarray:

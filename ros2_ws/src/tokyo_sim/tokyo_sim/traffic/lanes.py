@@ -12,7 +12,8 @@ from scipy.ndimage import uniform_filter1d
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
-from tokyo_sim.raster import FacesBySquare, Raster
+from occ_core.faces_by_square import FacesBySquare
+from tokyo_sim.raster import Raster
 from tokyo_sim.traffic.skeleton import skeleton
 
 _CELL_M = 0.5

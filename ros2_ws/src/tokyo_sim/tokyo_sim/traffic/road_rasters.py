@@ -11,7 +11,8 @@ import numpy as np
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
-from tokyo_sim.raster import FacesBySquare, Raster, closed, dilated, plane_bounds
+from occ_core.faces_by_square import FacesBySquare, plane_bounds
+from tokyo_sim.raster import Raster, closed, dilated
 
 CELL_M = 0.5
 _AROUND_M = 100.0  # of a centre line: vehicles and walkers stay nearer than that to the streets

@@ -9,7 +9,8 @@ from functools import partial
 import numba
 import numpy as np
 
-from tokyo_sim.raster import FacesBySquare, Raster, closed
+from occ_core.faces_by_square import FacesBySquare
+from tokyo_sim.raster import Raster, closed
 
 _SIDE = 768  # cells of a window
 _REACH = 96  # cells around a window at first; twice as many where that is not enough
