@@ -107,7 +107,8 @@ class MapThinning:
         """
         if 2 * len(points) >= len(self._table):
             self._table = np.full(1 << int(2 * len(points) + 1).bit_length(), -1, dtype=np.int32)
-            self._cubes, self._placed = np.empty((len(points), 4), np.int32), np.empty((len(points), 3))
+            most = len(self._table) // 2  # that later sweeps may have before the table is made anew
+            self._cubes, self._placed = np.empty((most, 4), np.int32), np.empty((most, 3))
         test = _ALL if returns is None else returns
         furthest = np.inf if returns is None else MAX_RANGE_M
         count = _place_thinned(
