@@ -14,7 +14,7 @@ from occ_core.actors import BOX_FACES, Actor, corners
 from occ_core.classes import GROUND_CLASSES, Semantic
 from occ_core.faces_by_square import FacesBySquare
 from occ_core.grid import VoxelGrid
-from occ_core.ground_truth import voxelize_triangles
+from occ_core.ground_truth import Columns, classes_in_columns, voxelize_triangles
 from occ_core.poses import Pose
 
 SEMANTIC_MESH, DRIVABLE = "semantic", "drivable"
@@ -87,6 +87,21 @@ class CityMap:
 
         solid: buildings and actors are filled, and not their surfaces only. threads: one for each processor by default.
         """
+        local, classes, instances = self._close(grid, footprint, actors)
+        bodies = (classes == Semantic.BUILDING) | (instances > 0)
+        return voxelize_triangles(grid, local, classes, instances, bodies if solid else None, threads)
+
+    def classes_in(
+        self, grid: VoxelGrid, footprint: Pose, actors: list[Actor], columns: Columns, threads: int | None = None
+    ) -> np.ndarray:
+        """The classes that `occupancy` has in some columns of the grid: uint8 of their shape."""
+        local, classes, _ = self._close(grid, footprint, actors)
+        return classes_in_columns(grid, local, classes, columns, threads)
+
+    def _close(
+        self, grid: VoxelGrid, footprint: Pose, actors: list[Actor]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Triangles (n, 3, 3) near a `base_footprint`, in it, with the class and instance of each."""
         reach = float(np.hypot(*np.abs([grid.lower[:2], grid.upper[:2]]).max(axis=0)))
         near = self.faces_near(footprint.position, reach)
         close = [
@@ -100,9 +115,7 @@ class CityMap:
         owners = np.array([actor.instance for actor in close], dtype=np.uint16).repeat(len(BOX_FACES))
         classes = np.concatenate([self.classes[near], semantics])
         instances = np.concatenate([np.zeros(len(near), np.uint16), owners])
-        bodies = (classes == Semantic.BUILDING) | (instances > 0)
-        local = footprint.inverse().apply(world).reshape(-1, 3, 3)
-        return voxelize_triangles(grid, local, classes, instances, bodies if solid else None, threads)
+        return footprint.inverse().apply(world).reshape(-1, 3, 3), classes, instances
 
     def ground_height(self, x: float, y: float) -> float:
         """Height of the ground at a point of map, metres: bilinear over a 0.5 m raster. NaN where there is none."""

@@ -34,7 +34,8 @@ class Occupancy:
     """A labelled grid in `base_footprint`.
 
     classes: uint8 (X, Y, Z), 0 empty. observed: bool (X, Y, Z), what LiDAR has seen, occupied or free. instance:
-    uint16 (X, Y, Z), ids of moving things, 0 elsewhere.
+    uint16 (X, Y, Z), ids of moving things, 0 elsewhere; where nothing moves it may be one 0 without memory of its own,
+    not to be written to.
     """
 
     classes: np.ndarray

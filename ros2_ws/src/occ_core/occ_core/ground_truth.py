@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numba
 import numpy as np
 
@@ -28,18 +31,61 @@ def voxelize_triangles(
 
     Source: separating axes of triangle and box, Akenine-Moeller, "Fast 3D Triangle-Box Overlap Testing", 2001.
     """
-    scaled = (np.asarray(triangles, dtype=np.float64).reshape(-1, 3, 3) - grid.lower) / grid.voxel
-    labels, ids = np.asarray(classes, dtype=np.uint8), np.asarray(instances, dtype=np.uint16)
-    occupancy, instance = np.zeros(grid.shape, dtype=np.uint8), np.zeros(grid.shape, dtype=np.uint16)
-    threads = threads or thread_count()
-    # Each thread has rows of its own, so that who comes first never decides.
-    rows = np.linspace(0, grid.shape[0], threads + 1).astype(int)
-    in_threads(
-        lambda part: _paint(scaled, labels, ids, RANKS, rows[part], rows[part + 1], occupancy, instance), threads
-    )
+    nx, ny, nz = grid.shape
+    scaled, labels = _scaled(grid, triangles), np.asarray(classes, dtype=np.uint8)
+    ids = np.asarray(instances, dtype=np.uint16)
+    occupancy, instance = np.zeros((nx * ny, nz), dtype=np.uint8), np.zeros((nx * ny, nz), dtype=np.uint16)
+    every = Columns(np.arange(nx * ny, dtype=np.int32).reshape(nx, ny), 0, nz)
+    _in_rows(grid, threads, lambda rows: _paint(scaled, labels, ids, RANKS, *rows, *every.parts, occupancy, instance))
+    occupancy, instance = occupancy.reshape(grid.shape), instance.reshape(grid.shape)
     if solid is not None:
         fill_insides(scaled[solid], labels[solid], ids[solid], RANKS, occupancy, instance)
     return occupancy, instance
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A part of a grid: some columns along z. place: int32 (X, Y), which of the part each is, -1 where it is none.
+
+    bottom, top: the layers along z, from the one to before the other.
+    """
+
+    place: np.ndarray
+    bottom: int
+    top: int
+
+    @property
+    def parts(self) -> tuple[np.ndarray, int, int]:
+        """As compiled code takes it."""
+        return self.place, self.bottom, self.top
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Columns and layers."""
+        return int(self.place.max(initial=-1)) + 1, self.top - self.bottom
+
+
+def classes_in_columns(
+    grid: VoxelGrid, triangles: np.ndarray, classes: np.ndarray, columns: Columns, threads: int | None = None
+) -> np.ndarray:
+    """The classes that `voxelize_triangles` gives to a part of the grid: uint8 of the part's shape."""
+    scaled, labels = _scaled(grid, triangles), np.asarray(classes, dtype=np.uint8)
+    occupancy, nobody = np.zeros(columns.shape, dtype=np.uint8), np.zeros((0, 0), dtype=np.uint16)
+    ids = np.zeros(0, dtype=np.uint16)
+    _in_rows(grid, threads, lambda rows: _paint(scaled, labels, ids, RANKS, *rows, *columns.parts, occupancy, nobody))
+    return occupancy
+
+
+def _scaled(grid: VoxelGrid, triangles: np.ndarray) -> np.ndarray:
+    """(n, 3, 3) float64 in voxels, of triangles in metres."""
+    return (np.asarray(triangles, dtype=np.float64).reshape(-1, 3, 3) - grid.lower) / grid.voxel
+
+
+def _in_rows(grid: VoxelGrid, threads: int | None, paint: Callable[[tuple[int, int]], None]) -> None:
+    """Let threads paint, each rows of its own, so that who comes first never decides."""
+    threads = threads or thread_count()
+    ends = np.linspace(0, grid.shape[0], threads + 1).astype(int).tolist()
+    in_threads(lambda part: paint((ends[part], ends[part + 1])), threads)
 
 
 # A touch within this part of a voxel counts: rounding must not lose a voxel.
@@ -47,16 +93,22 @@ _SLACK = 1e-9
 
 
 @numba.njit(cache=True, nogil=True)
-def _paint(triangles, classes, instances, priority, first_row, end_row, occupancy, instance):
-    """Rows of x, then columns, then a run along z: each separating axis is an interval, which the others narrow."""
-    _, ny, nz = occupancy.shape
+def _paint(triangles, classes, instances, priority, first_row, end_row, place, bottom, top, occupancy, instance):
+    """Rows of x, then columns, then a run along z: each separating axis is an interval, which the others narrow.
+
+    place, bottom, top: as of Columns, whose classes and instances the arrays (n, top - bottom) hold; where `instances`
+    is empty, nobody wants to know them.
+    """
+    ny = place.shape[1]
+    named = len(instances) > 0
     tests = np.empty((3, 3, 4))
     for t in range(len(triangles)):
         tri = triangles[t]
         low_x, high_x = _span(tri[0, 0], tri[1, 0], tri[2, 0], end_row)
         low_x = max(low_x, first_row)
         low_y, high_y = _span(tri[0, 1], tri[1, 1], tri[2, 1], ny)
-        low_z, high_z = _span(tri[0, 2], tri[1, 2], tri[2, 2], nz)
+        low_z, high_z = _span(tri[0, 2], tri[1, 2], tri[2, 2], top)
+        low_z = max(low_z, bottom)
         if not (low_x <= high_x and low_y <= high_y and low_z <= high_z):
             continue
         normal_x, normal_y, normal_z, middle, radius = _plane(tri)
@@ -72,15 +124,18 @@ def _paint(triangles, classes, instances, priority, first_row, end_row, occupanc
             if k0 > k1:
                 continue
             for j in range(j0, j1 + 1):
+                column = place[i, j]
+                if column < 0:
+                    continue
                 y = j + 0.5
                 first, last = _narrow(tests[2], y, k0, k1)
                 across = middle - normal_x * x - normal_y * y
                 first, last = _interval(across - radius, across + radius, over_z, first, last)
-                for k in range(first, last + 1):
-                    if priority[occupancy[i, j, k]] < rank:
-                        occupancy[i, j, k] = label
-                        if instance[i, j, k] != instances[t]:  # spares memory that stays zero
-                            instance[i, j, k] = instances[t]
+                for k in range(first - bottom, last - bottom + 1):
+                    if priority[occupancy[column, k]] < rank:
+                        occupancy[column, k] = label
+                        if named and instance[column, k] != instances[t]:  # spares memory that stays zero
+                            instance[column, k] = instances[t]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -11,10 +11,11 @@ import numpy as np
 
 from occ_core.actors import Actor, owners, rotations
 from occ_core.citymap import CityMap
+from occ_core.classes import Semantic
 from occ_core.frame import Occupancy
 from occ_core.grid import VoxelGrid
-from occ_core.labels import labels_of
-from occ_core.point_filters import downsampled, in_map, thinned_in_map
+from occ_core.labels import columns_about, labels_of
+from occ_core.point_filters import MapThinning, ReturnTest, downsampled, in_map
 from occ_core.poses import Pose
 from occ_core.voxelize import Scan, voxelize
 
@@ -68,26 +69,33 @@ class KeyframeBuilder:
         self.grid, self.source, self.window, self.city = grid, source, window, city
         self._solid, self._threads = solid, threads
         self._sweeps: deque[_MapSweep] = deque()
+        self._thinning = MapThinning()
 
     def clear(self) -> None:
         """Forget all sweeps, as after a clock reset."""
         self._sweeps.clear()
 
     def add(
-        self, stamp: float, points: np.ndarray, sensor: Pose, actors: list[Actor], itself: Actor | None = None
+        self,
+        stamp: float,
+        points: np.ndarray,
+        sensor: Pose,
+        actors: list[Actor],
+        itself: Actor | None = None,
+        returns: ReturnTest | None = None,
     ) -> None:
-        """Take a sweep. points: (n, 3) metres in the sensor's frame, NaN allowed. sensor: its pose in `map`,
+        """Take a sweep. points: (n, 3 or more) metres in the sensor's frame, NaN allowed. sensor: its pose in `map`,
         or in another frame that does not jump: that of the actors here, and of `correction` when a grid is built.
 
         actors: what moves, where it is at this stamp, the vehicle excluded. itself: the vehicle, whose own returns are
-        left out. ValueError where stamps go back.
+        left out. returns: which of the points are any; all finite ones by default. ValueError where stamps go back.
         """
         if self._sweeps and stamp <= self._sweeps[-1].stamp:
             raise ValueError(f"sweep at {stamp:.3f} s is not after the last one at {self._sweeps[-1].stamp:.3f} s")
         if itself is None and self.source is not OccupancySource.LIDAR:
-            world = thinned_in_map(points, sensor)
+            world = self._thinning.thinned(points, sensor, returns)
         else:
-            world = in_map(points, sensor)
+            world = in_map(points if returns is None else points[returns.usable(points)], sensor)
             if itself is not None:
                 world = world[owners(world, [itself]) == 0]
             if self.source is not OccupancySource.LIDAR:
@@ -140,28 +148,30 @@ class KeyframeBuilder:
         # A moving thing's points are carried to where it is now: only the newest sweep's rays to it are real.
         scans.append(Scan(newest.moving, newest.origin, hits=False))
         occupied, observed = voxelize(self.grid, scans, to_grid, self._threads)
-        truth = None
-        if self.city is not None:
-            complete = self.source is OccupancySource.GROUND_TRUTH
-            solid = self._solid and complete
-            truth, truth_instance = self.city.occupancy(self.grid, footprint, actors_in_map, solid, self._threads)
-            if complete:
-                return Occupancy(truth, observed, truth_instance)
+        if self.city is not None and self.source is OccupancySource.GROUND_TRUTH:
+            truth, instance = self.city.occupancy(self.grid, footprint, actors_in_map, self._solid, self._threads)
+            return Occupancy(truth, observed, instance)
         classes = np.zeros(self.grid.shape, dtype=np.uint8)
-        instance = np.zeros(self.grid.shape, dtype=np.uint16)
-        classes.ravel()[occupied] = labels_of(occupied, truth)
-        self._add_moving(sweeps, to_grid, actors, classes, observed, instance)
+        classes.ravel()[occupied] = self._labels(occupied, footprint, actors_in_map)
+        instance = self._add_moving(sweeps, to_grid, actors, classes, observed)
         return Occupancy(classes, observed, instance)
 
+    def _labels(self, occupied: np.ndarray, footprint: Pose, actors: list[Actor]) -> np.ndarray:
+        """(n,) uint8 classes of occupied voxels, (n,) flat numbers. actors: in map."""
+        if self.city is None:
+            return np.full(len(occupied), Semantic.OTHER, dtype=np.uint8)
+        columns = columns_about(occupied, self.grid.shape)
+        truth = self.city.classes_in(self.grid, footprint, actors, columns, self._threads)
+        return labels_of(occupied, truth, columns, self.grid.shape[2])
+
     def _add_moving(
-        self, sweeps: list[_MapSweep], to_grid: Pose, actors: list[Actor], classes: np.ndarray, observed: np.ndarray,
-        instance: np.ndarray,
-    ) -> None:  # fmt: skip
-        """Put the returns from actors that are still there to where these are now."""
+        self, sweeps: list[_MapSweep], to_grid: Pose, actors: list[Actor], classes: np.ndarray, observed: np.ndarray
+    ) -> np.ndarray:
+        """Put the returns from actors that are still there to where these are now. Returns the instances."""
         owner = np.concatenate([sweep.owner for sweep in sweeps])
         here = np.isin(owner, [actor.instance for actor in actors])
         if not here.any():
-            return
+            return np.broadcast_to(np.uint16(0), self.grid.shape)  # No memory for nothing: it is most of a frame's.
         owner = owner[here]
         world = _from(np.concatenate([sweep.on_owner for sweep in sweeps])[here], owner, actors)
         numbers = self.grid.numbers(to_grid.apply(world))
@@ -171,8 +181,10 @@ class KeyframeBuilder:
             if actor.instance < len(semantics):
                 semantics[actor.instance] = actor.semantic
         classes.ravel()[numbers] = semantics[owner]
+        instance = np.zeros(self.grid.shape, dtype=np.uint16)
         instance.ravel()[numbers] = owner
         observed.ravel()[numbers] = True
+        return instance
 
 
 def _rows(owner: np.ndarray, actors: list[Actor]) -> np.ndarray:

@@ -13,6 +13,7 @@ from occ_core.pose_buffer import PoseBuffer, PoseUnknown
 from occ_core.poses import Pose, velocity_between
 
 _SAME_S = 1e-9
+_UNKNOWN = np.full(3, np.nan)
 _REACH_S = 0.05  # velocities by the poses alone are of the motion from so long before to so long after
 
 
@@ -134,11 +135,12 @@ class OdometryBuffer:
         self.poses.forget_after(stamp)
         self._twists = deque(entry for entry in self._twists if entry[0] <= stamp)
 
-    def at(self, stamp: float, final: bool = False) -> Odometry | None:
+    def at(self, stamp: float, final: bool = False, moving: bool = True) -> Odometry | None:
         """Pose and velocities at a stamp; None while they are not known yet.
 
         final: nothing more is coming that would be worth waiting for. Velocities by the poses alone wait for some
-        hundredths of a second after the stamp; one pose alone has none.
+        hundredths of a second after the stamp; one pose alone has none. moving: whether velocities are wanted; without,
+        they are NaN where they would have to be worked out from poses.
         """
         if not self.poses.knows(stamp):
             return None
@@ -146,6 +148,8 @@ class OdometryBuffer:
             return self._measured(stamp)
         if not final and self.poses.last < stamp + _REACH_S - _SAME_S:
             return None
+        if not moving and not final:
+            return Odometry(stamp, self.poses.at(stamp), _UNKNOWN, _UNKNOWN)
         try:
             return Odometry(stamp, self.poses.at(stamp), *self.poses.velocity(stamp, _REACH_S))
         except PoseUnknown:

@@ -35,6 +35,8 @@ def packed_arrays(arrays: dict[str, np.ndarray]) -> bytes:
 
 def _deflated(array: np.ndarray) -> tuple[tuple[int, int, int], bytes]:
     """An array as a .npy: (CRC-32, bytes compressed, bytes), and what they are compressed to."""
+    if array.nbytes >= _LARGE and not any(array.strides) and not array.flat[0]:
+        return _deflated_zeros(array.dtype.str, array.shape)  # one zero, said to be everywhere
     array = np.asarray(array, order="C")
     if array.nbytes >= _LARGE and array.nbytes % 8 == 0 and not array.reshape(-1).view(np.uint64).any():
         return _deflated_zeros(array.dtype.str, array.shape)

@@ -14,6 +14,7 @@ MIN_RANGE_M = 0.1
 """Nearer than any LiDAR measures: drivers write what did not come back as zeros, some moved by a calibration."""
 MAX_RANGE_M = 10_000.0
 """Further than any LiDAR measures, but for numbers such as FLT_MAX, which stand for nothing."""
+_MARGIN_M = 1e-3
 # Poses of a turn are taken so close to each other that none is off by more than a millimetre at 100 m/s.
 _TURN_STEP_S = 2e-5
 
@@ -40,31 +41,81 @@ class PointFilter:
         if not 0 <= self.min_range < MAX_RANGE_M:
             raise ValueError(f"min_range is in [0, {MAX_RANGE_M:.0f}) metres, got {self.min_range}")
 
-    def rows(self, rows: np.ndarray, mount: Pose) -> np.ndarray:
-        """The usable ones of rows (n, 4) float32 x y z intensity, in the frame of a sensor at `mount` in base_link."""
-        kept = self.usable(rows[:, :3], None, mount)
-        out = np.empty((len(rows), rows.shape[1]), rows.dtype)
-        return out[: _gather(rows, kept, out)]
+    def at(self, mount: Pose | None) -> ReturnTest:
+        """The test of points in the frame of a sensor at `mount` in base_link; None: of points in base_link."""
+        to_boxes = [box.pose.inverse() if mount is None else box.pose.inverse() @ mount for box in self.body]
+        ends = [np.linalg.norm(pose.inverse().position) for pose in to_boxes]
+        reach = [end + np.linalg.norm(box.size) / 2 for end, box in zip(ends, self.body, strict=True)]
+        return ReturnTest(
+            max(self.min_range, float(np.finfo(np.float32).tiny)),
+            float(max(reach, default=-1.0)) + _MARGIN_M,
+            np.array([pose.rotation for pose in to_boxes]).reshape(-1, 3, 3),
+            np.array([pose.position for pose in to_boxes]).reshape(-1, 3),
+            np.array([np.asarray(box.size) / 2 for box in self.body], dtype=np.float64).reshape(-1, 3),
+        )
 
     def usable(self, points: np.ndarray, at_base: np.ndarray | None, mount: Pose) -> np.ndarray:
         """(n,) bool: finite, neither a zero nor out of any range, and not on the vehicle.
 
         points: (n, 3) in the sensor's frame. at_base: the same in base_link, where the sensor moved; else by `mount`.
         """
-        nearest = max(self.min_range, float(np.finfo(np.float32).tiny))
+        return self.at(mount).usable(points) if at_base is None else self.at(None).usable(points, at_base)
+
+
+@dataclass(frozen=True)
+class ReturnTest:
+    """A filter as compiled code takes it. nearest: metres. reach: from the origin, beyond which there is no box of the
+    vehicle, metres. rotations (b, 3, 3), translations (b, 3): into its boxes. halves: (b, 3) of their lengths."""
+
+    nearest: float
+    reach: float
+    rotations: np.ndarray
+    translations: np.ndarray
+    halves: np.ndarray
+
+    def usable(self, points: np.ndarray, placed: np.ndarray | None = None) -> np.ndarray:
+        """(n,) bool of points (n, 3) in the sensor's frame. placed: the same in the frame of the boxes, if another."""
         kept = np.empty(len(points), dtype=np.bool_)
-        to_boxes = [box.pose.inverse() @ mount if at_base is None else box.pose.inverse() for box in self.body]
-        _usable(
-            points,
-            points if at_base is None else at_base,
-            nearest,
-            MAX_RANGE_M,
-            np.array([pose.rotation for pose in to_boxes]).reshape(-1, 3, 3),
-            np.array([pose.position for pose in to_boxes]).reshape(-1, 3),
-            np.array([np.asarray(box.size) / 2 for box in self.body], dtype=np.float64).reshape(-1, 3),
-            kept,
-        )
+        body = self.reach, self.rotations, self.translations, self.halves
+        _usable(points, points if placed is None else placed, self.nearest, MAX_RANGE_M, *body, kept)
         return kept
+
+    def rows(self, rows: np.ndarray) -> np.ndarray:
+        """The usable ones of rows (n, 4) float32 x y z intensity."""
+        kept = self.usable(rows[:, :3])
+        out = np.empty((len(rows), rows.shape[1]), rows.dtype)
+        return out[: _gather(rows, kept, out)]
+
+
+_ALL = PointFilter(0.0).at(None)
+
+
+class MapThinning:
+    """Returns of a sweep in `map`, the first in each cube of a lattice, in one go.
+
+    Keeps its memory from sweep to sweep: to get megabytes from the system each time takes as long as to fill them.
+    """
+
+    def __init__(self) -> None:
+        self._table = np.zeros(0, np.int32)  # of cubes by open addressing, at most half full: -1 where none is
+        self._cubes, self._placed = np.zeros((0, 4), np.int32), np.zeros((0, 3))
+
+    def thinned(self, points: np.ndarray, sensor: Pose, returns: ReturnTest | None = None) -> np.ndarray:
+        """As `in_map` of what is usable, and of that what `downsampled` leaves. Returns (m, 3) float64.
+
+        points: (n, 3 or more) metres in the frame of `sensor`. returns: which are any; all finite ones by default.
+        """
+        if 2 * len(points) >= len(self._table):
+            self._table = np.full(1 << int(2 * len(points) + 1).bit_length(), -1, dtype=np.int32)
+            most = len(self._table) // 2  # that later sweeps may have before the table is made anew
+            self._cubes, self._placed = np.empty((most, 4), np.int32), np.empty((most, 3))
+        test = _ALL if returns is None else returns
+        furthest = np.inf if returns is None else MAX_RANGE_M
+        count = _place_thinned(
+            points, sensor.rotation, sensor.position, 0.0 if returns is None else test.nearest, furthest,
+            test.reach, test.rotations, test.translations, test.halves, self._table, self._cubes, self._placed,
+        )  # fmt: skip
+        return self._placed[:count].copy()
 
 
 def undistorted(points: np.ndarray, times: np.ndarray, path: PoseBuffer) -> tuple[np.ndarray, np.ndarray]:
@@ -92,13 +143,6 @@ def in_map(points: np.ndarray, sensor: Pose) -> np.ndarray:
     return placed[:count]
 
 
-def thinned_in_map(points: np.ndarray, sensor: Pose) -> np.ndarray:
-    """The same as `in_map` of what `downsampled` leaves of it, in one go. Returns (m, 3) float64."""
-    placed = np.empty((len(points), 3))
-    table = np.full(1 << int(2 * len(points) + 1).bit_length(), -1, dtype=np.int32)
-    return placed[: _place_thinned(points, sensor.rotation, sensor.position, table, placed)]
-
-
 def downsampled(points: np.ndarray) -> np.ndarray:
     """Indices, rising, of the first point in each cube of a lattice. points: (n, 3) float64, finite, metres, map."""
     # Open addressing, at most half full.
@@ -107,23 +151,34 @@ def downsampled(points: np.ndarray) -> np.ndarray:
     return kept[: _thin(points, table, kept)]
 
 
+@numba.njit(cache=True, inline="always")
+def _in_range(x, y, z, nearest, furthest):
+    squared = x * x + y * y + z * z  # NaN and infinity compare as false
+    return squared >= nearest * nearest and squared <= furthest * furthest
+
+
+@numba.njit(cache=True, inline="always")
+def _on_vehicle(x, y, z, reach, rotations, translations, halves):
+    if x * x + y * y + z * z > reach * reach:
+        return False
+    for b in range(len(halves)):
+        inside = True
+        for axis in range(3):
+            along = rotations[b, axis, 0] * x + rotations[b, axis, 1] * y + rotations[b, axis, 2] * z
+            inside = inside and abs(along + translations[b, axis]) <= halves[b, axis]
+        if inside:
+            return True
+    return False
+
+
 @numba.njit(cache=True, nogil=True)
-def _usable(points, placed, nearest, furthest, rotations, translations, halves, kept):
+def _usable(points, placed, nearest, furthest, reach, rotations, translations, halves, kept):
     for n in range(len(points)):
         x, y, z = np.float64(points[n, 0]), np.float64(points[n, 1]), np.float64(points[n, 2])
-        squared = x * x + y * y + z * z  # NaN and infinity compare as false
-        kept[n] = squared >= nearest * nearest and squared <= furthest * furthest
-        if not kept[n]:
-            continue
-        x, y, z = np.float64(placed[n, 0]), np.float64(placed[n, 1]), np.float64(placed[n, 2])
-        for b in range(len(halves)):
-            inside = True
-            for axis in range(3):
-                along = rotations[b, axis, 0] * x + rotations[b, axis, 1] * y + rotations[b, axis, 2] * z
-                inside = inside and abs(along + translations[b, axis]) <= halves[b, axis]
-            if inside:
-                kept[n] = False
-                break
+        kept[n] = _in_range(x, y, z, nearest, furthest)
+        if kept[n]:
+            x, y, z = np.float64(placed[n, 0]), np.float64(placed[n, 1]), np.float64(placed[n, 2])
+            kept[n] = not _on_vehicle(x, y, z, reach, rotations, translations, halves)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -163,13 +218,20 @@ def _gather(rows, kept, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def _place_thinned(points, rotation, translation, table, placed):
+def _place_thinned(
+    points, rotation, translation, nearest, furthest, reach, rotations, translations, halves, table, cubes, placed
+):
+    """table: int32, all -1, and so again at the end. cubes: int32 (n, 4), where each is, and in which slot."""
     count = 0
     last = len(table) - 1
-    cubes = np.empty((len(points), 3), dtype=np.int32)
+    before_i = before_j = before_k = np.int64(0)
     for n in range(len(points)):
-        px, py, pz = points[n, 0], points[n, 1], points[n, 2]
+        px, py, pz = np.float64(points[n, 0]), np.float64(points[n, 1]), np.float64(points[n, 2])
         if not (np.isfinite(px) and np.isfinite(py) and np.isfinite(pz)):
+            continue
+        if not _in_range(px, py, pz, nearest, furthest):
+            continue
+        if _on_vehicle(px, py, pz, reach, rotations, translations, halves):
             continue
         x = rotation[0, 0] * px + rotation[0, 1] * py + rotation[0, 2] * pz + translation[0]
         y = rotation[1, 0] * px + rotation[1, 1] * py + rotation[1, 2] * pz + translation[1]
@@ -177,6 +239,10 @@ def _place_thinned(points, rotation, translation, table, placed):
         i = np.int64(np.floor(x * _CUBES_PER_M))
         j = np.int64(np.floor(y * _CUBES_PER_M))
         k = np.int64(np.floor(z * _CUBES_PER_M))
+        if count and i == before_i and j == before_j and k == before_k:
+            continue  # as most of a ring's are
+        before_i, before_j, before_k = i, j, k
+        # Primes of Teschner et al., "Optimized Spatial Hashing", 2003.
         slot = (i * 73856093 ^ j * 19349663 ^ k * 83492791) & last
         while table[slot] >= 0:
             m = table[slot]
@@ -185,9 +251,11 @@ def _place_thinned(points, rotation, translation, table, placed):
             slot = (slot + 1) & last
         if table[slot] < 0:
             table[slot] = count
-            cubes[count, 0], cubes[count, 1], cubes[count, 2] = i, j, k
+            cubes[count, 0], cubes[count, 1], cubes[count, 2], cubes[count, 3] = i, j, k, slot
             placed[count, 0], placed[count, 1], placed[count, 2] = x, y, z
             count += 1
+    for m in range(count):
+        table[cubes[m, 3]] = -1
     return count
 
 

@@ -31,7 +31,8 @@ MOST_SPEED, MOST_TURN = 150.0, 35.0
 
 @dataclass(frozen=True)
 class SyncedSweep:
-    """points: (n, 4) float32 x y z intensity in the sensor's frame. odometry: interpolated to the sweep's stamp.
+    """points: (n, 4) float32 x y z intensity in the sensor's frame. odometry: interpolated to the sweep's stamp; its
+    velocities are a keyframe's only, where they have to be worked out from poses.
 
     keyframe: a frame is due at this sweep. images: by camera name, complete for a keyframe: (h, w, 3) uint8, or the
     bytes of a JPEG that came compressed. imu: (n, 7) float64 samples of the period before, columns as
@@ -322,7 +323,8 @@ class SweepSynchronizer:
         if self._frame is None:
             # Keyframes fall on whole periods: a recording that begins between two waits for the next.
             self._frame = int(np.ceil((stamp - SAME_INSTANT_S) / self._period)) - 1
-        odometry = self._odometry.at(stamp, late)
+        keyframe = abs(stamp - (self._frame + 1) * self._period) <= _EXACT_S
+        odometry = self._odometry.at(stamp, late, moving=keyframe)
         if odometry is None:
             too_old = self._odometry.poses.first > stamp + SAME_INSTANT_S and len(self._odometry.poses) > 0
             if not (late or too_old):
@@ -343,7 +345,6 @@ class SweepSynchronizer:
                 return _WAIT
             self._lose("no height of the ground around a sweep")
             return None
-        keyframe = abs(stamp - (self._frame + 1) * self._period) <= _EXACT_S
         images: dict[str, np.ndarray | bytes] = {}
         imu, missed = None, ""
         if keyframe:

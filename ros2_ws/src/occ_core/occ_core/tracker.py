@@ -10,16 +10,16 @@ import numpy as np
 from occ_core.actors import Actor
 from occ_core.frame import Frame, VehicleState
 from occ_core.keyframes import KeyframeBuilder
-from occ_core.point_filters import PointFilter, undistorted
+from occ_core.point_filters import PointFilter, ReturnTest, undistorted
 from occ_core.poses import Pose, footprint
 from occ_core.sync import SyncedSweep
 
 
 @dataclass(frozen=True)
 class _Returns:
-    """Of one sweep. rows: (n, 4) x y z intensity in the sensor's frame at its stamp; base, mount: poses there."""
+    """Of one sweep. rows: makes (n, 4) x y z intensity in the sensor's frame at its stamp; base, mount: poses there."""
 
-    rows: np.ndarray
+    rows: Callable[[], np.ndarray]
     base: Pose
     mount: Pose
 
@@ -49,6 +49,7 @@ class FrameTracker:
     ) -> None:
         self.robot, self._builder, self._links, self._ground = robot, builder, links, ground
         self._filter = returns or PointFilter()
+        self._tests: dict[str, ReturnTest] = {}
         self._last = -np.inf
         self._newest: _Returns | None = None
 
@@ -80,7 +81,7 @@ class FrameTracker:
         seen_from = newest.base if sweep.correction is None else sweep.correction @ newest.base
         to_grid = level.inverse() @ seen_from @ newest.mount
         grid = self._builder.pending(level, others, sweep.stamp, sweep.correction)
-        return PendingFrame(state, lambda: Frame(state, _moved(newest.rows, to_grid), grid()))
+        return PendingFrame(state, lambda: Frame(state, _moved(newest.rows(), to_grid), grid()))
 
     def _accumulate(self, sweep: SyncedSweep, others: list[Actor]) -> None:
         mount = self._mount(sweep.frame_id) if sweep.mounts is None else sweep.mounts.at(sweep.stamp)
@@ -88,21 +89,34 @@ class FrameTracker:
             self.clear()
         self._last = sweep.stamp
         base = sweep.odometry.pose
-        rows = self._rows(sweep, base, mount)
         itself = next((actor for actor in sweep.actors if actor.name == self.robot), None)
         if sweep.correction is not None:  # Sweeps are accumulated in the frame of odometry, and actors are in map.
             back = sweep.correction.inverse()
             others = [replace(actor, pose=back @ actor.pose) for actor in others]
             itself = replace(itself, pose=back @ itself.pose) if itself is not None else None
+        if sweep.times is None:
+            test = self._test(sweep, mount)
+            self._builder.add(sweep.stamp, sweep.points, base @ mount, others, itself, test)
+            self._newest = _Returns(lambda: _with_intensity(test.rows(sweep.points)), base, mount)
+            return
+        rows = self._timed_rows(sweep, sweep.times, base, mount)
         self._builder.add(sweep.stamp, rows[:, :3], base @ mount, others, itself)
-        self._newest = _Returns(rows, base, mount)
+        self._newest = _Returns(lambda: rows, base, mount)
 
-    def _rows(self, sweep: SyncedSweep, base: Pose, mount: Pose) -> np.ndarray:
-        """(n, 4) x y z intensity of the returns that are any, in the sensor's frame at the sweep's stamp."""
-        points, times = sweep.points, sweep.times
-        if times is None:
-            return _with_intensity(self._filter.rows(points, mount))
-        stamps = sweep.stamp + times
+    def _test(self, sweep: SyncedSweep, mount: Pose) -> ReturnTest:
+        """Which points of a sweep are returns, made once for each frame that does not move."""
+        if sweep.mounts is not None:
+            return self._filter.at(mount)
+        if sweep.frame_id not in self._tests:
+            self._tests[sweep.frame_id] = self._filter.at(mount)
+        return self._tests[sweep.frame_id]
+
+    def _timed_rows(self, sweep: SyncedSweep, times: np.ndarray, base: Pose, mount: Pose) -> np.ndarray:
+        """(n, 4) x y z intensity of the returns that are any, in the sensor's frame at the sweep's stamp.
+
+        times: (n,) seconds after it at which each point was measured.
+        """
+        points, stamps = sweep.points, sweep.stamp + times
         at_base = None
         if sweep.mounts is not None:
             at_base, _ = undistorted(points[:, :3], stamps, sweep.mounts)

@@ -60,26 +60,71 @@ def trace(points, rotation, translation, start, lower, voxel, shape, part, parts
             y0, y1 = _fixed(ay, qy, enter, ny), _fixed(ay, qy, leave, ny)
             z0, z1 = _fixed(az, qz, enter, nz), _fixed(az, qz, leave, nz)
         dx, dy, dz = abs(x1 - x0), abs(y1 - y0), abs(z1 - z0)
-        # m, u, v: the longest, middle and shortest axis. One call, so that it is compiled in line.
-        if dx >= dy and dx >= dz:
-            m0, m1, stride_m = x0, x1, stride_x
-            if dy >= dz:
-                u0, u1, stride_u, v0, v1, stride_v = y0, y1, stride_y, z0, z1, 1
-            else:
-                u0, u1, stride_u, v0, v1, stride_v = z0, z1, 1, y0, y1, stride_y
-        elif dy >= dz:
-            m0, m1, stride_m = y0, y1, stride_y
-            if dx >= dz:
-                u0, u1, stride_u, v0, v1, stride_v = x0, x1, stride_x, z0, z1, 1
-            else:
-                u0, u1, stride_u, v0, v1, stride_v = z0, z1, 1, x0, x1, stride_x
-        else:
-            m0, m1, stride_m = z0, z1, 1
+        # m, u, v: the longest, middle and shortest axis. One call of each kind, so that it is compiled in line.
+        if dz <= dx and dz <= dy:
             if dx >= dy:
-                u0, u1, stride_u, v0, v1, stride_v = x0, x1, stride_x, y0, y1, stride_y
+                m0, m1, stride_m, u0, u1, stride_u = x0, x1, stride_x, y0, y1, stride_y
             else:
-                u0, u1, stride_u, v0, v1, stride_v = y0, y1, stride_y, x0, x1, stride_x
+                m0, m1, stride_m, u0, u1, stride_u = y0, y1, stride_y, x0, x1, stride_x
+            _march_level(m0, m1, stride_m >> 6, u0, u1, stride_u >> 6, z0, z1, observed)
+            continue
+        if dx >= dy and dx >= dz:
+            m0, m1, stride_m, u0, u1, stride_u, v0, v1, stride_v = x0, x1, stride_x, z0, z1, 1, y0, y1, stride_y
+        elif dy >= dz:
+            m0, m1, stride_m, u0, u1, stride_u, v0, v1, stride_v = y0, y1, stride_y, z0, z1, 1, x0, x1, stride_x
+        elif dx >= dy:
+            m0, m1, stride_m, u0, u1, stride_u, v0, v1, stride_v = z0, z1, 1, x0, x1, stride_x, y0, y1, stride_y
+        else:
+            m0, m1, stride_m, u0, u1, stride_u, v0, v1, stride_v = z0, z1, 1, y0, y1, stride_y, x0, x1, stride_x
         _march(m0, m1, stride_m, u0, u1, stride_u, v0, v1, stride_v, observed)
+
+
+@numba.njit(cache=True, inline="always")
+def _march_level(m0, m1, words_m, u0, u1, words_u, z0, z1, observed):
+    """`_march` of a ray whose shortest axis is z, as nearly all are: all that it marks between two layers is one bit
+    of the words of columns. words_m, words_u: from a column to the next along an axis, words."""
+    steps = abs((m1 >> _BITS) - (m0 >> _BITS))
+    layer = z0 >> _BITS
+    turns = abs((z1 >> _BITS) - layer)
+    row = (m0 >> _BITS) * words_m
+    word, bit = row + (layer >> 6), np.uint64(1) << np.uint64(layer & 63)
+    observed[np.uintp(word + (u0 >> _BITS) * words_u)] |= bit
+    jump = words_m if m1 >= m0 else -words_m
+    # u at the next face of m. Increments are cut towards zero: they never add up to more than u1 - u0.
+    to_first = float(_to_face(m0, m1))
+    slope = (u1 - u0) / float(max(abs(m1 - m0), 1))
+    u = u0 + (np.int64(slope * to_first) if steps else 0)
+    du = np.int64(slope * _ONE)
+    done = 0
+    if turns > 0:
+        turn = 1 if z1 >= z0 else -1
+        height = float(abs(z1 - z0))
+        m_per_z, u_per_z = abs(m1 - m0) / height, (u1 - u0) / height
+        fall = float(_to_face(z0, z1))
+        for _ in range(turns):
+            along = fall * m_per_z
+            upto = min(np.int64((along - to_first) / _ONE) + 1, steps) if along >= to_first else 0
+            for _ in range(done, upto):
+                column = word + (u >> _BITS) * words_u
+                observed[np.uintp(column)] |= bit
+                observed[np.uintp(column + jump)] |= bit
+                word += jump
+                u += du
+            done = max(done, upto)
+            column = ((u0 + np.int64(fall * u_per_z)) >> _BITS) * words_u
+            observed[np.uintp(word + column)] |= bit
+            word -= layer >> 6
+            layer += turn
+            word, bit = word + (layer >> 6), np.uint64(1) << np.uint64(layer & 63)
+            observed[np.uintp(word + column)] |= bit
+            fall += _ONE
+    for _ in range(done, steps):
+        column = word + (u >> _BITS) * words_u
+        observed[np.uintp(column)] |= bit
+        observed[np.uintp(column + jump)] |= bit
+        word += jump
+        u += du
+    observed[np.uintp(word + (u1 >> _BITS) * words_u)] |= bit
 
 
 @numba.njit(cache=True, inline="always")

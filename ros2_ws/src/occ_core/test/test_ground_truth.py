@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from occ_core.classes import Semantic
 from occ_core.grid import VoxelGrid
-from occ_core.ground_truth import voxelize_triangles
+from occ_core.ground_truth import classes_in_columns, voxelize_triangles
+from occ_core.labels import columns_about, labels_of
 
 GRID = VoxelGrid((-4.0, -4.0, -2.0), (4.0, 4.0, 5.5), (0.4, 0.4, 1.25))
 coordinate = st.floats(-6, 6, allow_nan=False, width=32)
@@ -30,6 +31,26 @@ def test_every_voxel_that_a_triangle_passes_through_is_occupied(corners):
     cells = np.floor(cells).astype(int)
     cells = cells[((cells >= 0) & (cells < GRID.shape)).all(axis=1)]
     assert (occupancy[tuple(cells.T)] == Semantic.BUILDING).all()
+
+
+@settings(max_examples=50)
+@given(st.lists(triangle, min_size=1, max_size=6), st.integers(0, 2**32 - 1))
+def test_a_part_of_the_grid_has_the_classes_of_the_whole(triangles, seed):
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(1, len(Semantic), len(triangles)).astype(np.uint8)
+    whole, _ = paint(*triangles, classes=classes, instances=np.zeros(len(triangles)))
+    occupied = np.unique(rng.integers(0, GRID.size, 9))
+    columns = columns_about(occupied, GRID.shape)
+    part = classes_in_columns(GRID, np.array(triangles), classes, columns)
+    for i, j in np.argwhere(columns.place >= 0):
+        assert (part[columns.place[i, j]] == whole[i, j, columns.bottom : columns.top]).all()
+    labels = labels_of(occupied, part, columns, GRID.shape[2])
+    for number, label in zip(occupied, labels, strict=True):
+        i, j, k = np.unravel_index(number, GRID.shape)
+        steps = ((0, 0, 0), (0, 0, -1), (0, 0, 1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0))
+        beside = [np.add((i, j, k), step) for step in steps]
+        inside = [tuple(cell) for cell in beside if (cell >= 0).all() and (cell < GRID.shape).all()]
+        assert label == next((whole[cell] for cell in inside if whole[cell]), Semantic.OTHER)
 
 
 @settings(max_examples=150)

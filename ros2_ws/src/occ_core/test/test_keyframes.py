@@ -12,7 +12,7 @@ from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.grid import VoxelGrid
 from occ_core.keyframes import KeyframeBuilder, OccupancySource
-from occ_core.point_filters import downsampled
+from occ_core.point_filters import MapThinning, PointFilter, VehicleBox, downsampled, in_map
 from occ_core.poses import Pose
 
 GRID = VoxelGrid((-20, -20, -2), (20, 20, 8), (0.4, 0.4, 1.25))
@@ -140,6 +140,29 @@ def test_thinning_keeps_the_first_return_of_each_cube(seed):
     points = np.random.default_rng(seed).normal(size=(300, 3)) * [1, 1, 0.3] - [1e4, -2e5, 0]
     _, first = np.unique(np.floor(points * 5), axis=0, return_index=True)
     assert downsampled(points).tolist() == sorted(first)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_one_pass_over_a_sweep_gives_what_its_steps_give(seed):
+    """Filtered, put into map and thinned, by memory that the sweep before has used, which may have been larger."""
+    rng = np.random.default_rng(seed)
+    boxes = (VehicleBox(pose(0.4, 0.1, 0.3, 0.5), np.array([3.0, 1.5, 1.0])), VehicleBox(pose(1, 0), np.ones(3)))
+    mount, thinning = pose(0.3, 0, 1.2, 0.7), MapThinning()
+    test = PointFilter(0.4, boxes).at(mount)
+    for count in (300, 500, 40, 900):
+        points = (rng.normal(size=(count, 4)) * 3).astype(np.float32)
+        points[rng.random(count) < 0.1] = 0
+        points[rng.random(count) < 0.1, rng.integers(3)] = rng.choice([np.nan, np.inf, 3e38])
+        points = points.repeat(rng.integers(1, 4, count), axis=0)
+        sensor = pose(*rng.normal(size=3) * 100, rng.normal())
+        thinning.thinned(points[:1], sensor)
+        assert 2 * len(thinning._cubes) >= len(thinning._table)  # compiled code does not look where it writes
+        wanted = in_map(points[test.usable(points)], sensor)
+        got = thinning.thinned(points, sensor, test)
+        assert (got == wanted[downsampled(wanted)]).all() and len(got) > 5
+        points = points[~(np.abs(points) > 1e9).any(axis=1)]
+        wanted = in_map(points, sensor)
+        assert (thinning.thinned(points, sensor) == wanted[downsampled(wanted)]).all()
 
 
 def test_a_moving_car_is_filled_from_all_its_sweeps():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import merge
 from itertools import chain, pairwise
 from operator import itemgetter
@@ -23,6 +24,7 @@ from occ_recorder.bags.topics import CDR, DAMAGE, ROS1, BagTopic, sentence
 
 DISTROS = ("humble", "iron", "jazzy", "kilted", "lyrical")
 _BAGS_TO_NAME = 3
+_YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where there is one: ten times as fast
 
 
 class BagError(Exception):
@@ -70,7 +72,8 @@ class Bag:
         if not self.path.is_dir():
             return {}
         try:
-            return dict(yaml.safe_load((self.path / "metadata.yaml").read_text())["rosbag2_bagfile_information"])
+            content = yaml.load((self.path / "metadata.yaml").read_text(), _YAML)
+            return dict(content["rosbag2_bagfile_information"])
         except FileNotFoundError:
             if any(self.path.glob("*.mcap*")) or any(self.path.glob("*.db3*")):
                 self._problems.append(
@@ -215,25 +218,36 @@ class _Types:
     def _store(self, topic: BagTopic) -> Typestore:
         if self._named and topic.encoding != ROS1:
             return self._of_distro
-        # Each type in a store of its own: two bags' definitions of what it is made of may differ.
-        store = get_typestore(Stores.EMPTY)
-        why = ""
-        try:
-            if topic.form == "msg":
-                store.register(get_types_from_msg(topic.definition, topic.type))
-            elif topic.form == "idl":
-                for part in topic.definition.split("=" * 80 + "\n"):
-                    if part.strip():
-                        text = part.split("\n", 1)[1] if part.startswith("IDL: ") else part
-                        store.register(get_types_from_idl(text))
-            if topic.type in store.fielddefs:
-                store.generate_msgdef(topic.type)  # fails where it is made of types that nobody defines
-                return store
-        except (TypesysError, *DAMAGE) as error:
-            why = sentence(error)
+        store, why = _store_of(topic.type, topic.form, topic.definition)
+        if store is not None:
+            return store
         if topic.type not in LIVOX:
             self._lacking[topic.type] = why
         return self._of_distro
+
+
+@lru_cache(maxsize=256)
+def _store_of(kind: str, form: str, definition: str) -> tuple[Typestore | None, str]:
+    """What decodes a type by the definition that a bag carries; None, and why, where that can't be used, '' for none.
+
+    Each type in a store of its own: two bags' definitions of what it is made of may differ. The next bag has mostly the
+    same ones, and to make code of one takes as long as to decode some hundred messages.
+    """
+    store = get_typestore(Stores.EMPTY)
+    try:
+        if form == "msg":
+            store.register(get_types_from_msg(definition, kind))
+        elif form == "idl":
+            for part in definition.split("=" * 80 + "\n"):
+                if part.strip():
+                    text = part.split("\n", 1)[1] if part.startswith("IDL: ") else part
+                    store.register(get_types_from_idl(text))
+        if kind in store.fielddefs:
+            store.generate_msgdef(kind)  # fails where it is made of types that nobody defines
+            return store, ""
+    except (TypesysError, *DAMAGE) as error:
+        return None, sentence(error)
+    return None, ""
 
 
 def _named(paths: list[Path]) -> str:
