@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+from PIL import Image, ImageSequence
 
+from occ_core.classes import Semantic
+from occ_core.grid import TOKYO_GRID
+from tokyo_occworld.demo import pictures
 from tokyo_occworld.demo.report import _hardware, _page, verdict
 
 LIVE = {
@@ -75,3 +83,85 @@ def test_without_an_evaluation_the_page_is_still_whole() -> None:
 def test_the_machine_is_this_one() -> None:
     found = _hardware()
     assert found["cores"] == len(os.sched_getaffinity(0)) and found["memory_gb"] > 0.1 and found["processor"]
+
+
+# -- pictures
+
+
+SCORES = {
+    "forecast": [{"horizon_s": 0.5, "iou": 0.75, "miou": 0.5}, {"horizon_s": 1.0, "iou": 0.5, "miou": 0.25}],
+    "copy": [{"horizon_s": 0.5, "iou": 0.5, "miou": 0.25}, {"horizon_s": 1.0, "iou": 0.4, "miou": 0.5}],
+    "warp": [{"horizon_s": 0.5, "iou": 0.7, "miou": 0.3}, {"horizon_s": 1.0, "iou": 0.3, "miou": 0.1}],
+    "warp_oracle": [{"horizon_s": 0.5, "iou": 0.9, "miou": 0.9}, {"horizon_s": 1.0, "iou": 0.9, "miou": 0.9}],
+}
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Figures instead of files."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(pictures, "_save", lambda figure, path: figures.append(figure))
+    yield figures
+    for figure in figures:
+        pyplot.close(figure)
+
+
+def test_gains_are_points_ahead_of_the_better_baseline_that_a_forecast_could_be() -> None:
+    assert pictures.gains(SCORES, "iou") == pytest.approx([5.0, 10.0])
+    assert pictures.gains(SCORES, "miou") == pytest.approx([20.0, -25.0])
+
+
+def test_the_axes_of_the_scores_show_differences_and_hold_every_value(drawn: list[Figure], tmp_path: Path) -> None:
+    pictures.iou_by_horizon({"scores": SCORES}, tmp_path / "iou.png")
+    iou, miou, gain = drawn[0].axes
+    assert iou.get_ylim() == pytest.approx((24.0, 96.0)), "30 to 90 and a tenth of that: not from zero"
+    assert miou.get_ylim() == pytest.approx((2.0, 98.0))
+    assert {line.get_label() for line in iou.lines} == {"forecast", "copy", "warp", "warp-oracle"}
+    assert [bar.get_height() for bar in gain.patches] == pytest.approx([5.0, 10.0, 20.0, -25.0])
+
+
+@pytest.mark.parametrize("count", [2, 40, 3000])
+def test_every_value_of_a_training_curve_is_a_point(drawn: list[Figure], tmp_path: Path, count: int) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(tmp_path)) as board:
+        for step in range(count):
+            board.add_scalar("loss", 1.0 / (step + 1), step)
+            board.add_scalar("constant", 0.0, step)
+    pictures.training_curves(tmp_path, tmp_path / "training.png")
+    (shown,) = [axis for axis in drawn[0].axes if axis.lines]
+    (line,) = shown.lines
+    assert shown.get_title() == "loss" and line.get_marker() == "."
+    assert len(line.get_xdata()) == count
+
+
+def test_the_moving_picture_has_truth_beside_the_forecast_at_each_horizon(tmp_path: Path) -> None:
+    grids = np.zeros((8, *TOKYO_GRID.shape), np.uint8)
+    for step, grid in enumerate(grids):
+        grid[60:140, 60:140, 1] = Semantic.ROAD
+        grid[70 + 8 * step : 80 + 8 * step, 98:102, 2:4] = Semantic.CAR
+    samples = tmp_path / "samples.npz"
+    # The forecast is the truth of one step before.
+    np.savez_compressed(samples, current=grids[1], truth=grids[2:], forecast=grids[1:-1])
+    pictures.forecast_in_3d(samples, tmp_path / "forecast.webp")
+    with Image.open(tmp_path / "forecast.webp") as film:
+        frames = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(film)]
+    assert len(frames) == 7 and len({frame.shape for frame in frames}) == 1
+    half, room = (frames[0].shape[1] - 18) // 2, slice(40, None)
+    lefts, rights = [f[room, :half] for f in frames], [f[room, half + 18 :] for f in frames]
+    assert np.abs(lefts[0] - rights[0]).mean() < 1, "now is on both sides"
+    came, said = [car(view) for view in lefts], [car(view) for view in rights]
+    assert said[1:] == pytest.approx(came[:-1], abs=1.5), "what was forecast is what came half a second before"
+    assert all(abs(a - b) > 4 for a, b in zip(came, came[1:], strict=False)), "and that it moved can be seen"
+
+
+def car(view: np.ndarray) -> float:
+    """Middle row of the blue pixels."""
+    rows, _ = np.nonzero(view[:, :, 2] - view[:, :, 0] > 80)
+    return float(rows.mean())
+
+
+def test_the_iou_that_a_picture_says() -> None:
+    forecast, truth = np.array([[1, 1, 0, 0]], np.uint8), np.array([[0, 3, 5, 0]], np.uint8)
+    assert pictures.iou_of(forecast, truth) == pytest.approx(1 / 3)
+    assert pictures.iou_of(0 * forecast, 0 * truth) == 1.0

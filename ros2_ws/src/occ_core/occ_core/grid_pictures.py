@@ -27,10 +27,13 @@ def top_view(classes: np.ndarray) -> np.ndarray:
     return picture[::-1, ::-1]
 
 
-def oblique_view(grid: VoxelGrid, classes: np.ndarray, width: int = 900) -> np.ndarray:
+def oblique_view(
+    grid: VoxelGrid, classes: np.ndarray, width: int = 900, about: np.ndarray | None = None
+) -> np.ndarray:  # fmt: skip
     """(height, width, 3) uint8: every occupied voxel as a block, from behind, above and the right, without perspective.
 
-    classes: (X, Y, Z) class ids. Painter's algorithm, far blocks first.
+    classes: (X, Y, Z) class ids. about: (X, Y, Z) bool, voxels that the picture has room for, those of classes among
+    them, so that several pictures show the same; the occupied ones without. Painter's algorithm, far blocks first.
     """
     level = np.cos(_ELEVATION)
     ahead = np.array([level * np.cos(_AZIMUTH), level * np.sin(_AZIMUTH), -np.sin(_ELEVATION)])
@@ -38,7 +41,8 @@ def oblique_view(grid: VoxelGrid, classes: np.ndarray, width: int = 900) -> np.n
     screen = np.stack([right, -np.cross(right, ahead)])
     corners = np.array(np.meshgrid(*zip(grid.lower, grid.upper, strict=True), indexing="ij")).reshape(3, -1).T
     cells = np.argwhere(classes > 0)
-    shown = (grid.centers(cells) if len(cells) else corners) @ screen.T
+    room = cells if about is None else np.argwhere(about)
+    shown = (grid.centers(room) if len(room) else corners) @ screen.T
     low, high = shown.min(axis=0) - 2.0, shown.max(axis=0) + 2.0
     scale = _SMOOTH * width / (high[0] - low[0])
     image = Image.new("RGB", tuple(np.ceil((high - low) * scale).astype(int)), (255, 255, 255))

@@ -8,12 +8,12 @@ import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.patches import Patch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from occ_core.citymap import CityMap
 from occ_core.classes import CLASSES
-from occ_core.grid import TOKYO_GRID
-from occ_core.grid_pictures import top_view
+from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
+from occ_core.grid_pictures import oblique_view, top_view
 from occ_core.poses import Pose
 from occ_core.session import Session
 from occ_core.topics import CAMERA_ROWS, CAMERAS
@@ -21,6 +21,7 @@ from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable
 from tokyo_sim.engine.robot import CameraSpec
 
 matplotlib.use("Agg")
+_IN_3D = (520, 18)  # pixels: width of a view, and space between two
 
 
 def city_from_above(city: Path, path: Path) -> bool:
@@ -92,6 +93,40 @@ def truth_beside_forecast(samples: Path, path: Path) -> None:
     _save(figure, path)
 
 
+def forecast_in_3d(samples: Path, path: Path) -> None:
+    """An animated WebP: what happened beside what was forecast, as blocks, from now to the last horizon and again.
+
+    The same forecast as in `truth_beside_forecast`; each step says the IoU of both.
+    """
+    with np.load(samples, allow_pickle=False) as data:
+        current, truth, forecast = data["current"], data["truth"], data["forecast"]
+    about = (current > 0) | (truth > 0).any(axis=0) | (forecast > 0).any(axis=0)
+    frames = []
+    for step, (left, right) in enumerate([(current, current), *zip(truth, forecast, strict=True)]):
+        views = [oblique_view(TOKYO_GRID, grid, _IN_3D[0], about) for grid in (left, right)]
+        height, width = views[0].shape[:2]
+        frame = Image.new("RGB", (2 * width + _IN_3D[1], height + 2 * _IN_3D[1]), (255, 255, 255))
+        for number, view in enumerate(views):
+            frame.paste(Image.fromarray(view), (number * (width + _IN_3D[1]), 2 * _IN_3D[1]))
+        draw = ImageDraw.Draw(frame)
+        seconds = FRAME_PERIOD_S * step
+        came = f"what happened, {seconds:.1f} s later" if step else "now"
+        said = f"what was forecast {seconds:.1f} s before: IoU {iou_of(right, left):.0%}" if step else "now"
+        for number, words in enumerate((came, said)):
+            draw.text((number * (width + _IN_3D[1]) + 8, 8), words, (30, 30, 30), font_size=17)
+        frames.append(frame)
+    frames[0].save(
+        path, "WEBP", save_all=True, append_images=frames[1:], loop=0, quality=70, method=4,
+        duration=[1500, *[700] * (len(truth) - 1), 2000],
+    )  # fmt: skip
+
+
+def iou_of(forecast: np.ndarray, truth: np.ndarray) -> float:
+    """IoU, occupied or not, of two grids of class ids; 1 where both are empty."""
+    either = np.count_nonzero((forecast > 0) | (truth > 0))
+    return np.count_nonzero((forecast > 0) & (truth > 0)) / either if either else 1.0
+
+
 def training_curves(logs: Path, path: Path) -> None:
     """Every scalar of the TensorBoard logs that is a curve: losses of both stages, codebook use, learning rate."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -108,27 +143,50 @@ def training_curves(logs: Path, path: Path) -> None:
         axis.axis("off")
     for axis, tag in zip(axes.ravel(), tags, strict=False):
         scalars = curves[tag]
-        axis.plot(
-            [s.step for s in scalars], [s.value for s in scalars], lw=0.9, marker="." if len(scalars) < 8 else None
-        )
+        # Points, since a line alone does not say how often was looked.
+        steps, values = [s.step for s in scalars], [s.value for s in scalars]
+        axis.plot(steps, values, lw=0.9, marker=".", ms=np.clip(150 / len(scalars), 1.5, 6))
         axis.set_title(tag, fontsize=8)
         axis.tick_params(labelsize=7)
     _save(figure, path)
 
 
 def iou_by_horizon(evaluation: dict, path: Path) -> None:
-    """IoU and mIoU of the forecast beside its baselines."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
-    for axis, (name, title) in zip(axes, (("iou", "IoU, occupied or not"), ("miou", "mIoU over classes")), strict=True):
-        for method, rows in evaluation["scores"].items():
+    """IoU and mIoU of forecast and baselines, and how far the forecast is ahead of the better of *copy* and *warp*."""
+    scores = evaluation["scores"]
+    figure, axes = plt.subplots(1, 3, figsize=(13, 3.6))
+    titles = (("iou", "IoU, occupied or not, %"), ("miou", "mIoU over classes, %"))
+    for axis, (name, title) in zip(axes, titles, strict=False):
+        for method, rows in scores.items():
             style = {"lw": 2.4} if method == "forecast" else {"lw": 1.2, "ls": "--"}
-            axis.plot([r["horizon_s"] for r in rows], [r[name] for r in rows], marker="o", ms=3, label=method, **style)
-        # As high as the best of them, so that differences show.
-        most = max(r[name] for rows in evaluation["scores"].values() for r in rows)
-        axis.set(title=title, xlabel="horizon, s", ylim=(0, 1.1 * most or 1))
+            horizons, shares = [r["horizon_s"] for r in rows], [100 * r[name] for r in rows]
+            axis.plot(horizons, shares, marker="o", ms=3, label=method.replace("_", "-"), **style)
+        # From below the least to above the most, so that differences show: zero would take half of the axis.
+        axis.set_ylim(*differing(np.array([[100 * r[name] for r in rows] for rows in scores.values()])))
+        axis.set(title=title, xlabel="horizon, s")
         axis.grid(alpha=0.3)
+    horizons = np.array([row["horizon_s"] for row in scores["forecast"]])
+    for number, (name, label) in enumerate((("iou", "IoU"), ("miou", "mIoU"))):
+        axes[2].bar(horizons + (number - 0.5) * 0.16, gains(scores, name), 0.15, label=label)
+    axes[2].axhline(0, color="black", lw=0.8)
+    axes[2].set(title="points ahead of the better of copy and warp", xlabel="horizon, s", xticks=horizons)
+    axes[2].grid(alpha=0.3, axis="y")
     axes[0].legend(fontsize=8)
+    axes[2].legend(fontsize=8)
     _save(figure, path)
+
+
+def gains(scores: dict[str, list[dict]], name: str) -> list[float]:
+    """Points, at each horizon, that the forecast is ahead of the better of *copy* and *warp*."""
+    rows = zip(scores["forecast"], scores["copy"], scores["warp"], strict=True)
+    return [100 * (forecast[name] - max(copy[name], warp[name])) for forecast, copy, warp in rows]
+
+
+def differing(values: np.ndarray) -> tuple[float, float]:
+    """Ends of an axis for percents: a tenth of their spread beyond them, and within 0 to 100."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.1 * max(high - low, 1.0)
+    return max(low - margin, 0.0), min(high + margin, 100.0)
 
 
 def _save(figure: plt.Figure, path: Path) -> None:

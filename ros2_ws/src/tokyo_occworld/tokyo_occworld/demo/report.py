@@ -80,10 +80,12 @@ def _draw(
         return shown
     pictures.iou_by_horizon(evaluation, folder / "iou.png")
     pictures.truth_beside_forecast(out / "evaluation/samples.npz", folder / "forecast.png")
+    pictures.forecast_in_3d(out / "evaluation/samples.npz", folder / "forecast.webp")
     # What it is all about stands first.
     return [
-        ("forecast.png", "What happened beside what was forecast from the 2 s before."),
+        ("forecast.webp", "What happened beside what was forecast from the 2 s before, each voxel as a block."),
         ("iou.png", "Forecast of held-out drives beside copy, warp and warp-oracle."),
+        ("forecast.png", "The same forecast from above."),
         *shown,
     ]
 
