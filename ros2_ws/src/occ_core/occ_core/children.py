@@ -14,7 +14,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -37,6 +38,30 @@ def ending_with_parent(number: int = signal.SIGINT) -> Callable[[], None] | None
             os._exit(1)
 
     return prepare
+
+
+@contextmanager
+def interrupts_held(*numbers: int) -> Iterator[None]:
+    """Signals with handlers in Python take effect at the end of the context; by default SIGINT, SIGTERM and SIGHUP.
+
+    For a process that forks: what a handler raises in the hooks that other modules have for that is printed and lost,
+    and so would Ctrl-C be. What is forked within and begins no other program leaves these signals to this process.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = numbers or (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers if callable(signal.getsignal(number))}
+    try:
+        for number in before:
+            signal.signal(number, lambda received, _: came.append(received))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in dict.fromkeys(came):
+            signal.raise_signal(number)
 
 
 def members(leader: int) -> list[int]:

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from enum import Enum
 from functools import lru_cache, partial
 from multiprocessing import get_context
 from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
+
+from occ_core.children import interrupts_held
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -85,7 +86,8 @@ def _libraries(modules: int) -> ThreadpoolController:
 def _on_processes(task: Callable[[Job], Result], jobs: list[Job], count: int) -> Iterator[Result]:
     pool = ProcessPoolExecutor(count, get_context("fork"), _begin, (os.getpid(),))
     try:
-        with _interrupt_later():
+        # Tasks that have begun end and are kept, and no pool is left half started.
+        with interrupts_held(signal.SIGINT):
             futures = [pool.submit(_on_one_thread, task, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
@@ -111,25 +113,6 @@ def _begin(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def _interrupt_later() -> Iterator[None]:
-    """Ctrl-C takes effect at the end; processes that are forked within leave it to this one for good.
-
-    So tasks that have begun end and are kept, and no pool is left half started.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt
 
 
 def _on_ray(task: Callable[[Job], Result], jobs: list[Job], workers: int | None) -> Iterator[Result]:

@@ -73,3 +73,43 @@ def test_workers_of_a_pool_end_with_their_parent(tmp_path: Path) -> None:
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     wait(lambda: not members(parent.pid))
+
+
+FORKING = """
+import os, signal, subprocess, sys
+from contextlib import nullcontext
+from occ_core.children import ending_with_parent, interrupts_held
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), int(sys.argv[2])))
+handlers = {"raises": signal.default_int_handler, "ignores": signal.SIG_IGN}
+signal.signal(int(sys.argv[2]), handlers[sys.argv[3]])
+started = False
+try:
+    with interrupts_held() if sys.argv[1] == "held" else nullcontext():
+        child = subprocess.Popen(["sleep", "3600"], preexec_fn=ending_with_parent())
+        started = True
+    print("went on", started)
+except KeyboardInterrupt:
+    print("interrupted", started)
+child.kill()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "number", "handler", "said"),
+    [
+        ("held", signal.SIGINT, "raises", "interrupted True"),
+        ("held", signal.SIGTERM, "raises", "interrupted True"),
+        ("held", signal.SIGINT, "ignores", "went on True"),
+        (
+            "not held",
+            signal.SIGINT,
+            "raises",
+            "went on True",
+        ),  # what it is for: Python prints the interrupt, and goes on
+    ],
+)
+def test_an_interrupt_while_a_process_forks_is_not_lost(how: str, number: int, handler: str, said: str) -> None:
+    command = [sys.executable, "-c", FORKING, how, str(int(number)), handler]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.stdout.strip() == said, done.stderr
+    assert ("Exception ignored" in done.stderr) == (how == "not held")

@@ -14,7 +14,7 @@ from types import TracebackType
 
 import yaml
 
-from occ_core.children import Reaper, ending_with_parent, stop_sessions
+from occ_core.children import Reaper, ending_with_parent, interrupts_held, stop_sessions
 from tokyo_sim.bringup import Arguments, NodeSpec, environment, nodes, world_file
 from tokyo_sim.gazebo.installation import Server, installed_executable, require_gazebo, server
 from tokyo_sim.load import refuse_too_many
@@ -44,16 +44,17 @@ class NodeProcesses:
             for number, spec in enumerate(self._specs):
                 ours = isinstance(spec, NodeSpec) and bool(spec.module)
                 # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
-                process = subprocess.Popen(
-                    self._command(number, spec),
-                    start_new_session=True,
-                    preexec_fn=_prepared(ours),
-                    stdout=output,
-                    stderr=output,
-                    env=self._environment,
-                )
-                self._running.append((spec, process))
-                self._reaper.mind(process.pid)
+                with interrupts_held():
+                    process = subprocess.Popen(
+                        self._command(number, spec),
+                        start_new_session=True,
+                        preexec_fn=_prepared(ours),
+                        stdout=output,
+                        stderr=output,
+                        env=self._environment,
+                    )
+                    self._running.append((spec, process))
+                    self._reaper.mind(process.pid)
         except BaseException:
             self.__exit__(None, None, None)
             raise

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from occ_core.children import ending_with_parent
+from occ_core.children import ending_with_parent, interrupts_held
 from tokyo_city.plateau.model import ImportProblem
 
 
@@ -163,14 +163,18 @@ def python(stage: str, *command: str, cwd: Path | None = None) -> None:
     """Run a Python script in this environment, its output on this terminal; Ctrl-C reaches it too."""
     # Where nobody watches a bar move, a line of it now and then is enough.
     patience = {} if sys.stderr.isatty() else {"TQDM_MININTERVAL": "15"}
-    process = subprocess.Popen(
-        [sys.executable, *command], cwd=cwd, env=patience | dict(os.environ),
-        preexec_fn=ending_with_parent(signal.SIGTERM),
-    )  # fmt: skip
+    process = None
     try:
+        with interrupts_held():
+            process = subprocess.Popen(
+                [sys.executable, *command], cwd=cwd, env=patience | dict(os.environ),
+                preexec_fn=ending_with_parent(signal.SIGTERM),
+            )  # fmt: skip
         code = process.wait()
     except KeyboardInterrupt:
-        process.wait()
+        if process is not None:
+            process.terminate()  # before its program had begun, Ctrl-C was lost on it
+            process.wait()
         raise
     if code:
         raise StageFailed(f"{stage} failed with exit code {code}: {' '.join(command)}")
