@@ -20,8 +20,8 @@ _PATIENCE = timedelta(hours=6)
 def processes(training: TrainingConfig, gpu_ids: list[int] | None, cpu_cores: int = 0) -> Fabric:
     """The launched Fabric; ConfigError for GPUs that are not there.
 
-    cpu_cores: so many processes on the CPU, whatever GPU there is, each with a batch of its own and one thread: threads
-    that share an operation wait for each other by spinning, and beside other work a step takes seven times as long.
+    cpu_cores: so many processes on the CPU, whatever GPU there is, each with a batch of its own and one thread. Small
+    operations gain next to nothing by a second one, and sums that threads share are added up in no fixed order.
     """
     if cpu_cores:
         torch.set_num_threads(1)
