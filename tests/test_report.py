@@ -128,11 +128,15 @@ def test_every_value_of_a_training_curve_is_a_point(drawn: list[Figure], tmp_pat
         for step in range(count):
             board.add_scalar("loss", 1.0 / (step + 1), step)
             board.add_scalar("constant", 0.0, step)
+            board.add_scalar("val_class_1s/car", step, step)
+            for horizon in ("0.5s", "1s"):
+                board.add_scalar(f"val/iou_{horizon}", step, step)
     pictures.training_curves(tmp_path, tmp_path / "training.png")
-    (shown,) = [axis for axis in drawn[0].axes if axis.lines]
-    (line,) = shown.lines
-    assert shown.get_title() == "loss" and line.get_marker() == "."
-    assert len(line.get_xdata()) == count
+    shown = {axis.get_title(): axis.lines for axis in drawn[0].axes if axis.lines}
+    assert set(shown) == {"loss", "val/iou"}
+    assert [line.get_label() for line in shown["val/iou"]] == ["0.5s", "1s"]
+    for line in (*shown["loss"], *shown["val/iou"]):
+        assert line.get_marker() == "." and len(line.get_xdata()) == count
 
 
 def test_the_moving_picture_has_truth_beside_the_forecast_at_each_horizon(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_forecast_stands_beside_what_came(page: Page, browser: Browser) -> Non
 def test_a_camera_that_is_clicked_is_shown_large(page: Page, browser: Browser) -> None:
     widest = "Math.max(0, ...[...document.querySelectorAll('img[alt=\"front\"]')].map(i => i.offsetWidth))"
     until(lambda: 40 < (browser.evaluate(widest) or 0) < 160, "it is small in the strip")
-    browser.evaluate("document.querySelector('img[alt=\"front\"]').click()")
+    browser.evaluate("document.querySelector('img[alt=\"front\"]').dispatchEvent(new PointerEvent('pointerdown'))")
     until(lambda: browser.evaluate(widest) > 400, "it is large")
     assert press(browser, "Close")
     until(lambda: browser.evaluate(widest) < 160, "and small again")

@@ -30,7 +30,7 @@ from occworld_infer.viewer.city import CityTiles
 from occworld_infer.viewer.controls import Colouring
 from occworld_infer.viewer.live import LiveRobot
 from occworld_infer.viewer.page import Page, PortInUse
-from occworld_infer.viewer.panels import comparison, grades_table, iou_curves
+from occworld_infer.viewer.panels import comparison, grades_table, iou_curves, meanings
 from occworld_infer.viewer.player import Player
 from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapshot
 from occworld_infer.viewer.split import split_at
@@ -316,9 +316,17 @@ def test_the_page_says_in_words_what_is_on_the_screen_and_what_its_terms_mean() 
     assert "What is forecast to be around rover_0 in 3 s." in words(3.0, Colouring.CLASS)
     assert "new within 0.5 s" in words(0.5, Colouring.HORIZON)
     assert "move the slider" in words(0.0, Colouring.CLASS)
-    table = grades_table((Grade(1.0, 0.5, 0.25, 0.5, 0.25, 1),), "")
-    assert "Intersection over union" in table and "without a model" in table
+    assert "Intersection over union" in meanings() and "without a model" in meanings()
     player.close()
+
+
+def test_grades_stand_as_bars_and_say_while_they_are_young() -> None:
+    grade = Grade(1.0, 0.5, 0.25, 0.5, 0.25, 12)
+    table = grades_table((grade, replace(grade, horizon_s=1.5)), "")
+    assert re.findall(r"width:([\d.]+)%", table.replace("width:100%", "")) == ["50.0", "25.0"], "1 s, and no 1.5 s"
+    assert "Of 12 forecasts so far" in table
+    assert "so far" not in grades_table((replace(grade, count=45),), "")
+    assert "none yet" in grades_table((), "none yet")
 
 
 def test_a_forecast_beside_truth_says_its_own_iou() -> None:

@@ -60,10 +60,11 @@ def _tile(camera: str, jpeg: bytes | None) -> str:
     if jpeg is None:
         return f'<div style="{_TILE}"></div>'
     press = f"[...document.querySelectorAll('button')].find(b => b.innerText.trim() === '{NAMES[camera]}')?.click()"
-    # Decoded at once: the strip is made anew with each frame, and would blink.
+    # The strip is made anew with each frame: decoded at once, or it would blink, and pressed when the button goes down,
+    # or the picture may be another one by the time that it comes up.
     return (
         f'<img src="{_url(jpeg)}" alt="{NAMES[camera]}" title="{NAMES[camera]}: click to enlarge" decoding="sync"'
-        f' onclick="{press}" style="{_TILE};cursor:zoom-in;object-fit:cover">'
+        f' onpointerdown="{press}" style="{_TILE};cursor:zoom-in;object-fit:cover">'
     )
 
 

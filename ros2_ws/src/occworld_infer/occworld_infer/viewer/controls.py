@@ -9,7 +9,7 @@ from enum import Enum
 import viser
 
 from occworld_infer.viewer import cameras
-from occworld_infer.viewer.panels import title
+from occworld_infer.viewer.panels import meanings, title
 
 _SPEEDS = {"¼ x": 0.25, "½ x": 0.5, "1 x": 1.0, "2 x": 2.0, "4 x": 4.0}
 _STRIP_WIDTH, _LARGE_WIDTH, _CONTROLS_WIDTH = 480, 480, 320  # pixels: beside each other on a tablet's 810
@@ -71,6 +71,7 @@ class Controls:
         )
         self._legend = gui.add_html("")
         self._status = gui.add_markdown("")
+        gui.add_html(meanings())
         self._grades = gui.add_html("")
         self._curves = gui.add_html("")
         with gui.add_folder("Time"):

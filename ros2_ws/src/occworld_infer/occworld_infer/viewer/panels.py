@@ -15,7 +15,7 @@ _TEXT = "font:12px/1.45 system-ui,sans-serif;padding:0 .9em"
 _FORECAST, _WARP = "#2f6fde", "#b4b9c4"
 _SHOWN_S = (1.0, 2.0, 3.0)
 _PLOT, _LEFT, _MOST_POINTS = (300, 112), 32, 150
-_SETTLED = 60  # forecasts graded, of the 30 s that grades are a mean of
+_SETTLED = 30  # forecasts that were graded, of the 60 of half a minute that grades are a mean of
 _VERDICTS = {
     Verdict.HIT: "hit: forecast and there",
     Verdict.MISSED: "missed: there, not forecast",
@@ -69,6 +69,20 @@ def caption(
     return f'<div style="{_TEXT};font-size:14px;font-weight:600;padding-bottom:.3em">{text}</div>'
 
 
+def meanings() -> str:
+    """Key of the grades, with what their words mean: as tooltips, and to be opened where there is no mouse.
+
+    It stands by itself and never changes: a tooltip goes when its text is written anew.
+    """
+    warp = _explained("warp: as it moved on", _WARP_MEANS)
+    key = _swatch("forecast", _FORECAST) + _swatch(warp, _WARP)
+    return (
+        f'<div style="{_TEXT}"><b>How good: {_explained("IoU", _IOU)} of forecasts made some time ago</b><br>{key}'
+        '<details style="opacity:.75"><summary style="cursor:pointer">What do these say?</summary>'
+        f"<b>IoU</b>: {_IOU}<br><b>warp</b>: {_WARP_MEANS}<br>{_OTHER_PLACES}</details></div>"
+    )
+
+
 def grades_table(grades: tuple[Grade, ...], waiting: str) -> str:
     """Bars of IoU at 1, 2 and 3 s, the forecast above the baseline. waiting: what to say while there are none."""
     shown = [grade for grade in grades if any(abs(grade.horizon_s - s) < 1e-3 for s in _SHOWN_S)]
@@ -79,15 +93,11 @@ def grades_table(grades: tuple[Grade, ...], waiting: str) -> str:
         f"{_bar(grade.iou, _FORECAST)}</tr><tr>{_bar(grade.warp_iou, _WARP)}</tr>"
         for grade in shown
     )
-    warp = _explained("warp: as it moved on", _WARP_MEANS)
-    key = _swatch("forecast", _FORECAST) + _swatch(warp, _WARP)
     few = min(grade.count for grade in shown)
-    young = f" {few} forecasts so far: figures settle after half a minute." if few < _SETTLED // 2 else ""
+    young = f"Of {few} forecasts so far: figures settle after half a minute." if few < _SETTLED else ""
     return (
-        f'<div style="{_TEXT}"><b>Forecasts made …, now graded ({_explained("IoU", _IOU)})</b>'
-        f'<table style="width:100%;border-spacing:0 1px">{rows}</table>{key}'
-        f'<details style="opacity:.75"><summary style="cursor:pointer">What do these say?{young}</summary>'
-        f"<b>IoU</b>: {_IOU}<br><b>warp</b>: {_WARP_MEANS}<br>{_OTHER_PLACES}</details></div>"
+        f'<div style="{_TEXT}"><table style="width:100%;border-spacing:0 1px">{rows}</table>'
+        f'<span style="opacity:.75">{young}</span></div>'
     )
 
 
@@ -173,7 +183,7 @@ def comparison(counts: dict[Verdict, int], ahead: float) -> str:
     """IoU of the one forecast that is shown beside truth. ahead: seconds that it was made before."""
     every = sum(counts.values())
     iou = f"{100 * counts[Verdict.HIT] / every:.1f}%" if every else "of nothing"
-    text = f"{_explained('IoU', _IOU)} of this forecast, made {ahead:g} s before: <b>{iou}</b>"
+    text = f"IoU of this forecast, made {ahead:g} s before: <b>{iou}</b>"
     return f'<div style="{_TEXT}">{text}</div>'
 
 

@@ -125,5 +125,6 @@ def take_picture(view: RecordedView, path: Path, at: float, ahead: float, colour
     view.page.controls.choose(ahead=ahead, colouring=colouring)
     view.page.controls.seek(at)
     with Browser(view.page.url) as browser, Image.open(io.BytesIO(browser.settled())) as picture:
-        # 256 colours are enough for flat shading, and half the bytes.
-        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
+        # 256 colours are enough for flat shading, and half the bytes; by coverage, so that a legend keeps its own.
+        few = picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(path, "PNG", optimize=True)

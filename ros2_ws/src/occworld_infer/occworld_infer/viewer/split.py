@@ -7,7 +7,7 @@ import viser
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
 
-_THICK_M, _HIGH_M, _BESIDE_M = 0.12, 9.0, 3.0
+_THICK_M, _HIGH_M, _BESIDE_M = 0.05, 6.0, 3.0
 _COLOUR = (255, 255, 255)
 
 

@@ -128,25 +128,34 @@ def iou_of(forecast: np.ndarray, truth: np.ndarray) -> float:
 
 
 def training_curves(logs: Path, path: Path) -> None:
-    """Every scalar of the TensorBoard logs that is a curve: losses of both stages, codebook use, learning rate."""
+    """The TensorBoard logs' curves: losses of both stages, codebook use, learning rate, and IoU of all horizons in one.
+
+    What never changes is left out, as are single classes: the evaluation has them.
+    """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(logs))
     events.Reload()
-    curves = {tag: events.Scalars(tag) for tag in events.Tags()["scalars"]}
-    # A loss that a stage does not have stays at zero.
-    tags = [tag for tag, curve in curves.items() if len({scalar.value for scalar in curve}) > 1]
+    curves = {tag: events.Scalars(tag) for tag in events.Tags()["scalars"] if not tag.startswith("val_class")}
+    panels: dict[str, list[str]] = {}
+    for tag, curve in curves.items():
+        # A loss that a stage does not have stays at zero.
+        if len({scalar.value for scalar in curve}) > 1:
+            panels.setdefault(tag.rpartition("_")[0] if tag.startswith("val/") else tag, []).append(tag)
     columns = 5
-    rows = int(np.ceil(max(len(tags), 1) / columns))
+    rows = int(np.ceil(max(len(panels), 1) / columns))
     figure, axes = plt.subplots(rows, columns, figsize=(3.0 * columns, 2.1 * rows), squeeze=False)
-    for axis in axes.ravel()[len(tags) :]:
+    for axis in axes.ravel()[len(panels) :]:
         axis.axis("off")
-    for axis, tag in zip(axes.ravel(), tags, strict=False):
-        scalars = curves[tag]
-        # Points, since a line alone does not say how often was looked.
-        steps, values = [s.step for s in scalars], [s.value for s in scalars]
-        axis.plot(steps, values, lw=0.9, marker=".", ms=np.clip(150 / len(scalars), 1.5, 6))
-        axis.set_title(tag, fontsize=8)
+    for axis, (title, tags) in zip(axes.ravel(), panels.items(), strict=False):
+        for tag in tags:
+            # Points, since a line alone does not say how often was looked.
+            steps, values = [s.step for s in curves[tag]], [s.value for s in curves[tag]]
+            size = float(np.clip(150 / len(steps), 1.5, 6))
+            axis.plot(steps, values, lw=0.9, marker=".", ms=size, label=tag.rpartition("_")[2])
+        if len(tags) > 1:
+            axis.legend(fontsize=5, ncols=2)
+        axis.set_title(title, fontsize=8)
         axis.tick_params(labelsize=7)
     _save(figure, path)
 
