@@ -26,9 +26,10 @@ class PointClock:
         self._unit: float | None = None
         self.foreign = False
 
-    def offsets(self, cloud: np.ndarray, stamp: float) -> np.ndarray | None:
+    def offsets(self, cloud: np.ndarray, stamp: float, points: np.ndarray | None = None) -> np.ndarray | None:
         """(n,) float64 seconds after the stamp of each point of a structured cloud; NaN for one that has no time.
 
+        points: (n, 3 or more) x y z of the same; where nothing came back, a time of 0 is none.
         None where the cloud has no such field, where that does not vary, and where no unit makes a sweep of it.
         """
         name = next((name for name in FIELDS if name in (cloud.dtype.names or ())), "")
@@ -36,6 +37,8 @@ class PointClock:
             return None
         values = cloud[name]
         finite = np.isfinite(values)
+        if points is not None:
+            finite &= (values != 0) | (np.isfinite(points[:, :3]).all(axis=1) & points[:, :3].any(axis=1))
         if not finite.any():
             return None
         first, last = values[finite].min(), values[finite].max()

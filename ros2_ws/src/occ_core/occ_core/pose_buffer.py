@@ -161,10 +161,15 @@ class PoseBuffer:
         finish = here if after == stamp else self.at(after)
         return velocity_between(start, finish, after - before)
 
-    def between(self, begin: float, end: float) -> PoseBuffer:
-        """What tells the poses from one stamp to another, as a buffer of its own."""
+    def between(self, begin: float, end: float, about: float) -> PoseBuffer:
+        """What tells the poses from one stamp to another, as a buffer of its own; not across a gap from `about`."""
         low = max(bisect_right(self._stamps, begin + _SAME_S) - 1, 0)
-        high = bisect_left(self._stamps, end - _SAME_S) + 1
+        high = min(bisect_left(self._stamps, end - _SAME_S) + 1, len(self))
+        middle = min(max(bisect_right(self._stamps, about + _SAME_S) - 1, low), high - 1)
+        steps = range(low + 1, high)
+        gaps = [n for n in steps if self._stamps[n] - self._stamps[n - 1] > self._gap]
+        low = max((n for n in gaps if n <= middle), default=low)
+        high = min((n for n in gaps if n > middle), default=high)
         part = PoseBuffer(longest_gap=self._gap)
         part._stamps, part._poses = self._stamps[low:high], self._poses[low:high]
         return part

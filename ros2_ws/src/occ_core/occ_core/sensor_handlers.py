@@ -71,7 +71,7 @@ class SensorHandlers:
             return self.synchronizer.add_sweep(stamp, np.zeros((0, 4), np.float32), frame_id)
         cloud = from_cloud(message)
         points = returns_of(cloud, self._unit)
-        times = self._clock.offsets(cloud, stamp) if self._clock is not None else None
+        times = self._clock.offsets(cloud, stamp, points) if self._clock is not None else None
         if times is not None and self._clock is not None and self._clock.foreign:
             self.synchronizer.mended[_FOREIGN] = self.synchronizer.mended.get(_FOREIGN, 0) + 1
         if times is not None and not np.isfinite(times).all():

@@ -152,10 +152,8 @@ class SweepSynchronizer:
         """
         if stamp <= self._newest:
             if stamp == self._newest:
-                twice = frame_id == self._frame_id
-                self.drop(
-                    "sweep that came twice" if twice else f"sweep of '{frame_id}' beside one of '{self._frame_id}'"
-                )
+                other = f"sweep of '{frame_id}' beside one of '{self._frame_id}': of two LiDARs on a topic one is read"
+                self.drop("sweep that came twice" if frame_id == self._frame_id else other)
                 return
             if stamp > self._newest - self._patience:
                 self.drop("sweep out of order")
@@ -356,7 +354,7 @@ class SweepSynchronizer:
         motion = None
         if sweep.times is not None:
             begin, end = stamp + min(float(sweep.times.min()), 0.0), stamp + max(float(sweep.times.max()), 0.0)
-            motion = self._odometry.poses.between(begin, end)
+            motion = self._odometry.poses.between(begin, end, stamp)
         self._sweeps.popleft()
         self._given = stamp
         self._forget_before(stamp)

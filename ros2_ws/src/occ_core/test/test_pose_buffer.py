@@ -71,7 +71,7 @@ def test_it_keeps_what_it_was_told_to() -> None:
     assert not buffer.add(buffer.last, Pose.identity()) and not buffer.add(5.0, Pose.identity())
     buffer.forget_before(25.03)
     assert buffer.knows(25.03) and buffer.first == pytest.approx(25.0)
-    part = buffer.between(26.05, 26.41)
+    part = buffer.between(26.05, 26.41, 26.2)
     assert part.stamps == pytest.approx([26.0, 26.1, 26.2, 26.3, 26.4, 26.5])
     buffer.forget_after(26.0)
     assert buffer.last == pytest.approx(26.0)

@@ -418,6 +418,40 @@ def test_a_turning_lidar_on_a_turntable_with_times_of_its_points(tmp_path: Path)
     assert misses(session, TENTHS[:11]) == [] and len(session) == 3
 
 
+@pytest.mark.parametrize("nothing", [np.nan, 0.0])
+def test_times_of_zero_where_nothing_came_back_are_no_times(tmp_path: Path, nothing: float) -> None:
+    """As of a driver that leaves the rest of such a point at zero, with times since 1970 for all others."""
+    car = Car().say_odometry(1.3, rate=100.0)
+
+    def cloud(t: float):
+        points, after = turned(t, 0.0, arc)
+        stamps = np.concatenate([np.zeros(9), EPOCH + t + after])
+        return car.cloud(t, np.vstack([np.full((9, 3), nothing), points]), timestamp=stamps)
+
+    report, session = car.say_clouds(TENTHS[:11], cloud).sessions(tmp_path)
+    assert misses(session, TENTHS[:11]) == [] and len(session) == 3 and report.problems == []
+
+
+@pytest.mark.parametrize("gap", [1.03, 1.2])
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_sweep_at_the_edge_of_a_gap_of_odometry_has_the_points_that_a_pose_is_known_for(tmp_path, gap, ends) -> None:
+    """Odometry stops at 0.5 s, in the middle of what sweeps need, which are stamped at their beginning or end."""
+    car = Car().say_odometry(3.0)
+    car.messages = [said for said in car.messages if not 0.51 < said.stamp < 0.5 + gap]
+
+    def cloud(t: float):
+        points, after = turned(t - 0.1 * ends, 0.1 * ends, arc)
+        return car.cloud(t, points, time=(after - 0.1 * ends).astype("<f4"))
+
+    report, session = car.say_clouds([k / 10 for k in range(1, 28)], cloud).sessions(tmp_path)
+    got = times(session)
+    assert got[0] == pytest.approx(0.5) and got[-1] == pytest.approx(2.5)
+    assert len(report.problems) == 1 and "no odometry around a sweep" in report.problems[0]
+    for number in session.numbers:
+        occupied = set(np.flatnonzero(session.occupancy(number).classes.ravel()).tolist())
+        assert len(occupied) > 1000 and not occupied - expected(got[number - 1], [k / 10 for k in range(-1, 28)])[1]
+
+
 def test_clouds_that_were_undistorted_already_are_left_alone(tmp_path: Path) -> None:
     car = Car().say_odometry(2.2)
     car.say_clouds(TENTHS, lambda t: car.cloud(t, seen(t), time=np.linspace(0, 0.1, len(seen(t))).astype("<f4")))
