@@ -286,3 +286,21 @@ def test_a_narrow_winding_strip_is_not_taken_for_a_bow_tie(width, length, slope,
     triangles = triangles_of([ring])
     a, b, c = np.moveaxis(triangles, 1, 0)
     assert np.cross(b - a, c - a)[:, 2].sum() / 2 == pytest.approx(width * length, rel=0.01)
+
+
+@given(st.integers(0, 10_000), st.floats(0.5, 2.5))
+@settings(max_examples=25)
+def test_a_road_that_goes_up_and_down_lies_between_its_edges(seed, rise):
+    """In one polygon, 5 m wide, with points where they happen to be on either edge."""
+
+    def height(along):
+        return rise * np.sin(along / 8)
+
+    rng = np.random.default_rng(seed)
+    edges = []
+    for side in (0.0, 5.0):
+        along = np.sort(np.concatenate([[0, 80], np.arange(2, 80, 2) + rng.uniform(-0.8, 0.8, 39)]))
+        edges.append(np.column_stack([along, np.full(len(along), side), height(along)]))
+    triangles = triangles_of([np.concatenate([edges[0], edges[1][::-1]])])
+    middle = triangles.mean(axis=1)
+    assert np.abs(middle[:, 2] - height(middle[:, 0])).max() < 0.1 * rise

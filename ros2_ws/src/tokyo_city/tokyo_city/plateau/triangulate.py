@@ -1,4 +1,8 @@
-"""All polygons of a tile to triangles at once: corners of three and four by arrays, the rest by ear cutting."""
+"""All polygons of a tile to triangles at once: corners of three and four by arrays, the rest by ear cutting.
+
+Where the points of a polygon lie in no plane, as those of a ramp may, triangles decide what its surface is: such ones
+are Delaunay's, between points that are near each other. Ears may join both ends of a ramp and stand on edge.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from dataclasses import dataclass
 
 import mapbox_earcut
 import numpy as np
+import shapely
 
 from tokyo_city.plateau.model import Polygons
 from tokyo_city.plateau.repair import repaired
@@ -16,6 +21,7 @@ _FLAT_M2 = 1e-6
 _CANCELLED, _WIDE_M = 1e-3, 0.02
 # A triangulation that misses this share of its polygon's area, or as much too much, crosses itself.
 _AREA_TOLERANCE = 1e-3
+_BENT_M = 0.1
 _KEPT_AXES = np.array([(1, 2), (2, 0), (0, 1)])
 
 
@@ -190,7 +196,9 @@ def _cut_ears(polygons: Polygons, which: np.ndarray, facing: np.ndarray, normals
         local = polygons.points[begin:end] - polygons.points[begin]
         # Keep handedness, so that a ring's winding in the plane has the sign of its normal along the dropped axis.
         plane = np.ascontiguousarray(local[:, _KEPT_AXES[axis]])
-        cut = mapbox_earcut.triangulate_float64(plane, ends).reshape(-1, 3).astype(np.int64)
+        cut = _delaunay(plane, ends) if _bent(local, facing[number]) else None
+        if cut is None:
+            cut = mapbox_earcut.triangulate_float64(plane, ends).reshape(-1, 3).astype(np.int64)
         doubled = _doubled_areas(plane[cut])
         along = np.abs(normals[firsts[number] : firsts[number + 1], axis])
         expected = along[0] - along[1:].sum()
@@ -217,6 +225,25 @@ def _cut_ears(polygons: Polygons, which: np.ndarray, facing: np.ndarray, normals
         np.concatenate(sources or [np.zeros(0, int)]),
         mended,
     )
+
+
+def _bent(points: np.ndarray, facing: np.ndarray) -> bool:
+    """Do points (n, 3) lie further from one plane with this normal than a little?"""
+    return bool(np.ptp(points @ facing) > _BENT_M * np.linalg.norm(facing))
+
+
+def _delaunay(plane: np.ndarray, ends: np.ndarray) -> np.ndarray | None:
+    """(t, 3) triangles of a polygon whose rings, of points (n, 2) in a plane, have these ends; between its points.
+
+    None where it crosses or touches itself.
+    """
+    rings = np.split(plane, ends[:-1])
+    polygon = shapely.Polygon(rings[0], rings[1:])
+    number = {point: index for index, point in enumerate(map(tuple, plane.tolist()))}
+    if len(number) < len(plane) or not polygon.is_valid:
+        return None
+    corners = shapely.get_coordinates(shapely.constrained_delaunay_triangles(polygon)).reshape(-1, 4, 2)[:, :3]
+    return np.array([[number[tuple(corner)] for corner in each] for each in corners.tolist()]).reshape(-1, 3)
 
 
 def _doubled_areas(triangles: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from tokyo_city.plateau.prisms import Prisms
 from tokyo_city.plateau.sources import Region, TileSource
 from tokyo_city.plateau.tile import Tile, read_tile
 
-_FORMAT = 6  # of what is stored; a change makes everything that was kept stale
+_FORMAT = 7  # of what is stored; a change makes everything that was kept stale
 
 
 @dataclass(frozen=True)

@@ -78,11 +78,16 @@ class RoadRasters:
     def on(self, cover: int, points: np.ndarray) -> np.ndarray:
         """(...,) bool: where points (..., 2) in map lie on a cover; those outside of the raster, as at its edge."""
         cells = self.raster.cells(points)
-        block, cell = np.divmod(cells.reshape(-1, 2), _BLOCK)
-        found = np.zeros(len(block), dtype=np.uint8)
-        for name in set(map(tuple, block.tolist())):
-            rows = (block == name).all(axis=1)
-            found[rows] = self._block(*name)[cell[rows, 0], cell[rows, 1]]
+        flat = cells.reshape(-1, 2)
+        block = flat // _BLOCK
+        found = np.zeros(len(flat), dtype=np.uint8)
+        # Points of a line follow each other through few blocks.
+        ends = [*(np.flatnonzero((block[1:] != block[:-1]).any(axis=1)) + 1).tolist(), len(flat)]
+        for begin, end in zip([0, *ends], ends, strict=False):
+            if begin < end:
+                i, j = block[begin].tolist()
+                part = flat[begin:end] - (i * _BLOCK, j * _BLOCK)
+                found[begin:end] = self._block(i, j)[part[:, 0], part[:, 1]]
         return (found & cover > 0).reshape(cells.shape[:-1])
 
     def _block(self, i: int, j: int) -> np.ndarray:
