@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out/demo
 CITY ?=
-STEPS ?= 700
+STEPS ?= 475
 # Test processes side by side: many tests wait for DDS, so one more than two cores.
 JOBS ?= 3
 # File by file, in the order of pyproject.toml: what takes long begins first, so that all workers end together.

@@ -29,7 +29,7 @@ training = dict(
     tokenizer_epochs=1,
     tokenizer_share=0.12,
     batch_size=1,
-    horizons_per_step=6,
+    horizons_per_step=3,
     voxel_samples=6144,
     column_samples=768,
 )

@@ -12,5 +12,5 @@ config = replace(
     data_root="data/shipped",
     data=replace(_demo.data, val_fraction=0.1),
     evaluation=EvaluationConfig(interval=100, windows=12),
-    training=replace(_demo.training, max_epochs=100, tokenizer_share=0.06),
+    training=replace(_demo.training, max_epochs=100, tokenizer_share=0.06, horizons_per_step=6),
 )
