@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import timedelta
 from typing import Any
@@ -38,6 +39,8 @@ def processes(training: TrainingConfig, gpu_ids: list[int] | None, cpu_cores: in
         accelerator="cuda" if cuda else "cpu", devices=devices, num_nodes=nodes, strategy=strategy,
         precision=_PRECISIONS[precision(training, "cuda" if cuda else "cpu")],
     )  # fmt: skip
+    for part in ("lightning.fabric", "lightning.pytorch"):  # each process would introduce itself, twice
+        logging.getLogger(part).setLevel(logging.WARNING)
     fabric.launch()
     return fabric
 

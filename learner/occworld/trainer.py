@@ -81,7 +81,9 @@ class Trainer:
         self._short: list[str] = []  # what there was no time for
         self._saved = time.monotonic()
         used, device = precision(config.training, self.fabric.device.type), self.fabric.device
-        log.info("%s on %s%s", used, device, "" if used == config.training.precision else ": fp16 is for a GPU")
+        many = f", {self.fabric.world_size} processes" if self.fabric.world_size > 1 else ""
+        why = "" if used == config.training.precision else ": fp16 is for a GPU"
+        log.info("%s on %s%s%s", used, device, many, why)
         if loaded is not None:
             log.info("%s: %s", config.load_from, loaded.report())
 
