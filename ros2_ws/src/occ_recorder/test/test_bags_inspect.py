@@ -132,6 +132,7 @@ def test_what_is_printed(tmp_path):
     [
         ((0, 0, 0), "twist is zero, though the poses move at 2.00 m/s"), ((0, 2, 0), "in the frame 'odom' and not in"),
         ((2, 0, 0), "agrees"), ((-2, 0, 0), "4.00 m/s off"),
+        ((float("nan"),) * 3, "twist is no numbers"),
     ],
 )  # fmt: skip
 def test_a_twist_is_held_against_what_the_poses_do(tmp_path, linear, words):
@@ -225,6 +226,20 @@ def test_the_times_of_recording_are_proposed_where_stamps_are_of_two_clocks(tmp_
     text, session, problems = proposed(tmp_path, car)
     assert ("stamps: log" in text) is (clock != "the odometry's")
     assert misses(session, TENTHS) == [] and problems == []
+
+
+@pytest.mark.parametrize("kind", ["<i4", "<f4"])
+def test_a_unit_is_proposed_where_coordinates_are_no_metres(tmp_path, kind):
+    car = Car().say_odometry(2.0).say_fixed("base_link", "lidar", WHERE)
+
+    def cloud(t: float):
+        fields = np.zeros(len(seen(t)), [(axis, kind) for axis in "xyz"])
+        for axis, column in zip("xyz", np.round(1000 * seen(t)).T, strict=True):
+            fields[axis] = column
+        return car.drive.cloud(EPOCH + t, "lidar", fields)
+
+    text, session, problems = proposed(tmp_path, car.say_clouds(TENTHS, cloud))
+    assert "    point_unit: 0.001  # " in text and misses(session, TENTHS) == [] and problems == []
 
 
 @pytest.mark.parametrize("jumps", [True, False])

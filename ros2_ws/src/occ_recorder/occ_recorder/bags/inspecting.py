@@ -18,11 +18,11 @@ from occ_core.transforms import Source, TransformTree
 from occ_core.urdf import body, link_poses
 from occ_recorder.bags.config import BagConfig
 from occ_recorder.bags.reading import Bag
-from occ_recorder.bags.sensors import CLOUDS, instead_of_clouds
+from occ_recorder.bags.sensors import CLOUDS, instead_of_clouds, no_metres
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 POSES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped")
-_CLOUDS_READ = 20
+_CLOUDS_READ, _CLOUDS_FOR_UNIT = 20, 3
 _STEP_S = 0.1  # between poses whose difference is a velocity: less would measure their noise
 _STILL = 0.1  # m/s: a robot that is slower says nothing about its twist
 _OTHER_CLOCK_S = 1.0  # between stamp and logging: more than any sensor takes
@@ -35,6 +35,7 @@ class CloudFacts:
     """The first clouds of a topic. ranges: of 1, 50 and 99% of the returns, metres. zero, nan: shares of the points.
 
     time: what a field of times by point means, '' where there is none. xyz: (n, 3) the returns of the first one.
+    no_metres: why x, y and z can't be any, '' where they can.
     """
 
     frame: str
@@ -45,6 +46,7 @@ class CloudFacts:
     nan: float
     time: str
     xyz: np.ndarray
+    no_metres: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,7 @@ def _cloud_facts(messages: list[Any]) -> CloudFacts:
     return CloudFacts(
         frame, names, int(np.median(counts)) if counts else 0, (float(low), float(middle), float(high)),
         zero / max(total, 1), nan / max(total, 1), meaning, first,
+        next((why for why in map(no_metres, messages[:_CLOUDS_FOR_UNIT]) if why), ""),
     )  # fmt: skip
 
 
@@ -244,6 +247,8 @@ def _twist(poses: list[tuple[float, Pose, np.ndarray | None]], frame: str, child
         own.append((a.rotation.T @ velocity + b.rotation.T @ velocity) / 2)
     if poses and poses[0][2] is None:
         return "has no twist: velocities follow from the poses"
+    if said and np.isnan(said).any(axis=1).mean() > 0.5:
+        return "twist is no numbers: velocities follow from the poses"
     if len(said) < 3:
         return "the robot hardly moves: nothing to compare its twist with"
     speed = float(np.median(np.linalg.norm(own, axis=1)))
@@ -280,6 +285,7 @@ def report(facts: BagFacts) -> list[str]:
             f"  ranges {near:.1f} m (1%), {middle:.1f} m (half), {far:.1f} m (99%)",
             f"  {cloud.zero:.1%} are (0, 0, 0), {cloud.nan:.1%} are NaN or infinite: no returns",
             f"  time of each point: {cloud.time or 'no field'}",
+            *([f"  {cloud.no_metres}: a config needs a point_unit"] if cloud.no_metres else []),
         ]  # fmt: skip
     for topic, odometry in facts.odometry.items():
         where = f"'{odometry.child}' in '{odometry.frame}'" if odometry.child else f"in '{odometry.frame}'"

@@ -1,8 +1,10 @@
-"""Clocks that jump within a bag: the LiDAR's beside odometry's, each held against the times of recording."""
+"""Clocks that jump within a bag, each held against the times of recording, and poses that jump by themselves."""
 
 from __future__ import annotations
 
 import math
+
+from occ_core.poses import Pose
 
 _SAME_S = 1e-6
 _AHEAD_S = 0.1  # of the recorder's clock, that no message is stamped
@@ -10,6 +12,9 @@ _FOREIGN_S = 5.0  # a clock that differs by more from the recorder's, as a simul
 _FOREIGN_JUMP_S = 2.0
 _SURE = 3  # messages in a row; a single one may have overtaken another
 _LIKE_S, _LIKE = 0.1, 0.25
+# From pose to pose: what noise does, and what no vehicle's acceleration does, m/s^2 and rad/s^2.
+_NOISE_M, _NOISE_RAD, _LINEAR, _ANGULAR = 0.2, 0.1, 20.0, 40.0
+_TOO_FAR_APART_S = 0.5
 
 
 class _Clock:
@@ -98,4 +103,44 @@ class ClockWatch:
             f"the clock of {name} jumps by {jump:+.3f} s {when:.1f} s into the bag, and that of {other} does not:"
             f" {self._left_out} sweeps after it are left out; mend the clock, or take the times of recording:"
             " `stamps: log` in a --config"
+        )
+
+
+class PoseJumps:
+    """Counts steps of odometry that no vehicle makes, as where a localiser corrects its poses instead of `map`."""
+
+    def __init__(self, odometry: str) -> None:
+        self._name = odometry
+        self._last: tuple[float, list[float], list[float]] | None = None  # stamp, position, orientation
+        self._velocity, self._rate = [0.0, 0.0, 0.0], 0.0
+        self._steps = 0  # that the velocity is of
+        self._count, self._most, self._first = 0, 0.0, math.nan
+
+    def add(self, stamp: float, pose: Pose, logged: float) -> None:
+        """Take the next pose. stamp, and logged, when it was recorded: seconds."""
+        here = pose.position.tolist(), pose.orientation.tolist()
+        last, self._last = self._last, (stamp, *here)
+        if last is None or not 0 < (seconds := stamp - last[0]) <= _TOO_FAR_APART_S:
+            self._steps = 0
+            return
+        step = [new - old for new, old in zip(here[0], last[1], strict=True)]
+        turn = 2 * math.acos(min(abs(sum(a * b for a, b in zip(here[1], last[2], strict=True))), 1.0))
+        if self._steps:
+            off = math.dist(step, [v * seconds for v in self._velocity])
+            turned = turn - self._rate * seconds
+            if off > _NOISE_M + _LINEAR * seconds**2 or turned > _NOISE_RAD + _ANGULAR * seconds**2:
+                self._count, self._most = self._count + 1, max(self._most, off)
+                self._first = logged if math.isnan(self._first) else self._first
+                return
+        self._steps += 1
+        self._velocity, self._rate = [part / seconds for part in step], turn / seconds
+
+    def problem(self, began: float) -> str:
+        """What was found, and what to do; '' where poses are smooth. began: when the bag does, seconds."""
+        if not self._count:
+            return ""
+        return (
+            f"the poses of {self._name} jump {self._count} times, by up to {self._most:.1f} m, first"
+            f" {self._first - began:.1f} s into the bag: walls that were seen before stand twice for some seconds; name"
+            " odometry that is smooth, such as `odometry: tf` where /tf has odom"
         )

@@ -11,13 +11,14 @@ from occ_core.poses import Pose
 from occ_core.topics import CAMERAS, IMU, LIDAR, ROBOT_DESCRIPTION
 from occ_recorder.bags.clocks import check_clocks
 from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, RobotConfig
-from occ_recorder.bags.inspecting import ODOMETRY, BagFacts
+from occ_recorder.bags.inspecting import ODOMETRY, BagFacts, CloudFacts
 from occ_recorder.bags.plan import unreadable_images
 from occ_recorder.bags.reading import Bag, BagError
 from occ_recorder.bags.sensors import IMAGES
 from occ_recorder.bags.vehicle import as_yaml, height_above_ground, seen_of_itself
 
 _YAML_WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")  # which mean something without quotes
+_MILLIMETRES = 0.001
 _WORLDS = ("map", "odom", "world", "earth", "camera_init")
 _JUMP_M, _JUMP_TIMES = 0.2, 6.0  # a step of a frame that is longer, and so many times its usual ones, is a jump
 _NOT_RAW = ("map", "registered", "aligned", "accumulated", "ground", "obstacle", "cluster", "segment", "plane")
@@ -61,8 +62,10 @@ def proposal(bag: Bag, facts: BagFacts, config: BagConfig) -> str:
             f"      {_text(facts.clouds[lidar].frame)}: {{xyz: [0.0, 0.0, 0.0], rpy: [0.0, 0.0, 0.0]}}  # m, radians",
         ]
     elif not facts.tree.moves(base, facts.clouds[lidar].frame) and not facts.sized:
-        if boxes := seen_of_itself(bag, lidar, mount, PointFilter()):
+        if boxes := seen_of_itself(bag, lidar, mount, PointFilter(), _unit(facts.clouds[lidar])):
             lines.append(f"    self_filter: {as_yaml(boxes)}  # what the LiDAR was seen to see of the vehicle")
+    if why := facts.clouds[lidar].no_metres:
+        lines.append(f"    point_unit: {_MILLIMETRES}  # metres of 1 in x, y and z: {why}; taken for millimetres")
     lines += _ground(facts, base, lidar, mount)
     if cameras:
         slowest = min(facts.counts[topic] for topic in cameras.values()) / max(facts.seconds, 1e-9)
@@ -158,9 +161,14 @@ def _needs_log(bag: Bag, config: BagConfig, lidar: str, odometry: str) -> bool:
     """Whether only the times of recording tell which sweep and which pose belong together."""
     try:
         check_clocks(bag, RobotConfig("robot_0", lidar=lidar, odometry=odometry or TF_ODOMETRY), config)
-    except BagError:
-        return True
+    except BagError as error:
+        return "stamps: log" in str(error)
     return False
+
+
+def _unit(cloud: CloudFacts) -> float:
+    """Metres of 1 in x, y and z of clouds, as the proposal says it."""
+    return _MILLIMETRES if cloud.no_metres else 1.0
 
 
 def _mount(facts: BagFacts, base: str, lidar: str) -> Pose | None:
@@ -176,7 +184,7 @@ def _ground(facts: BagFacts, base: str, lidar: str, mount: Pose | None) -> list[
     if footprints and facts.tree.connected(base, footprints[0]):
         return ["    ground: footprint  # /tf has base_footprint"]
     at = mount or Pose.identity()
-    height = height_above_ground(at.apply(facts.clouds[lidar].xyz), at.position)
+    height = height_above_ground(at.apply(facts.clouds[lidar].xyz * _unit(facts.clouds[lidar])), at.position)
     how = "of base_frame above the ground: estimated from the first cloud" if height is not None else "measure it"
     if mount is None and height is not None:
         how = "of the LiDAR above the ground, estimated from the first cloud: take away how high it is above base_frame"

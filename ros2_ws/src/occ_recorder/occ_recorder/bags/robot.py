@@ -16,7 +16,7 @@ from occ_core.poses import Pose
 from occ_core.sensor_handlers import SensorHandlers
 from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, GroundSource
-from occ_recorder.bags.jumps import ClockWatch
+from occ_recorder.bags.jumps import ClockWatch, PoseJumps
 from occ_recorder.bags.plan import RobotPlan
 
 _SILENT_S = 1.0  # of a LiDAR at an end of the bag that is worth a word
@@ -39,7 +39,8 @@ class RobotReader:
         self.config = config = plan.config
         self.complaints: dict[str, tuple[int, str]] = {}
         self.takeoff = self.logged = 0.0
-        self._watch = ClockWatch(config.lidar, config.odometry if config.odometry != TF_ODOMETRY else bag.tf)
+        odometry = config.odometry if config.odometry != TF_ODOMETRY else bag.tf
+        self._watch, self._jumps = ClockWatch(config.lidar, odometry), PoseJumps(odometry)
         self._heard: tuple[float, float] | None = None
         self._plan, self._sync, self._patience, self._deliver = plan, synchronizer, plan.patience, deliver
         self._handlers = SensorHandlers(
@@ -83,7 +84,7 @@ class RobotReader:
 
     def problems(self, began: float, ended: float) -> list[str]:
         """Sentences about clocks that jump and a LiDAR that is silent. began, ended: of the recording, seconds."""
-        said = [self._watch.problem] if self._watch.problem else []
+        said = [problem for problem in (self._watch.problem, self._jumps.problem(began)) if problem]
         first, last = self._heard or (began, ended)
         for silent, words in ((first - began, "begins {} s after"), (ended - last, "ends {} s before")):
             if silent > _SILENT_S + self._patience:  # Odometry that is waited for may be recorded after the last sweep.
@@ -148,6 +149,7 @@ class RobotReader:
             self._heights.clear()
         self._newest = stamp
         self._watch.odometry(stamp, self.logged)
+        self._jumps.add(stamp, pose, self.logged)
         if self._graft:
             above = [*self._tree.above(self.config.base_frame), self._plan.continuous]
             root = above[above.index(self._plan.continuous) - 1]
