@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from occ_core.messages import from_cloud, from_stamp
 from occ_core.topics import CHECK_PATH, CONTACT, COSTMAP, FORECAST, HORIZON_COSTMAPS, PREDICTION
 from occ_ros.convert import to_stamp
 from occ_ros.qos import create_publisher, create_subscription, message_class
-from occworld_infer.forecast_message import from_forecast_message
+from occworld_infer.forecast_message import from_forecast_message, lacking
 
 STRANGER = Path(__file__).with_name("map_listener.py")
 WALL_Y = 6.0
@@ -135,7 +134,7 @@ def test_nothing_is_computed_while_nobody_listens(staged) -> None:  # noqa: F811
     assert later[-1].header.stamp == heard[-1].header.stamp
 
 
-@pytest.mark.skipif(importlib.util.find_spec("occ_msgs") is None, reason="occ_msgs is not built here")
+@pytest.mark.skipif(bool(lacking()), reason=f"{lacking()}: scripts/build_messages.sh .venv")
 def test_the_typed_forecast_has_the_same_voxels_as_the_cloud(staged) -> None:  # noqa: F811
     stage = staged()
     stage.listening(stage.robot)

@@ -18,7 +18,9 @@ from occworld_infer.forecast_message import Latency, forecast_message, from_fore
 from occworld_infer.grading import Grade
 from occworld_infer.prediction import PublishedPart
 
-occ_msgs = pytest.importorskip("occ_msgs.msg", reason="occ_msgs is not built here: scripts/build_messages.sh .venv")
+if lacking():
+    pytest.skip(f"{lacking()}: scripts/build_messages.sh .venv", allow_module_level=True)
+occ_msgs = pytest.importorskip("occ_msgs.msg")
 GRID = VoxelGrid((-4.0, -4.0, 0.0), (4.0, 4.0, 4.6), (0.5, 0.5, 1.25))
 CAR, BUILDING = NAMES.index("car"), NAMES.index("building")
 

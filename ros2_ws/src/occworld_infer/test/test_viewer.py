@@ -289,6 +289,43 @@ def test_the_page_opens_with_a_forecast_beside_truth_of_the_robot_with_most_to_s
     assert opening(nothing, ("rover_0",), ticks=8) == ("rover_0", 0.0, "class"), "without a forecast, what is seen"
 
 
+def slow_model(live: bool) -> tuple[Page, Player]:
+    """Six seconds of snapshots, of which the one at 2 s alone was forecast from."""
+    timeline, seen = Timeline(keep=20), block((4, 0, 1), Semantic.CAR)
+    for step in range(13):
+        ahead = [block((6, 0, 1), Semantic.CAR)] * len(HORIZONS_S) if step == 4 else None
+        timeline.add(snapshot(step / 2, seen, ahead))
+    page = Page(0, ("rover_0",), live=live)
+    return page, Player(timeline, page, ("rover_0",), live=live)
+
+
+def test_of_a_slow_model_the_last_forecast_that_came_true_is_shown_and_how_long_ago_that_was() -> None:
+    page, player = slow_model(live=True)
+    player.tick(0.0)
+    assert page.controls.choice.colouring is Colouring.BESIDE, "it opens with it"
+    assert page.controls._status.content.startswith("rover_0 at 3.0 s")
+    words = page.controls._words.content
+    assert "Left: what rover_0 saw 3.0 s ago. Right: what was forecast of it 1 s before." in words
+    assert "the model is slower" in words
+    page.controls.choose(ahead=3.0)
+    player.tick(0.0)
+    assert page.controls._status.content.startswith("rover_0 at 5.0 s")
+    page.controls.choose(ahead=0.0)
+    player.tick(0.0)
+    assert page.controls._status.content.startswith("rover_0 at 6.0 s") and "ago" not in page.controls._words.content
+    player.close()
+
+
+def test_a_recording_shows_the_time_that_was_asked_for_whether_it_was_forecast_or_not() -> None:
+    page, player = slow_model(live=False)
+    page.controls.choose(ahead=1.0, colouring=Colouring.BESIDE)
+    for at, words in ((6.0, "What rover_0 sees now."), (3.0, "Left: what rover_0 sees now.")):
+        page.controls.seek(at)
+        player.tick(0.0)
+        assert page.controls._status.content.startswith(f"rover_0 at {at} s") and words in page.controls._words.content
+    player.close()
+
+
 def test_what_somebody_has_chosen_stays() -> None:
     page = Page(0, ("drone_0", "rover_0"), live=True)
     player = Player(forecast_film("drone_0", "rover_0"), page, ("drone_0", "rover_0"), live=True)
@@ -308,9 +345,9 @@ def test_the_page_says_in_words_what_is_on_the_screen_and_what_its_terms_mean() 
         player.tick(0.0)
         return page.controls._words.content
 
-    assert "What was forecast 1 s ago, laid over what rover_0 sees now." in words(1.0, Colouring.TRUTH)
+    assert "What was forecast 1 s before, laid over what rover_0 sees now." in words(1.0, Colouring.TRUTH)
     beside = words(1.0, Colouring.BESIDE)
-    assert "Left: what rover_0 sees now. Right: what was forecast of it 1 s ago." in beside
+    assert "Left: what rover_0 sees now. Right: what was forecast of it 1 s before." in beside
     assert "What rover_0 sees now." in words(2.0, Colouring.TRUTH), "none was made two seconds ago"
     assert "What rover_0 sees now." in words(2.0, Colouring.BESIDE)
     assert "What is forecast to be around rover_0 in 3 s." in words(3.0, Colouring.CLASS)
@@ -324,8 +361,8 @@ def test_grades_stand_as_bars_and_say_while_they_are_young() -> None:
     grade = Grade(1.0, 0.5, 0.25, 0.5, 0.25, 12)
     table = grades_table((grade, replace(grade, horizon_s=1.5)), "")
     assert re.findall(r"width:([\d.]+)%", table.replace("width:100%", "")) == ["50.0", "25.0"], "1 s, and no 1.5 s"
-    assert "Of 12 forecasts so far" in table
-    assert "so far" not in grades_table((replace(grade, count=45),), "")
+    assert "A mean of 12 forecasts: of so few" in table
+    assert "so few" not in grades_table((replace(grade, count=45),), "")
     assert "none yet" in grades_table((), "none yet")
 
 

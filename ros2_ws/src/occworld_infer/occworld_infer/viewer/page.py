@@ -121,24 +121,28 @@ class Page:
             client.camera.position, client.camera.look_at = position, look_at
 
     def draw(
-        self, snapshot: Snapshot, made: Snapshot | None, newest: Newest | None = None, ious: Ious = lambda: NO_IOUS
-    ) -> None:
+        self, snapshot: Snapshot, made: Snapshot | None, newest: Newest | None = None, ious: Ious = lambda: NO_IOUS,
+        since: float = 0.0,
+    ) -> None:  # fmt: skip
         """Show a snapshot. made: the one whose forecast is shown, or compared with this one; None where there is none.
 
         newest: the sweep and the traffic that a live run has had since the snapshot, to be shown instead of its own.
-        ious: gives those of this robot's forecasts over time, as `Timeline.ious` does.
+        ious: gives those of this robot's forecasts over time, as `Timeline.ious` does. since: seconds from the snapshot
+        to now, where it is not the newest because that was not forecast.
         """
         # One packet: a browser that lags behind would show the legend of other voxels than it draws.
         with self._server.atomic():
-            self._draw(snapshot, made, newest, ious)
+            self._draw(snapshot, made, newest, ious, since)
 
-    def _draw(self, snapshot: Snapshot, made: Snapshot | None, newest: Newest | None, ious: Ious) -> None:
+    def _draw(self, snapshot: Snapshot, made: Snapshot | None, newest: Newest | None, ious: Ious, since: float) -> None:
         choice, sensed = self.controls.choice, newest or snapshot
         forecast = made.forecast if made is not None else None
         chosen = self._changed("choice", (choice, snapshot.robot, snapshot.stamp))
         if self._replaced("forecast", forecast) or chosen:
             self._draw_voxels(choice, snapshot, made)
             self.controls.tell(curves=iou_curves(ious(), graded_horizon(choice)))
+        if self._changed("words", (choice, snapshot.stamp, forecast is None, since)):
+            self.controls.tell(words=_words(choice, snapshot, forecast, since))
         if choice.lidar and self._replaced("lidar", sensed.lidar):
             self._show_lidar(sensed.lidar)
         if self._replaced("traffic", sensed.actors):
@@ -192,11 +196,7 @@ class Page:
             self._split.hide()
         if made is not None and forecast is not None:
             self._draw_path(made.occupancy.frame.position, forecast)
-        words = caption(
-            snapshot.robot, choice.ahead, choice.colouring.compares, choice.colouring is Colouring.HORIZON,
-            forecast is not None and (choice.ahead == 0 or ahead is not None), choice.colouring is Colouring.BESIDE,
-        )  # fmt: skip
-        self.controls.tell(status=_status(snapshot, forecast, len(cubes.centres)), legend=legend, words=words)
+        self.controls.tell(status=_status(snapshot, forecast, len(cubes.centres)), legend=legend)
 
     def _coloured(
         self, choice: Choice, snapshot: Snapshot, made: Snapshot | None, ahead: PlacedVoxels | None
@@ -228,6 +228,14 @@ class Page:
 def graded_horizon(choice: Choice) -> float:
     """Seconds ahead of the forecasts whose IoU is plotted: those that are compared, else those of a second."""
     return choice.ahead if choice.colouring.compares and choice.ahead > 0 else 1.0
+
+
+def _words(choice: Choice, snapshot: Snapshot, forecast: PredictedFrame | None, since: float) -> str:
+    there = forecast is not None and (choice.ahead == 0 or forecast.at(choice.ahead) is not None)
+    compares, beside = choice.colouring.compares, choice.colouring is Colouring.BESIDE
+    return caption(
+        snapshot.robot, choice.ahead, compares, choice.colouring is Colouring.HORIZON, there, beside, since
+    )  # fmt: skip
 
 
 def _status(snapshot: Snapshot, forecast: PredictedFrame | None, count: int) -> str:

@@ -45,19 +45,21 @@ def title() -> str:
 
 
 def caption(
-    robot: str, ahead: float, against_truth: bool, by_horizon: bool, forecast: bool, beside: bool = False
-) -> str:
+    robot: str, ahead: float, against_truth: bool, by_horizon: bool, forecast: bool, beside: bool = False,
+    since: float = 0.0,
+) -> str:  # fmt: skip
     """What is on the screen, in a sentence.
 
     ahead: seconds, of the slider. against_truth: a forecast is compared, and with beside on the right of the split.
-    forecast: whether there is one to show.
+    forecast: whether there is one to show. since: seconds from what is shown to now, 0 where it is now.
     """
+    sees = f"{robot} saw {since:.1f} s ago" if since else f"{robot} sees now"
     if not forecast:
         text = f"What {robot} sees now."
     elif beside and ahead > 0:
-        text = f"Left: what {robot} sees now. Right: what was forecast of it {ahead:g} s ago."
+        text = f"Left: what {sees}. Right: what was forecast of it {ahead:g} s before."
     elif against_truth and ahead > 0:
-        text = f"What was forecast {ahead:g} s ago, laid over what {robot} sees now."
+        text = f"What was forecast {ahead:g} s before, laid over what {sees}."
     elif against_truth:
         text = f"What {robot} sees now, by itself: move the slider to lay a forecast over it."
     elif ahead == 0:
@@ -66,6 +68,11 @@ def caption(
         text = f"What {robot} sees now, and what is forecast to be new within {ahead:g} s."
     else:
         text = f"What is forecast to be around {robot} in {ahead:g} s."
+    if since:
+        text += (
+            '<br><span style="font-size:12px;font-weight:400;opacity:.75">Nothing newer was forecast: the model is'
+            " slower than the robot's time.</span>"
+        )
     return f'<div style="{_TEXT};font-size:14px;font-weight:600;padding-bottom:.3em">{text}</div>'
 
 
@@ -94,7 +101,7 @@ def grades_table(grades: tuple[Grade, ...], waiting: str) -> str:
         for grade in shown
     )
     few = min(grade.count for grade in shown)
-    young = f"Of {few} forecasts so far: figures settle after half a minute." if few < _SETTLED else ""
+    young = f"A mean of {few} forecasts: of so few, figures still jump." if few < _SETTLED else ""
     return (
         f'<div style="{_TEXT}"><table style="width:100%;border-spacing:0 1px">{rows}</table>'
         f'<span style="opacity:.75">{young}</span></div>'

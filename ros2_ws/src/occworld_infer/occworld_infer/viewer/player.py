@@ -9,8 +9,9 @@ from threading import Event, Thread
 import numpy as np
 
 from occ_core.classes import DYNAMIC_IDS
-from occworld_infer.viewer.controls import Colouring
+from occworld_infer.viewer.controls import Choice, Colouring
 from occworld_infer.viewer.page import Page, graded_horizon
+from occworld_infer.viewer.snapshot import Snapshot
 from occworld_infer.viewer.timeline import Timeline
 
 _TICK_S = 0.05
@@ -18,6 +19,8 @@ OPENING_S = 1.0
 """How long ago the forecast was made that the page opens with, beside what came."""
 _PATIENCE_S = 5.0  # with robots whose forecasts come later than another's
 _OLDEST_FORECAST_S = 2.0  # a model slower than this has nothing to say of now
+_OLDEST_COMPARISON_S = 20.0  # of a live run whose model skips most
+_FRESH_S = 0.75  # what is older was seen, and is not seen now: keyframes are half a second apart
 
 
 class Player:
@@ -64,19 +67,29 @@ class Player:
             controls.tell(status=f"waiting for {choice.robot}")
             return
         at = self._next(span, seconds)
-        snapshot = self._timeline.before(choice.robot, at)
-        assert snapshot is not None, "there is a span"
+        snapshot, made = self._shown(choice, at)
         self._at = at
         controls.tell_time(at - span[0], span[1] - span[0])
-        if choice.colouring.compares:
-            made = self._timeline.exactly(choice.robot, snapshot.stamp - choice.ahead)
-        else:
-            made = self._timeline.forecast_before(choice.robot, snapshot.stamp, _OLDEST_FORECAST_S)
-        live_now = self._live and controls.playing
+        since = at - snapshot.stamp
+        live_now = self._live and controls.playing and since < _FRESH_S
         newest = self._timeline.newest(choice.robot) if live_now else None
-        ious = partial(self._timeline.ious, choice.robot, graded_horizon(choice), snapshot.stamp)
-        self._page.draw(snapshot, made, newest, ious)
-        self._place(at, float(snapshot.occupancy.frame.position[2]), live_now)
+        ious = partial(self._timeline.ious, choice.robot, graded_horizon(choice), at)
+        self._page.draw(snapshot, made, newest, ious, since if since >= _FRESH_S else 0.0)
+        # Where nothing was forecast of now, the robots stand where they were when something was.
+        shown_at = at if since < _FRESH_S else snapshot.stamp
+        self._place(shown_at, float(snapshot.occupancy.frame.position[2]), live_now)
+
+    def _shown(self, choice: Choice, at: float) -> tuple[Snapshot, Snapshot | None]:
+        """The snapshot to show at a time, and the one whose forecast is shown with it."""
+        if choice.colouring.compares and choice.ahead > 0:
+            age = _OLDEST_COMPARISON_S if self._live else 0.0
+            if (pair := self._timeline.compared(choice.robot, at, choice.ahead, age)) is not None:
+                return pair
+        snapshot = self._timeline.before(choice.robot, at)
+        assert snapshot is not None, "there is a span"
+        if choice.colouring.compares:
+            return snapshot, None if choice.ahead > 0 else self._timeline.exactly(choice.robot, snapshot.stamp)
+        return snapshot, self._timeline.forecast_before(choice.robot, snapshot.stamp, _OLDEST_FORECAST_S)
 
     def _open(self, seconds: float) -> None:
         """Begin with a forecast beside what came, of the robot with most to see, unless somebody has chosen already.
@@ -90,10 +103,9 @@ class Player:
         for robot in self._robots:
             if (span := self._timeline.span(robot)) is None:
                 continue
-            made = self._timeline.exactly(robot, span[1] - OPENING_S)
-            last = self._timeline.before(robot, span[1])
-            if last is not None and made is not None and made.forecast is not None:
-                labels = last.occupancy.labels
+            pair = self._timeline.compared(robot, span[1], OPENING_S, _OLDEST_COMPARISON_S)
+            if pair is not None:
+                labels = pair[0].occupancy.labels
                 comparable[robot] = int(np.isin(labels, DYNAMIC_IDS).sum()), len(labels)
         self._waited += seconds if comparable else 0.0
         if comparable and (len(comparable) == len(self._robots) or self._waited > _PATIENCE_S):

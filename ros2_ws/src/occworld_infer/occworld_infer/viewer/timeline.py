@@ -94,6 +94,19 @@ class Timeline:
                     return snapshots[at]
             return None
 
+    def compared(self, robot: str, until: float, ahead: float, age: float) -> tuple[Snapshot, Snapshot] | None:
+        """The last snapshot not after a stamp and at most `age` seconds before it that was forecast `ahead` seconds
+        before, and the one that it was forecast from; None where there is none. A slow model skips most."""
+        with self._lock:
+            snapshots, stamps = self._snapshots.get(robot, []), self._stamps.get(robot, [])
+            for at in range(bisect_right(stamps, until + _SAME_S) - 1, -1, -1):
+                if stamps[at] < until - age - _SAME_S:
+                    break
+                made = bisect_left(stamps, stamps[at] - ahead - _SAME_S)
+                if made < at and abs(stamps[made] - (stamps[at] - ahead)) <= _SAME_S and snapshots[made].forecast:
+                    return snapshots[at], snapshots[made]
+            return None
+
     def before(self, robot: str, stamp: float) -> Snapshot | None:
         """The robot's last snapshot that is not after a stamp, else its first; None where there is none."""
         with self._lock:

@@ -101,11 +101,12 @@ def forecast_in_3d(samples: Path, path: Path) -> None:
     with np.load(samples, allow_pickle=False) as data:
         current, truth, forecast = data["current"], data["truth"], data["forecast"]
     about = (current > 0) | (truth > 0).any(axis=0) | (forecast > 0).any(axis=0)
+    used = [info for info in CLASSES[1:] if any((grid == info.semantic).any() for grid in (current, truth, forecast))]
     frames = []
     for step, (left, right) in enumerate([(current, current), *zip(truth, forecast, strict=True)]):
         views = [oblique_view(TOKYO_GRID, grid, _IN_3D[0], about) for grid in (left, right)]
         height, width = views[0].shape[:2]
-        frame = Image.new("RGB", (2 * width + _IN_3D[1], height + 2 * _IN_3D[1]), (255, 255, 255))
+        frame = Image.new("RGB", (2 * width + _IN_3D[1], height + 4 * _IN_3D[1]), (255, 255, 255))
         for number, view in enumerate(views):
             frame.paste(Image.fromarray(view), (number * (width + _IN_3D[1]), 2 * _IN_3D[1]))
         draw = ImageDraw.Draw(frame)
@@ -114,6 +115,11 @@ def forecast_in_3d(samples: Path, path: Path) -> None:
         said = f"what was forecast {seconds:.1f} s before: IoU {iou_of(right, left):.0%}" if step else "now"
         for number, words in enumerate((came, said)):
             draw.text((number * (width + _IN_3D[1]) + 8, 8), words, (30, 30, 30), font_size=17)
+        x = 8
+        for info in used:
+            draw.rectangle((x, frame.height - 24, x + 12, frame.height - 12), tuple(info.colour))
+            draw.text((x + 17, frame.height - 26), info.name, (30, 30, 30), font_size=13)
+            x += 30 + round(draw.textlength(info.name, font_size=13))
         frames.append(frame)
     frames[0].save(
         path, "WEBP", save_all=True, append_images=frames[1:], loop=0, quality=70, method=4,
