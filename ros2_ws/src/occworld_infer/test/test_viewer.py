@@ -319,10 +319,11 @@ def test_of_a_slow_model_the_last_forecast_that_came_true_is_shown_and_how_long_
 def test_a_recording_shows_the_time_that_was_asked_for_whether_it_was_forecast_or_not() -> None:
     page, player = slow_model(live=False)
     page.controls.choose(ahead=1.0, colouring=Colouring.BESIDE)
-    for at, words in ((6.0, "What rover_0 sees now."), (3.0, "Left: what rover_0 sees now.")):
+    beside = "Left: what rover_0 sees now."
+    for at, of, words in ((6.0, 6.0, "What rover_0 sees now."), (3.0, 3.0, beside), (3.3, 3.0, beside)):
         page.controls.seek(at)
         player.tick(0.0)
-        assert page.controls._status.content.startswith(f"rover_0 at {at} s") and words in page.controls._words.content
+        assert page.controls._status.content.startswith(f"rover_0 at {of} s") and words in page.controls._words.content
     player.close()
 
 
