@@ -35,6 +35,7 @@ _OTHER_PLACES = (
     "A mean of the last 30 s of this drive: another place, height or speed has other figures than the README's, which"
     " are of drives through squares of Osaka at 15 m and on the street."
 )
+_SLOW = "Nothing newer was forecast: the model is slower than the robot's time."
 TITLE = "Tokyo OccWorld"
 
 
@@ -69,10 +70,7 @@ def caption(
     else:
         text = f"What is forecast to be around {robot} in {ahead:g} s."
     if since:
-        text += (
-            '<br><span style="font-size:12px;font-weight:400;opacity:.75">Nothing newer was forecast: the model is'
-            " slower than the robot's time.</span>"
-        )
+        text += f'<br><span style="font-size:12px;font-weight:400;opacity:.75">{_SLOW}</span>'
     return f'<div style="{_TEXT};font-size:14px;font-weight:600;padding-bottom:.3em">{text}</div>'
 
 
