@@ -61,6 +61,9 @@ def test_its_report_has_pictures_that_show_something(out: Path) -> None:
         assert f"pictures/{picture.name}" in page
         pixels = np.asarray(Image.open(picture).convert("RGB").resize((64, 64))).reshape(-1, 3)
         assert len(np.unique(pixels, axis=0)) > 30, picture.name
+    assert page.index("pictures/forecast.webp") == page.index("pictures/"), "truth beside the forecast comes first"
+    with Image.open(out / "pictures/forecast.webp") as film:
+        assert film.n_frames == 1 + len(HORIZONS)
 
 
 def test_the_tour_s_pictures_are_drawn_from_its_folder(out: Path, tmp_path: Path) -> None:

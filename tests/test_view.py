@@ -18,12 +18,13 @@ from drive import Drive, write_bag
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMsg
+from PIL import Image
 from processes import PATIENCE_S
 from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import Float32MultiArray
 from street import SMALL_GRID, write_session
 
-from occ_core.classes import Semantic
+from occ_core.classes import COLOURS, Semantic
 from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose
 from occ_core.session import Session
@@ -121,6 +122,10 @@ def test_a_screenshot_is_written(tmp_path: Path, capsys: pytest.CaptureFixture) 
     assert run(session, "--port", 0, "--screenshot", picture, "--at", 1, "--ahead", 0, "--colours", "class") == 0
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 30_000
     assert str(picture) in capsys.readouterr().out
+    pixels = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3).astype(int)
+    present = np.unique(Session.open(session).occupancy(3).classes)  # at 1 s
+    for colour in COLOURS[present[present > 0]]:
+        assert (np.abs(pixels - colour).max(axis=1) < 14).sum() > 40, "a legend keeps its colours, small as they are"
 
 
 def test_what_can_not_be_shown_is_one_sentence_and_exit_code_2(

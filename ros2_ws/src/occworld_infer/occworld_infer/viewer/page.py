@@ -239,7 +239,7 @@ def _words(choice: Choice, snapshot: Snapshot, forecast: PredictedFrame | None, 
 
 
 def _status(snapshot: Snapshot, forecast: PredictedFrame | None, count: int) -> str:
-    model = f", model {1000 * forecast.seconds:.0f} ms" if forecast is not None and forecast.seconds else ""
+    model = f", model {forecast.seconds:.2f} s" if forecast is not None and forecast.seconds else ""
     return f"{snapshot.robot} at {snapshot.stamp:.1f} s: {count:,} voxels{model}"
 
 

@@ -14,7 +14,7 @@ from occworld_infer.viewer.voxel_colours import NOW_COLOUR, Rgb, Verdict, horizo
 _TEXT = "font:12px/1.45 system-ui,sans-serif;padding:0 .9em"
 _FORECAST, _WARP = "#2f6fde", "#b4b9c4"
 _SHOWN_S = (1.0, 2.0, 3.0)
-_PLOT, _LEFT, _MOST_POINTS = (300, 112), 32, 150
+_PLOT, _LEFT, _MOST_POINTS = (300, 100), 32, 150
 _SETTLED = 30  # forecasts that were graded, of the 60 of half a minute that grades are a mean of
 _VERDICTS = {
     Verdict.HIT: "hit: forecast and there",
@@ -35,6 +35,7 @@ _OTHER_PLACES = (
     "A mean of the last 30 s of this drive: another place, height or speed has other figures than the README's, which"
     " are of drives through squares of Osaka at 15 m and on the street."
 )
+_SLOW = "Nothing newer was forecast: the model is slower than the robot's time."
 TITLE = "Tokyo OccWorld"
 
 
@@ -69,10 +70,7 @@ def caption(
     else:
         text = f"What is forecast to be around {robot} in {ahead:g} s."
     if since:
-        text += (
-            '<br><span style="font-size:12px;font-weight:400;opacity:.75">Nothing newer was forecast: the model is'
-            " slower than the robot's time.</span>"
-        )
+        text += f'<br><span style="font-size:12px;font-weight:400;opacity:.75">{_SLOW}</span>'
     return f'<div style="{_TEXT};font-size:14px;font-weight:600;padding-bottom:.3em">{text}</div>'
 
 
@@ -84,7 +82,7 @@ def meanings() -> str:
     warp = _explained("warp: as it moved on", _WARP_MEANS)
     key = _swatch("forecast", _FORECAST) + _swatch(warp, _WARP)
     return (
-        f'<div style="{_TEXT}"><b>How good: {_explained("IoU", _IOU)} of forecasts made some time ago</b><br>{key}'
+        f'<div style="{_TEXT}"><b>How good forecasts were ({_explained("IoU", _IOU)}), made</b><br>{key}'
         '<details style="opacity:.75"><summary style="cursor:pointer">What do these say?</summary>'
         f"<b>IoU</b>: {_IOU}<br><b>warp</b>: {_WARP_MEANS}<br>{_OTHER_PLACES}</details></div>"
     )
@@ -101,7 +99,7 @@ def grades_table(grades: tuple[Grade, ...], waiting: str) -> str:
         for grade in shown
     )
     few = min(grade.count for grade in shown)
-    young = f"A mean of {few} forecasts: of so few, figures still jump." if few < _SETTLED else ""
+    young = f"Mean of {few} forecasts: so few still jump." if few < _SETTLED else ""
     return (
         f'<div style="{_TEXT}"><table style="width:100%;border-spacing:0 1px">{rows}</table>'
         f'<span style="opacity:.75">{young}</span></div>'
@@ -141,8 +139,8 @@ def iou_curves(ious: np.ndarray, horizon: float) -> str:
         f'<text x="{_PLOT[0] - 4}" y="{_PLOT[1] - 3}" text-anchor="end">{ious[-1, 0]:.0f} s</text>'
     )
     return (
-        f'<div style="{_TEXT};padding-top:.5em"><b>IoU over time, forecasts made {horizon:g} s ago</b>'
-        f' (mean of the 30 s before)<svg viewBox="0 0 {_PLOT[0]} {_PLOT[1]}" style="width:100%;display:block"'
+        f'<div style="{_TEXT};padding-top:.5em"><b>IoU over time, {horizon:g} s ahead</b> (mean of 30 s)'
+        f'<svg viewBox="0 0 {_PLOT[0]} {_PLOT[1]}" style="width:100%;display:block"'
         f' font-size="10" fill="currentColor">{ruled}{lines}{ends}</svg></div>'
     )
 

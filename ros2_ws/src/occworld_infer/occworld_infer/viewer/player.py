@@ -67,10 +67,12 @@ class Player:
             controls.tell(status=f"waiting for {choice.robot}")
             return
         at = self._next(span, seconds)
-        snapshot, made = self._shown(choice, at)
+        last = self._timeline.before(choice.robot, at)
+        assert last is not None, "there is a span"
+        snapshot, made = self._shown(choice, last)
         self._at = at
         controls.tell_time(at - span[0], span[1] - span[0])
-        since = at - snapshot.stamp
+        since = last.stamp - snapshot.stamp
         live_now = self._live and controls.playing and since < _FRESH_S
         newest = self._timeline.newest(choice.robot) if live_now else None
         ious = partial(self._timeline.ious, choice.robot, graded_horizon(choice), at)
@@ -79,17 +81,14 @@ class Player:
         shown_at = at if since < _FRESH_S else snapshot.stamp
         self._place(shown_at, float(snapshot.occupancy.frame.position[2]), live_now)
 
-    def _shown(self, choice: Choice, at: float) -> tuple[Snapshot, Snapshot | None]:
-        """The snapshot to show at a time, and the one whose forecast is shown with it."""
-        if choice.colouring.compares and choice.ahead > 0:
-            age = _OLDEST_COMPARISON_S if self._live else 0.0
-            if (pair := self._timeline.compared(choice.robot, at, choice.ahead, age)) is not None:
-                return pair
-        snapshot = self._timeline.before(choice.robot, at)
-        assert snapshot is not None, "there is a span"
-        if choice.colouring.compares:
-            return snapshot, None if choice.ahead > 0 else self._timeline.exactly(choice.robot, snapshot.stamp)
-        return snapshot, self._timeline.forecast_before(choice.robot, snapshot.stamp, _OLDEST_FORECAST_S)
+    def _shown(self, choice: Choice, snapshot: Snapshot) -> tuple[Snapshot, Snapshot | None]:
+        """What to show where this snapshot is the last: it or an older one, and the one whose forecast goes with it."""
+        if not choice.colouring.compares:
+            return snapshot, self._timeline.forecast_before(choice.robot, snapshot.stamp, _OLDEST_FORECAST_S)
+        if choice.ahead == 0:
+            return snapshot, self._timeline.exactly(choice.robot, snapshot.stamp)
+        age = _OLDEST_COMPARISON_S if self._live else 0.0
+        return self._timeline.compared(choice.robot, snapshot.stamp, choice.ahead, age) or (snapshot, None)
 
     def _open(self, seconds: float) -> None:
         """Begin with a forecast beside what came, of the robot with most to see, unless somebody has chosen already.
