@@ -20,7 +20,7 @@ _LATEST_S = 5.0  # odometry that is recorded later than this after sweeps of its
 _SAID_S = 0.5  # that one topic may come after the other without a word
 _SELDOM_S, _TOO_SELDOM_S = 0.55, 1.55  # from one odometry to the next
 _JITTER_S = 0.25
-_SLOW = 0.01  # a clock that goes a hundred times slower than that of recording is none
+_SLOW = 0.002  # a clock that goes so much slower than that of recording is none, and no slow simulator's either
 _LOGGED_APART_S = 1e-3
 _WRONG_UNITS = {1e6: "milliseconds", 1e3: "microseconds"}  # by how many nanoseconds they are
 
