@@ -182,13 +182,18 @@ def _nanoseconds(content: Any) -> int:
     return content.header.stamp.sec * 10**9 + content.header.stamp.nanosec
 
 
-def twist_is_wrong(bag: Bag, robot: RobotConfig) -> bool:
-    """Whether the beginning of a robot's odometry has velocities that are not what its poses do, or are no numbers."""
+def twist_is_wrong(bag: Bag, robot: RobotConfig, child: str) -> bool:
+    """Whether the beginning of a robot's odometry has velocities that are not what its poses do, or are no numbers.
+
+    child: the frame that it is of; that of others on the same topic is passed over.
+    """
     check = TwistCheck()
     numbers = nothing = 0
     for number, message in enumerate(bag.messages({robot.odometry} - {TF_ODOMETRY})):
         if check.wrong or number > _LOOKED_AT or not hasattr(message.content, "twist"):
             break
+        if message.content.child_frame_id.lstrip("/") not in ("", child):
+            continue
         try:
             odometry = from_odometry(message.content)
         except ValueError:

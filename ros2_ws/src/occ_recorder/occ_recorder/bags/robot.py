@@ -112,6 +112,10 @@ class RobotReader:
         self.complaints[what] = self.complaints.get(what, (0, ""))[0] + 1, str(error)
 
     def _on_odometry(self, message: Any) -> None:
+        child, ours = getattr(message, "child_frame_id", "").lstrip("/"), self._plan.child
+        if child and child != ours:
+            why = f"it is of '{child}', and that of '{ours}' on the same topic is read: two senders share it"
+            return self._complain(f"odometry of '{child}'", ValueError(why))
         try:
             stamp = from_stamp(message.header.stamp)
             if hasattr(message, "twist"):
