@@ -146,4 +146,6 @@ def _with_intensity(rows: np.ndarray) -> np.ndarray:
 
 def _moved(rows: np.ndarray, to_grid: Pose) -> np.ndarray:
     """(n, 4) float32 of rows x y z intensity, in another frame."""
-    return np.column_stack([to_grid.apply(rows[:, :3]), rows[:, 3]]).astype(np.float32)
+    out = np.empty((len(rows), 4), np.float32)
+    out[:, :3], out[:, 3] = to_grid.apply(rows[:, :3]), rows[:, 3]
+    return out

@@ -20,7 +20,7 @@ _ONE = float(1 << _BITS)
 
 @numba.njit(cache=True, nogil=True)
 def trace(points, rotation, translation, start, lower, voxel, shape, part, parts, hits, rays, occupied, observed):
-    """Set the bits of voxels that points lie in, and of voxels that their rays cross.
+    """Set the bits of voxels that points lie in, `occupied`, and of voxels that their rays cross, `observed`.
 
     points: (n, 3) float64, metres, of which every `parts`-th from `part` on. rotation, translation: to the grid.
     start: (3,) where rays begin, voxel units. hits, rays: whether returns are occupied, whether to follow their rays.
@@ -44,7 +44,6 @@ def trace(points, rotation, translation, start, lower, voxel, shape, part, parts
         if ends_inside and hits:
             cell = np.int64(qx) * stride_x + np.int64(qy) * stride_y + np.int64(qz)
             mark(occupied, cell)
-            mark(observed, cell)
         if not rays:
             continue
         if starts_inside and ends_inside:

@@ -54,6 +54,7 @@ def voxelize(
 
     in_threads(work, threads)
     nx, ny, nz = grid.shape
+    hit = merge(occupied)
     seen = np.zeros((nx * ny, nz), dtype=np.uint8)
-    unpack(merge(observed), seen)
-    return numbers(merge(occupied), nx * ny, nz), seen.view(bool).reshape(grid.shape)
+    unpack(merge(observed) | hit, seen)
+    return numbers(hit, nx * ny, nz), seen.view(bool).reshape(grid.shape)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drive import Drive, Said, write_bag
-from scene import EPOCH, MOUNT, SPEED, TURN, WORLD, Car, arc, misses, seen, times, visible
+from scene import EPOCH, MOUNT, SPEED, TURN, WORLD, Car, arc, expected, misses, seen, times, visible
 
 from occ_core.poses import Pose
 from occ_core.session import Session
@@ -69,6 +69,34 @@ def test_sweeps_that_are_recorded_late_are_said_too(tmp_path: Path) -> None:
     report, session = Car().say_odometry(4.0).say_clouds([k / 10 for k in range(31)], late=0.8).sessions(tmp_path)
     assert misses(session, [k / 10 for k in range(31)]) == [] and len(session) == 7
     assert len(report.problems) == 1 and "/points is recorded 0.8 s after /odom" in report.problems[0]
+
+
+def test_odometry_that_is_recorded_in_bursts_is_waited_for(tmp_path: Path) -> None:
+    """As by a bridge that hands over once a second what has come since."""
+    car = Car().say_odometry(4.0)
+    car.messages = [replace(said, stamp=float(np.ceil(said.stamp) + 0.05)) for said in car.messages]
+    stamps = [k / 10 for k in range(41)]
+    report, session = car.say_clouds(stamps).sessions(tmp_path)
+    assert misses(session, stamps) == [] and len(session) == 9 and velocities(session)
+    assert all("recorded" in said for said in report.problems)
+
+
+@pytest.mark.parametrize("factor", [0.02, 0.3, 5.0, 30.0])
+def test_a_simulator_s_clock_may_go_slower_or_faster_than_that_of_recording(tmp_path: Path, factor: float) -> None:
+    """Stamps since the simulation's start, recorded at times of day."""
+    car = Car().say_odometry(4.0).say_clouds([k / 10 for k in range(41)])
+    for said in car.messages:
+        said.content.header = car.drive.header(said.stamp, said.content.header.frame_id)
+    car.messages = [replace(said, stamp=said.stamp / factor) for said in car.messages]
+    report, session = car.sessions(tmp_path)
+    assert [session.state(number).stamp for number in session.numbers] == pytest.approx(np.arange(9) * 0.5)
+    for number in session.numbers:
+        state = session.state(number)
+        assert np.allclose(state.base_link.matrix, arc(state.stamp), atol=1e-6)
+        occupied = set(np.flatnonzero(session.occupancy(number).classes.ravel()).tolist())
+        must, may = expected(state.stamp, [k / 10 for k in range(41)])
+        assert must <= occupied <= may
+    assert report.problems == [] and velocities(session)
 
 
 # -- stamps and times in other units

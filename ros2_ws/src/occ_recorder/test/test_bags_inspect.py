@@ -228,6 +228,27 @@ def test_the_times_of_recording_are_proposed_where_stamps_are_of_two_clocks(tmp_
     assert misses(session, TENTHS) == [] and problems == []
 
 
+def test_topics_of_one_namespace_are_put_together(tmp_path):
+    """Two cars without /tf, of which the second drives another way and has the larger clouds."""
+    ways = {"a": (arc, ((3, 0, 0), (0, 0, 0.2)), 1), "b": (lambda t: arc(t, 2.0, -0.3), ((2, 0, 0), (0, 0, -0.3)), 2)}
+    car, messages = Car(), []
+    for name, (way, twist, times) in ways.items():
+        one = Car().say_odometry(2.0, way, twist=lambda t, twist=twist: twist)
+        for t in TENTHS:
+            points = np.vstack([seen(t, way)] * times)
+            one.messages.append(Said("/points", "sensor_msgs/msg/PointCloud2", t, car.cloud(t, points, "base_link")))
+            picture = car.drive.image(EPOCH + t, "camera", 5)
+            one.messages.append(Said("/camera/image", "sensor_msgs/msg/Image", t, picture))
+        messages += [replace(said, topic=f"/cars/{name}{said.topic}") for said in one.messages]
+    bag = write_bag(tmp_path / "bag", car.drive, sorted(messages, key=lambda said: said.stamp))
+    with Bag(bag) as opened:
+        text = proposal(opened, inspected(opened, BagConfig()), BagConfig())
+    (tmp_path / "found.yaml").write_text(text)
+    (robot,) = read_config(tmp_path / "found.yaml").robots
+    assert (robot.lidar, robot.odometry) == ("/cars/b/points", "/cars/b/odom")
+    assert robot.cameras == {"front": "/cars/b/camera/image"}
+
+
 @pytest.mark.parametrize("kind", ["<i4", "<f4"])
 def test_a_unit_is_proposed_where_coordinates_are_no_metres(tmp_path, kind):
     car = Car().say_odometry(2.0).say_fixed("base_link", "lidar", WHERE)

@@ -140,6 +140,23 @@ def test_odometry_of_a_camera_on_a_turntable_gives_the_way_of_the_base(tmp_path:
     assert session.state(3).linear == pytest.approx([SPEED, 0, 0], abs=0.01)
 
 
+@pytest.mark.parametrize("child", ["base_link", "camera"])
+def test_two_senders_on_the_topic_of_odometry_are_named(tmp_path: Path, child: str) -> None:
+    """The second says where another frame is, or has an opinion of its own on the same one."""
+    car = Car().say_odometry(2.0).say_clouds(TENTHS)
+    car.say_odometry(2.0, lambda t: rigid([0, 9.0, 0]) @ arc(t), child=child, rate=31.0)
+    report, session = car.sessions(tmp_path)
+    assert len(report.problems) == (1 if child == "camera" else 2)
+    if child == "camera":
+        assert misses(session, TENTHS) == [] and len(session) == 5
+        assert (
+            "odometry of 'camera': 63 messages left out (it is of 'camera', and that of 'base_link'"
+            in report.problems[0]
+        )
+    else:
+        assert "do two senders share the topic" in report.problems[1]
+
+
 # -- map and odom
 
 

@@ -21,7 +21,7 @@ from occ_recorder.bags.convert import Conversion, convert
 from occ_recorder.bags.reading import BagError
 
 # Part of every key: raise it when the same bag gives other frames than before.
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 _BLOCK = 1 << 22
 
 

@@ -20,7 +20,7 @@ _LATEST_S = 5.0  # odometry that is recorded later than this after sweeps of its
 _SAID_S = 0.5  # that one topic may come after the other without a word
 _SELDOM_S, _TOO_SELDOM_S = 0.55, 1.55  # from one odometry to the next
 _JITTER_S = 0.25
-_SLOW = 0.01  # a clock that goes a hundred times slower than that of recording is none
+_SLOW = 0.002  # a clock that goes so much slower than that of recording is none, and no slow simulator's either
 _LOGGED_APART_S = 1e-3
 _WRONG_UNITS = {1e6: "milliseconds", 1e3: "microseconds"}  # by how many nanoseconds they are
 
@@ -182,13 +182,18 @@ def _nanoseconds(content: Any) -> int:
     return content.header.stamp.sec * 10**9 + content.header.stamp.nanosec
 
 
-def twist_is_wrong(bag: Bag, robot: RobotConfig) -> bool:
-    """Whether the beginning of a robot's odometry has velocities that are not what its poses do, or are no numbers."""
+def twist_is_wrong(bag: Bag, robot: RobotConfig, child: str) -> bool:
+    """Whether the beginning of a robot's odometry has velocities that are not what its poses do, or are no numbers.
+
+    child: the frame that it is of; that of others on the same topic is passed over.
+    """
     check = TwistCheck()
     numbers = nothing = 0
     for number, message in enumerate(bag.messages({robot.odometry} - {TF_ODOMETRY})):
         if check.wrong or number > _LOOKED_AT or not hasattr(message.content, "twist"):
             break
+        if message.content.child_frame_id.lstrip("/") not in ("", child):
+            continue
         try:
             odometry = from_odometry(message.content)
         except ValueError:

@@ -114,7 +114,7 @@ class BagDrive:
             needs_ground=config.ground in (GroundSource.FOOTPRINT, GroundSource.TOPIC),
             image_tolerance=conversion.config.image_tolerance,
             patience=plan.patience,
-            distrust_twist=twist_is_wrong(bag, config),
+            distrust_twist=twist_is_wrong(bag, config, plan.child),
         )
         builder = KeyframeBuilder(conversion.grid, conversion.occupancy, conversion.window, city, threads=1)
         self.tracker = FrameTracker(self.robot, builder, plan.links, self._ground(config.ground, city), plan.returns)

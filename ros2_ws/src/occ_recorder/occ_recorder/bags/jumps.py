@@ -15,6 +15,7 @@ _LIKE_S, _LIKE = 0.1, 0.25
 # From pose to pose: what noise does, and what no vehicle's acceleration does, m/s^2 and rad/s^2.
 _NOISE_M, _NOISE_RAD, _LINEAR, _ANGULAR = 0.2, 0.1, 20.0, 40.0
 _TOO_FAR_APART_S = 0.5
+_JUMPS_OF_ONE_SENDER = 20
 
 
 class _Clock:
@@ -139,8 +140,9 @@ class PoseJumps:
         """What was found, and what to do; '' where poses are smooth. began: when the bag does, seconds."""
         if not self._count:
             return ""
+        senders = ": do two senders share the topic" if self._count > _JUMPS_OF_ONE_SENDER else ""
         return (
             f"the poses of {self._name} jump {self._count} times, by up to {self._most:.1f} m, first"
             f" {self._first - began:.1f} s into the bag: walls that were seen before stand twice for some seconds; name"
-            " odometry that is smooth, such as `odometry: tf` where /tf has odom"
+            f" odometry that is smooth, such as `odometry: tf` where /tf has odom{senders}"
         )

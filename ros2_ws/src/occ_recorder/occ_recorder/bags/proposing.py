@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import takewhile
 
 import numpy as np
 
@@ -51,8 +52,8 @@ def proposal(bag: Bag, facts: BagFacts, config: BagConfig) -> str:
         lines += _continuous(facts, base)
     for key, kind, words in (("imu", IMU.type, ""), ("description", ROBOT_DESCRIPTION.type, "robot_description")):
         if found := [t for t, k in sorted(facts.topics.items()) if k == kind and t.endswith(words)]:
-            lines.append(f"    {key}: {_text(found[0])}")
-    cameras = _cameras(bag, facts)
+            lines.append(f"    {key}: {_text(max(found, key=lambda topic: _shared(topic, lidar)))}")
+    cameras = _cameras(bag, facts, lidar)
     lines.append("    cameras:" if cameras else "    cameras: {}")
     lines += [f"      {camera}: {_text(topic)}" for camera, topic in cameras.items()]
     mount = _mount(facts, base, lidar)
@@ -100,16 +101,22 @@ def _odometry(facts: BagFacts, lidar: str) -> str:
     """The topic that moves, is connected with the LiDAR, and comes often; `tf` where only transforms are there."""
     frame = facts.clouds[lidar].frame
 
-    def rank(topic: str) -> tuple[bool, bool, bool, int]:
+    def rank(topic: str) -> tuple[bool, int, bool, bool, int]:
         odometry = facts.odometry[topic]
         near = odometry.child == frame or bool(odometry.child and facts.tree.connected(odometry.child, frame))
         absolute = any(word in topic for word in ("gps", "gnss", "navsat"))
-        return near, facts.topics[topic] == ODOMETRY, not absolute, facts.counts[topic]
+        return near, _shared(topic, lidar), facts.topics[topic] == ODOMETRY, not absolute, facts.counts[topic]
 
     enough = [topic for topic in sorted(facts.odometry) if facts.counts[topic] >= 2]
     if enough:
         return max(enough, key=rank)
     return TF_ODOMETRY if any(not entry.fixed for entry in facts.frames.values()) else ""
+
+
+def _shared(topic: str, lidar: str) -> int:
+    """How many names a topic has in common with the LiDAR's, from the front: namespaces are of one robot."""
+    both = zip(topic.split("/")[1:-1], lidar.split("/")[1:-1], strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], both)))
 
 
 def _why(facts: BagFacts, odometry: str) -> str:
@@ -191,10 +198,15 @@ def _ground(facts: BagFacts, base: str, lidar: str, mount: Pose | None) -> list[
     return ["    ground: takeoff", f"    base_height: {height or 0.0:.2f}  # metres, {how}"]
 
 
-def _cameras(bag: Bag, facts: BagFacts) -> dict[str, str]:
-    """Colour images by the side that their topic names; the first one without a side is the front."""
+def _cameras(bag: Bag, facts: BagFacts, lidar: str) -> dict[str, str]:
+    """Colour images by the side that their topic names; the first one without a side is the front.
+
+    Of the LiDAR's namespace, where some are.
+    """
     found: dict[str, str] = {}
     images = [t for t, k in facts.topics.items() if k in IMAGES and not any(w in t for w in ("depth", "infra", "mask"))]
+    most = max((_shared(topic, lidar) for topic in images), default=0)
+    images = [topic for topic in images if _shared(topic, lidar) == most]
     # Compressed before raw, and then by name.
     for topic in sorted(images, key=lambda topic: (not topic.endswith("/compressed"), topic)):
         side = next((camera for word, camera in _SIDES.items() if word in topic), "front")

@@ -41,7 +41,7 @@ class RobotReader:
         self.takeoff = self.logged = 0.0
         odometry = config.odometry if config.odometry != TF_ODOMETRY else bag.tf
         self._watch, self._jumps = ClockWatch(config.lidar, odometry), PoseJumps(odometry)
-        self._heard: tuple[float, float] | None = None
+        self._heard: tuple[float, float, int] | None = None  # when the first and the last cloud was recorded, how many
         self._plan, self._sync, self._patience, self._deliver = plan, synchronizer, plan.patience, deliver
         self._handlers = SensorHandlers(
             synchronizer, self._on_sweep, self._complain, config.undistort, unit=config.metres
@@ -85,9 +85,12 @@ class RobotReader:
     def problems(self, began: float, ended: float) -> list[str]:
         """Sentences about clocks that jump and a LiDAR that is silent. began, ended: of the recording, seconds."""
         said = [problem for problem in (self._watch.problem, self._jumps.problem(began)) if problem]
-        first, last = self._heard or (began, ended)
+        first, last, count = self._heard or (began, ended, 1)
+        usual = 2 * (last - first) / max(count - 1, 1)  # A slow simulator's clouds are far apart as recorded.
         for silent, words in ((first - began, "begins {} s after"), (ended - last, "ends {} s before")):
-            if silent > _SILENT_S + self._patience:  # Odometry that is waited for may be recorded after the last sweep.
+            if (
+                silent > _SILENT_S + self._patience + usual
+            ):  # Odometry that is waited for may be recorded after the last sweep.
                 what = words.format(f"{silent:.1f}")
                 said.append(
                     f"{self.config.lidar} {what} the bag does, which lasts {ended - began:.1f} s: no frame there"
@@ -95,7 +98,8 @@ class RobotReader:
         return said
 
     def _on_cloud(self, message: Any) -> None:
-        self._heard = (self._heard or (self.logged,))[0], self.logged
+        first, _, count = self._heard or (self.logged, self.logged, 0)
+        self._heard = first, self.logged, count + 1
         if self._watch.sweep(from_stamp(message.header.stamp), self.logged):
             self._handlers.sweep(message)
 
@@ -108,6 +112,10 @@ class RobotReader:
         self.complaints[what] = self.complaints.get(what, (0, ""))[0] + 1, str(error)
 
     def _on_odometry(self, message: Any) -> None:
+        child, ours = getattr(message, "child_frame_id", "").lstrip("/"), self._plan.child
+        if child and child != ours:
+            why = f"it is of '{child}', and that of '{ours}' on the same topic is read: two senders share it"
+            return self._complain(f"odometry of '{child}'", ValueError(why))
         try:
             stamp = from_stamp(message.header.stamp)
             if hasattr(message, "twist"):
