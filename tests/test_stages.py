@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Generator
 from functools import partial
 from pathlib import Path
@@ -215,3 +217,34 @@ def test_marks_of_stages_are_whole_or_not_there(tmp_path: Path) -> None:
     assert stages.up_to_date("city", 1) is None
     stages.run("city", 1, lambda: None)
     assert json.loads((tmp_path / "stages/city.json").read_text())["seconds"] >= 0
+
+
+_LOSING = """
+import os, signal, sys, time
+from pathlib import Path
+from occ_core.command_line import run_command
+from tokyo_occworld.demo.stages import Stages
+
+def make():
+    # As a library's callback, or one that takes the interrupt for "not available".
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+    except BaseException:
+        print("lost", flush=True)
+
+def demo():
+    stages = Stages(Path(sys.argv[1]))
+    stages.run("first", 1, make)
+    print("went on", flush=True)
+
+run_command("demo", demo)
+"""
+
+
+def test_an_interrupt_that_is_lost_within_a_stage_ends_the_demo_after_it_and_the_stage_is_made_again(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run([sys.executable, "-c", _LOSING, str(tmp_path)], capture_output=True, text=True, timeout=240)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "== first\nlost\n", "")
+    assert Stages(tmp_path).up_to_date("first", 1) is None

@@ -26,6 +26,7 @@ def run_command(
 ) -> NoReturn:
     """Do the work and exit with `exit_code`, or 130 after Ctrl-C, at any moment from now on."""
     watch = _Watch()
+    _watches[:] = [watch]
     try:
         code = exit_code(name, work, expected)
     except BaseException as error:
@@ -34,6 +35,16 @@ def run_command(
             raise
         code = _INTERRUPTED
     sys.exit(_INTERRUPTED if watch.interrupted and code == _BAD_USAGE else code)
+
+
+def raise_if_interrupted() -> None:
+    """KeyboardInterrupt where Ctrl-C was pressed since the command began.
+
+    For work that goes on for minutes, between its steps: what the signal raised may have been lost in somebody's
+    callback, or come out of compiled code as what another library takes for "not available".
+    """
+    if any(watch.interrupted for watch in _watches):
+        raise KeyboardInterrupt
 
 
 def exit_code(
@@ -68,6 +79,9 @@ def exit_code(
 def _say(name: str, sentence: str) -> int:
     print(f"{name}: {sentence}", file=sys.stderr)
     return _BAD_USAGE
+
+
+_watches: list[_Watch] = []  # of the command that runs
 
 
 class _Watch:

@@ -15,6 +15,7 @@ from types import TracebackType
 import yaml
 
 from occ_core.children import Reaper, ending_with_parent, interrupts_held, stop_sessions
+from occ_core.command_line import raise_if_interrupted
 from tokyo_sim.bringup import Arguments, NodeSpec, environment, nodes, world_file
 from tokyo_sim.gazebo.installation import Server, installed_executable, require_gazebo, server
 from tokyo_sim.load import refuse_too_many
@@ -97,6 +98,7 @@ class NodeProcesses:
         with terminate_as_interrupt():
             try:
                 while not until() and not self.done():
+                    raise_if_interrupted()
                     if problem := self.failed():
                         print(f"tokyo: {problem}, the others are stopped too", file=sys.stderr)
                         return 1
@@ -152,7 +154,10 @@ class terminate_as_interrupt:
     """SIGTERM, and the end of the terminal, raise KeyboardInterrupt within the context: all stop everything alike."""
 
     def __enter__(self) -> None:
-        self._before = {number: signal.signal(number, signal.default_int_handler) for number in _ENDINGS}
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):
+            handler = signal.default_int_handler
+        self._before = {number: signal.signal(number, handler) for number in _ENDINGS}
 
     def __exit__(self, *_: object) -> None:
         for number, before in self._before.items():

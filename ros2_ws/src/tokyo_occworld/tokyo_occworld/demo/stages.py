@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from occ_core.children import ending_with_parent, interrupts_held
+from occ_core.command_line import raise_if_interrupted
 from tokyo_city.plateau.model import ImportProblem
 
 
@@ -127,9 +128,10 @@ class Stages:
         """Do a step of a stage; False where it was the last."""
         try:
             next(steps)
+            raise_if_interrupted()
             return True
         except StopIteration:
-            pass
+            raise_if_interrupted()  # what it made may lack what was done when the signal came
         except (StageFailed, ImportProblem) as problem:
             print(f"== {stage.name} failed: {problem}", file=sys.stderr, flush=True)
             self.missing.append(f"{stage.name}: {problem}")
