@@ -252,6 +252,24 @@ def test_what_comes_after_a_clock_has_jumped_is_left_out_and_said(tmp_path: Path
     assert misses(session, [k / 10 for k in range(31)]) == [] and len(session) == 7 and report.problems == []
 
 
+@pytest.mark.parametrize("topic", ["/points", "/odom"])
+@pytest.mark.parametrize("by", [-EPOCH + 12.0, -37.0, 3.0])
+def test_a_clock_that_is_set_after_the_start_is_right_from_there_on(tmp_path: Path, topic: str, by: float) -> None:
+    """Of a device that counts from its start, or is off, for the first half of a second."""
+    car = Car().say_odometry(4.0).say_clouds([k / 10 for k in range(41)])
+    for said in car.messages:
+        if said.topic == topic and said.stamp < 0.25:
+            said.content.header = car.drive.header(EPOCH + said.stamp + by, said.content.header.frame_id)
+    report, session = car.sessions(tmp_path)
+    assert times(session)[-1] == pytest.approx(4.0) and len(session) >= 6 and velocities(session)
+    assert not any("jumps by" in said for said in report.problems)
+    for number in session.numbers:  # sweeps of before are of another time, or of none
+        occupied = set(np.flatnonzero(session.occupancy(number).classes.ravel()).tolist())
+        assert (
+            len(occupied) > 1000 and not occupied - expected(times(session)[number - 1], [k / 10 for k in range(41)])[1]
+        )
+
+
 def test_a_stalled_recorder_and_a_slow_lidar_are_no_jumps(tmp_path: Path) -> None:
     """At first sweeps come late, by 0.4 s and then less; everything of the third second is recorded at its end."""
     car = Car().say_odometry(4.0).say_clouds([k / 10 for k in range(41)])

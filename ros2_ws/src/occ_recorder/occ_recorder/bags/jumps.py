@@ -19,12 +19,15 @@ _JUMPS_OF_ONE_SENDER = 20
 
 
 class _Clock:
-    """One topic's stamps along the times of recording, seconds. jump: how far its clock is from where it was."""
+    """One topic's stamps along the times of recording, seconds. jump: how far its clock is from where it was.
+
+    usual: from the stamp to the recording, before it jumped.
+    """
 
     def __init__(self) -> None:
         self.jump = 0.0
         self.jumped = 0  # messages in a row
-        self._usual = self._stamp = self._logged = math.nan  # delay, stamp and recording of the last one before
+        self.usual = self._stamp = self._logged = math.nan  # delay, stamp and recording of the last one before
         self._least = math.inf
 
     def add(self, stamp: float, logged: float) -> None:
@@ -33,23 +36,30 @@ class _Clock:
         A message that comes late says nothing: its stamp is as good as ever.
         """
         delay = logged - stamp
-        off = self._usual - delay
+        off = self.usual - delay
         near_the_jump = self.jumped and abs(off - self.jump) < abs(off)
         if near_the_jump or (not self.jumped and self._jumps(stamp, logged, delay)):
             self.jump, self.jumped = off, self.jumped + 1
             return
         self.jump, self.jumped = 0.0, 0
-        self._usual, self._stamp, self._logged, self._least = delay, stamp, logged, min(self._least, delay)
+        self.usual, self._stamp, self._logged, self._least = delay, stamp, logged, min(self._least, delay)
 
     def _jumps(self, stamp: float, logged: float, delay: float) -> bool:
-        if math.isnan(self._usual):
+        if math.isnan(self.usual):
             return False
         if stamp < self._stamp - _SAME_S:
             return logged >= self._logged
         if abs(self._least) > _FOREIGN_S:
-            return self._usual - delay > _FOREIGN_JUMP_S
+            return self.usual - delay > _FOREIGN_JUMP_S
         furthest = -_AHEAD_S if self._least >= 0 else self._least - 1.0
-        return delay < furthest and self._usual - delay > _AHEAD_S
+        return delay < furthest and self.usual - delay > _AHEAD_S
+
+    def settle(self) -> None:
+        """What it has jumped to is right."""
+        self.usual -= self.jump
+        self._least = self.usual
+        self.jump, self.jumped = 0.0, 0
+        self._stamp = -math.inf
 
     def begin_anew(self) -> None:
         """The clock is what it is now, as of a simulation that was started again."""
@@ -83,6 +93,9 @@ class ClockWatch:
             ours.begin_anew()
             theirs.begin_anew()
             ours.add(stamp, logged)
+        elif (ours.jumped or theirs.jumped >= _SURE) and self._nearer():
+            jumped = ours if ours.jumped else theirs
+            jumped.settle()
         elif ours.jumped or theirs.jumped >= _SURE:
             name, jump = (self._names[0], ours.jump) if ours.jumped else (self._names[1], theirs.jump)
             self._left_out += 1
@@ -90,6 +103,12 @@ class ClockWatch:
                 self._first = name, jump, logged - self._began
             return False
         return True
+
+    def _nearer(self) -> bool:
+        """Whether a jump has brought the two clocks together, as where a LiDAR is set after it was switched on."""
+        before = self._lidar.usual - self._odometry.usual
+        now = before - self._lidar.jump + self._odometry.jump
+        return abs(now) < abs(before)
 
     @property
     def problem(self) -> str:
