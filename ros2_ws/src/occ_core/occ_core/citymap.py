@@ -53,8 +53,11 @@ class CityMap:
                 faces.append(data["faces"] + np.int32(start))
                 classes.append(data["classes"])
             start += len(vertices[-1])
-        mesh = np.concatenate(vertices), np.concatenate(faces), np.concatenate(classes)
-        return cls(*mesh, surface=_read_surface(Path(city)) if surface else None)
+        mesh: list[np.ndarray] = []
+        for column in (vertices, faces, classes):
+            mesh.append(np.concatenate(column))
+            column.clear()
+        return cls(mesh[0], mesh[1], mesh[2], _read_surface(Path(city)) if surface else None)
 
     def save(self, city: Path, part: str = "city") -> None:
         """Write one part of a city's semantic mesh; parts are read back in the order of their names."""

@@ -166,13 +166,13 @@ def test_a_skeleton_made_in_windows_is_that_of_all_roads_at_once(sheet, monkeypa
     mask = closed(raster.covered(triangles), 2)
     expected = np.argwhere(thinned(mask, np.zeros(2, int), np.zeros(2, int))[0])
     outside = np.argwhere(~np.pad(mask, 1)) - 1
-    widths = 0.5 * cKDTree(outside).query(expected)[0]
+    squares = np.rint(cKDTree(outside).query(expected)[0] ** 2)
     roads = FacesBySquare.of(triangles.reshape(-1, 3), np.arange(3 * len(triangles)).reshape(-1, 3), 40.0)
     for side, reach in ((1024, 96), (128, 48), (90, 20)):
         monkeypatch.setattr("tokyo_sim.traffic.skeleton._SIDE", side)
         monkeypatch.setattr("tokyo_sim.traffic.skeleton._REACH", reach)
-        cells, half_widths = skeleton(roads, raster)
-        assert np.array_equal(cells, expected) and np.array_equal(half_widths, widths)
+        cells, found = skeleton(roads, raster)
+        assert np.array_equal(cells, expected) and np.array_equal(found, squares)
 
 
 def test_ground_drawn_in_blocks_is_that_drawn_at_once(city, sheet, monkeypatch):

@@ -77,8 +77,8 @@ def _neighbours(cells: np.ndarray) -> np.ndarray:
     return out
 
 
-def _contract(cells: np.ndarray, half_width: np.ndarray, raster: Raster) -> nx.MultiGraph:
-    """Chains of sorted cells (c, 2) become edges between junctions and dead ends. half_width: (c,) metres."""
+def _contract(cells: np.ndarray, squares: np.ndarray, raster: Raster) -> nx.MultiGraph:
+    """Chains of sorted cells (c, 2) become edges between junctions and dead ends. squares: (c,) of `skeleton`."""
     graph = nx.MultiGraph()
     if not len(cells):
         return graph
@@ -87,7 +87,7 @@ def _contract(cells: np.ndarray, half_width: np.ndarray, raster: Raster) -> nx.M
     for index, xy in enumerate(raster.xy(cells[nodes])):
         graph.add_node(index, xy=xy)
     for chain in np.split(chains, ends[:-1]) if len(ends) else []:
-        width = 2 * float(np.median(half_width[chain]))
+        width = 2 * float(np.median(np.sqrt(squares[chain]) * raster.cell))
         start, end = number[int(chain[0])], number[int(chain[-1])]
         graph.add_edge(start, end, start=start, line=_smooth(raster.xy(cells[chain])), width=width)
     return graph
@@ -101,12 +101,14 @@ def _chains(beside):
     one of its own, its first cell, where it starts and ends. A cell alone is nothing.
     """
     count = len(beside)
-    degree = np.zeros(count, dtype=np.int64)
+    degree = np.zeros(count, dtype=np.int8)
     for k in range(count):
         for slot in range(8):
             degree[k] += beside[k, slot] >= 0
     node = (degree != 2) & (degree != 0)
-    nodes, chains, ends = [0] * 0, [0] * 0, [0] * 0
+    # A node is in the chains of all its neighbours, any other cell in one; a ring begins and ends with the same.
+    chains, size = np.empty(2 * count + 8 * np.sum(node) + 2, dtype=np.int32), 0
+    nodes, ends = [0] * 0, [0] * 0
     done = np.zeros(beside.shape, dtype=np.bool_)
     seen = node.copy()
     for rings in range(2):
@@ -122,8 +124,8 @@ def _chains(beside):
                     continue
                 before, here = first, beside[first, slot]
                 done[first, slot] = True
-                chains.append(first)
-                chains.append(here)
+                chains[size], chains[size + 1] = first, here
+                size += 2
                 while not node[here]:
                     seen[here] = True
                     onward = -1
@@ -132,12 +134,13 @@ def _chains(beside):
                             onward = beside[here, other]
                             break
                     before, here = here, onward
-                    chains.append(here)
+                    chains[size] = here
+                    size += 1
                 for other in range(8):
                     if beside[here, other] == before:
                         done[here, other] = True
-                ends.append(len(chains))
-    return np.array(nodes), np.array(chains), np.array(ends)
+                ends.append(size)
+    return np.array(nodes), chains[:size], np.array(ends)
 
 
 def _smooth(line: np.ndarray) -> np.ndarray:

@@ -20,16 +20,18 @@ _STILL = 16  # cells around a window in which nothing may be thinned when what i
 
 
 def skeleton(roads: FacesBySquare, raster: Raster) -> tuple[np.ndarray, np.ndarray]:
-    """Cells (c, 2) int32 of the skeleton of roads, ascending, and metres (c,) from each one's point to the nearest
-    outside of them.
+    """Cells (c, 2) int32 of the skeleton of roads, ascending, and how far each is from the nearest outside of them.
+
+    That is (c,) int32, the square of its distance in cells.
 
     The skeleton of the whole raster comes out, whatever windows it is made in, and a core holds no more than one.
     """
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         parts = list(threads.map(partial(_window, roads, raster), _windows(roads, raster)))
-    cell, half_width = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.lexsort(cell.T[::-1])
-    return cell[order], half_width[order]
+    cells, squares = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
+    del parts  # a city has a million of them
+    order = np.lexsort(cells.T[::-1]).astype(np.int32)
+    return cells[order], squares[order]
 
 
 def _windows(roads: FacesBySquare, raster: Raster) -> np.ndarray:
@@ -44,7 +46,7 @@ def _windows(roads: FacesBySquare, raster: Raster) -> np.ndarray:
 
 
 def _window(roads: FacesBySquare, raster: Raster, corner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cells (c, 2) int32 of the skeleton in a window, and their half widths (c,), metres.
+    """Cells (c, 2) of the skeleton in a window, and how far each is from the nearest outside, as `skeleton` has them.
 
     Thinning goes on from the edges inwards, one cell a turn: what is outside of the part that is looked at can't have
     changed the window before so many turns as there are cells between. Where nothing changes in it any more by then,
@@ -57,14 +59,14 @@ def _window(roads: FacesBySquare, raster: Raster, corner: np.ndarray) -> tuple[n
         low = corner - first
         inner = tuple(slice(max(a, 0), max(a + _SIDE, 0)) for a in low.tolist())
         if not mask[inner].any():
-            return np.zeros((0, 2), np.int32), np.zeros(0)
+            return np.zeros((0, 2), np.int32), np.zeros(0, np.int32)
         line, last = thinned(mask, low - _STILL, low + _SIDE + _STILL)
         cells = np.argwhere(line[inner]) + np.maximum(low, 0)
-        distance = to_the_nearest(mask, cells)
+        squares = to_the_nearest(mask, cells)
         # Roads end within a part that is larger than what they cover of it.
         alone = (first > begin + 1).all() and (first + mask.shape < end - 1).all()
-        if alone or (last < reach - _STILL and distance.max(initial=0.0) < reach):
-            return (cells + first).astype(np.int32), distance * raster.cell
+        if alone or (last < reach - _STILL and squares.max(initial=0) < reach**2):
+            return (cells + first).astype(np.int32), squares
         reach *= 2
 
 
@@ -85,7 +87,10 @@ def _mask(roads: FacesBySquare, raster: Raster, begin: np.ndarray, end: np.ndarr
 
 @numba.njit(cache=True, nogil=True)
 def to_the_nearest(mask, cells):
-    """(c,) cells from each of some (c, 2) on a mask (n, m) to the nearest that is not on it, also outside of it."""
+    """From each of some cells (c, 2) on a mask (n, m) to the nearest that is not on it, also outside of it.
+
+    (c,) int32, the squares of distances in cells.
+    """
     height, width = mask.shape
     beside = np.empty((height, width), dtype=np.int32)  # cells to the nearest one of the row
     for i in range(height):
@@ -97,7 +102,7 @@ def to_the_nearest(mask, cells):
         for j in range(width - 1, -1, -1):
             distance = distance + 1 if mask[i, j] else 0
             beside[i, j] = min(beside[i, j], distance)
-    out = np.empty(len(cells))
+    out = np.empty(len(cells), dtype=np.int32)
     for c in range(len(cells)):
         i, j = cells[c]
         best = min(i + 1, height - i) ** 2  # beyond the first and last row
@@ -107,7 +112,7 @@ def to_the_nearest(mask, cells):
                 if 0 <= row < height:
                     best = min(best, away * away + beside[row, j] ** 2)
             away += 1
-        out[c] = np.sqrt(best)
+        out[c] = best
     return out
 
 
