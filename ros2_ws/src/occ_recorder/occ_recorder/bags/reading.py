@@ -253,7 +253,7 @@ def _store_of(kind: str, form: str, definition: str) -> tuple[Typestore | None, 
 def _named(paths: list[Path]) -> str:
     """How many bags, and the first of them by name."""
     names = ", ".join(str(path) for path in sorted(paths)[:_BAGS_TO_NAME])
-    return f"{len(paths)} bags ({names}{', ...' if len(paths) > _BAGS_TO_NAME else ''})"
+    return f"{len(paths)} bag{'s' if len(paths) > 1 else ''} ({names}{', ...' if len(paths) > _BAGS_TO_NAME else ''})"
 
 
 def _others(path: Path) -> str:
