@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from enum import Enum
 from functools import lru_cache, partial
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -66,10 +67,32 @@ def run_tasks(
 def run_apart(task: Callable[[Job], Result], job: Job) -> Result:
     """A task's result, from a process of its own that is forked from this one and gives its memory back at its end.
 
-    ParallelError where it dies.
+    Ctrl-C ends it at once. ParallelError where it dies.
     """
-    (result,) = _on_processes(task, [job], 1)
+    context = get_context("fork")
+    answers, answer = context.Pipe(duplex=False)
+    process = context.Process(target=_run_apart, args=(answer, os.getpid(), task, job), daemon=True)
+    with _interrupt_later():
+        process.start()
+    try:
+        answer.close()
+        done, result = answers.recv()
+    except EOFError:
+        raise ParallelError("a worker process died, most often because memory ran out") from None
+    finally:
+        process.kill()
+        process.join()
+    if not done:
+        raise result
     return result
+
+
+def _run_apart(answer: Connection, parent: int, task: Callable[[Job], Result], job: Job) -> None:
+    _begin(parent)
+    try:
+        answer.send((True, _on_one_thread(task, job)))
+    except Exception as error:  # raised where it is waited for
+        answer.send((False, error))
 
 
 def _on_one_thread(task: Callable[[Job], Result], job: Job) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -94,3 +95,14 @@ def test_a_task_apart_that_dies_is_said():
         run_apart(os._exit, 3)
     with pytest.raises(ValueError, match="could not convert"):
         run_apart(float, "three")
+
+
+def test_ctrl_c_ends_a_task_apart_at_once():
+    program = "import time; from occ_core.parallel import run_apart; print(flush=True); run_apart(time.sleep, 600)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True) as process:
+        process.stdout.readline()
+        time.sleep(1.0)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) != 0
+    assert len(children) == 1 and not Path(f"/proc/{children[0]}").exists()
