@@ -72,16 +72,17 @@ def run_apart(task: Callable[[Job], Result], job: Job) -> Result:
     context = get_context("fork")
     answers, answer = context.Pipe(duplex=False)
     process = context.Process(target=_run_apart, args=(answer, os.getpid(), task, job), daemon=True)
-    with _interrupt_later():
-        process.start()
     try:
+        with interrupts_held(signal.SIGINT):
+            process.start()
         answer.close()
         done, result = answers.recv()
     except EOFError:
         raise ParallelError("a worker process died, most often because memory ran out") from None
     finally:
-        process.kill()
-        process.join()
+        if process.pid is not None:  # it was started
+            process.kill()
+            process.join()
     if not done:
         raise result
     return result
