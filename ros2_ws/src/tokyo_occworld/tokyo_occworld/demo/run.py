@@ -16,8 +16,8 @@ from tokyo_occworld.demo.live import measure_live
 from tokyo_occworld.demo.report import write_report
 from tokyo_occworld.demo.stages import StageFailed, Stages, python
 
-_CORES = 2
-"""Processes that train, whatever the machine: how windows are shared out decides what is learned."""
+_TRAINING = ("--cpu-cores", "2", "--set", "evaluation.interval=100")
+"""Two processes on any machine: how windows are shared out decides what is learned. One evaluation, at the end."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def _make(places: Places, plan: DemoPlan, stages: Stages) -> bool:
     if learner is None:
         stages.missing.append("train: this is no checkout, there is no learner/train.py above this package")
         return True
-    recipe = (learner / "config/demo_tokyo.py").read_text()
-    stages.run("train", [plan.steps, plan.seed, recipe, _CORES], lambda: _train(places, plan, learner), after=recorded)
+    recipe = [plan.steps, plan.seed, (learner / "config/demo_tokyo.py").read_text(), *_TRAINING]
+    stages.run("train", recipe, lambda: _train(places, plan, learner), after=recorded)
     stages.run("evaluate", [], lambda: _evaluate(places, learner), after=["train"])
     live = {"drones": 0, "camera_rate": 0.0, "predict": str(places.training / "best.pth"), "device": "cpu"}
     args = drive_arguments(places.city, plan.seed, **live)
@@ -127,7 +127,7 @@ def _train(places: Places, plan: DemoPlan, learner: Path) -> None:
     python(
         "train", "train.py", "--config", "config/demo_tokyo.py", "--work-dir", str(places.training),
         "--data-root", str(places.sessions), "--seed", str(plan.seed), "--max-steps", str(plan.steps),
-        "--cpu-cores", str(_CORES), cwd=learner,
+        *_TRAINING, cwd=learner,
     )  # fmt: skip
     if not (places.training / "best.pth").is_file():
         raise StageFailed("training ended before it had a model")
