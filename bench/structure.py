@@ -21,7 +21,7 @@ _SMALL = 40  # lines
 _PROGRAMS = {
     "`tokyo --help`": ("-m", "tokyo_occworld.cli.main", "--help"),
     "`train.py --help`": ("learner/train.py", "--help"),
-    "`import lightning`-free part of a training": ("-c", "import occworld.trainer"),
+    "training, imports": ("-c", "import occworld.trainer"),
     "recorder node, imports": ("-c", "import occ_recorder.nodes.recorder"),
     "simulator node, imports": ("-c", "import tokyo_sim.nodes.simulator"),
     "inference node, imports": ("-c", "import occworld_infer.nodes.inference"),

@@ -117,6 +117,8 @@ def from_cloud(message: Any) -> np.ndarray:
     dtype = np.dtype(layout)
     if count == 0:
         return np.zeros(0, dtype)
+    if size == 0:
+        raise ValueError(f"cloud of {count} points of no bytes")
     row, step = message.width * size, _row_step(message)
     needed = step * (message.height - 1) + row
     if step < row:

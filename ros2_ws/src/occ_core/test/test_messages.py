@@ -88,6 +88,7 @@ def test_a_cloud_of_no_points_has_none(changes):
         (cloud(width=3), "36"),
         (cloud(height=2, row_step=10), "rows of 10"), (cloud(point_step=8), "itemsize"),
         (cloud(fields=[]), "no fields"),
+        (cloud(fields=[], width=2**32 - 1, height=2**32 - 1, point_step=0), "points of no bytes"),
         (cloud(fields=[Message(name="x", offset=0, datatype=99, count=1)]), "datatype"),
     ],
 )  # fmt: skip

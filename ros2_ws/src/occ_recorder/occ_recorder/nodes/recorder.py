@@ -123,10 +123,11 @@ class RecorderNode(GuardedNode):
                 arriving.cameras, arriving.imu, arriving.changed = cameras, imu, time.monotonic()
             complete = imu and len(cameras) == len(CAMERAS)
             if self._participant:
-                # What it says comes after its topics: those that are not known by now do not come.
                 if self._participant.reached < 0:
                     continue
-                complete = True
+                # What it says comes after its topics, so that cameras that are not known by now do not come. An IMU has
+                # been seen to be told of later, on a busy machine; the simulation waits meanwhile.
+                complete = imu
             if complete or time.monotonic() > arriving.changed + _DISCOVERY_S:
                 self._begin(robot, self._arriving.pop(robot))
 
