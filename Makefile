@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out/demo
 CITY ?=
-STEPS ?= 475
+STEPS ?=
 # Test processes side by side: many tests wait for DDS, so one more than two cores.
 JOBS ?= 3
 # File by file, in the order of pyproject.toml: what takes long begins first, so that all workers end together.
@@ -16,7 +16,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 .PHONY: demo test test-all bench lint docs setup dev clean
 
 demo: setup
-	$(BIN)/tokyo demo --out $(OUT) --steps $(STEPS) $(if $(CITY),--city-source $(CITY))
+	$(BIN)/tokyo demo --out $(OUT) $(if $(STEPS),--steps $(STEPS)) $(if $(CITY),--city-source $(CITY))
 
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS) $(SPREAD) $(PYTEST_ARGS)

@@ -123,13 +123,17 @@ def _console_scripts(packages: list[Path]) -> Iterator[tuple[str, str]]:
         yield from re.findall(r'"(\w+) = ([\w.]+:\w+)"', (package / "setup.py").read_text())
 
 
-def run_bench(tree: Path, python: Path, bench: str) -> str:
-    """What `python -m bench NAME` prints in a tree. RuntimeError with its last words where it fails."""
-    environment = os.environ | {
+def environment(python: Path) -> dict[str, str]:
+    """This process's environment, with commands and packages of a Python's own virtual environment."""
+    return os.environ | {
         "PATH": f"{python.parent}:{os.environ['PATH']}", "VIRTUAL_ENV": str(python.parent.parent), "PYTHONPATH": "",
     }  # fmt: skip
+
+
+def run_bench(tree: Path, python: Path, bench: str) -> str:
+    """What `python -m bench NAME` prints in a tree. RuntimeError with its last words where it fails."""
     done = subprocess.run(
-        [str(python), "-m", "bench", bench], cwd=tree, env=environment, capture_output=True, text=True
+        [str(python), "-m", "bench", bench], cwd=tree, env=environment(python), capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"bench {bench} in {tree}: {done.stderr.strip()[-2000:]}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import os
 import resource
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.against import ROOT, checkout
+from bench.against import ROOT, checkout, environment
 
 _SMALL = 40  # lines
 # What a person starts, and what starts with it.
@@ -54,17 +53,19 @@ def modules(tree: Path) -> list[Module]:
 
 
 def _module(package: str, path: Path, ours: set[str]) -> Module:
-    text = path.read_text()
-    names = {
-        name.split(".")[0]
-        for node in ast.walk(ast.parse(text))
-        for name in (
-            [alias.name for alias in node.names] if isinstance(node, ast.Import)
-            else [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level
-            else []
-        )
-    }  # fmt: skip
-    return Module(package, path, len(text.splitlines()), frozenset((names & ours) - {package}))
+    lines = len(path.read_text().splitlines())
+    return Module(package, path, lines, frozenset((imported(path) & ours) - {package}))
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of all that a module imports, wherever in the module."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
 
 
 def both_ways(found: list[Module]) -> list[tuple[str, str]]:
@@ -98,11 +99,10 @@ def figures(tree: Path) -> Iterator[tuple[str, str]]:
 
 def seconds(tree: Path, python: Path, command: tuple[str, ...]) -> float:
     """CPU seconds of a program, the least of three."""
-    environment = os.environ | {"PATH": f"{python.parent}:{os.environ['PATH']}", "PYTHONPATH": ""}
     taken = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([str(python), *command], cwd=tree, env=environment, capture_output=True, check=True)
+        subprocess.run([str(python), *command], cwd=tree, env=environment(python), capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return min(taken)

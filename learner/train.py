@@ -54,7 +54,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--gpu-ids", type=gpu_ids, metavar="0,1", help="GPUs to train on; the first one without")
     parser.add_argument(
         "--cpu-cores", type=int, default=0, metavar="N",
-        help="train on N cores of the CPU, a process on each with a batch of its own; without, on the GPU or one core",
+        help="train on N cores of the CPU, a process on each with a batch of its own; without, one process",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, help="of weights, order and samples")
     parser.add_argument("--batch-size", type=int, help="windows per step and device")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from paths import ROOT
+
+from bench.structure import imported
 
 SOURCES = {
     "occ_core": ROOT / "ros2_ws/src/occ_core/occ_core",
@@ -35,17 +35,6 @@ FORBIDDEN = {
     "occworld": ("rclpy", "mujoco", "moderngl", "embreex", "sensor_msgs"),
     "occ_core": ("rclpy", "mujoco", "moderngl", "embreex", "torch", "sensor_msgs"),
 }
-
-
-def imported(path: Path) -> set[str]:
-    """Top-level names of all that a module imports, wherever in the module."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.split(".")[0])
-    return names
 
 
 @pytest.mark.parametrize("package", SOURCES)

@@ -25,8 +25,8 @@ def run_command(
     name: str, work: Callable[[], int | None], expected: Callable[[], tuple[type[Exception], ...]] = tuple
 ) -> NoReturn:
     """Do the work and exit with `exit_code`, or 130 after Ctrl-C, at any moment from now on."""
-    watch = _Watch()
-    _watches[:] = [watch]
+    global _watch
+    watch = _watch = _Watch()
     try:
         code = exit_code(name, work, expected)
     except BaseException as error:
@@ -43,7 +43,7 @@ def raise_if_interrupted() -> None:
     For work that goes on for minutes, between its steps: what the signal raised may have been lost in somebody's
     callback, or come out of compiled code as what another library takes for "not available".
     """
-    if any(watch.interrupted for watch in _watches):
+    if _watch is not None and _watch.interrupted:
         raise KeyboardInterrupt
 
 
@@ -81,7 +81,7 @@ def _say(name: str, sentence: str) -> int:
     return _BAD_USAGE
 
 
-_watches: list[_Watch] = []  # of the command that runs
+_watch: _Watch | None = None  # of the command that runs
 
 
 class _Watch:

@@ -82,18 +82,13 @@ def trace(points, rotation, translation, start, lower, voxel, shape, part, parts
 def _march_level(m0, m1, words_m, u0, u1, words_u, z0, z1, observed):
     """`_march` of a ray whose shortest axis is z, as nearly all are: all that it marks between two layers is one bit
     of the words of columns. words_m, words_u: from a column to the next along an axis, words."""
-    steps = abs((m1 >> _BITS) - (m0 >> _BITS))
+    steps, to_first, u, du = _course(m0, m1, u0, u1)
     layer = z0 >> _BITS
     turns = abs((z1 >> _BITS) - layer)
     row = (m0 >> _BITS) * words_m
     word, bit = row + (layer >> 6), np.uint64(1) << np.uint64(layer & 63)
     observed[np.uintp(word + (u0 >> _BITS) * words_u)] |= bit
     jump = words_m if m1 >= m0 else -words_m
-    # u at the next face of m. Increments are cut towards zero: they never add up to more than u1 - u0.
-    to_first = float(_to_face(m0, m1))
-    slope = (u1 - u0) / float(max(abs(m1 - m0), 1))
-    u = u0 + (np.int64(slope * to_first) if steps else 0)
-    du = np.int64(slope * _ONE)
     done = 0
     if turns > 0:
         turn = 1 if z1 >= z0 else -1
@@ -102,7 +97,7 @@ def _march_level(m0, m1, words_m, u0, u1, words_u, z0, z1, observed):
         fall = float(_to_face(z0, z1))
         for _ in range(turns):
             along = fall * m_per_z
-            upto = min(np.int64((along - to_first) / _ONE) + 1, steps) if along >= to_first else 0
+            upto = _steps_within(along, to_first, steps)
             for _ in range(done, upto):
                 column = word + (u >> _BITS) * words_u
                 observed[np.uintp(column)] |= bit
@@ -129,16 +124,11 @@ def _march_level(m0, m1, words_m, u0, u1, words_u, z0, z1, observed):
 @numba.njit(cache=True, inline="always")
 def _march(m0, m1, stride_m, u0, u1, stride_u, v0, v1, stride_v, observed):
     """Mark a ray's voxels. m, u, v: fixed-point ends along the longest, middle and shortest axis."""
-    steps = abs((m1 >> _BITS) - (m0 >> _BITS))
+    steps, to_first, u, du = _course(m0, m1, u0, u1)
     turns = abs((v1 >> _BITS) - (v0 >> _BITS))
     row = (m0 >> _BITS) * stride_m + (v0 >> _BITS) * stride_v
     mark(observed, row + (u0 >> _BITS) * stride_u)
     jump = stride_m if m1 >= m0 else -stride_m
-    # u at the next face of m. Increments are cut towards zero: they never add up to more than u1 - u0.
-    to_first = float(_to_face(m0, m1))
-    slope = (u1 - u0) / float(max(abs(m1 - m0), 1))
-    u = u0 + (np.int64(slope * to_first) if steps else 0)
-    du = np.int64(slope * _ONE)
     done = 0
     if turns > 0:
         turn = stride_v if v1 >= v0 else -stride_v
@@ -147,7 +137,7 @@ def _march(m0, m1, stride_m, u0, u1, stride_u, v0, v1, stride_v, observed):
         fall = float(_to_face(v0, v1))
         for _ in range(turns):
             along = fall * m_per_v
-            upto = min(np.int64((along - to_first) / _ONE) + 1, steps) if along >= to_first else 0
+            upto = _steps_within(along, to_first, steps)
             while done < upto:
                 cell = row + (u >> _BITS) * stride_u
                 mark(observed, cell)
@@ -168,6 +158,22 @@ def _march(m0, m1, stride_m, u0, u1, stride_u, v0, v1, stride_v, observed):
         u += du
         done += 1
     mark(observed, row + (u1 >> _BITS) * stride_u)
+
+
+@numba.njit(cache=True, inline="always")
+def _course(m0, m1, u0, u1):
+    """Steps from face to face of m; how far the first face is; u there, and what a step adds to it."""
+    steps = abs((m1 >> _BITS) - (m0 >> _BITS))
+    to_first = float(_to_face(m0, m1))
+    slope = (u1 - u0) / float(max(abs(m1 - m0), 1))
+    # Increments are cut towards zero: they never add up to more than u1 - u0.
+    return steps, to_first, u0 + (np.int64(slope * to_first) if steps else 0), np.int64(slope * _ONE)
+
+
+@numba.njit(cache=True, inline="always")
+def _steps_within(along, to_first, steps):
+    """Faces of m that lie within a distance along it."""
+    return min(np.int64((along - to_first) / _ONE) + 1, steps) if along >= to_first else 0
 
 
 @numba.njit(cache=True, inline="always")

@@ -43,16 +43,6 @@ class Commands:
         return list(self.heard)
 
 
-@pytest.fixture
-def node():
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node("gazebo_adapter_test", context=context)
-    yield node
-    node.destroy_node()
-    context.try_shutdown()
-
-
 def odometry(name: str, stamp: float, height: float) -> Odometry:
     message = Odometry(child_frame_id=f"{name}/base_link")
     message.header.frame_id, message.header.stamp = "map", to_stamp(stamp)

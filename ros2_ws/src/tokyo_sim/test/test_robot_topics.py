@@ -26,16 +26,6 @@ from tokyo_sim.nodes.robot_publishers import RobotPublishers  # noqa: E402
 ROVER = load_robot(RobotKind.ROVER, "rover_0")
 
 
-@pytest.fixture
-def node():
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node("robot_topics_test", context=context)
-    yield node
-    node.destroy_node()
-    context.try_shutdown()
-
-
 def hear(node, topic, create_publisher):
     """The first message on a topic, published again until it has come."""
     heard = []

@@ -88,9 +88,8 @@ class RobotReader:
         first, last, count = self._heard or (began, ended, 1)
         usual = 2 * (last - first) / max(count - 1, 1)  # A slow simulator's clouds are far apart as recorded.
         for silent, words in ((first - began, "begins {} s after"), (ended - last, "ends {} s before")):
-            if (
-                silent > _SILENT_S + self._patience + usual
-            ):  # Odometry that is waited for may be recorded after the last sweep.
+            # Odometry that is waited for may be recorded after the last sweep.
+            if silent > _SILENT_S + self._patience + usual:
                 what = words.format(f"{silent:.1f}")
                 said.append(
                     f"{self.config.lidar} {what} the bag does, which lasts {ended - began:.1f} s: no frame there"

@@ -121,13 +121,11 @@ class RecorderNode(GuardedNode):
             imu = self._published(IMU, robot)
             if (cameras, imu) != (arriving.cameras, arriving.imu):
                 arriving.cameras, arriving.imu, arriving.changed = cameras, imu, time.monotonic()
-            complete = imu and len(cameras) == len(CAMERAS)
-            if self._participant:
-                if self._participant.reached < 0:
-                    continue
-                # What it says comes after its topics, so that cameras that are not known by now do not come. An IMU has
-                # been seen to be told of later, on a busy machine; the simulation waits meanwhile.
-                complete = imu
+            if self._participant and self._participant.reached < 0:
+                continue
+            # What a simulator in lock step says comes after its topics: cameras that are not known by now do not come.
+            # An IMU has been seen to be told of later, on a busy machine; the simulation waits meanwhile.
+            complete = imu and (self._participant is not None or len(cameras) == len(CAMERAS))
             if complete or time.monotonic() > arriving.changed + _DISCOVERY_S:
                 self._begin(robot, self._arriving.pop(robot))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 import shapely
 from tqdm import tqdm
 
+from occ_core.threads import thread_count
 from tokyo_sim.raster import Raster
 from tokyo_sim.traffic.actor_types import VEHICLES
 from tokyo_sim.traffic.curves import arc, end_direction, sharpest_of_each, start_direction
@@ -91,7 +91,7 @@ def ways_between(lanes: list[Lane], ground: RoadRasters) -> list[Way]:
 
 def movements_of(ways: list[Way], lanes: list[Lane]) -> tuple[list[Movement], list[list[int]]]:
     """Movements on ways, whose lanes are these; and for each those that it is in conflict with."""
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(thread_count()) as threads:
         areas = threads.map(partial(_swept, lanes), ways)
         swept = list(tqdm(areas, desc="movements", total=len(ways), unit="movement", disable=None))
     bends = sharpest_of_each([way.line for way in ways])
