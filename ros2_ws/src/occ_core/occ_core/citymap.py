@@ -205,8 +205,12 @@ class CityMap:
 
 def _bounds(triangles: np.ndarray) -> np.ndarray:
     """(4, n) x_min, x_max, y_min, y_max of triangles (n, 3, 3)."""
-    x, y = triangles[:, :, 0], triangles[:, :, 1]
-    return np.stack([x.min(axis=1), x.max(axis=1), y.min(axis=1), y.max(axis=1)])
+    ends = []
+    for axis in (0, 1):
+        a, b, c = triangles[:, :, axis].T
+        # Of three columns, and not along rows of three, which takes ten times as long.
+        ends += [np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)]
+    return np.stack(ends)
 
 
 def _read_surface(city: Path) -> np.ndarray | None:

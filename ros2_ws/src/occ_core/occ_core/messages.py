@@ -8,6 +8,7 @@ import struct
 import zlib
 from typing import Any, Literal
 
+import numba
 import numpy as np
 from PIL import Image as Picture
 
@@ -27,6 +28,7 @@ DTYPES: dict[int, np.dtype] = {
     8: np.dtype("float64"),
 }
 """sensor_msgs/PointField datatypes."""
+_FLOAT32 = np.dtype("<f4")
 _FURTHEST_M = 1e8  # a plane or geocentric coordinate is below 1e7
 VELOCITY = "velocity"
 """Namespace of the arrows beside actors."""
@@ -184,15 +186,30 @@ def cloud_points(message: Any, unit: float = 1.0) -> np.ndarray:
 
 def returns_of(cloud: np.ndarray, unit: float = 1.0) -> np.ndarray:
     """(n, 4) float32 x y z intensity of a structured cloud, as `cloud_points` gives them. unit: metres of its 1."""
+    names = cloud.dtype.names or ()
+    # SICK's driver calls it i.
+    brightness = next((name for name in ("intensity", "i") if name in names), "")
+    wanted = ["x", "y", "z", brightness] if brightness else ["x", "y", "z"]
+    if unit == 1.0 and all(name in names and cloud.dtype[name] == _FLOAT32 for name in wanted):
+        points = np.empty((len(cloud), 4), np.float32)
+        _interleave(cloud["x"], cloud["y"], cloud["z"], cloud[wanted[-1]], bool(brightness), points)
+        return points
     points = np.zeros((len(cloud), 4), np.float32)
     with np.errstate(over="ignore"):  # Doubles that stand for nothing become infinite, and are left out as such.
         _put_xyz(cloud, points)
         if unit != 1.0:
             points[:, :3] *= np.float32(unit)
-        # SICK's driver calls it i.
-        if brightness := next((name for name in ("intensity", "i") if name in (cloud.dtype.names or ())), ""):
+        if brightness:
             points[:, 3] = cloud[brightness]
     return points
+
+
+@numba.njit(cache=True, nogil=True)
+def _interleave(x, y, z, brightness, known, out):
+    """Columns (n,) float32 into rows (n, 4): NumPy copies one column after the other, in three times the time."""
+    for n in range(len(out)):
+        out[n, 0], out[n, 1], out[n, 2] = x[n], y[n], z[n]
+        out[n, 3] = brightness[n] if known else np.float32(0)
 
 
 def from_image(message: Any) -> np.ndarray:

@@ -118,7 +118,9 @@ class Pose:
 
     def apply(self, points: np.ndarray) -> np.ndarray:
         """points: (n, 3) in the child frame. Returns (n, 3) float64 in the parent frame."""
-        return np.asarray(points, dtype=np.float64) @ self.rotation.T + self.position
+        placed = np.asarray(points, dtype=np.float64) @ self.rotation.T
+        placed += self.position
+        return placed
 
     def rpy(self) -> np.ndarray:
         """(3,) radians: roll, pitch, yaw about fixed axes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -44,8 +45,10 @@ def convert(path: Path, output: Path, conversion: Conversion, progress: bool = T
         if span is None and not bag.count and not bag.problems:
             raise BagError(f"{path} is empty: it has no messages")
         try:
-            city = CityMap.load(Path(conversion.city)) if conversion.city else None
-            found, problems = drives(bag, conversion, city is not None)
+            with ThreadPoolExecutor(1) as beside:  # the beginning of the bag is looked at meanwhile
+                loading = beside.submit(CityMap.load, Path(conversion.city)) if conversion.city else None
+                found, problems = drives(bag, conversion, loading is not None)
+            city = loading.result() if loading else None
         except BagError as error:
             raise BagError(f"{path}: {error}{_also(bag.problems)}") from error
         source = f"{path.resolve().name}, {bag.count} messages from {span[0] if span else 0} ns"

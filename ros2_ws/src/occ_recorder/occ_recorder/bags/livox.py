@@ -61,14 +61,14 @@ class Cloud:
     is_dense: bool
 
 
-def livox_cloud(data: bytes, ros1: bool) -> Cloud:
+def livox_cloud(data: bytes | memoryview, ros1: bool) -> Cloud:
     """A serialized CustomMsg; intensity is its reflectivity, offset_time is in nanoseconds from the header's stamp.
 
     ValueError and struct.error where the bytes are not all there.
     """
     if ros1:
         _, sec, nanosec, length = struct.unpack_from("<IIII", data)
-        at, text = 16 + length, data[16 : 16 + length]
+        at, text = 16 + length, bytes(data[16 : 16 + length])
         start, order, stride = at + 8, "<", _POINT.itemsize  # timebase; everything lies densely
     else:
         order = "<" if data[1] & 1 else ">"

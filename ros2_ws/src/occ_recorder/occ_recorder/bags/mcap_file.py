@@ -12,21 +12,23 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import EndOfFile
 from mcap.opcode import Opcode
 from mcap.reader import SeekingReader
 from mcap.records import Channel, Chunk, McapRecord, Message, Schema, Statistics
-from mcap.stream_reader import StreamReader, breakup_chunk
+from mcap.stream_reader import CRCValidationError, StreamReader, get_chunk_data_stream
 from mcap.summary import Summary
+from zlib_ng import zlib_ng
 
 from occ_recorder.bags.topics import CDR, DAMAGE, ROS1, BagTopic, sentence
 
 _MAGIC = b"\x89MCAP0\r\n"
 _RECORD, _TIMES, _INDEX = struct.Struct("<BQ"), struct.Struct("<QQ"), struct.Struct("<HI")
 _MESSAGE = struct.Struct("<HIQ")  # channel, sequence, log time
+_MESSAGE_HEAD = _MESSAGE.size + 8  # and when it was published
 _COMPRESSIONS = ("", "none", "lz4", "zstd")
 _LOOSE_BYTES = 1 << 20  # of messages outside of chunks that are read at once
 _FORMATS = {"ros2msg": "msg", "ros1msg": "msg", "ros2idl": "idl", "omgidl": "idl"}
@@ -45,6 +47,14 @@ class _Span:
     last: int
     chunk: bool
     counts: Counter[int] = field(default_factory=Counter)
+
+
+class _Message(NamedTuple):
+    """channel: its number. logged: ns. data: as serialized, a part of its chunk, which it keeps in memory."""
+
+    channel: int
+    logged: int
+    data: memoryview
 
 
 class McapFile:
@@ -160,7 +170,7 @@ class McapFile:
                     messages = self._messages_of(span)
                 except DAMAGE:
                     continue  # It is complained of when its messages are wanted.
-                span.counts = Counter(message.channel_id for message in messages)
+                span.counts = Counter(message.channel for message in messages)
             if span.counts:
                 counts += span.counts
                 times += [span.first, span.last]
@@ -183,13 +193,13 @@ class McapFile:
         text = schema.data.decode(errors="replace") if schema and form else ""
         return BagTopic(number, channel.topic, name, count, encoding, form if text.strip() else "", text)
 
-    def messages(self, topics: Collection[BagTopic], since: int = 0) -> Iterator[tuple[BagTopic, int, bytes]]:
+    def messages(self, topics: Collection[BagTopic], since: int = 0) -> Iterator[tuple[BagTopic, int, memoryview]]:
         """(topic, log time in ns, data) in log order, as far as chunks that overlap in time can be held in memory.
 
         since: chunks that end before are passed over, and messages from before.
         """
         wanted = {topic.number: topic for topic in topics}
-        waiting: list[Message] = []
+        waiting: list[_Message] = []
         stray = 0
         for span in sorted(self._spans, key=lambda span: span.first):
             if (self._indexed and not span.counts.keys() & wanted.keys()) or span.last < since:
@@ -199,29 +209,34 @@ class McapFile:
             except DAMAGE as error:
                 self._left_out(span, error)
                 continue
-            stray += sum(message.channel_id not in self._channels for message in found)
-            ready = [message for message in waiting if message.log_time < span.first]
-            yield from ((wanted[message.channel_id], message.log_time, message.data) for message in ready)
+            stray += sum(message.channel not in self._channels for message in found)
+            ready = [message for message in waiting if message.logged < span.first]
+            yield from ((wanted[message.channel], message.logged, message.data) for message in ready)
             waiting = waiting[len(ready) :] + [
-                message for message in found if message.channel_id in wanted and message.log_time >= since
+                message for message in found if message.channel in wanted and message.logged >= since
             ]
-            waiting.sort(key=lambda message: message.log_time)
-        yield from ((wanted[message.channel_id], message.log_time, message.data) for message in waiting)
+            waiting.sort(key=lambda message: message.logged)
+        yield from ((wanted[message.channel], message.logged, message.data) for message in waiting)
         if stray:
             self.problems.append(f"{self.name}: {stray} messages are of topics whose names are lost, and left out")
 
-    def _messages_of(self, span: _Span) -> list[Message]:
+    def _messages_of(self, span: _Span) -> list[_Message]:
         self._file.seek(span.offset)
-        if span.chunk:
-            self._file.seek(_RECORD.size, io.SEEK_CUR)
-            chunk = Chunk.read(ReadDataStream(self._file))
-            if chunk.compression not in _COMPRESSIONS:
-                raise ValueError(f"compression '{chunk.compression}' is not known")
-            records = breakup_chunk(chunk, validate_crc=True)
-        else:
+        if not span.chunk:
             records = _loose(self._file.read(span.length))
-        self._declare(records)
-        return [record for record in records if isinstance(record, Message)]
+            self._declare(records)
+            return [
+                _Message(record.channel_id, record.log_time, memoryview(record.data))
+                for record in records
+                if isinstance(record, Message)
+            ]
+        self._file.seek(_RECORD.size, io.SEEK_CUR)
+        chunk = Chunk.read(ReadDataStream(self._file))
+        if chunk.compression not in _COMPRESSIONS:
+            raise ValueError(f"compression '{chunk.compression}' is not known")
+        declared, messages = _taken_apart(_content(chunk))
+        self._declare(declared)
+        return messages
 
     def _left_out(self, span: _Span, error: Exception) -> None:
         count = span.counts.total()
@@ -242,3 +257,38 @@ def _loose(data: bytes) -> list[McapRecord]:
     except EndOfFile:
         pass  # There is no footer among them that would end the reading.
     return records
+
+
+def _content(chunk: Chunk) -> bytes:
+    """The records of a chunk. CRCValidationError where they are not what was written."""
+    stream, length = get_chunk_data_stream(chunk)
+    data = stream.read(length)
+    # As the library checks it, which does so by zlib, several times slower.
+    if chunk.uncompressed_crc and (found := zlib_ng.crc32(data)) != chunk.uncompressed_crc:
+        raise CRCValidationError(expected=chunk.uncompressed_crc, actual=found, record=chunk)
+    return data
+
+
+def _taken_apart(data: bytes) -> tuple[list[McapRecord], list[_Message]]:
+    """Schemas and channels among a chunk's records, and its messages, which are not copied.
+
+    ValueError where they are no records.
+    """
+    declared: list[McapRecord] = []
+    messages = []
+    view, at = memoryview(data), 0
+    while at < len(view):
+        kind, length = _RECORD.unpack_from(view, at)
+        after = at + _RECORD.size + length
+        if after > len(view):
+            raise ValueError("a record reaches beyond the end of its chunk")
+        body = view[at + _RECORD.size : after]
+        if kind == Opcode.MESSAGE:
+            channel, _, logged = _MESSAGE.unpack_from(body)
+            messages.append(_Message(channel, logged, body[_MESSAGE_HEAD:]))
+        elif kind == Opcode.CHANNEL:
+            declared.append(Channel.read(ReadDataStream(io.BytesIO(body))))
+        elif kind == Opcode.SCHEMA:
+            declared.append(Schema.read(ReadDataStream(io.BytesIO(body))))
+        at = after
+    return declared, messages

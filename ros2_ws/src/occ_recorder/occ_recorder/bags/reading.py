@@ -202,7 +202,7 @@ class _Types:
             return [*bad, f"the bag carries no message definitions, {theirs}"]
         return [*bad, f"the bag carries no definition of {', '.join(self._lacking)}, {theirs}"]
 
-    def decode(self, data: bytes, topic: BagTopic) -> Any:
+    def decode(self, data: bytes | memoryview, topic: BagTopic) -> Any:
         key = topic.type, topic.definition
         store = self._stores.get(key)
         if store is None:

@@ -34,7 +34,9 @@ class _Format(Protocol):
     count: int
     lasted: tuple[int, int] | None
 
-    def messages(self, topics: Collection[BagTopic], since: int = 0) -> Iterator[tuple[BagTopic, int, bytes]]: ...
+    def messages(
+        self, topics: Collection[BagTopic], since: int = 0
+    ) -> Iterator[tuple[BagTopic, int, bytes | memoryview]]: ...
 
     def close(self) -> None: ...
 
@@ -109,7 +111,9 @@ class BagFile:
         self._problems.append(f"{self.name}: the recording was not finished; what is in {log.name} is read too")
         return scratch / path.name
 
-    def messages(self, topics: Collection[BagTopic], since: int = 0) -> Iterator[tuple[BagTopic, int, bytes]]:
+    def messages(
+        self, topics: Collection[BagTopic], since: int = 0
+    ) -> Iterator[tuple[BagTopic, int, bytes | memoryview]]:
         """(topic, log time in ns, serialized message) in log order; damage inside is said in `problems`.
 
         since: nanoseconds, before which nothing is wanted.
