@@ -33,6 +33,8 @@ PROFILES = {
     "train": {"train"},
     "live": {"city", "live"},
 }
+UBUNTUS = {"24.04": ("jazzy", "3.12"), "26.04": ("lyrical", "3.14")}
+"""Releases that the simulation image can be made on: the ROS distro of each, and its Python."""
 PIP_TO_ROSDEP = {"pillow": "pil", "pyyaml": "yaml", "scikit-image": "skimage"}
 SEARCH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 HADOLINT = shutil.which("hadolint", path=SEARCH)
@@ -71,6 +73,12 @@ def manifests() -> dict[str, set[str]]:
     return found
 
 
+def variables(path: Path) -> dict[str, str]:
+    """Of a file for `docker compose --env-file`."""
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
 def listed(path: Path) -> set[str]:
     """Names of a requirements file, without versions."""
     lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
@@ -87,10 +95,11 @@ class TestImages:
     def test_the_base_is_pinned_by_its_digest(self, image: Path) -> None:
         arguments = dict(value.split("=", 1) for name, value in steps(image) if name == "ARG" and "=" in value)
         bases = [value.split()[0] for name, value in steps(image) if name == "FROM"]
-        for base in bases:
-            for name, value in arguments.items():
-                base = base.replace("${" + name + "}", value)
-            assert re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", base), base
+        for chosen in (arguments, arguments | variables(DOCKER / "lyrical.env")):
+            for base in bases:
+                for name, value in chosen.items():
+                    base = base.replace("${" + name + "}", value)
+                assert re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", base), base
 
     def test_it_runs_as_a_user_whose_id_can_be_chosen_and_has_a_health_check(self, image: Path) -> None:
         assert last(image, "USER") == "$UID:$GID"
@@ -104,7 +113,8 @@ class TestImages:
         mounts = re.findall(r"--mount=type=bind,source=([^,\s]+)", text)
         allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
         assert mounts and sources
-        for source in sources + mounts:
+        assert any("${TOKYO_UBUNTU}" in source for source in sources) == (image.name == "sim.Dockerfile")
+        for source in [word.replace("${TOKYO_UBUNTU}", ubuntu) for word in sources + mounts for ubuntu in UBUNTUS]:
             assert (ROOT / source).exists(), source
             assert any(source == place or source.startswith(f"{place}/") for place in allowed), source
 
@@ -156,13 +166,43 @@ def test_every_import_of_the_workspace_comes_from_rosdep_or_pip(manifests: dict[
         assert name.replace("_", "-") in ours or name in pip or rosdep_key(name) in given, name
 
 
-def test_the_image_s_lock_pins_what_is_asked_for_and_keeps_the_numpy_of_ros() -> None:
-    pins = pinned(DOCKER / "sim.lock")
-    assert listed(DOCKER / "sim.in") <= set(pins)
-    assert pins["numpy"] == pinned(DOCKER / "sim.in")["numpy"] and pins["numpy"].startswith("1.26.")
+@pytest.mark.parametrize("ubuntu", UBUNTUS)
+def test_the_image_s_lock_pins_what_is_asked_for_and_keeps_the_numpy_of_ros(ubuntu: str) -> None:
+    pins, theirs = pinned(DOCKER / f"ubuntu-{ubuntu}.lock"), pinned(DOCKER / f"ubuntu-{ubuntu}.in")
+    assert listed(DOCKER / "sim.in") | set(theirs) <= set(pins)
+    assert theirs.items() <= pins.items() and theirs["numpy"].startswith({"24.04": "1.26.", "26.04": "2.3."}[ubuntu])
     ours = pinned(ROOT / "requirements.lock")
     for name in ("torch", "numba", "mujoco", "embreex", "rosbags"):
-        assert pins[name] == ours[name], f"{name}: make docker/sim.lock anew, as docker/sim.in says"
+        assert pins[name] == ours[name], f"{name}: make docker/ubuntu-{ubuntu}.lock anew, as docker/sim.in says"
+
+
+def test_every_release_of_ubuntu_has_its_distro_and_its_python() -> None:
+    arguments = [value for name, value in steps(DOCKER / "sim.Dockerfile") if name == "ARG" and "=" in value]
+    own = dict(argument.split("=", 1) for argument in arguments)
+    lyrical = variables(DOCKER / "lyrical.env")
+    for chosen in (own, lyrical):
+        distro, python = UBUNTUS[chosen["TOKYO_UBUNTU"]]
+        assert chosen["TOKYO_DISTRO"] == distro and f":{distro}-" in chosen["TOKYO_BASE"]
+        assert f"lock {python} {chosen['TOKYO_UBUNTU']}" in (DOCKER / "sim.in").read_text()
+    assert lyrical.keys() - own.keys() == {"TOKYO_IMAGE"}
+    assert set(UBUNTUS) == {own["TOKYO_UBUNTU"], lyrical["TOKYO_UBUNTU"]}
+    used = " ".join(value for name, value in steps(DOCKER / "sim.Dockerfile") if name in ("RUN", "ENV", "COPY"))
+    assert not re.search(r"jazzy|noble|24\.04|python3\.\d", used), "what holds for one release only"
+
+
+@needs_compose
+@pytest.mark.parametrize("file", ["", "lyrical.env"])
+def test_one_file_of_variables_makes_the_images_of_another_release(file: str) -> None:
+    files = ("-f", "compose.yaml", "-f", "compose.display.yaml", "--profile", "record", "--profile", "live")
+    shown = compose(*(["--env-file", file] if file else []), *files, "config", "--format", "json", DISPLAY=":0")
+    assert shown.returncode == 0, shown.stderr
+    wanted = variables(DOCKER / file) if file else {}
+    image = wanted.pop("TOKYO_IMAGE", "tokyo-occworld-sim")
+    configured = json.loads(shown.stdout)["services"]
+    assert set(configured) == {"city", "sim", "record", "live", "rviz"}
+    for name, service in configured.items():
+        given = {key: value for key, value in service["build"]["args"].items() if value and key.startswith("TOKYO_")}
+        assert (service["image"], given) == (image, wanted), name
 
 
 @needs_compose

