@@ -20,8 +20,8 @@ from tokyo_occworld.cli.doctor import State, findings, table
 Usage = namedtuple("Usage", "total used free")
 MB = 1 << 20
 LOOKED_AT = {
-    "Python", "Python packages", "rclpy", "Shared memory", "ROS domain", "Discovery", "OpenGL", "/tf", "Page",
-    "Machine", "GPU", "ROS 2", "Gazebo",
+    "Python", "Python packages", "rclpy", "Shared memory", "ROS domain", "Discovery", "OpenGL", "Compiler",
+    "/tf", "Typed forecast", "Page", "Machine", "GPU", "ROS 2", "Gazebo",
 }  # fmt: skip
 
 
@@ -131,9 +131,19 @@ def test_a_domain_in_which_somebody_is_is_named(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_without_a_compiler_the_packages_that_bring_one_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.compiler(["sh"]).state is State.OK
+    found = doctor.compiler(["sh", "no-such-compiler"])
+    assert found.state is State.OPTIONAL and "no-such-compiler" in found.text and "sh," not in found.text
+    assert found.remedy == "apt install cmake gcc g++ make"
+
+
+def test_messages_that_are_not_built_are_named_with_what_builds_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
-    monkeypatch.setattr(doctor.shutil, "which", lambda tool: None)
-    assert "apt install cmake gcc g++ make" in doctor.transforms().remedy
+    monkeypatch.setitem(sys.modules, "occ_msgs", None)
+    monkeypatch.setitem(sys.modules, "occ_msgs.msg", None)
+    for found in (doctor.transforms(), doctor.typed_forecasts()):
+        assert found.state is State.OPTIONAL and found.remedy.startswith("scripts/build_messages.sh ")
+    assert "occ_msgs is not built here" in doctor.typed_forecasts().text
 
 
 @pytest.mark.parametrize(

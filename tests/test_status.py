@@ -12,7 +12,8 @@ import pytest
 from paths import TOKYO
 from processes import PATIENCE_S
 
-from tokyo_occworld.cli.status import RunStatus, Score, greeting
+from occworld_infer.grading import Grade
+from tokyo_occworld.cli.status import RunStatus, greeting
 from tokyo_sim.bringup import Arguments
 
 ROBOTS = ["drone_0", "rover_0"]
@@ -30,7 +31,8 @@ def test_the_line_says_time_pace_frames_and_forecasts_beside_warp() -> None:
     status.hear("recorder stranger_0", "running", {"frames": "7"}, 42.0)
     status.hear("forecast drone_0", "running", {"forecasts": "31"}, 42.0)
     status.hear("forecast rover_0", "waits", {"forecasts": "0"}, 42.0)
-    status.scores["drone_0"] = Score(3.0, 0.412, 0.249)
+    status.grade("drone_0", [])
+    status.grade("drone_0", [Grade(0.5, 0.8, 0.7, 0, 0, 9), Grade(3.0, 0.412, 0.249, 0, 0, 5)])
     assert status.line() == (
         "42 s simulated, 0.98 x real time · recorded drone_0 80 frames, rover_0 none yet"
         " · forecasts drone_0 31 (IoU 41% 3 s ahead, warp 25%), rover_0 0"

@@ -112,15 +112,22 @@ def from_forecast_message(message: Any) -> HeardForecast:
         placed[horizon] = PlacedVoxels(grid, from_pose(frame.pose), numbers.astype(np.int32), labels)
         chances[horizon] = odds
     latency = Latency(message.voxelize_seconds, message.model_seconds, message.total_seconds)
+    grades = from_scores(message)
+    if not np.isfinite([*placed, latency.voxelize_s, latency.model_s, latency.total_s]).all():
+        raise ValueError("horizons or seconds that are no numbers")
+    return HeardForecast(placed, chances, latency, grades)
+
+
+def from_scores(message: Any) -> tuple[Grade, ...]:
+    """How earlier forecasts turned out, as a forecast's message says, nearest horizon first. ValueError for what are no
+    numbers."""
     grades = tuple(
         Grade(round(float(s.horizon), 6), s.iou, s.warp_iou, s.observed_iou, s.observed_warp_iou, int(s.count))
         for s in message.scores
     )
-    figures = [*placed, latency.voxelize_s, latency.model_s, latency.total_s, *(g.horizon_s for g in grades)]
-    figures += [value for g in grades for value in (g.iou, g.warp_iou)]
-    if not np.isfinite(figures).all():
-        raise ValueError("horizons, seconds or scores that are no numbers")
-    return HeardForecast(placed, chances, latency, grades)
+    if not np.isfinite([value for g in grades for value in (g.horizon_s, g.iou, g.warp_iou)]).all():
+        raise ValueError("scores that are no numbers")
+    return grades
 
 
 def _grid(message: Any) -> VoxelGrid:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from rclpy.subscription import Subscription
 
@@ -11,22 +11,24 @@ from occ_core.topics import FORECAST, PREDICTION, Topic, absolute
 from occ_ros.convert import from_stamp
 from occ_ros.guard import Guarded
 from occ_ros.qos import create_subscription
-from occworld_infer.forecast_message import HeardForecast, from_forecast_message, lacking
+from occworld_infer.forecast_message import lacking
 
 _LOOK_S = 1.0
+Heard = TypeVar("Heard")
 
 
-class ForecastTopics:
+class ForecastTopics(Generic[Heard]):
     """Subscribes to what is there, and changes over when that changes. Which it is, is said in the log.
 
-    hear: takes stamp in seconds and forecast. plain: callbacks by topic, for where nobody publishes typed forecasts.
+    read: what is wanted of a message, such as `from_forecast_message`. hear: takes stamp in seconds and what was read.
+    plain: callbacks by topic, for where nobody publishes typed forecasts.
     """
 
     def __init__(
-        self, node: Guarded, robot: str, hear: Callable[[float, HeardForecast], None],
+        self, node: Guarded, robot: str, read: Callable[[Any], Heard], hear: Callable[[float, Heard], None],
         plain: dict[Topic, Callable[[Any], None]],
     ) -> None:  # fmt: skip
-        self._node, self._robot, self._hear, self._plain = node, robot, hear, plain
+        self._node, self._robot, self._read, self._hear, self._plain = node, robot, read, hear, plain
         self._subscriptions: list[Subscription] = []
         self.typed: bool | None = None
         """Whether typed forecasts are listened to; None before anybody publishes any."""
@@ -55,4 +57,4 @@ class ForecastTopics:
         self._node.get_logger().info(f"forecasts of {self._robot} are read {why}")
 
     def _on_forecast(self, message: Any) -> None:
-        self._hear(from_stamp(message.header.stamp), from_forecast_message(message))
+        self._hear(from_stamp(message.header.stamp), self._read(message))

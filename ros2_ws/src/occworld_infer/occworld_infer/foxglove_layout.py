@@ -1,5 +1,8 @@
 """What Foxglove opens with: `python -m occworld_infer.foxglove_layout [ROBOT] > docs/foxglove.json`. No ROS.
 
+Scores and latencies are plotted by their names in the typed forecast, or by their places in plain numbers where
+occ_msgs is not built (`--plain`).
+
 Names of panels and of their settings are those that Foxglove's layout files have (`configById`, `layout`); a name that
 it does not know it passes over in silence, so the tests hold every topic and every path of a plot against its type.
 """
@@ -17,6 +20,7 @@ from occ_core.topics import (
     CITY_MARKERS,
     COSTMAP,
     DIAGNOSTICS,
+    FORECAST,
     LATENCY,
     LIDAR,
     MARKERS,
@@ -25,6 +29,7 @@ from occ_core.topics import (
     PREDICTION,
     ROBOT_DESCRIPTION,
     SCORE,
+    Topic,
     absolute,
     camera_info_topic,
     image_topic,
@@ -36,14 +41,17 @@ Panel = dict[str, Any]
 _VOXEL_PIXELS, _POINT_PIXELS = 7, 2
 
 
-def layout(robot: str = DEFAULT_ROBOT) -> dict[str, Any]:
-    """The whole file, as plain data: the scene with everything in it, cameras, scores, latency, diagnostics."""
+def layout(robot: str = DEFAULT_ROBOT, typed: bool = True) -> dict[str, Any]:
+    """The whole file, as plain data: the scene with everything in it, cameras, scores, latency, diagnostics.
+
+    typed: figures are those of occ_msgs/OccupancyForecast.
+    """
     cameras = {f"Image!{camera}": _image(camera, robot) for camera in CAMERAS}
     panels = {
         "3D!scene": _scene(robot),
         **cameras,
-        "Plot!score": _scores(robot),
-        "Plot!latency": _latencies(robot),
+        "Plot!score": _scores(robot, typed),
+        "Plot!latency": _latencies(robot, typed),
         "DiagnosticSummary!nodes": {
             "minLevel": 0,
             "pinnedIds": [],
@@ -104,20 +112,21 @@ def _image(camera: str, robot: str) -> Panel:
     return {"imageMode": mode, "foxglovePanelTitle": camera.replace("_", " ")}
 
 
-def _scores(robot: str) -> Panel:
-    """IoU beside warp at 1 s and at the last horizon: a row of the score for each horizon, see `figures`."""
+def _scores(robot: str, typed: bool) -> Panel:
+    """IoU beside warp at 1 s and at the last horizon."""
     paths = []
-    for step in (round(1.0 / FRAME_PERIOD_S) - 1, FUTURE_FRAMES - 1):
-        for column, label in (("iou", "IoU"), ("warp_iou", "warp")):
-            at = step * len(SCORE_COLUMNS) + SCORE_COLUMNS.index(column)
-            seconds = FRAME_PERIOD_S * (step + 1)
-            paths.append(_path(f"{absolute(SCORE, robot)}.data[{at}]", f"{label} {seconds:g} s ahead"))
+    for seconds in (1.0, FRAME_PERIOD_S * FUTURE_FRAMES):
+        row = round(seconds / FRAME_PERIOD_S) - 1
+        for name, label in (("iou", "IoU"), ("warp_iou", "warp")):
+            plain = f"data[{row * len(SCORE_COLUMNS) + SCORE_COLUMNS.index(name)}]"  # see `figures`
+            field = f"scores[:]{{horizon=={seconds:g}}}.{name}"
+            paths.append(_path(robot, SCORE, plain, field, f"{label} {seconds:g} s ahead", typed))
     return _plot("IoU over the last 30 s", paths) | {"minYValue": 0, "maxYValue": 1}
 
 
-def _latencies(robot: str) -> Panel:
-    stages = enumerate(LATENCY_STAGES)
-    paths = [_path(f"{absolute(LATENCY, robot)}.data[{at}]", stage.removesuffix("_s")) for at, stage in stages]
+def _latencies(robot: str, typed: bool) -> Panel:
+    stages = [stage.removesuffix("_s") for stage in LATENCY_STAGES]
+    paths = [_path(robot, LATENCY, f"data[{at}]", f"{stage}_seconds", stage, typed) for at, stage in enumerate(stages)]
     return _plot("seconds of a forecast", paths) | {"minYValue": 0}
 
 
@@ -128,9 +137,11 @@ def _plot(title: str, paths: list[Panel]) -> Panel:
     }  # fmt: skip
 
 
-def _path(value: str, label: str) -> Panel:
-    """The messages have no header: they are plotted by when they were received."""
-    return {"value": value, "label": label, "enabled": True, "timestampMethod": "receiveTime"}
+def _path(robot: str, topic: Topic, plain: str, field: str, label: str, typed: bool) -> Panel:
+    """A line by the forecasts' own stamps; plain numbers have none, and are plotted by when they were received."""
+    value = f"{absolute(FORECAST, robot)}.{field}" if typed else f"{absolute(topic, robot)}.{plain}"
+    method = "headerStamp" if typed else "receiveTime"
+    return {"value": value, "label": label, "enabled": True, "timestampMethod": method}
 
 
 def _grid(panels: list[str]) -> Any:
@@ -153,7 +164,9 @@ def main() -> None:
     """Print the file for the robot on the command line."""
     parser = argparse.ArgumentParser(description="Print a layout for Foxglove.")
     parser.add_argument("robot", nargs="?", default=DEFAULT_ROBOT, help="namespace (default: %(default)s)")
-    print(json.dumps(layout(parser.parse_args().robot), indent=1))
+    parser.add_argument("--plain", action="store_true", help="of figures without names, where occ_msgs is not built")
+    args = parser.parse_args()
+    print(json.dumps(layout(args.robot, typed=not args.plain), indent=1))
 
 
 if __name__ == "__main__":

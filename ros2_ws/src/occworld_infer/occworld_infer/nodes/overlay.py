@@ -24,7 +24,7 @@ from occ_ros.qos import create_publisher, create_subscription
 from occ_ros.run import run
 from occworld_infer.city_mesh import class_meshes
 from occworld_infer.figures import from_latency, from_score, grades_of
-from occworld_infer.forecast_message import HeardForecast
+from occworld_infer.forecast_message import HeardForecast, from_forecast_message
 from occworld_infer.forecast_topics import ForecastTopics
 from occworld_infer.layers import RobotLayers
 from occworld_infer.marker_messages import to_city, to_text, to_update
@@ -89,7 +89,7 @@ class RobotOverlay:
         create_subscription(node, ODOM, self._on_odometry, robot, depth=50)
         create_subscription(node, OCCUPANCY, self._on_occupancy, robot, depth=2)
         plain = {PREDICTION: self._on_prediction, LATENCY: self._on_latency, SCORE: self._on_score}
-        self._forecasts = ForecastTopics(node, robot, self._on_forecast, plain)
+        self._forecasts = ForecastTopics(node, robot, from_forecast_message, self._on_forecast, plain)
 
     def _on_odometry(self, message: Odometry) -> None:
         stamp = from_stamp(message.header.stamp)

@@ -36,6 +36,7 @@ from occ_ros.parameters import Parameter, grid_of, read
 from occ_ros.qos import create_subscription, profile
 from occ_ros.run import run
 from occworld_infer.figures import from_latency, from_score, grades_of
+from occworld_infer.forecast_message import from_forecast_message
 from occworld_infer.forecast_topics import ForecastTopics
 from occworld_infer.viewer.cameras import kept
 from occworld_infer.viewer.live import LiveRobot
@@ -109,7 +110,7 @@ class RobotSubscriptions:
         plain = {
             PREDICTION: self._on_prediction, PATH: self._on_path, LATENCY: self._on_latency, SCORE: self._on_score,
         }  # fmt: skip
-        self._forecasts = ForecastTopics(node, name, robot.forecast, plain)
+        self._forecasts = ForecastTopics(node, name, from_forecast_message, robot.forecast, plain)
 
     def _on_description(self, message: String) -> None:
         self._robot.links = link_poses(message.data)

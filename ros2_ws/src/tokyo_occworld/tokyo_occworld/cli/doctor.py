@@ -25,6 +25,7 @@ _PATIENCE_S = 30.0
 _MAKE = "make setup"
 _APT_GL = "apt install libegl1 libgl1 libgl1-mesa-dri"
 _APT_COMPILER = "apt install cmake gcc g++ make"
+_BUILD = f"scripts/build_messages.sh {sys.prefix}"
 _OPENGL = (
     "import moderngl; context = moderngl.create_standalone_context(backend='egl');"
     "print(context.info['GL_RENDERER'], '· OpenGL', context.version_code / 100)"
@@ -70,8 +71,8 @@ def doctor(args: argparse.Namespace) -> int:
 def findings(port: int = _PAGE_PORT) -> list[Finding]:
     """All of them, in the order of their importance."""
     looks: tuple[Callable[[], Finding], ...] = (
-        python, packages, middleware, shared_memory, domain, discovery_range, opengl, transforms, lambda: page(port),
-        machine, gpu, ros, gazebo,
+        python, packages, middleware, shared_memory, domain, discovery_range, opengl, compiler, transforms,
+        typed_forecasts, lambda: page(port), machine, gpu, ros, gazebo,
     )  # fmt: skip
     return [look() for look in looks]
 
@@ -191,15 +192,29 @@ def opengl(program: str = _OPENGL) -> Finding:
     return Finding("OpenGL", State.OK, done.stdout.strip())
 
 
+def compiler(tools: Iterable[str] = ("cmake", "cc", "c++", "make")) -> Finding:
+    """What builds messages that pip does not have."""
+    lacking = [tool for tool in tools if shutil.which(tool) is None]
+    if lacking:
+        text = f"no {', '.join(lacking)}: messages that pip does not have can't be built"
+        return Finding("Compiler", State.OPTIONAL, text, _APT_COMPILER)
+    return Finding("Compiler", State.OK, ", ".join(tools))
+
+
 def transforms() -> Finding:
-    """tf2_msgs, or what would build it."""
+    """tf2_msgs."""
     if find_spec("tf2_msgs") is not None:
         return Finding("/tf", State.OK, "tf2_msgs is there")
-    lacking = [tool for tool in ("cmake", "cc", "make") if shutil.which(tool) is None]
-    if lacking:
-        text = f"no tf2_msgs, and no {', '.join(lacking)} to build it: no /tf"
-        return Finding("/tf", State.OPTIONAL, text, f"{_APT_COMPILER}, then scripts/build_messages.sh {sys.prefix}")
-    return Finding("/tf", State.OPTIONAL, "no tf2_msgs: no /tf", f"scripts/build_messages.sh {sys.prefix}")
+    return Finding("/tf", State.OPTIONAL, "no tf2_msgs: no /tf", _BUILD)
+
+
+def typed_forecasts() -> Finding:
+    """occ_msgs."""
+    from occworld_infer.forecast_message import lacking
+
+    if why := lacking():
+        return Finding("Typed forecast", State.OPTIONAL, f"{why}: forecasts are clouds and plain numbers only", _BUILD)
+    return Finding("Typed forecast", State.OK, "occ_msgs is there")
 
 
 def page(port: int) -> Finding:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Thread
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -16,23 +18,19 @@ if TYPE_CHECKING:
     from diagnostic_msgs.msg import DiagnosticArray
     from std_msgs.msg import Float32MultiArray
 
+    from occ_ros.guard import GuardedNode
+    from occworld_infer.grading import Grade
+
 SAY_EVERY_S = 10.0
 _SLOW = 0.7  # simulated seconds a second, below which it is said what helps
 _HELPS = "what helps, most first: "
 
 
-@dataclass(frozen=True)
-class Score:
-    """Of one robot's furthest horizon. iou, warp: 0-1."""
-
-    horizon_s: float
-    iou: float
-    warp: float
-
-
 @dataclass
 class RunStatus:
-    """The newest that was heard. simulated: seconds; factor: of real time. frames, forecasts, scores: by robot.
+    """The newest that was heard. simulated: seconds; factor: of real time. frames, forecasts: by robot.
+
+    grades: by robot, of the furthest horizon that was graded.
 
     helps: what the simulator says that would make it faster.
     """
@@ -45,7 +43,7 @@ class RunStatus:
     helps: str = ""
     frames: dict[str, int] = field(default_factory=dict)
     forecasts: dict[str, int] = field(default_factory=dict)
-    scores: dict[str, Score] = field(default_factory=dict)
+    grades: dict[str, Grade] = field(default_factory=dict)
 
     def hear(self, name: str, message: str, values: dict[str, str], stamp: float) -> None:
         """Take a status of /diagnostics."""
@@ -71,11 +69,16 @@ class RunStatus:
             parts.append(f"slow: {self.helps}")
         return " · ".join(parts)
 
+    def grade(self, robot: str, grades: Sequence[Grade]) -> None:
+        """Take a robot's running grades, nearest horizon first; none at the beginning."""
+        if grades:
+            self.grades[robot] = grades[-1]
+
     def _forecast(self, robot: str) -> str:
         count = f"{self.forecasts[robot]}"
-        if (score := self.scores.get(robot)) is None:
+        if (grade := self.grades.get(robot)) is None:
             return count
-        return f"{count} (IoU {100 * score.iou:.0f}% {score.horizon_s:g} s ahead, warp {100 * score.warp:.0f}%)"
+        return f"{count} (IoU {100 * grade.iou:.0f}% {grade.horizon_s:g} s ahead, warp {100 * grade.warp_iou:.0f}%)"
 
     def _each(self, words: dict[str, str]) -> str:
         return ", ".join(f"{robot} {words.get(robot, 'none yet')}" for robot in self.robots)
@@ -116,8 +119,8 @@ class StatusLine:
         rclpy.init(context=self._context)
         self._node = GuardedNode("tokyo_status", context=self._context, start_parameter_services=False)
         create_subscription(self._node, DIAGNOSTICS, self._on_diagnostics, depth=50)
-        for robot in self.status.robots if self.status.predicting else ():
-            create_subscription(self._node, SCORE, lambda m, robot=robot: self._on_score(robot, m), robot, depth=1)
+        if self.status.predicting:
+            self._listen_to_grades(self._node)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = Thread(target=self._spin, daemon=True)
@@ -149,13 +152,25 @@ class StatusLine:
             values = {pair.key: pair.value for pair in status.values}
             self.status.hear(status.name, status.message, values, from_stamp(message.header.stamp))
 
-    def _on_score(self, robot: str, message: Float32MultiArray) -> None:
-        from occworld_infer.figures import SCORE_COLUMNS, from_score
+    def _listen_to_grades(self, node: GuardedNode) -> None:
+        """From the typed forecasts where there are any, which overlay and page ask for too, else from plain numbers."""
+        from rclpy.logging import LoggingSeverity
 
-        table = from_score(message)
-        if len(table):
-            last = dict(zip(SCORE_COLUMNS, table[-1].tolist(), strict=True))
-            self.status.scores[robot] = Score(last["horizon_s"], last["iou"], last["warp_iou"])
+        from occworld_infer.figures import from_score, grades_of
+        from occworld_infer.forecast_message import from_scores
+        from occworld_infer.forecast_topics import ForecastTopics
+
+        def plain(robot: str, message: Float32MultiArray) -> None:
+            self.status.grade(robot, grades_of(from_score(message)))
+
+        def typed(robot: str, _: float, grades: Sequence[Grade]) -> None:
+            self.status.grade(robot, grades)
+
+        node.get_logger().set_level(LoggingSeverity.WARN)  # which it is, the other nodes say
+        self._forecasts = [
+            ForecastTopics(node, robot, from_scores, partial(typed, robot), {SCORE: partial(plain, robot)})
+            for robot in self.status.robots
+        ]
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._context.try_shutdown()
