@@ -19,6 +19,7 @@ from occ_core.poses import Pose
 from tokyo_city.world.appearance import PAGE_PIXELS, Appearance, page_path, pages
 from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movable
 from tokyo_sim.engine.culling import Chunks, chunked
+from tokyo_sim.engine.daylight import Daylight
 from tokyo_sim.engine.meshes import shaded
 from tokyo_sim.engine.robot import CameraSpec, RobotKind, load_robot
 from tokyo_sim.engine.winding import one_sided
@@ -224,6 +225,94 @@ def test_a_texture_is_the_right_way_up_and_not_mirrored(tmp_path, city, spec, em
     for dv, du, channels in ((-off, -off, {0}), (-off, off, {1}), (off, -off, {2}), (off, off, {0, 1})):
         pixel = picture[v + dv, u + du]
         assert set(np.flatnonzero(pixel > pixel.max() * 0.7)) == channels, (dv, du, pixel)
+
+
+@pytest.mark.parametrize("semantic", [Semantic.ROAD, Semantic.SIDEWALK, Semantic.TERRAIN])
+def test_ground_is_rough_from_near_and_does_not_crawl_from_afar(city, sheet, spec, empty, semantic):
+    renderer = draws(city((semantic, sheet(-400, 400, -400, 400))))
+    first, second = (renderer.render(spec, optical((x, 0, 1.2), 0, 0.1), []).astype(float) for x in (0.0, 0.4))
+    renderer.close()
+    near = slice(SIZE[1] - 40, SIZE[1])
+    horizon = np.flatnonzero(np.diff(first[:, SIZE[0] // 2].sum(axis=1)) < -60)[0]
+    afar = slice(horizon + 4, horizon + 14)  # 25 to 85 m away
+    assert np.abs(first[afar] - second[afar]).mean() < 1.5
+    assert first[near].std(axis=(0, 1)).max() > 4
+
+
+def test_a_wall_in_the_shade_is_as_bright_as_a_camera_makes_it(city, box, spec, empty):
+    """Lit by sky and ground alone: half as bright in an image as in the sun, not a tenth."""
+    renderer = draws(city((Semantic.FURNITURE, box((-3, -3, 0), (3, 3, 6)))))
+    sunny, shaded_wall = (
+        renderer.render(spec, optical((x, 0, 3), yaw), [])[SIZE[1] // 2, SIZE[0] // 2].astype(float)
+        for x, yaw in ((12.0, np.pi), (-12.0, 0.0))
+    )
+    renderer.close()
+    assert sunny.mean() > 90 and 0.45 < shaded_wall.mean() / sunny.mean() < 0.75
+    assert shaded_wall[2] / shaded_wall[0] > sunny[2] / sunny[0]  # the sky is blue
+
+
+def test_the_sun_goes_from_east_to_west_and_is_low_and_red_at_both_ends():
+    morning, noon, evening = (Daylight.at(hour) for hour in (7.0, 12.0, 17.0))
+    assert morning.to_sun[0] > 0.5 and abs(noon.to_sun[0]) < 1e-9 and evening.to_sun[0] < -0.5
+    assert noon.to_sun[1] < 0, "at noon it is in the south"
+    assert np.degrees(np.arcsin(noon.to_sun[2])) == pytest.approx(90 - 35.7 + 12.0)
+    assert morning.sun[2] / morning.sun[0] < 0.8 * noon.sun[2] / noon.sun[0]
+    for light in (morning, noon, evening):
+        assert np.linalg.norm(light.to_sun) == pytest.approx(1)
+        exposed = np.mean(light.sun * light.to_sun[2] + light.sky)
+        assert exposed == pytest.approx(1.45), "a camera exposes for the light that there is"
+    with pytest.raises(ValueError, match="the sun is not up"):
+        Daylight.at(3.0)
+
+
+def test_shadows_fall_away_from_the_sun_of_the_hour(city, box, sheet, spec, empty):
+    parts = [(Semantic.TERRAIN, sheet(-60, 60, -60, 60)), (Semantic.FURNITURE, box((-2, -2, 0), (2, 2, 12)))]
+    shape = city(*parts)
+    grey = Appearance.plain(np.full((len(shape.faces), 3), 128, np.uint8))
+    above, dark = optical((0, 0, 90), np.pi / 2, np.pi / 2), []
+    for hour in (8.0, 16.0):
+        renderer = CameraRenderer(shape, grey, [], Daylight.at(hour))
+        picture = renderer.render(spec, above, []).astype(float).mean(axis=2)
+        renderer.close()
+        left, right = picture[:, 150:192], picture[:, 208:250]  # west of the tower is left, with north up
+        dark.append([np.count_nonzero(side < 0.75 * np.median(picture)) for side in (left, right)])
+    (west_am, east_am), (west_pm, east_pm) = dark
+    assert west_am > 4 * max(east_am, 1) and east_pm > 4 * max(west_pm, 1)
+
+
+def plant(across: float, low: float, high: float, sides: int = 12) -> np.ndarray:
+    """(n, 3, 3): a closed shape about the z axis, widest half way up."""
+    angles = 2 * np.pi * np.arange(sides) / sides
+    ring = np.stack([np.cos(angles), np.sin(angles), np.zeros(sides)], axis=1) * across / 2
+    loops = [ring * s + [0, 0, low + z * (high - low)] for s, z in ((0.7, 0.1), (1, 0.35), (1, 0.65), (0.7, 0.9))]
+    ends = [np.broadcast_to([0.0, 0, z], ring.shape) for z in (low, high)]
+    faces = []
+    for a, b in zip([ends[0], *loops], [*loops, ends[1]], strict=True):
+        a_next, b_next = np.roll(a, -1, axis=0), np.roll(b, -1, axis=0)
+        faces += [np.stack([a, a_next, b_next], axis=1), np.stack([a, b_next, b], axis=1)]
+    triangles = np.concatenate(faces)
+    return triangles[np.linalg.norm(np.cross(*(triangles[:, k] - triangles[:, 0] for k in (1, 2))), axis=1) > 1e-9]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_crown_is_ragged_at_its_edge_and_its_trunk_is_bark(city, spec, empty, turned):
+    crown, trunk = plant(4, 3, 7), plant(0.4, 0, 3.2)
+    parts = [part[:, ::-1] if turned else part for part in (crown, trunk)]
+    shape = city((Semantic.VEGETATION, np.concatenate(parts)))
+    green = Appearance.plain(np.tile(np.array([66, 108, 58], np.uint8), (len(shape.faces), 1)))
+    renderer = CameraRenderer(shape, green, [])
+    picture = renderer.render(spec, optical((-8, 0, 4)), []).astype(int)
+    sky = empty.render(spec, optical((-8, 0, 4)), []).astype(int)
+    renderer.close()
+    there = (picture != sky).any(axis=2)
+    middle = SIZE[0] // 2
+    rows = np.flatnonzero(there[:, middle - 40 : middle + 40].sum(axis=1) > 20)
+    changes = np.abs(np.diff(there[rows].astype(int), axis=1)).sum(axis=1)
+    assert np.median(changes) > 2, "an outline that is crossed twice is a ball's"
+    leaf = picture[rows[len(rows) // 2], middle]
+    assert leaf[1] > leaf[0] and there[rows[len(rows) // 2], middle - 5 : middle + 6].all()
+    bark = picture[SIZE[1] - 30, middle]
+    assert bark[0] > bark[1] > bark[2]
 
 
 def test_views_of_one_instant_are_those_drawn_one_by_one(city, box, sheet, spec, empty):

@@ -12,6 +12,7 @@ from typing import Any
 from occ_core.grid import GRID_HELP
 from occ_core.topics import ACTORS, participant_name
 from tokyo_city.world import WORLD_FILE
+from tokyo_sim.engine.daylight import DEFAULT_HOUR
 from tokyo_sim.gazebo.names import TRAFFIC
 from tokyo_sim.resources import share
 
@@ -62,6 +63,7 @@ class Arguments:
     lidar_motion_distortion: bool = _argument(False, "cast a sweep's columns one after the other, as a turning LiDAR")
     odometry_drift: float = _argument(0.0, "also publish odometry that drifts, metres per root metre; 0: none")
     camera_rate: float = _argument(10.0, "images per simulated second; 0 switches cameras off")
+    hour: float = _argument(DEFAULT_HOUR, "solar time at which the sun stands, 6 to 18 (embedded; Gazebo's is of 10)")
     missions: bool = _argument(True, "let the robots drive and fly by themselves")
     drone_pattern: str = _argument("survey", "mission of the drones", "survey", "orbit", "street", "roam")
     rover_pattern: str = _argument("street", "mission of the rovers", "street", "roam")
@@ -96,7 +98,7 @@ class Arguments:
                 f"camera_rate is {self.camera_rate:g}: in lock step a recorded frame, each half second, waits for its"
                 " images: 2 or 10, or 0 without cameras"
             )
-        for name in ("lockstep", "real_time_factor", "lidar_motion_distortion", "odometry_drift"):
+        for name in ("lockstep", "real_time_factor", "lidar_motion_distortion", "odometry_drift", "hour"):
             if self.simulator == "gazebo" and getattr(self, name) != type(self).__dataclass_fields__[name].default:
                 raise ValueError(f"{name} is for the embedded engine, Gazebo has its own: leave it, or sim embedded")
 
@@ -227,7 +229,7 @@ def _simulator(args: Arguments, city: dict[str, str], others: list[NodeSpec]) ->
     names = (
         "drones", "rovers", "actors", "drone_altitude", "places", "seed", "real_time_factor", "image_width",
         "image_height", "lidar_motion_distortion", "odometry_drift", "camera_rate",
-        "duration", "lockstep",
+        "hour", "duration", "lockstep",
     )  # fmt: skip
     values = {name: getattr(args, name) for name in names}
     # In lock step a bag holds every image, also of the time in which the simulator has not heard of it yet.

@@ -17,17 +17,22 @@ from tokyo_city.world.appearance import Appearance, pages
 from tokyo_sim.engine import shaders
 from tokyo_sim.engine.atlas import upload_pages
 from tokyo_sim.engine.culling import Chunks, boxes, chunked
-from tokyo_sim.engine.meshes import CLASS_COLUMN, city_vertices, surfaces
+from tokyo_sim.engine.daylight import Daylight
+from tokyo_sim.engine.detail import upload_detail
+from tokyo_sim.engine.meshes import CLASS_COLUMN, city_vertices
 from tokyo_sim.engine.occlusion import Cover, Occluders
 from tokyo_sim.engine.robot import CameraSpec
 from tokyo_sim.engine.shaders import Surface
-from tokyo_sim.engine.sun import TO_SUN, SunShadows
+from tokyo_sim.engine.sun import SunShadows
 from tokyo_sim.engine.winding import one_sided
 
 # Trees, poles and lamps are half of a city's triangles, and a few pixels each when they are far away.
 _SMALL_CLASSES, _SMALL_M = (Semantic.VEGETATION, Semantic.FURNITURE), 8.0
 _MOVABLE_M = 6.0
 _MULTISAMPLED_PIXELS = 640 * 480  # in software, four samples double the time of a 1600 x 900 view
+_DRAWN = (
+    Surface.FACADE, Surface.TEXTURED, Surface.PLAIN, Surface.ASPHALT, Surface.PAVING, Surface.GRASS, Surface.LEAVES,
+)  # fmt: skip
 # OpenGL cameras look along -z with y up; optical frames along +z with y down (REP 103).
 _OPTICAL_TO_GL = np.diag([1.0, -1.0, -1.0, 1.0])
 
@@ -65,11 +70,14 @@ class _Part:
 class CameraRenderer:
     """Draws views of a city and of what moves in it. CamerasUnavailable where OpenGL's libraries are missing."""
 
-    def __init__(self, city: CityMap, appearance: Appearance, atlas: list[Path]) -> None:
+    def __init__(
+        self, city: CityMap, appearance: Appearance, atlas: list[Path], daylight: Daylight | None = None
+    ) -> None:
         try:
             self._context = moderngl.create_standalone_context(backend="egl")
         except Exception as error:  # moderngl raises bare Exception, and OSError for missing libraries.
             raise CamerasUnavailable(f"{MISSING_GL} ({error})") from error
+        light = self._light = daylight or Daylight.at()
         self._context.enable(moderngl.DEPTH_TEST)
         self._context.front_face = "cw"  # counter-clockwise faces, in views that are drawn upside down
         self._view = self._context.buffer(reserve=shaders.VIEW_BYTES, dynamic=True)
@@ -77,12 +85,11 @@ class CameraRenderer:
         self._sky_program = self._context.program(shaders.SKY_VERTEX, shaders.SKY_FRAGMENT)
         self._sky = self._context.vertex_array(self._sky_program, [])
         sides = one_sided(city)
-        vertices, single = city_vertices(city, appearance, sides)
+        vertices, single, painted = city_vertices(city, appearance, sides)
         small = np.isin(vertices[:, CLASS_COLUMN], _SMALL_CLASSES)
-        painted = surfaces(vertices)
         self._city, static = [], []
         # What hides most comes first: pixels that are covered already cost little to draw over.
-        for surface in (Surface.FACADE, Surface.TEXTURED, Surface.PLAIN, Surface.GRAIN, Surface.LEAVES):
+        for surface in _DRAWN:
             for size, of_size in ((np.inf, ~small), (_SMALL_M, small)):
                 for of_side, cull in ((single, True), (~single, False)):
                     if (these := of_size & of_side & (painted == surface)).any():
@@ -90,10 +97,11 @@ class CameraRenderer:
                         self._city.append(_Part(self._upload(rows, surface), chunks, cull))
                         static.append((rows[:, :3], chunks))
         self._occluders = Occluders.of(city, sides)
-        self._shadows = SunShadows(self._context, static)
+        self._shadows = SunShadows(self._context, static, light.to_sun)
         self._moving = _Moving(self._context, self._program(Surface.PLAIN))
         self._targets: dict[tuple[int, int], list[tuple[moderngl.Framebuffer, moderngl.Framebuffer]]] = {}
         self._atlas = upload_pages(self._context, atlas)
+        self._detail = upload_detail(self._context)
 
     @classmethod
     def load(cls, city: Path) -> CameraRenderer:
@@ -112,15 +120,20 @@ class CameraRenderer:
             made["View"].binding, made["shadow"].value = 0, 0
             if surface is Surface.TEXTURED:
                 made["atlas"].value = 1
+            if surface in shaders.DETAILED:
+                made["detail"].value = 2
             self._programs[surface] = made
         return self._programs[surface]
 
     def _upload(self, rows: np.ndarray, surface: Surface) -> moderngl.VertexArray:
         """`meshes.shaded` rows, with what this surface is painted with alone."""
-        paint = rows[:, 10:13] if surface is Surface.TEXTURED else rows[:, 6:9]
-        name = "texel" if surface is Surface.TEXTURED else "colour"
-        buffer = self._context.buffer(np.concatenate([rows[:, :6], paint], axis=1, dtype=np.float32).tobytes())
-        return self._context.vertex_array(self._program(surface), [(buffer, "3f 3f 3f", "position", "normal", name)])
+        columns, layout, names = {
+            Surface.TEXTURED: (rows[:, 10:13], "3f", ("texel",)),
+            Surface.LEAVES: (rows[:, [6, 7, 8, 10, 11]], "3f 2f", ("colour", "across")),
+        }.get(surface, (rows[:, 6:9], "3f", ("colour",)))
+        buffer = self._context.buffer(np.concatenate([rows[:, :6], columns], axis=1, dtype=np.float32).tobytes())
+        attributes = (buffer, f"3f 3f {layout}", "position", "normal", *names)
+        return self._context.vertex_array(self._program(surface), [attributes])
 
     def render(self, spec: CameraSpec, optical: Pose, movables: list[Movable]) -> np.ndarray:
         """The view from an optical frame's pose in map. Returns (height, width, 3) uint8 RGB, top row first."""
@@ -133,8 +146,9 @@ class CameraRenderer:
 
     def _views(self, cameras: Sequence[tuple[CameraSpec, Pose]], movables: list[Movable]) -> list[np.ndarray]:
         self._atlas.use(1)
+        self._detail.use(2)
         self._view.bind_to_uniform_block(0)
-        self._sky_program["to_sun"].value = tuple(TO_SUN)
+        self._sky_program["to_sun"].value = tuple(self._light.to_sun)
         self._moving.place(movables)
         drawn: dict[tuple[int, int], int] = defaultdict(int)
         targets = []
@@ -159,8 +173,9 @@ class CameraRenderer:
         shadow.depth.use(0)
         target.use()
         target.clear(depth=1.0)
-        places = np.array([[*optical.position, 1.0], [*TO_SUN, 0.0]], np.float32)
-        self._view.write(_column_major(projection) + _column_major(shadow.projection) + places.tobytes())
+        light = (self._light.to_sun, self._light.sun, self._light.sky, self._light.ground)
+        rest = np.array([[*row, 0.0] for row in (optical.position, *light)], np.float32)
+        self._view.write(_column_major(projection) + _column_major(shadow.projection) + rest.tobytes())
         self._context.disable(moderngl.CULL_FACE)
         self._moving.draw(projection, spec.focal, cover)
         for part in self._city:

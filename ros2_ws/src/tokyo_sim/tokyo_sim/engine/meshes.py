@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 from occ_core.actors import BOX_FACES, Actor
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
-from tokyo_city.world.appearance import Appearance
+from tokyo_city.world.appearance import UNTEXTURED, Appearance
+from tokyo_sim.engine.foliage import Foliage
 from tokyo_sim.engine.robot import Primitive
 from tokyo_sim.engine.shaders import Surface
 
@@ -43,32 +44,41 @@ def shaded(
     return rows.reshape(-1, 13)
 
 
-def surfaces(rows: np.ndarray) -> np.ndarray:
-    """(n,) `Surface` of `shaded` rows: a texture where there is one, else by the class and the way a face looks."""
+def surfaces(rows: np.ndarray, foliage: Foliage) -> np.ndarray:
+    """(n,) `Surface` of a city's `shaded` rows: a texture where there is one, else by class and how a face looks."""
     semantic, page, up = rows[:, CLASS_COLUMN], rows[:, 12], np.abs(rows[:, 5])
     return np.select(
         [
             page >= 0,
             (semantic == Semantic.BUILDING) & (up < _UPRIGHT),
-            np.isin(semantic, (Semantic.ROAD, Semantic.SIDEWALK)),
+            semantic == Semantic.ROAD,
+            semantic == Semantic.SIDEWALK,
+            np.repeat(foliage.crown, 3),
+            np.repeat(foliage.bark, 3),
             np.isin(semantic, (Semantic.TERRAIN, Semantic.VEGETATION)),
         ],
-        [Surface.TEXTURED, Surface.FACADE, Surface.GRAIN, Surface.LEAVES],
+        [
+            Surface.TEXTURED, Surface.FACADE, Surface.ASPHALT, Surface.PAVING, Surface.LEAVES, Surface.PLAIN,
+            Surface.GRASS,
+        ],
         Surface.PLAIN,
-    )
+    )  # fmt: skip
 
 
 def city_vertices(
     city: CityMap, appearance: Appearance, sides: tuple[np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """The whole city as `shaded` rows, and for which rows the other side of the face can't be seen (bool).
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The whole city as `shaded` rows; for which rows the other side of the face can't be seen (bool); their `Surface`.
 
     sides: of `one_sided`.
     """
     single, turned = sides
     corners, uv = city.triangles.copy(), appearance.uv.copy()
     corners[turned], uv[turned] = corners[turned, ::-1], uv[turned, ::-1]
-    return shaded(corners, appearance.colour, city.classes, uv, appearance.page), np.repeat(single, 3)
+    rows = shaded(corners, appearance.colour, city.classes, uv, appearance.page)
+    foliage = Foliage.of(city, appearance.page == UNTEXTURED, sides)
+    foliage.paint(rows)
+    return rows, np.repeat(single, 3), surfaces(rows, foliage)
 
 
 def actor_vertices(actor: Actor) -> np.ndarray:

@@ -1,7 +1,8 @@
 """GLSL of the camera renderer: sun with shadows, sky light, and windows on walls that have no texture.
 
 Faces are flat, so what does not change over a face (which way it looks, how much sun and sky it gets) is worked out
-with its corners: in software rendering a pixel's arithmetic is what costs.
+with its corners: in software rendering a pixel's arithmetic is what costs. So is a camera's response: light is a factor
+to a colour, and an image holds the root of the product (near sRGB's 1/2.2), which is the product of the roots.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ layout(std140) uniform View {
     mat4 sun_projection;
     vec4 eye;
     vec4 to_sun;
+    vec4 sun;
+    vec4 sky;
+    vec4 ground;
 };
 """
-VIEW_BYTES = 160
-"""Of the uniform block: two matrices, column by column, the eye in map and the direction to the sun."""
+VIEW_BYTES = 208
+"""Of the uniform block: two matrices, column by column, the eye in map, and what `Daylight` has, in its order."""
 
 
 class Surface(IntEnum):
@@ -34,12 +38,40 @@ class Surface(IntEnum):
     PLAIN = 0
     FACADE = 1
     """A wall with windows."""
-    GRAIN = 2
-    """Of roads and pavements."""
-    LEAVES = 3
-    """And grass."""
-    TEXTURED = 4
+    ASPHALT = 2
+    PAVING = 3
+    GRASS = 4
+    LEAVES = 5
+    """Of crowns, which are round and let one see through at their edges."""
+    TEXTURED = 6
 
+
+DETAILED = (Surface.ASPHALT, Surface.PAVING, Surface.GRASS, Surface.LEAVES)
+"""Those that look at `detail`'s texture."""
+
+_SURFACES = (
+    "".join(f"#define {kind.name} {kind.value}\n" for kind in Surface)
+    + """
+#if SURFACE == ASPHALT
+#define DETAIL r
+#define TILE 6.0
+#define DEPTH 0.9
+#elif SURFACE == PAVING
+#define DETAIL g
+#define TILE 4.8
+#define DEPTH 1.0
+#elif SURFACE == LEAVES
+#define DETAIL b
+#define TILE 3.5
+#define DEPTH 1.1
+#elif SURFACE == GRASS
+#define DETAIL a
+#define TILE 9.0
+#define DEPTH 1.1
+#endif
+"""
+)
+"""DETAIL, TILE, DEPTH: channel of the texture, metres that it covers, and how much it changes a colour."""
 
 _VERTEX = """
 in vec3 position;
@@ -51,6 +83,9 @@ flat out float page;
 #else
 in vec3 colour;
 #endif
+#if SURFACE == LEAVES
+in vec2 across;
+#endif
 #if SURFACE != PLAIN
 out vec2 pattern;
 #endif
@@ -60,15 +95,31 @@ flat out vec3 albedo;
 #if SURFACE == TEXTURED || SURFACE == FACADE
 flat out vec3 skylight;
 flat out vec3 sunlight;
+#elif SURFACE == LEAVES
+out float facing;
+out vec3 in_shade;
+out vec3 by_sun;
 #else
 flat out vec3 in_shade;
 flat out vec3 by_sun;
 #endif
+
+// What is brighter than a camera holds is brought back, as film does it.
+vec3 held(vec3 light) {
+    return min(light, 0.82 + 0.18 * (1.0 - exp(min(0.82 - light, 0.0) / 0.18)));
+}
+
 void main() {
     vec3 n = normal;
+#if SURFACE == LEAVES
+    float by_direction = 0.25 + 0.75 * max(dot(n, to_sun.xyz), 0.0);  // leaves let light through
+#else
     if (dot(n, eye.xyz - position) < 0.0) n = -n;
-    vec3 sky = mix(vec3(0.30, 0.29, 0.27), vec3(0.46, 0.52, 0.60), n.z * 0.5 + 0.5);
-    vec3 sun = max(dot(n, to_sun.xyz), 0.0) * vec3(0.95, 0.88, 0.75);
+    float by_direction = max(dot(n, to_sun.xyz), 0.0);
+#endif
+    // A face that looks up sees the whole sky, one that looks down only what the ground sends back.
+    vec3 shade = mix(ground.rgb, sky.rgb, n.z * 0.5 + 0.5);
+    vec3 shaded = sqrt(shade), sunlit = sqrt(shade + by_direction * sun.rgb);
     // Looked up a little off the surface and towards the sun: a shadow map's pixels are as wide as that.
     in_sun = (sun_projection * vec4(position + 0.35 * n + 0.2 * to_sun.xyz, 1.0)).xyz * 0.5 + 0.5;
 #if SURFACE == TEXTURED
@@ -77,17 +128,18 @@ void main() {
 #elif SURFACE == FACADE  // a window every 2.4 m along a wall and every 3.2 m up it
     pattern = vec2(dot(position.xy, normalize(vec2(-n.y, n.x))) / 2.4, position.z / 3.2);
     albedo = colour;
-#elif SURFACE == GRAIN
-    pattern = position.xy * 8.0;
 #elif SURFACE == LEAVES
-    pattern = vec2(dot(position, vec3(3.0, 1.7, 2.1)), dot(position, vec3(-1.3, 2.6, 2.9)));
+    pattern = across / TILE;
+    facing = abs(dot(n, normalize(eye.xyz - position)));
+#elif SURFACE != PLAIN
+    pattern = position.xy / TILE;
 #endif
 #if SURFACE == TEXTURED || SURFACE == FACADE
-    skylight = sky;
-    sunlight = sun;
+    skylight = shaded;
+    sunlight = sunlit - shaded;
 #else
-    in_shade = colour * sky;
-    by_sun = colour * sun;
+    in_shade = held(colour * shaded);
+    by_sun = held(colour * sunlit) - in_shade;
 #endif
     gl_Position = view_projection * vec4(position, 1.0);
 }
@@ -101,6 +153,9 @@ in vec3 in_sun;
 uniform sampler2DArray atlas;
 flat in float page;
 #endif
+#ifdef DETAIL
+uniform sampler2D detail;
+#endif
 #if SURFACE != PLAIN
 in vec2 pattern;
 #endif
@@ -110,6 +165,10 @@ flat in vec3 albedo;
 #if SURFACE == TEXTURED || SURFACE == FACADE
 flat in vec3 skylight;
 flat in vec3 sunlight;
+#elif SURFACE == LEAVES
+in float facing;
+in vec3 in_shade;
+in vec3 by_sun;
 #else
 flat in vec3 in_shade;
 flat in vec3 by_sun;
@@ -129,6 +188,12 @@ vec3 facade(vec3 wall, vec2 at) {
 }
 
 void main() {
+#ifdef DETAIL
+    float near = texture(detail, pattern).DETAIL - 0.5;
+#endif
+#if SURFACE == LEAVES
+    if (near < 0.22 - 1.2 * facing) discard;
+#endif
     bool mapped = all(equal(clamp(in_sun, 0.0, 1.0), in_sun));
     float lit = mapped ? texture(shadow, in_sun) : 1.0;
 #if SURFACE == TEXTURED
@@ -138,12 +203,10 @@ void main() {
 #else
     vec3 seen = in_shade + lit * by_sun;
 #endif
-#if SURFACE == GRAIN
-    seen *= 0.92 + 0.12 * random(floor(pattern));
-#elif SURFACE == LEAVES
-    seen *= 0.75 + 0.4 * random(floor(pattern));
+#ifdef DETAIL
+    seen *= 1.0 + DEPTH * near;
 #endif
-    float haze = 1.0 - exp(-1.0 / (1800.0 * gl_FragCoord.w));
+    float haze = 1.0 / (1.0 + 2000.0 * gl_FragCoord.w);  // half of what is 2 km away
     colour = vec4(mix(seen, vec3(0.70, 0.79, 0.88), haze), 1.0);
 }
 """
@@ -152,8 +215,7 @@ void main() {
 
 def program(surface: Surface) -> tuple[str, str]:
     """Vertex and fragment shader of a surface."""
-    names = "".join(f"#define {kind.name} {kind.value}\n" for kind in Surface)
-    head = f"#version 330\n{names}#define SURFACE {surface.name}\n"
+    head = f"#version 330\n#define SURFACE {surface.value}\n{_SURFACES}"
     return head + _VIEW + _VERTEX, head + _FRAGMENT
 
 

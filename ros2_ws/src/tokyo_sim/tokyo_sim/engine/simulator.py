@@ -17,6 +17,7 @@ from tokyo_city.world.appearance import Appearance, pages
 from tokyo_city.world.obj import read_obj
 from tokyo_city.world.sdf import read_world
 from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movable
+from tokyo_sim.engine.daylight import DEFAULT_HOUR, Daylight
 from tokyo_sim.engine.imu import Imu, ImuReading
 from tokyo_sim.engine.lidar import LidarCaster, Sweep
 from tokyo_sim.engine.meshes import actor_vertices, robot_vertices
@@ -33,7 +34,8 @@ class Fleet:
     """What to simulate. drone_altitude: metres above ground at the start. image_size: width, height in pixels.
 
     motion_distortion: a sweep's columns are cast one after the other while the robot moves, not all at its stamp.
-    places: x, y, yaw in map where robots of these names start; the others start at free places.
+    places: x, y, yaw in map where robots of these names start; the others start at free places. hour: solar time at
+    which the sun stands.
     """
 
     drones: int = 1
@@ -44,6 +46,7 @@ class Fleet:
     cameras: bool = True
     motion_distortion: bool = False
     places: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    hour: float = DEFAULT_HOUR
 
     def __post_init__(self) -> None:
         if min(self.drones, self.rovers, self.actors) < 0:
@@ -83,14 +86,14 @@ class Simulator:
             Imu(robot.imu, rng) for robot, rng in zip(self.robots, noise_rng.spawn(len(self.robots)), strict=True)
         ]
         self.cameras_off = "" if fleet.cameras else "cameras are switched off"
-        self._renderer = self._start_renderer(city) if fleet.cameras else None
+        self._renderer = self._start_renderer(city, Daylight.at(fleet.hour)) if fleet.cameras else None
         self._actors: list[Actor] = self._traffic.actors()
         self._robot_actors: list[Actor] | None = None  # made when first asked for, until the next step
         self._meshes = {robot.name: robot_vertices(robot.visuals, robot.kind.semantic) for robot in self.robots}
 
-    def _start_renderer(self, city: Path) -> CameraRenderer | None:
+    def _start_renderer(self, city: Path, daylight: Daylight) -> CameraRenderer | None:
         try:
-            return CameraRenderer(self.city, Appearance.load(city), pages(city))
+            return CameraRenderer(self.city, Appearance.load(city), pages(city), daylight)
         except CamerasUnavailable as error:
             self.cameras_off = str(error)
             return None

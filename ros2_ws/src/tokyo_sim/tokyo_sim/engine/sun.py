@@ -11,7 +11,6 @@ import numpy as np
 from tokyo_sim.engine import shaders
 from tokyo_sim.engine.culling import Chunks
 
-TO_SUN = np.array([0.45, -0.35, 0.82]) / np.linalg.norm([0.45, -0.35, 0.82])
 _PIXELS = 3072
 _HALF_M = 400.0  # half the width of a map: 0.26 m per pixel
 _EVERY_M = 300.0  # maps stand this far apart, so that there are shadows 250 m around every eye
@@ -30,9 +29,9 @@ class ShadowMap:
 class SunShadows:
     """Shadow maps on a lattice over the city, each drawn when first needed; the least recently used one is dropped."""
 
-    def __init__(self, context: moderngl.Context, city: list[tuple[np.ndarray, Chunks]]) -> None:
-        """city: parts of it as positions (n, 3), metres, map, with their chunks."""
-        self._context = context
+    def __init__(self, context: moderngl.Context, city: list[tuple[np.ndarray, Chunks]], to_sun: np.ndarray) -> None:
+        """city: parts of it as positions (n, 3), metres, map, with their chunks. to_sun: (3,) unit vector, map."""
+        self._context, self._to_sun = context, to_sun
         self._program = context.program(shaders.DEPTH_VERTEX, shaders.DEPTH_FRAGMENT)
         self._city = []
         for positions, chunks in city:
@@ -50,7 +49,7 @@ class SunShadows:
         return shadow
 
     def _draw(self, middle: np.ndarray) -> ShadowMap:
-        projection = _orthographic(middle)
+        projection = _orthographic(middle, self._to_sun)
         depth = self._context.depth_texture((_PIXELS, _PIXELS))
         depth.compare_func = "<="
         depth.repeat_x = depth.repeat_y = False
@@ -66,11 +65,11 @@ class SunShadows:
         return ShadowMap(depth, projection)
 
 
-def _orthographic(middle: np.ndarray) -> np.ndarray:
+def _orthographic(middle: np.ndarray, to_sun: np.ndarray) -> np.ndarray:
     """Clip matrix along the sun's rays about a place in map."""
-    side = np.cross([0.0, 0.0, 1.0], TO_SUN)
+    side = np.cross([0.0, 0.0, 1.0], to_sun)
     side /= np.linalg.norm(side)
-    axes = np.stack([side, np.cross(TO_SUN, side), TO_SUN])
+    axes = np.stack([side, np.cross(to_sun, side), to_sun])
     view = np.eye(4)
     view[:3, :3] = axes
     view[:3, 3] = -axes @ middle

@@ -18,8 +18,8 @@ def one_sided(city: CityMap) -> tuple[np.ndarray, np.ndarray]:
     One side only: faces of closed shells from outside, and the ground from above. A shell is closed if every edge is
     used as often one way as the other, and it has a volume.
     """
-    place = _merged(city.vertices)[city.faces]
-    shells, shell = _components(place)
+    place = merged(city.vertices)[city.faces]
+    shells, shell = components(place)
     volume = np.bincount(shell, _volumes(city), minlength=shells)
     closed = (_open_edges(place, shell, shells) == 0) & (np.abs(volume) > 1e-6)
     a, b, c = np.moveaxis(city.triangles, 1, 0)
@@ -30,13 +30,13 @@ def one_sided(city: CityMap) -> tuple[np.ndarray, np.ndarray]:
     return closed[shell] | ground, np.where(ground, up < 0, closed[shell] & (volume[shell] < 0))
 
 
-def _merged(vertices: np.ndarray) -> np.ndarray:
+def merged(vertices: np.ndarray) -> np.ndarray:
     """(v,) a number per place in space, the same for vertices on the same millimetre."""
     _, number = np.unique(np.round(vertices * 1000).astype(np.int64), axis=0, return_inverse=True)
     return number.ravel()
 
 
-def _components(place: np.ndarray) -> tuple[int, np.ndarray]:
+def components(place: np.ndarray) -> tuple[int, np.ndarray]:
     """Number of connected parts, and (f,) the part of each face."""
     count = place.max(initial=-1) + 1
     links = coo_matrix(

@@ -22,6 +22,7 @@ from occ_ros.lockstep import Conductor, depth
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import create_publisher
 from occ_ros.run import run, spin_once
+from tokyo_sim.engine.daylight import DEFAULT_HOUR
 from tokyo_sim.engine.odometry import DriftingOdometry
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.engine.start_poses import parse_start_poses
@@ -47,6 +48,7 @@ PARAMETERS = (
     Parameter("lidar_motion_distortion", False, "cast a sweep's columns one after the other, as a turning LiDAR does"),
     Parameter("odometry_drift", 0.0, "also publish odometry that drifts so many metres per root metre", 0.0, 1.0),
     Parameter("camera_rate", 10.0, "images per simulated second from each camera; 0 switches cameras off", 0.0, 10.0),
+    Parameter("hour", DEFAULT_HOUR, "solar time at which the sun stands, for cameras", 0.0, 24.0),
     Parameter("images_on_demand", True, "draw only the images that somebody wants"),
     Parameter("duration", 0.0, "end after so many simulated seconds; 0: never", 0.0, 1e9),
     Parameter("lockstep", False, "wait for the nodes that take the data; real_time_factor is then an upper bound"),
@@ -70,6 +72,7 @@ class SimulatorNode(GuardedNode):
             cameras=rate > 0,
             motion_distortion=values["lidar_motion_distortion"],
             places=parse_start_poses(values["places"]),
+            hour=values["hour"],
         )
         self._camera_ticks = round(1 / (rate * TICK_S)) if rate > 0 else 0
         if rate > 0 and self._camera_ticks % _SWEEP_TICKS:
