@@ -1,4 +1,4 @@
-"""Publishers and subscriptions by the topic table: names, types and quality of service in one place."""
+"""Publishers and subscriptions by the topic table: names, types and quality of service in one place; raw messages."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from rclpy._rclpy_pybind11 import RMWError
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 
 from occ_core.topics import Topic, absolute
@@ -20,6 +22,14 @@ def message_class(name: str) -> type:
     """The Python class of a message type such as `sensor_msgs/msg/Image`; ImportError where it is not installed."""
     package, kind, message = name.split("/")
     return getattr(import_module(f"{package}.{kind}"), message)
+
+
+def from_raw(raw: bytes, kind: type) -> Any:
+    """The message that a raw subscription was given; ValueError for bytes that are none of its type."""
+    try:
+        return deserialize_message(raw, kind)
+    except RMWError as error:
+        raise ValueError(str(error)) from error
 
 
 def profile(topic: Topic, depth: int = 10, lockstep: bool = False) -> QoSProfile:

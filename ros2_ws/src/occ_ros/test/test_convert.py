@@ -10,6 +10,7 @@ from geometry_msgs.msg import Pose as PoseMsg
 from geometry_msgs.msg import Twist
 from hypothesis import given
 from hypothesis import strategies as st
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image, PointCloud2, PointField
 
 from occ_core.actors import Actor
@@ -30,6 +31,7 @@ from occ_ros.convert import (
     to_pose,
     to_stamp,
 )  # fmt: skip
+from occ_ros.qos import from_raw
 
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4"), ("ring", "<u2"), ("time", "<f8")])
 
@@ -235,3 +237,12 @@ def test_an_actor_without_a_size_is_refused(wrong):
     message.markers[0].scale.y = wrong
     with pytest.raises(ValueError, match="with size"):
         from_actors(message)
+
+
+def test_bytes_that_are_no_message_of_their_type_can_not_be_used() -> None:
+    sent = to_image(np.full((4, 6, 3), 90, np.uint8), "front", 1.5)
+    raw = serialize_message(sent)
+    assert from_raw(raw, Image) == sent
+    for wrong in (raw[: len(raw) // 2], b"", b"\x07rubbish"):
+        with pytest.raises(ValueError):
+            from_raw(wrong, Image)

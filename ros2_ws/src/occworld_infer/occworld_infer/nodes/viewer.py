@@ -8,7 +8,6 @@ from pathlib import Path
 
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMsg
-from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Float32MultiArray, String
@@ -33,7 +32,7 @@ from occ_core.urdf import link_poses
 from occ_ros.convert import cloud_xyz, from_actors, from_cloud, from_image, from_pose, from_stamp
 from occ_ros.guard import GuardedNode, NodeFailed
 from occ_ros.parameters import Parameter, grid_of, read
-from occ_ros.qos import create_subscription, profile
+from occ_ros.qos import create_subscription, from_raw, profile
 from occ_ros.run import run
 from occworld_infer.figures import from_latency, from_score, grades_of
 from occworld_infer.forecast_message import from_forecast_message
@@ -151,7 +150,7 @@ def sensors(node: GuardedNode, name: str, robot: LiveRobot, cameras: dict[str, s
         now = node.get_clock().now().nanoseconds * 1e-9
         if abs(now - taken.get(camera, -1.0)) >= _PICTURE_PERIOD_S:
             taken[camera] = now
-            robot.picture(camera, kept(from_image(deserialize_message(raw, Image))))
+            robot.picture(camera, kept(from_image(from_raw(raw, Image))))
 
     images = {camera: image_topic(camera) for camera in cameras}
     return [
