@@ -23,7 +23,6 @@ from occ_core.session_log import Event, EventKind
 from occ_ros.domain import own_domain, used_domains
 from tokyo_occworld.demo import drives
 from tokyo_occworld.demo.drives import Drive, fault, record_drives
-from tokyo_occworld.demo.progress import StageProgress
 from tokyo_occworld.demo.stages import Stage, StageFailed, Stages
 
 DRIVES = [Drive(1, 100, 1.0), Drive(2, 101, 1.0)]
@@ -195,20 +194,6 @@ def test_a_domain_with_an_open_port_is_used() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 7400 + 250 * 77 + 10))
         assert 77 in used_domains()
-
-
-def test_progress_is_readable_where_there_is_no_terminal(
-    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr("tokyo_occworld.demo.progress.time.monotonic", lambda: now[0])
-    with StageProgress("drives", 40.0, "s") as progress:
-        for second in range(41):
-            now[0] = float(second)
-            progress.at(second / 2, "drive 01")
-    assert capsys.readouterr().out.splitlines() == [
-        "drives, drive 01: 8/40 s, about 01:05 left", "drives, drive 01: 15/40 s, about 00:50 left",
-    ]  # fmt: skip
 
 
 def test_marks_of_stages_are_whole_or_not_there(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
-"""Pictures of a labelled grid: from above, and as blocks seen obliquely."""
+"""Pictures of a labelled grid: from above, as blocks seen obliquely, and as films of such pictures."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -77,3 +80,11 @@ def _exposed(padded: np.ndarray, cells: np.ndarray, axis: int, side: int) -> np.
     neighbour = cells + 1
     neighbour[:, axis] += side
     return ~padded[tuple(neighbour.T)]
+
+
+def save_film(frames: Sequence[Image.Image], path: Path, milliseconds: int | Sequence[int], quality: int) -> None:
+    """Write an animated WebP that repeats. milliseconds: that frames are shown, or each of them. quality: 0-100."""
+    shown = milliseconds if isinstance(milliseconds, int) else list(milliseconds)
+    frames[0].save(
+        path, "WEBP", save_all=True, append_images=frames[1:], duration=shown, loop=0, quality=quality, method=4
+    )  # fmt: skip

@@ -49,6 +49,10 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.update(more)
 
+    def at(self, done: float) -> None:
+        """So much is done, all in all."""
+        self.update(done - self._done)
+
     def note(self, text: str) -> None:
         """What else there is to say of it."""
         self._note = text

@@ -63,6 +63,15 @@ def test_on_a_terminal_there_is_a_bar() -> None:
     assert b"\rread:" in shown and b"5/5" in shown
 
 
+def test_what_is_done_can_be_said_all_in_all() -> None:
+    with ProgressBar(40, "drives", "simulated s") as bar:
+        bar.note("drive 01")
+        for done in (8, 15, 15):
+            bar.at(done)
+        assert bar.line(30.0).startswith("drives:  38%|") and "15/40 [00:30<00:50," in bar.line(30.0)
+        assert bar.line(30.0).endswith("s/simulated s, drive 01]")
+
+
 def test_an_error_ends_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SAY_EVERY_S", 60.0)
     began = time.monotonic()

@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 from occ_core.actors import BOX_FACES
 from occ_core.classes import CLASSES, COLOURS
 from occ_core.grid import FRAME_PERIOD_S
+from occ_core.grid_pictures import save_film
 from occ_core.poses import Pose
 from occ_core.session import Session
 from occworld.checkpoint import CheckpointError
@@ -156,10 +157,7 @@ def save(frames: Sequence[Image.Image], path: Path, milliseconds: int, largest: 
     does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for quality in _QUALITIES:
-        frames[0].save(
-            path, "WEBP", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, quality=quality,
-            method=4,
-        )  # fmt: skip
+        save_film(frames, path, milliseconds, quality)
         if (size := path.stat().st_size) <= largest:
             return size
     raise ValueError(f"{path}: {size / 1e6:.1f} MB at the lowest quality, at most {largest / 1e6:g} MB are wanted")

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Thread
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -108,24 +107,18 @@ class StatusLine:
         self._every, self._next, self._last = every_s, time.monotonic() + every_s, ""
 
     def __enter__(self) -> StatusLine:
-        import rclpy
-        from rclpy.context import Context
-        from rclpy.executors import SingleThreadedExecutor
+        from tokyo_occworld.cli.clock import listening
 
-        from occ_ros.guard import GuardedNode
+        self._listening = listening("tokyo_status", self._subscribe)
+        self._listening.__enter__()
+        return self
+
+    def _subscribe(self, node: GuardedNode) -> None:
         from occ_ros.qos import create_subscription
 
-        self._context = Context()
-        rclpy.init(context=self._context)
-        self._node = GuardedNode("tokyo_status", context=self._context, start_parameter_services=False)
-        create_subscription(self._node, DIAGNOSTICS, self._on_diagnostics, depth=50)
+        create_subscription(node, DIAGNOSTICS, self._on_diagnostics, depth=50)
         if self.status.predicting:
-            self._listen_to_grades(self._node)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        self._thread = Thread(target=self._spin, daemon=True)
-        self._thread.start()
-        return self
+            self._listen_to_grades(node)
 
     def say(self) -> None:
         """Print the line if it is time, and something is new in it."""
@@ -136,14 +129,6 @@ class StatusLine:
         if line and line != self._last:
             print(f"tokyo: {line}", flush=True)
             self._last = line
-
-    def _spin(self) -> None:
-        from rclpy.executors import ExternalShutdownException
-
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            pass
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         from occ_ros.convert import from_stamp
@@ -173,6 +158,4 @@ class StatusLine:
         ]
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._context.try_shutdown()
-        self._thread.join(timeout=2.0)
-        self._node.destroy_node()
+        self._listening.__exit__(kind, error, trace)

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from occ_core.grid import FRAME_PERIOD_S
+from occ_core.progress import ProgressBar
 from occ_core.session import Session, SessionError, find_sessions
 from occ_core.session_log import EventKind
 from occ_ros.domain import held_domain
 from tokyo_occworld.cli.clock import SimulatedTime
 from tokyo_occworld.cli.processes import NodeProcesses, terminate_as_interrupt
-from tokyo_occworld.demo.progress import StageProgress
 from tokyo_occworld.demo.stages import Stage, StageFailed, Stages
 from tokyo_sim.bringup import Arguments, nodes
 from tokyo_sim.missions.mission import Surroundings
@@ -78,7 +78,7 @@ def record_drives(out: Path, city: Path, drives: Sequence[Drive], stages: Stages
     for drive in todo:  # a mark without its sessions
         stages.forget(drive.name)
     with (
-        StageProgress("drives", sum(drive.seconds for drive in todo), "simulated s") as progress,
+        ProgressBar(round(sum(drive.seconds for drive in todo)), "drives", "simulated s") as progress,
         terminate_as_interrupt(),
     ):
         come = dict.fromkeys((drive.number for drive in todo), 0.0)
@@ -86,7 +86,8 @@ def record_drives(out: Path, city: Path, drives: Sequence[Drive], stages: Stages
         def record(drive: Drive) -> Generator[None]:
             def tell(seconds: float) -> None:
                 come[drive.number] = min(seconds, drive.seconds)
-                progress.at(sum(come.values()), f"{drive.name} of {len(drives)}")
+                progress.note(f"{drive.name} of {len(drives)}")
+                progress.at(round(sum(come.values())))
 
             return record_drive(out, city, drive, tell)
 

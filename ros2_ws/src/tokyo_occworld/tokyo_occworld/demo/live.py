@@ -10,12 +10,12 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import PointCloud2
 
+from occ_core.progress import ProgressBar
 from occ_core.topics import LATENCY, PREDICTION
 from occ_ros.convert import from_cloud
 from occ_ros.qos import create_subscription
 from tokyo_occworld.cli.clock import SimulatedTime
 from tokyo_occworld.cli.processes import NodeProcesses
-from tokyo_occworld.demo.progress import StageProgress
 from tokyo_occworld.demo.stages import StageFailed
 from tokyo_sim.bringup import Arguments, nodes
 
@@ -41,7 +41,7 @@ def measure_live(args: Arguments, out: Path) -> None:
         with (
             SimulatedTime() as clock,
             NodeProcesses(nodes(args), out.with_suffix(".log")) as processes,
-            StageProgress("live", _WANTED_FORECASTS, "forecasts") as progress,
+            ProgressBar(_WANTED_FORECASTS, "live", "forecast") as progress,
         ):
             while (come := min(len(latencies), len(predictions))) < _WANTED_FORECASTS:
                 executor.spin_once(timeout_sec=0.2)

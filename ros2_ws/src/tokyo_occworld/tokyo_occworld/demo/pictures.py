@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from occ_core.citymap import CityMap
 from occ_core.classes import CLASSES
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
-from occ_core.grid_pictures import oblique_view, top_view
+from occ_core.grid_pictures import oblique_view, save_film, top_view
 from occ_core.poses import Pose
 from occ_core.session import Session
 from occ_core.topics import CAMERA_ROWS, CAMERAS
@@ -121,10 +121,7 @@ def forecast_in_3d(samples: Path, path: Path) -> None:
             draw.text((x + 17, frame.height - 26), info.name, (30, 30, 30), font_size=13)
             x += 30 + round(draw.textlength(info.name, font_size=13))
         frames.append(frame)
-    frames[0].save(
-        path, "WEBP", save_all=True, append_images=frames[1:], loop=0, quality=70, method=4,
-        duration=[1500, *[700] * (len(truth) - 1), 2000],
-    )  # fmt: skip
+    save_film(frames, path, [1500, *[700] * (len(truth) - 1), 2000], quality=70)
 
 
 def iou_of(forecast: np.ndarray, truth: np.ndarray) -> float:
