@@ -109,7 +109,7 @@ def test_faster_and_unsteady_drives_are_other_drives(imported: Path, tmp_path: P
     plans = {"usual": {}, "slow": {"pace": 0.5}, "unsteady": {"unsteady": True}}
     metres = {}
     for name, options in plans.items():
-        collect(imported, tmp_path / name, Collection(sessions=2, frames=16, seed=5, **options))
+        collect(imported, tmp_path / name, Collection(sessions=2, frames=10, seed=5, **options))
         (rover,) = (s for s in find_sessions(tmp_path / name) if s.info.agent == "rover_0")
         places = np.array([rover.state(n).base_link.position for n in rover.numbers])
         metres[name] = np.linalg.norm(np.diff(places, axis=0), axis=1).sum()
@@ -140,7 +140,7 @@ def test_workers_and_engines_that_can_not_be_are_refused(meshes: Path, tmp_path:
 def test_other_grids_are_recorded_trained_on_and_forecast(meshes: Path, tmp_path: Path) -> None:
     """The nuScenes grid, with the tools that ship: sessions, a model, a forecast on that grid."""
     output, work = tmp_path / "tokyo_gazebo", tmp_path / "work"
-    recording = ["--input", str(meshes), "--output", str(output), "--frames", "12", "--sessions", "4"]
+    recording = ["--input", str(meshes), "--output", str(output), "--frames", "10", "--sessions", "4"]
     subprocess.run([sys.executable, SCRIPT, *recording, "--grid", "nuscenes"], check=True, capture_output=True)
     sessions = find_sessions(output)
     assert {session.info.grid for session in sessions} == {NUSCENES_GRID}
@@ -152,7 +152,7 @@ def test_other_grids_are_recorded_trained_on_and_forecast(meshes: Path, tmp_path
         "config = replace(_demo, data=data, training=replace(_demo.training, max_epochs=1))\n"
     )
     train = [sys.executable, str(ROOT / "learner/train.py"), "--config", str(config), "--data-root", str(output)]
-    subprocess.run([*train, "--work-dir", str(work), "--max-steps", "6"], check=True, capture_output=True)
+    subprocess.run([*train, "--work-dir", str(work), "--max-steps", "2"], check=True, capture_output=True)
     forecaster = Forecaster.load(work / "best.pth")
     (session, *_) = sessions
     numbers = session.numbers[-4:]

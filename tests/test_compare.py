@@ -45,7 +45,10 @@ def jpeg(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture(scope="module", params=[RobotKind.DRONE, RobotKind.ROVER], ids=lambda kind: kind.value)
+KINDS = [RobotKind.ROVER, pytest.param(RobotKind.DRONE, marks=pytest.mark.nightly)]
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.value)
 def recording(request: pytest.FixtureRequest, city: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four frames of a moving robot, sensed by the simulator with its noise, written as the recorder writes them."""
     kind: RobotKind = request.param

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
 import subprocess
-import time
+import sys
 from pathlib import Path
 
+import in_process
 import numpy as np
 import pytest
-from paths import TOKYO
 from PIL import Image
-from processes import PATIENCE_S, command_line, descendants
 
 from tokyo_occworld.demo.tour import LARGEST, draw_tour
 
 HORIZONS = [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+# `tokyo`, with a live stage that ends after a few forecasts.
+_SHORT_LIVE = (
+    "from tokyo_occworld.demo import live; live._WANTED_FORECASTS = 5; from tokyo_occworld.cli.main import main; main()"
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,16 +26,18 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo")
 
 
-def run_demo(out: Path) -> str:
-    command = [TOKYO, "demo", "--out", str(out), "--drives", "2", "--drive-seconds", "7", "--steps", "40"]
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert result.returncode == 0, result.stdout[-4000:]
-    return result.stdout
+def arguments(out: Path, city: Path) -> list[str]:
+    """The shortest demo that has all stages, on the CityGML of the small city."""
+    source = str(city.parent / "citygml")
+    short = ["--drives", "2", "--drive-seconds", "6", "--steps", "24"]  # each tenth is drawn
+    return ["demo", "--out", str(out), "--city-source", source, *short]
 
 
 @pytest.mark.timeout(1200)
-def test_the_demo_goes_round_the_whole_loop(out: Path) -> None:
-    run_demo(out)
+def test_the_demo_goes_round_the_whole_loop(out: Path, city: Path) -> None:
+    command = [sys.executable, "-c", _SHORT_LIVE, *arguments(out, city)]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert result.returncode == 0, result.stdout[-4000:]
     report = json.loads((out / "report.json").read_text())
     assert [s["name"] for s in report["stages"]] == ["city", "drive 01", "drive 02", "train", "evaluate", "live"]
     assert report["missing"] == []
@@ -77,20 +79,6 @@ def test_the_tour_s_pictures_are_drawn_from_its_folder(out: Path, tmp_path: Path
         draw_tour(tmp_path, tmp_path)
 
 
-def test_ctrl_c_stops_every_process_that_it_started(out: Path, tmp_path: Path) -> None:
-    for made in ("city", "stages"):  # it goes on with the drives
-        shutil.copytree(out / made, tmp_path / made)
-    demo = subprocess.Popen([TOKYO, "demo", "--out", str(tmp_path), "--drives", "2"], start_new_session=True)
-    while not list(tmp_path.glob("recording/*/*/session.json")):
-        assert demo.poll() is None
-        time.sleep(0.2)
-    started = descendants(demo.pid)
-    assert len(started) >= 4
-    os.killpg(demo.pid, signal.SIGINT)
-    assert demo.wait(PATIENCE_S) == 130
-    assert [pid for pid in started if command_line(pid)] == []
-
-
-def test_a_second_run_reuses_every_stage(out: Path) -> None:
-    output = run_demo(out)
-    assert output.count("up to date") == 6
+def test_a_second_run_reuses_every_stage(out: Path, city: Path) -> None:
+    again = in_process.tokyo(*arguments(out, city))
+    assert again.returncode == 0 and again.stdout.count("up to date") == 6

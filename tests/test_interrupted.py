@@ -90,7 +90,7 @@ def up(city: Path, tmp_path: Path, times: int) -> None:
         ],
         tmp_path / "log.txt",
     )  # fmt: skip
-    interrupt_all(runs, times, 14.0, seed=1)
+    interrupt_all(runs, times, 14.0 if times > FEW else 7.0, seed=1)
     before = {path.name for path in output.glob("*")}
     last = runs.start("--duration", "4", "--lockstep", "--real-time-factor", "0")
     assert last.wait(_PATIENCE_S) == 0, runs.said()
@@ -126,18 +126,24 @@ def record(city: Path, tmp_path: Path, times: int) -> None:
 
 
 def demo(city: Path, tmp_path: Path, times: int) -> None:
+    """Interrupted while it imports the sample city, mostly; started anew, and interrupted amid its drives."""
     runs = Runs([TOKYO, "demo", "--out", str(tmp_path / "demo")], tmp_path / "log.txt")
     interrupt_all(runs, times, 40.0 if times > FEW else 15.0, seed=3)
     runs.log.unlink()
     last = runs.start()
     try:
         end = time.monotonic() + _PATIENCE_S
-        while "== drive" not in runs.said():
+        while not list((tmp_path / "demo").glob("recording/*/*/session.json")):
             assert time.monotonic() < end and last.poll() is None, runs.said()
             time.sleep(0.2)
+        assert len(runs.left()) >= 4, "the demo, and nodes"
+        os.killpg(last.pid, signal.SIGINT)
+        assert last.wait(_GONE_S) == 130
+        assert runs.left() == []
     finally:
-        last.kill()
-        last.wait()
+        if last.poll() is None:
+            last.kill()
+            last.wait()
 
 
 def train(city: Path, tmp_path: Path, times: int) -> None:

@@ -138,7 +138,12 @@ def spin(executor: SingleThreadedExecutor, until, process: subprocess.Popen) -> 
 
 
 @pytest.mark.parametrize(
-    ("option", "right"), [({}, True), ({"undistort": "false"}, False), ({"min_range": 0.1}, False)]
+    ("option", "right"),
+    [
+        ({}, True),
+        ({"undistort": "false"}, False),
+        pytest.param({"min_range": 0.1}, False, marks=pytest.mark.nightly),
+    ],
 )
 def test_the_recorder_puts_every_point_where_it_was(robot, tmp_path: Path, option: dict, right: bool) -> None:
     _, executor = robot
@@ -158,7 +163,7 @@ def test_the_recorder_puts_every_point_where_it_was(robot, tmp_path: Path, optio
     assert (wrong == 0) is right, wrong
 
 
-@pytest.mark.parametrize("option", [{}, {"self_filter": "false"}])
+@pytest.mark.parametrize("option", [{}, pytest.param({"self_filter": "false"}, marks=pytest.mark.nightly)])
 def test_the_forecast_sees_what_the_recorder_sees(robot, untrained_checkpoint: Path, option: dict) -> None:
     node, executor = robot
     process = started("occworld_infer.nodes.inference", checkpoint=untrained_checkpoint, **option)

@@ -18,7 +18,7 @@ from tokyo_occworld.collecting import Collection, collect
 from tokyo_occworld.demo.drives import has_roads
 from tokyo_sim.engine.simulator import Fleet, Simulator
 
-TILES = ("haneda", "yokosuka", "sapporo")
+TILES = ("sapporo", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("haneda", "yokosuka")))
 pytestmark = pytest.mark.skipif(not PLATEAU.is_dir(), reason=f"no PLATEAU sample data in {PLATEAU}: set PLATEAU_DATA")
 
 

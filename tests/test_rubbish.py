@@ -50,6 +50,7 @@ from tokyo_sim.gazebo.bridge import raw
 from tokyo_sim.gazebo.names import TRAFFIC, TRAFFIC_SERVICES
 
 ROBOT = "rover_0"
+FEW, MANY = 12, 1000  # rounds, in each of which every topic gets a message
 PER_ROBOT = (
     ROBOT_DESCRIPTION, ODOM, IMU, LIDAR, CMD_VEL, OCCUPANCY, PREDICTION, PATH, LATENCY, SCORE,
     *(() if lacking() else (FORECAST,)),
@@ -177,7 +178,7 @@ def withstand(saboteur: Saboteur, rounds: int, sessions: Path) -> None:
 
 
 def test_no_node_ends_and_none_takes_rubbish_for_a_mistake_of_its_own(saboteur: Saboteur, tmp_path: Path) -> None:
-    withstand(saboteur, 24, tmp_path / "sessions")
+    withstand(saboteur, FEW, tmp_path / "sessions")
 
 
 @pytest.fixture
@@ -226,7 +227,7 @@ def gazebo_goes_on(saboteur: Saboteur, start: float) -> None:
 
 def test_what_stands_between_gazebo_and_ros_withstands_it_too(beside_gazebo: Saboteur) -> None:
     gazebo_goes_on(beside_gazebo, 1.0)
-    beside_gazebo.sabotage(24)
+    beside_gazebo.sabotage(FEW)
     gazebo_goes_on(beside_gazebo, 3.0)
     beside_gazebo.idle(2.5)
     for status in ("simulator", "gazebo_traffic"):
@@ -237,4 +238,4 @@ def test_what_stands_between_gazebo_and_ros_withstands_it_too(beside_gazebo: Sab
 @pytest.mark.nightly
 @pytest.mark.timeout(7200)
 def test_a_thousand_rounds_of_rubbish_end_no_node(saboteur: Saboteur, tmp_path: Path) -> None:
-    withstand(saboteur, 1000, tmp_path / "sessions")
+    withstand(saboteur, MANY, tmp_path / "sessions")

@@ -60,7 +60,7 @@ def test_a_signal_to_one_of_two_processes_stops_both_in_the_same_step(
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize("killed", [0, pytest.param(1, marks=pytest.mark.nightly)])
 def test_of_the_processes_on_cores_none_outlives_another(config: Config, tmp_path: Path, killed: int) -> None:
     file = write_config(tmp_path / "config.py", config, tokenizer_epochs=500, checkpoint_minutes=0)
     run = start(file, tmp_path / "work", "--cpu-cores", "2")

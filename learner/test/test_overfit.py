@@ -1,4 +1,4 @@
-"""The faithful model, both stages, learns two windows by heart."""
+"""The faithful model, both stages, learns a window by heart, and two each night."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ def learn(objective: FaithfulObjective, batch: Batch, stage: int, steps: int, ra
 
 
 @pytest.mark.timeout(1500)
-def test_two_windows_are_learned_by_heart(tmp_path: Path) -> None:
-    for seed in range(2):
+@pytest.mark.parametrize(
+    ("count", "steps", "iou"), [(1, (60, 40), 0.8), pytest.param(2, (300, 120), 0.95, marks=pytest.mark.nightly)]
+)
+def test_windows_are_learned_by_heart(tmp_path: Path, count: int, steps: tuple[int, int], iou: float) -> None:
+    for seed in range(count):
         write_session(tmp_path, "rover_0", seed, frames=4, grid=GRID)
     config = Config(
         data=DatasetConfig(
@@ -49,15 +52,15 @@ def test_two_windows_are_learned_by_heart(tmp_path: Path) -> None:
         training=TrainingConfig(column_samples=8 * 16 * 16),
     )  # fmt: skip
     data = GazeboOccWorldDataset(tmp_path, config.data)
-    windows = [data[0], data[1]]
+    windows = [data[number] for number in range(count)]
     model = build_model(config)
     objective = FaithfulObjective(model, config.training, class_weights(data.class_counts()))
     # Stage 1 looks at the first and the last frame of a window: two halves, so that it sees all.
     halves = [replace(w, frames=w.frames[i : i + 2]) for w in windows for i in (0, 2)]
-    learn(objective, Batch(halves), 1, 300, 3e-3)
+    learn(objective, Batch(halves), 1, steps[0], 3e-3)
     model.freeze(True, False, False)
     model.tokenizer.eval()
-    learn(objective, Batch(windows), 2, 120, 3e-3)
+    learn(objective, Batch(windows), 2, steps[1], 3e-3)
     model.eval()
     matrix = np.zeros((16, 16), np.int64)
     for window in windows:
@@ -65,4 +68,4 @@ def test_two_windows_are_learned_by_heart(tmp_path: Path) -> None:
             model.forecast(Scene.of(model.grid, window, False)).frames, window.frames[2:], strict=True
         ):
             matrix += confusion(frame.classes, truth.dense(GRID.shape))
-    assert score(matrix, 0).iou > 0.95, score(matrix, 0)
+    assert score(matrix, 0).iou > iou, score(matrix, 0)

@@ -1,4 +1,4 @@
-"""The SLURM examples, with stand-ins for the scheduler's commands: two nodes on one machine, joined by gloo."""
+"""The SLURM examples, with stand-ins for the scheduler's commands: one node, or two on one machine, joined by gloo."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ esac
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a job of two nodes without GPUs."""
+    """The environment of a job without GPUs, of one node unless a test asks for two."""
     commands = tmp_path_factory.mktemp("commands")
     for name, text in {"srun": _SRUN, "scontrol": _SCONTROL}.items():
         (commands / name).write_text(text)
@@ -59,7 +59,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "NUMBA_NUM_THREADS": "1",
         "SLURM_JOB_ID": str(os.getpid()),
         "SLURM_JOB_NODELIST": "node[1-2]",
-        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_JOB_NUM_NODES": "1",
     }
 
 
@@ -74,9 +74,8 @@ def file(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_config(path, config, tokenizer_epochs=1, max_epochs=EPOCHS, checkpoint_minutes=0)
 
 
-def test_a_job_whose_time_is_up_goes_on_from_its_state_and_its_nodes_train_one_model(
-    file: Path, job: dict[str, str], config: Config, tmp_path: Path
-) -> None:
+def go_on(file: Path, job: dict[str, str], config: Config, tmp_path: Path) -> None:
+    """A job whose time is up goes on from its state, and its nodes train one model."""
     Path(job["REQUEUED"]).unlink(missing_ok=True)  # of a test before
     run = start(job, file, tmp_path)
     while not (tmp_path / "latest.pth").exists():
@@ -92,18 +91,26 @@ def test_a_job_whose_time_is_up_goes_on_from_its_state_and_its_nodes_train_one_m
     assert again.returncode == 0, output
     windows = len(GazeboOccWorldDataset(config.data_root, replace(config.data, split="train")))
     progress = Checkpoint.load(tmp_path / f"epoch_{EPOCHS}.pth").progress
-    assert progress.step == (1 + EPOCHS) * -(-windows // 2) and progress.processes == 2
+    assert progress.step == (1 + EPOCHS) * -(-windows // int(job["SLURM_JOB_NUM_NODES"]))
+    assert progress.processes == int(job["SLURM_JOB_NUM_NODES"])
     assert len(list(tmp_path.glob("train_*.log"))) <= 2, "the first node's alone, of each start"
+
+
+def test_a_job_whose_time_is_up_goes_on_from_its_state(
+    file: Path, job: dict[str, str], config: Config, tmp_path: Path
+) -> None:
+    go_on(file, job, config, tmp_path)
 
 
 @pytest.mark.nightly
 def test_a_job_that_was_interrupted_ends_with_the_weights_of_one_that_was_not(
     file: Path, job: dict[str, str], config: Config, tmp_path: Path
 ) -> None:
+    job = job | {"SLURM_JOB_NUM_NODES": "2"}
     run = start(job, file, tmp_path / "unbroken")
     output, _ = run.communicate(timeout=500)
     assert run.returncode == 0, output
-    test_a_job_whose_time_is_up_goes_on_from_its_state_and_its_nodes_train_one_model(file, job, config, tmp_path)
+    go_on(file, job, config, tmp_path)
     assert same_weights(tmp_path / f"epoch_{EPOCHS}.pth", tmp_path / f"unbroken/epoch_{EPOCHS}.pth")
 
 
