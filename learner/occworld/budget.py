@@ -21,7 +21,7 @@ class Deadline:
 
     seconds: float | None
     windows: int
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=lambda: time.monotonic())
     window_s: float = 0.0
     writing_s: float = 0.0
 
@@ -68,7 +68,7 @@ class Budget:
 
     total_steps: int
     seconds: float | None
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=lambda: time.monotonic())
     done: int = 0
 
     def fraction(self, step: int) -> float:
