@@ -21,7 +21,8 @@ from tokyo_sim.traffic.lanes import street_network
 from tokyo_sim.traffic.road_rasters import BUILDING, DRIVABLE, ROAD, SIDEWALK, RoadRasters
 from tokyo_sim.traffic.shapes import boxes_meet
 from tokyo_sim.traffic.skeleton import skeleton, thinned
-from tokyo_sim.traffic.stored import LANES_FILE, lane_graph
+from tokyo_sim.traffic.stored import LANES_FILE, WALKWAYS_FILE, lane_graph, walkways
+from tokyo_sim.traffic.walkways import Walkways
 
 
 def same(a, b) -> bool:
@@ -60,6 +61,26 @@ def test_a_graph_that_was_kept_is_the_one_that_was_laid(crossroads):
     kept = (folder / LANES_FILE).stat().st_mtime_ns
     assert_same_graph(lane_graph(folder, CityMap.load(folder)), laid)
     assert (folder / LANES_FILE).stat().st_mtime_ns == kept
+
+
+def assert_same_walkways(a: Walkways, b: Walkways) -> None:
+    assert a.onward == b.onward and a.crossed == b.crossed and np.array_equal(a.mask, b.mask)
+    assert len(a.ways) == len(b.ways)
+    for way, other in zip(a.ways, b.ways, strict=True):
+        assert all(same(getattr(way, f.name), getattr(other, f.name)) for f in fields(way))
+
+
+def test_walkways_that_were_kept_are_those_that_were_laid(crossroads):
+    folder, world = crossroads
+    graph = lane_graph(folder, world)
+    laid = Walkways.of(graph)
+    assert laid.ways and laid.mask.any() and any(laid.crossed)
+    assert_same_walkways(walkways(folder, world, graph), laid)
+    kept = (folder / WALKWAYS_FILE).stat().st_mtime_ns
+    assert_same_walkways(walkways(folder, CityMap.load(folder), graph), laid)
+    assert (folder / WALKWAYS_FILE).stat().st_mtime_ns == kept
+    (folder / WALKWAYS_FILE).write_bytes(b"no archive")
+    assert_same_walkways(walkways(folder, world, graph), laid)
 
 
 def test_a_city_without_roads_has_an_empty_graph_each_time(tmp_path, city, sheet):

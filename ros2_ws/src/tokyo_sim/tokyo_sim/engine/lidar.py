@@ -1,8 +1,9 @@
-"""LiDAR by ray casting with Embree, a sector of the revolution on each core."""
+"""LiDAR by ray casting with Embree, sectors of the revolution shared out among cores."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose
 from tokyo_sim.engine.lidar_returns import ActorBoxes, meet_boxes, receive, turned
 from tokyo_sim.engine.robot import LidarSpec
+
+_SECTORS = 4  # for each core: a street is seen on one side, and walls cost more than the sky
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,11 @@ class LidarCaster:
         beams, columns = len(spec.elevations), len(spec.azimuths)
         aim = _aim(spec, sensor, past)
         boxes = _boxes(actors, spec, sensor.position)
-        noise = rng.standard_normal((beams, columns), dtype=np.float32) * np.float32(spec.noise_stddev)
-        chance = rng.random((beams, columns), dtype=np.float32)
+
+        def draw() -> tuple[np.ndarray, np.ndarray]:
+            noise = rng.standard_normal((beams, columns), dtype=np.float32) * np.float32(spec.noise_stddev)
+            return noise, rng.random((beams, columns), dtype=np.float32)
+
         sweep = Sweep(
             ranges=np.empty((beams, columns), np.float32),
             points=np.empty((beams, columns, 3), np.float32),
@@ -83,10 +89,17 @@ class LidarCaster:
             times=aim.times.astype(np.float32),
             classes=np.empty((beams, columns), np.uint8),
         )
-        edges = np.linspace(0, columns, min(self._threads, columns) + 1).astype(int)
+        edges = np.linspace(0, columns, min(_SECTORS * self._threads, columns) + 1).astype(int)
         sectors = [slice(start, end) for start, end in zip(edges[:-1], edges[1:], strict=True)]
-        work = lambda sector: self._cast_sector(spec, aim, boxes, noise, chance, sector, sweep)  # noqa: E731
-        list((self._pool.map if self._pool else map)(work, sectors))
+        if self._pool is None:
+            drawn = draw()
+            for sector in sectors:
+                self._cast_sector(spec, aim, boxes, lambda: drawn, sector, sweep)
+            return sweep
+        # Before the sectors, so that it has begun when one of them waits for it.
+        drawing = self._pool.submit(draw)
+        work = lambda sector: self._cast_sector(spec, aim, boxes, drawing.result, sector, sweep)  # noqa: E731
+        list(self._pool.map(work, sectors))
         return sweep
 
     def _cast_sector(
@@ -94,12 +107,14 @@ class LidarCaster:
         spec: LidarSpec,
         aim: _Aim,
         boxes: ActorBoxes,
-        noise: np.ndarray,
-        chance: np.ndarray,
+        drawn: Callable[[], tuple[np.ndarray, np.ndarray]],
         sector: slice,
         sweep: Sweep,
     ) -> None:
-        """Fill some columns of a sweep: boxes first, so that the tree is searched no further than they stand."""
+        """Fill some columns of a sweep: boxes first, so that the tree is searched no further than they stand.
+
+        drawn: gives the noise and the chance of every ray, (beams, columns) float32.
+        """
         local, model = spec.directions[:, sector], spec.returns
         rotations = aim.rotations[sector]
         rays = turned(local, rotations)
@@ -115,6 +130,7 @@ class LidarCaster:
         )  # fmt: skip
         hits = self._scene.run(origins, rays, ranges, output=1)
         sweep.ranges[:, sector] = hits["tfar"].reshape(local.shape[:2])
+        noise, chance = drawn()
         receive(
             rays, local, hits["primID"], hits["Ng"], self._classes, box, boxes.classes, cosine,
             noise[:, sector], chance[:, sector], model.reflectivity,

@@ -25,7 +25,7 @@ from tokyo_sim.engine.physics import STEP_S, Motion, Physics
 from tokyo_sim.engine.robot import Robot, RobotKind, load_robot
 from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.missions.obstacles import ObstacleMap
-from tokyo_sim.traffic.stored import lane_graph
+from tokyo_sim.traffic.stored import lane_graph, walkways
 from tokyo_sim.traffic.traffic import Traffic
 
 
@@ -77,7 +77,8 @@ class Simulator:
             self.robots, self.city, graph.sections, obstacles, fleet.drone_altitude, spawn_rng, fleet.places
         )
         starts = np.array([pose.position for pose in poses]).reshape(-1, 3)
-        self._traffic = Traffic(self.city, graph, fleet.actors, traffic_rng, starts)
+        ways = walkways(city, self.city, graph) if fleet.actors else None
+        self._traffic = Traffic(self.city, graph, fleet.actors, traffic_rng, starts, ways)
         self._physics = Physics(self.city, _collision_prisms(city), self.robots, poses)
         self._lidar = LidarCaster(self.city)
         self._past = [PoseBuffer(2 / robot.lidar.rate) for robot in self.robots] if fleet.motion_distortion else []

@@ -21,7 +21,7 @@ from occ_ros.run import run
 from tokyo_city.world import WORLD_NAME
 from tokyo_sim.gazebo.names import TRAFFIC_SERVICES
 from tokyo_sim.traffic.gazebo_traffic import fill_create, fill_pose, model_name
-from tokyo_sim.traffic.stored import lane_graph
+from tokyo_sim.traffic.stored import lane_graph, walkways
 from tokyo_sim.traffic.traffic import Traffic
 
 PARAMETERS = (
@@ -45,7 +45,8 @@ class GazeboTrafficNode(GuardedNode):
         city = CityMap.load(folder)
         # The embedded engine draws traffic from the second of three streams of its seed.
         rng = np.random.default_rng(np.random.SeedSequence(values["seed"]).spawn(3)[1])
-        self._traffic = Traffic(city, lane_graph(folder, city), values["actors"], rng)
+        graph, actors = lane_graph(folder, city), values["actors"]
+        self._traffic = Traffic(city, graph, actors, rng, ways=walkways(folder, city, graph) if actors else None)
         self._create = self._service(values["world"], "create")
         self._set_pose = self._service(values["world"], "set_pose")
         self._created: set[str] = set()

@@ -1,11 +1,11 @@
-"""A city's lane graph, made once and kept in the city's folder: laying it takes seconds for each square kilometre."""
+"""A city's lane graph and walkways, made once and kept in its folder: laying them takes seconds a square kilometre."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import fields
 from itertools import chain
@@ -22,11 +22,13 @@ from tokyo_sim.traffic.lane_graph import LaneGraph
 from tokyo_sim.traffic.lanes import street_network
 from tokyo_sim.traffic.movements import Movement
 from tokyo_sim.traffic.road_rasters import RoadRasters
+from tokyo_sim.traffic.walkways import Walkway, Walkways
 
-LANES_FILE = "lanes.npz"
-_FORMAT = 1  # a change of the rules by which lanes are laid makes what was kept stale
+LANES_FILE, WALKWAYS_FILE = "lanes.npz", "walkways.npz"
+_FORMAT = 2  # a change of the rules by which lanes and walkways are laid makes what was kept stale
 
-Row = TypeVar("Row", Lane, Movement, Section)
+Row = TypeVar("Row", Lane, Movement, Section, Walkway)
+Laid = TypeVar("Laid", LaneGraph, Walkways)
 
 
 def lane_graph(folder: Path, city: CityMap) -> LaneGraph:
@@ -34,19 +36,39 @@ def lane_graph(folder: Path, city: CityMap) -> LaneGraph:
 
     What was kept for another mesh, or is damaged, is laid anew.
     """
-    path, stamp = Path(folder) / LANES_FILE, _stamp(city)
+    return _kept(
+        Path(folder) / LANES_FILE, city, lambda data: _unpacked(data, city),
+        lambda: LaneGraph.of(city, street_network(city)), _packed,
+    )  # fmt: skip
+
+
+def walkways(folder: Path, city: CityMap, graph: LaneGraph) -> Walkways:
+    """The walkways beside an imported city's lane graph, read or laid as that is."""
+    return _kept(
+        Path(folder) / WALKWAYS_FILE, city, _unpacked_walkways, lambda: Walkways.of(graph), _packed_walkways
+    )  # fmt: skip
+
+
+def _kept(
+    path: Path,
+    city: CityMap,
+    unpack: Callable[[Any], Laid],
+    lay: Callable[[], Laid],
+    pack: Callable[[Laid], Iterator[tuple[str, np.ndarray]]],
+) -> Laid:
+    stamp = _stamp(city)
     try:
         with np.load(path, allow_pickle=False) as data:
             if str(data["stamp"]) == stamp:
-                return _unpacked(data, city)
+                return unpack(data)
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         pass  # laid below
-    graph = LaneGraph.of(city, street_network(city))
+    laid = lay()
     with suppress(OSError):  # a folder that can't be written costs time only
-        beside = path.with_name(f".{os.getpid()}.{LANES_FILE}")
-        _save(beside, chain([("stamp", np.array(stamp))], _packed(graph)))
+        beside = path.with_name(f".{os.getpid()}.{path.name}")
+        _save(beside, chain([("stamp", np.array(stamp))], pack(laid)))
         os.replace(beside, path)
-    return graph
+    return laid
 
 
 def lay_lanes(folder: Path) -> tuple[int, int]:
@@ -75,17 +97,38 @@ def _packed(graph: LaneGraph) -> Iterator[tuple[str, np.ndarray]]:
     yield from _columns("lane", Lane, graph.lanes)
     yield from _columns("movement", Movement, graph.movements)
     yield from _columns("section", Section, graph.sections)
-    yield "conflicts", np.array([entry for row in graph.conflicts for entry in row], dtype=np.int64)
-    yield "conflict_counts", np.array([len(row) for row in graph.conflicts], dtype=np.int64)
+    yield from _lists("conflicts", graph.conflicts)
 
 
 def _unpacked(data: Any, city: CityMap) -> LaneGraph:
     sections = _rows("section", Section, data)
-    conflicts = _parts(data["conflicts"], data["conflict_counts"])
     return LaneGraph(
-        _rows("lane", Lane, data), _rows("movement", Movement, data), [row.tolist() for row in conflicts], sections,
+        _rows("lane", Lane, data), _rows("movement", Movement, data), _listed("conflicts", data), sections,
         RoadRasters.of(city, [section.line for section in sections]) if sections else None,
     )  # fmt: skip
+
+
+def _packed_walkways(laid: Walkways) -> Iterator[tuple[str, np.ndarray]]:
+    yield from _columns("way", Walkway, laid.ways)
+    yield from _lists("onward", laid.onward)
+    yield from _lists("crossed", laid.crossed)
+    yield "mask.shape", np.array(laid.mask.shape)
+    yield "mask", np.packbits(laid.mask)
+
+
+def _unpacked_walkways(data: Any) -> Walkways:
+    shape = data["mask.shape"]
+    mask = np.unpackbits(data["mask"], count=int(np.prod(shape))).astype(bool).reshape(shape)
+    return Walkways(_rows("way", Walkway, data), _listed("onward", data), _listed("crossed", data), mask)
+
+
+def _lists(name: str, rows: list[list[int]]) -> Iterator[tuple[str, np.ndarray]]:
+    yield name, np.array([entry for row in rows for entry in row], dtype=np.int64)
+    yield f"{name}.counts", np.array([len(row) for row in rows], dtype=np.int64)
+
+
+def _listed(name: str, data: Any) -> list[list[int]]:
+    return [row.tolist() for row in _parts(data[name], data[f"{name}.counts"])]
 
 
 def _columns(prefix: str, kind: type[Row], rows: list[Row]) -> Iterator[tuple[str, np.ndarray]]:

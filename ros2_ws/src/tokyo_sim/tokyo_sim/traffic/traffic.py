@@ -23,8 +23,9 @@ _FLYING_M = 4.0
 class Traffic:
     """Seeded traffic of a number of actors. ValueError where there are actors but no streets.
 
-    robots: (n, 2) or (n, 3) metres in map, which nobody is placed near. Kinds that fit on no street of the city, and
-    vehicles beyond what its streets hold, are replaced by walkers.
+    robots: (n, 2) or (n, 3) metres in map, which nobody is placed near. ways: beside the graph; laid here where they
+    are not given. Kinds that fit on no street of the city, and vehicles beyond what its streets hold, are replaced by
+    walkers.
     """
 
     def __init__(
@@ -34,12 +35,13 @@ class Traffic:
         actors: int,
         rng: np.random.Generator,
         robots: np.ndarray | None = None,
+        ways: Walkways | None = None,
     ) -> None:
         if actors and not graph.sections:
             raise ValueError(f"{actors} actors need streets, and this city has no roads: use 0 actors")
         self._city, self._rng = city, rng
         graph = graph if actors else LaneGraph()
-        walkways = Walkways.of(graph) if actors else Walkways()
+        walkways = (Walkways.of(graph) if ways is None else ways) if actors else Walkways()
         self._roads, self._ways = road_tables(graph, walkways), way_tables(walkways, graph)
         clear = np.zeros((0, 2)) if robots is None else np.asarray(robots)[:, :2]
         wanted = kinds_of(actors, self._roads, rng)
