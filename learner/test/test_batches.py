@@ -49,7 +49,11 @@ def test_accumulated_gradients_equal_the_larger_batch(faithful: Config, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("launcher", "options"), [(TWO_PROCESSES, ()), ((), ("--cpu-cores", "2"))], ids=["torchrun", "cores"]
+    ("launcher", "options"),
+    [
+        pytest.param(TWO_PROCESSES, (), marks=pytest.mark.nightly, id="torchrun"),
+        pytest.param((), ("--cpu-cores", "2"), id="cores"),
+    ],
 )
 def test_two_processes_equal_one_with_the_double_batch(
     faithful: Config, tmp_path: Path, launcher: tuple[str, ...], options: tuple[str, ...]
@@ -93,7 +97,10 @@ def test_recomputed_activations_give_the_same_gradients_and_keep_less(
     assert kept[1] < 0.75 * kept[0]
 
 
-@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    "precision",
+    [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.nightly)],  # slow on a CPU
+)
 def test_half_precision_trains_and_revives_codes(
     faithful: Config, data: GazeboOccWorldDataset, precision: torch.dtype
 ) -> None:

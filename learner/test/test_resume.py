@@ -93,6 +93,7 @@ def test_accumulated_batches_make_fewer_steps(config: Config, tmp_path: Path) ->
     assert trainer.progress.step == -(-len(trainer.train_data) // 4)
 
 
+@pytest.mark.nightly  # test_batches.py has two processes each time
 def test_two_processes_train_one_model(config: Config, tmp_path: Path) -> None:
     file = write_config(tmp_path / "config.py", config, tokenizer_epochs=1, max_epochs=1)
     run = start(file, tmp_path / "work", launcher=TWO_PROCESSES)
