@@ -68,7 +68,7 @@ class CityMap:
     @cached_property
     def triangles(self) -> np.ndarray:
         """(f, 3, 3) float32, metres, map."""
-        return self.vertices[self.faces]
+        return self.vertices.take(self.faces, axis=0)  # in a third of the time of [...]
 
     @cached_property
     def _face_bounds(self) -> np.ndarray:
@@ -218,7 +218,7 @@ def _read_surface(city: Path) -> np.ndarray | None:
     parts = []
     for part in sorted((city / DRIVABLE).glob("*.npz")):
         with np.load(part, allow_pickle=False) as data:
-            parts.append(data["vertices"][data["faces"]])
+            parts.append(data["vertices"].take(data["faces"], axis=0))
     return np.concatenate(parts) if parts else None
 
 

@@ -27,9 +27,7 @@ class FacesBySquare:
     @classmethod
     def of(cls, vertices: np.ndarray, faces: np.ndarray, side: float) -> FacesBySquare:
         """Of a mesh; the square (0, 0) begins at the origin."""
-        bounds = np.column_stack(plane_bounds(vertices, faces))
-        low, high = np.split(np.floor(bounds / side).astype(np.int32), 2, axis=1)
-        square, member = _touched(low, high)
+        square, member = _touched(*_spans(vertices, faces, vertices.dtype.type(side)))
         if len(square):
             # By y, then by x: a sort that keeps the order of equals, by one digit at a time.
             for axis in (1, 0):
@@ -68,6 +66,18 @@ def plane_bounds(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, n
         corners = vertices[:, axis][faces].T
         # Of three columns, and not along rows of three, which takes ten times as long.
         low[:, axis], high[:, axis] = (ends(ends(*corners[:2]), corners[2]) for ends in (np.minimum, np.maximum))
+    return low, high
+
+
+@numba.njit(cache=True, nogil=True)
+def _spans(vertices, faces, side):
+    """First and last square of each face along both axes: (f, 2) int32 each. side: metres, of the vertices' type."""
+    low, high = np.empty((len(faces), 2), np.int32), np.empty((len(faces), 2), np.int32)
+    for f in range(len(faces)):
+        for axis in range(2):
+            a, b, c = vertices[faces[f, 0], axis], vertices[faces[f, 1], axis], vertices[faces[f, 2], axis]
+            low[f, axis] = np.int32(np.floor(min(a, b, c) / side))
+            high[f, axis] = np.int32(np.floor(max(a, b, c) / side))
     return low, high
 
 

@@ -155,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder (default: %(default)s)")
     demo.add_argument("--city-source", type=Path, default=None, help="a udx folder instead of the sample city")
     demo.add_argument("--seed", type=int, default=7, help="of everything random (default: %(default)s)")
-    demo.add_argument("--steps", type=int, default=475, help="of training, both stages (default: %(default)s)")
+    demo.add_argument("--steps", type=int, default=340, help="of training, both stages (default: %(default)s)")
     demo.add_argument("--drives", type=int, default=6, help="recorded drives of both robots (default: %(default)s)")
     demo.add_argument("--drive-seconds", type=float, default=22.0, help="simulated time of each (default: %(default)s)")
     demo.set_defaults(handler=_demo)
