@@ -29,6 +29,13 @@ class Aligned:
     proposal: np.ndarray
     skip: np.ndarray
 
+    def holds(self, voxels: np.ndarray) -> np.ndarray:
+        """(n,) bool: which flat voxels (n,) are candidates."""
+        if not len(self.candidates):
+            return np.zeros(len(voxels), bool)
+        place = np.minimum(np.searchsorted(self.candidates, voxels), len(self.candidates) - 1)
+        return self.candidates[place] == voxels
+
     def occupied(self) -> SparseGrid:
         """The warped grid, sparse."""
         classes = self.warped.reshape(-1)[self.candidates]

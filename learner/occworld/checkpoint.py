@@ -19,7 +19,7 @@ from occworld.faithful.published import looks_published, read_published
 from occworld.fast.model import FastOccWorld
 from occworld.fast.voxel_head import GATE
 from occworld.forecast_model import ForecastModel, Intake
-from occworld.hindcast import HINDCASTS, STRATA
+from occworld.hindcast import HINDCASTS, KINDS, SIGNS, STRATA
 from occworld.model_config import FaithfulConfig, FastConfig
 
 FORMAT = 2
@@ -177,12 +177,26 @@ def _completed(weights: dict[str, torch.Tensor], config: Config) -> dict[str, to
         return weights
     later = {
         "head.gate": torch.tensor(GATE).repeat(len(weights["head.threshold"]), STRATA, 1),
+        "head.prior_gate": torch.tensor(GATE).repeat(len(weights["head.threshold"]), 2, 1),
         "head.named_right": torch.zeros_like(weights["head.threshold"]),
         "head.missed": torch.ones_like(weights["head.threshold"]),
         "head.naming": torch.ones(len(weights["head.threshold"])),
         "decoder.foretold": torch.zeros(config.model.base_channel, HINDCASTS, 1, 1),
     }
-    return {**later, **weights}
+    completed = {**later, **weights}
+    if completed["head.gate"].shape[2] == 3:
+        completed["head.gate"] = _gate_by_signs(completed["head.gate"])
+    return completed
+
+
+def _gate_by_signs(gate: torch.Tensor) -> torch.Tensor:
+    """(rows, STRATA, SIGNS + 1) of a gate that has, of four kinds, a bias, a scale and how much the past is trusted."""
+    of_kind = torch.tensor([0, 1, 1, 2, 3, 3])  # whether a voxel was there before as well was not asked
+    bias, scale, trust = gate.reshape(len(gate), -1, 4, 3)[:, :, of_kind].reshape(len(gate), STRATA, 3).unbind(2)
+    out = torch.zeros(len(gate), STRATA, SIGNS + 1)
+    out[:, :, 0], out[:, :, 1], out[:, :, SIGNS] = bias, trust, scale
+    out[:, ::KINDS, 1] = 0  # of what nothing foretold there was no record
+    return out
 
 
 def _plain(values: dict) -> dict:

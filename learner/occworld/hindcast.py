@@ -21,7 +21,10 @@ from occworld.warp import covered, resample_voxels
 _LAGS = (1, 3)  # frames back, of the maps
 HINDCASTS = 4 * len(_LAGS)  # channels of `hindcast_maps`
 _PATCH_PRIOR = 8.0  # voxels of a patch that weigh as much as all the scene
-KINDS = 4  # of candidates: foretold by neither, by copy alone, by warp alone, by both
+KINDS = 6  # of candidates: `kind` numbers them
+_NEW = 0  # kind: foretold by neither
+# The kind that tells most of each when it is not asked itself: what does the other baseline say, how much is new?
+_OTHER = np.array([5, 3, 3, 2, 0, 0])
 _RINGS_M = (10.0, 22.0)  # between near, middle and far from the vehicle: a LiDAR's rings lie apart in the distance
 STRATA = (len(_RINGS_M) + 1) * 2 * KINDS  # ring, then ground or standing, then kind
 _GROUND = np.zeros(256, bool)
@@ -29,24 +32,78 @@ _GROUND[[*GROUND_CLASSES]] = True
 _STRATUM_PRIOR = 25.0  # voxels of a stratum that weigh as much as knowing nothing
 
 
-def persistence(grid: VoxelGrid, frames: Sequence[SparseGrid], motion: np.ndarray, lag: int) -> np.ndarray:
+@numba.njit(cache=True, inline="always")
+def kind(warped, copied, before):
+    """Of a candidate: does warp foretell it, does copy, and was it there half a second before as well, in the grid of
+    then? What is, on a plain, belongs to the pattern of the beams, which comes along with the vehicle."""
+    return 3 * np.int64(warped) + np.int64(copied) * (1 + np.int64(before))
+
+
+def persistence(
+    grid: VoxelGrid, frames: Sequence[SparseGrid], motion: np.ndarray, lag: int, planned: bool
+) -> np.ndarray:
     """(STRATA,) float32: logits of how often what copy and warp, so many frames ago, foretold of now came true.
 
     frames: history, oldest first, each in its own frame. motion: (t, 4), those frames in the last. lag: frames back, as
-    many as there are at most. 0 for what neither has foretold.
+    many as there are at most. planned: warp knew where the vehicle would be; else it went on as it was going: who turns
+    and brakes has a worse record.
+    Of what neither has foretold: how much of what is there now is such. Where there is no frame before that one, what
+    copy foretold is one whether it was there before or not.
     """
     lag = min(lag, len(frames) - 1)
-    past, back = frames[-1 - lag], motions.inverse(motion[-1 - lag])
+    past, now = frames[-1 - lag], frames[-1]
+    back = motions.inverse(motion[-1 - lag]) if planned else _expected(motion, len(motion) - 1 - lag, lag)
+    before = frames[-2 - lag].voxels if lag + 2 <= len(frames) else np.zeros(0, np.int32)
     ring, nz = rings(grid), grid.shape[2]
     said, hit = np.full(STRATA, 2 * _STRATUM_PRIOR), np.full(STRATA, _STRATUM_PRIOR)
-    ground = _GROUND[past.classes]
-    for standing, chosen in enumerate((ground, ~ground)):
-        voxels = past.voxels[chosen]
-        _kinds(frames[-1].voxels, voxels, resample_voxels(grid, voxels, back), nz, ring, standing * KINDS, said, hit)
+    grounds = _GROUND[past.classes], _GROUND[now.classes]
+    for standing in (0, 1):
+        voxels, ours = (frame.voxels[of != bool(standing)] for frame, of in zip((past, now), grounds, strict=True))
+        moved, offset = resample_voxels(grid, voxels, back), standing * KINDS
+        _kinds(now.voxels, voxels, moved, before, nz, ring, offset, said, hit)
+        _news(ours, voxels, moved, nz, ring, offset, said, hit)
+    if not len(before):
+        for sums in (said, hit):
+            sums[2::KINDS], sums[5::KINDS] = sums[1::KINDS], sums[4::KINDS]
     rate = np.clip(hit / said, 0.02, 0.98)
-    logits = np.log(rate / (1 - rate))
-    logits[::KINDS] = 0
-    return logits.astype(np.float32)
+    return np.log(rate / (1 - rate)).astype(np.float32)
+
+
+def _expected(motion: np.ndarray, then: int, lag: int) -> np.ndarray:
+    """(4,) where the current frame was to be expected, seen from frame `then`, by the step before it (that after it
+    where it is the first). Height was known."""
+    first = max(then - 1, 0)
+    step = motions.between(motion[first], motion[first + 1])
+    out = step
+    for _ in range(lag - 1):
+        out = motions.compose(out, step)
+    return np.array([*out[:2], motions.inverse(motion[then])[2], out[3]])
+
+
+SIGNS = 8
+"""Numbers that tell how far the past can be trusted."""
+NEWS = 2 * KINDS + _NEW
+"""The stratum whose signs tell how much is new: of ground, neither near nor far."""
+
+
+def signs(record: np.ndarray, motion: np.ndarray, step: int, target: np.ndarray, height: float) -> np.ndarray:
+    """(STRATA, SIGNS) float32: for each stratum one, how often such voxels came true as many frames ago as the target
+    is ahead, or as many as there are, and one frame ago, the same of what it has to be weighed against, how far
+    the vehicle will have come, in itself and beside how far it came in those frames, how far it turns, and its height.
+
+    record: (lags, STRATA), `persistence` of each lag from 1. motion: (t, 4), history in the current frame. step: from
+    0. target: (4,), the target in the current frame. height: metres.
+    """
+    lag = min(step, len(record) - 1)
+    far, came = (float(np.hypot(*place[:2])) for place in (target, motion[-2 - lag]))
+    out = np.empty((STRATA, SIGNS), np.float32)
+    out[:, 0], out[:, 1], out[:, 2] = 1, record[lag], record[0]
+    out[:, 3] = record[lag].reshape(-1, KINDS)[:, _OTHER].reshape(-1)
+    out[:, 4] = np.log1p(far / 4)
+    out[:, 5] = np.clip(np.log((far + 1) / (came + 1)), -2, 2)
+    out[:, 6] = min(abs(float(motions.wrap(target[3]))), np.pi / 2)
+    out[:, 7] = np.clip(height / 20, 0, 2)
+    return out
 
 
 @lru_cache(maxsize=8)
@@ -57,18 +114,19 @@ def rings(grid: VoxelGrid) -> np.ndarray:
 
 
 def strata(
-    grid: VoxelGrid, voxels: np.ndarray, proposal: np.ndarray, warped: np.ndarray, copied: np.ndarray
-) -> np.ndarray:
+    grid: VoxelGrid, voxels: np.ndarray, proposal: np.ndarray, warped: np.ndarray, copied: np.ndarray,
+    before: np.ndarray,
+) -> np.ndarray:  # fmt: skip
     """(n,) int64 strata of candidates: flat voxels (n,), their proposed classes (n,), and which of them warp and copy
-    foretell, (n,) bool each."""
+    foretell, and were there before, (n,) bool each."""
     ring = rings(grid)[voxels // grid.shape[2]]
-    return (ring * 2 + ~_GROUND[proposal]) * KINDS + 2 * warped + copied
+    return (ring * 2 + ~_GROUND[proposal]) * KINDS + 3 * warped + copied * (1 + before.astype(np.int64))
 
 
 @numba.njit(cache=True)
-def stratum(ring, proposal, warped, copied):
-    """As `strata`, of one candidate, for compiled loops. ring: of its column. warped, copied: 0 or 1."""
-    return (2 * ring + (0 if _GROUND[proposal] else 1)) * KINDS + 2 * np.int64(warped) + np.int64(copied)
+def stratum(ring, proposal, warped, copied, before):
+    """As `strata`, of one candidate, for compiled loops. ring: of its column. warped, copied, before: 0 or 1."""
+    return (2 * ring + (0 if _GROUND[proposal] else 1)) * KINDS + kind(warped, copied, before)
 
 
 def hindcast_maps(
@@ -104,23 +162,40 @@ def _patch_of_column(grid: VoxelGrid, size: tuple[int, int]) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _kinds(now, copied, moved, nz, ring, offset, said, hit):
-    """Adds, of two ascending lists, how many voxels are in the first alone (1), the second alone (2) and both (3), per
-    ring, and how many of them are in a third, `now`."""
-    a = b = c = 0
+def _kinds(now, copied, moved, before, nz, ring, offset, said, hit):
+    """Adds, of the voxels of two ascending lists, how many are of each kind, per ring, and how many of them are in
+    `now`. before: which of those in the first count as there before. All lists are ascending."""
+    a = b = c = d = 0
     while a < len(copied) or b < len(moved):
         first = copied[a] if a < len(copied) else np.int32(2147483647)
         second = moved[b] if b < len(moved) else np.int32(2147483647)
         voxel = min(first, second)
-        kind = (first == voxel) + 2 * (second == voxel)
+        while d < len(before) and before[d] < voxel:
+            d += 1
+        there = d < len(before) and before[d] == voxel
+        stratum = ring[voxel // nz] * 2 * KINDS + offset + kind(second == voxel, first == voxel, there)
         a += first == voxel
         b += second == voxel
         while c < len(now) and now[c] < voxel:
             c += 1
-        stratum = ring[voxel // nz] * 2 * KINDS + offset + kind
         said[stratum] += 1.0
         if c < len(now) and now[c] == voxel:
             hit[stratum] += 1.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _news(now, copied, moved, nz, ring, offset, said, hit):
+    """Adds how many voxels there are now, per ring, and how many of them in neither of two lists. All are ascending."""
+    a = b = 0
+    for voxel in now:
+        while a < len(copied) and copied[a] < voxel:
+            a += 1
+        while b < len(moved) and moved[b] < voxel:
+            b += 1
+        foretold = (a < len(copied) and copied[a] == voxel) or (b < len(moved) and moved[b] == voxel)
+        stratum = ring[voxel // nz] * 2 * KINDS + offset + _NEW
+        said[stratum] += 1.0
+        hit[stratum] += 0.0 if foretold else 1.0
 
 
 @numba.njit(cache=True, nogil=True)

@@ -69,9 +69,9 @@ class _Voxels(nn.Module):
         proposal: Tensor,
         skip: Tensor,
         stratum: Tensor,
-        foretold: Tensor,
+        signs: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        query = VoxelQuery(voxels, evidence, proposal, skip, self.row, stratum, foretold)
+        query = VoxelQuery(voxels, evidence, proposal, skip, self.row, stratum, signs)
         logits = self.head(self.head.project(columns), query, self.fold.embedding())
         return logits.occupied, logits.classes
 
@@ -104,7 +104,7 @@ def parts(model: FastOccWorld, window: Window) -> list[Part]:
     query = query_of(view, evidence, slice(None))
     asked = {
         "columns": columns, "voxels": query.voxels, "evidence": evidence, "proposal": query.proposal,
-        "skip": query.skip, "stratum": query.stratum, "foretold": query.foretold,
+        "skip": query.skip, "stratum": query.stratum, "signs": query.signs,
     }  # fmt: skip
     history = {"latents": latents, "relative": relative, "step": step}
     graphs = [
@@ -112,7 +112,7 @@ def parts(model: FastOccWorld, window: Window) -> list[Part]:
         Part("rollout", _Rollout(model), history, ("latents_ahead", "motion")),
         Part("decoder", model.decoder, decoded, ("columns",)),
     ]  # fmt: skip
-    many = ("voxels", "evidence", "proposal", "skip", "stratum", "foretold")
+    many = ("voxels", "evidence", "proposal", "skip", "stratum")
     rows = len(model.head.threshold)
     return graphs + [
         Part(f"voxels_{row}", _Voxels(model, row), asked, ("occupied", "classes"), many) for row in range(rows)

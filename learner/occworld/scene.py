@@ -13,6 +13,7 @@ from occworld import motion as motions
 from occworld.aligned import DensePast
 from occworld.bit_columns import BitPast
 from occworld.dataset import Window
+from occworld.hindcast import persistence
 from occworld.motion import relative_poses
 from occworld.tracks import Tracks, track
 from occworld.warp import align
@@ -72,6 +73,14 @@ class Scene:
     def tracks(self) -> Tracks:
         """What moves, and how fast."""
         return track(self.grid, self.frames, self.motion)
+
+    @cached_property
+    def record(self) -> np.ndarray:
+        """(t - 1, STRATA) float32: what copy and warp were worth one frame ago, two, and so on, without a plan where
+        there is none now."""
+        lags = range(1, len(self.frames))
+        planned = self.planned is not None
+        return np.stack([persistence(self.grid, self.frames, self.motion, lag, planned) for lag in lags])
 
     @cached_property
     def past(self) -> DensePast:

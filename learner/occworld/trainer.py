@@ -27,7 +27,7 @@ from occworld.report import write_report
 from occworld.throughput import Throughput
 
 log = logging.getLogger("occworld")
-CALIBRATED = tuple(f"head.{name}" for name in ("threshold", "gate", "naming", "named_right", "missed"))
+CALIBRATED = tuple(f"head.{name}" for name in ("threshold", "gate", "prior_gate", "naming", "named_right", "missed"))
 """Of the fast model: what `calibrate` sets, not training."""
 
 

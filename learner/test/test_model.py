@@ -23,6 +23,7 @@ from occworld.fast.flow import true_velocity
 from occworld.fast.pose import integrate
 from occworld.fast.tokenizer import SparsePatchify
 from occworld.fast.transformer import OccWorldTransformer
+from occworld.fast.voxel_head import GATE
 from occworld.layers.attention import TimeCache
 from occworld.layers.quantizer import VectorQuantizer
 from occworld.losses import class_weights, lovasz_hinge
@@ -172,7 +173,8 @@ def test_compiled_loops_forecast_what_the_layers_do(
     for values in (head.out_weight, head.prior.weight, head.seen_prior.weight, model.decoder.foretold):
         torch.nn.init.normal_(values, std=0.3)
     if gated:
-        head.gate.normal_().add_(torch.tensor([0.0, 1.0, 1.0]))
+        for gate in (head.gate, head.prior_gate):
+            gate.normal_(0, 0.1).add_(torch.tensor(GATE))
         head.naming.copy_(torch.tensor([0.0, 0.5, 1.0, 0.25]).repeat(model.steps)[: len(head.naming)])
         head.named_right.uniform_(0.5, 1.0)
         head.missed.uniform_(1.0, 3.0)

@@ -32,7 +32,7 @@ _PATTERNS = 512  # of the nine voxels in three columns beside each other
 
 @dataclass(frozen=True)
 class ColumnView:
-    """The past seen from a frame to come, by columns. row, motions, motion, way, foretold: as of `TargetView`."""
+    """The past seen from a frame to come, by columns. row, motions, motion, way, signs: as of `TargetView`."""
 
     row: int
     past: BitPast
@@ -40,7 +40,7 @@ class ColumnView:
     motion: np.ndarray
     way: np.ndarray
     bits: BitView
-    foretold: np.ndarray
+    signs: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,9 @@ class _Said:
     def of(cls, tables: HeadTables, view: ColumnView) -> _Said:
         head, row, names = tables.head, view.row, tables.embedding.T
         weight, bias = head.out_weight[row], head.out_bias[row]
-        skip = SKIP_LOGIT * (torch.arange(STRATA) % KINDS // 2 * 2.0 - 1.0)
-        constant, scale, trust = head.gate[row].unbind(1)
-        worth = constant + scale * (bias[0] + skip) + trust * torch.from_numpy(view.foretold)
+        skip = SKIP_LOGIT * (torch.arange(STRATA) % KINDS // 3 * 2.0 - 1.0)
+        added, scale = head.weighed(row, torch.from_numpy(view.signs))
+        worth = added + scale * (bias[0] + skip)
         return cls(
             weight[0].numpy(), scale.contiguous().numpy(), worth.numpy(), np.float32(head.naming[row]),
             (weight[1:].T @ names).contiguous().numpy(), (bias[1:] @ names).numpy(), head.threshold[row].numpy(),
@@ -179,7 +179,8 @@ def _by_prior(
     """As `_candidates`, of the voxels that are none, in columns that a frame of the past covers, or that none does."""
     head, nz = tables.head, grid.shape[2]
     layer = head.seen_prior if seen else head.prior
-    weight, bias = layer.weight[:, :, 0, 0].T, cast(Tensor, layer.bias)
+    worth, scale = head.weighed_prior(view.row, seen, torch.from_numpy(view.signs))
+    weight, bias = scale * layer.weight[:, :, 0, 0].T, worth + scale * cast(Tensor, layer.bias)
     chosen = np.flatnonzero((view.bits.source >= 0) == seen)
     rows = torch.from_numpy(_patch_rows(chosen, grid.shape[1], patch))
     least, parts = float(said.threshold.min()), []
@@ -321,6 +322,7 @@ def _first_layer(
                     else:
                         of_cell[t, m] = 0
             copies = window(bits[latest], column, 32 * half)
+            earlier = window(bits[latest - 1], column, 32 * half)
             while word:
                 bit = np.uint64(lowest(word))
                 word &= word - np.uint64(1)
@@ -345,7 +347,8 @@ def _first_layer(
                     kind = class_at(bits[latest], starts[latest], classes[latest], column, k)
                 voxels[n] = column * nz + k
                 proposal[n] = kind
-                strata[n] = stratum(ring[column], kind, there and source[column] == latest, copied)
+                before = (earlier >> bit) & np.uint64(1)
+                strata[n] = stratum(ring[column], kind, there and source[column] == latest, copied, before)
                 for t in range(count):
                     total = np.float32(0.0)
                     if (of_frame[t] >> bit) & np.uint64(3):

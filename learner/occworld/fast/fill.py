@@ -28,8 +28,8 @@ class TargetView:
     row: of the head's tables, one for each step at imagined ego motion, then one for each at planned.
     frames: t of uint8 (X, Y, Z), moving things carried along in the last. motions: (t, 4), the target in each of them.
     motion: (4,), the target in the current frame. way: (t + step + 1, 2) metres, where the vehicle is in each frame up
-    to the target, in the target frame. foretold: (STRATA,) logits, what copy and warp were worth as many frames ago.
-    strata: (n,) of the candidates.
+    to the target, in the target frame. signs: (STRATA, SIGNS), as `hindcast.signs` has them. strata: (n,) of the
+    candidates.
     """
 
     row: int
@@ -38,7 +38,7 @@ class TargetView:
     motion: np.ndarray
     way: np.ndarray
     aligned: Aligned
-    foretold: np.ndarray
+    signs: np.ndarray
     strata: np.ndarray
 
 
@@ -53,7 +53,7 @@ def query_of(view: TargetView, evidence: Tensor, part: slice | np.ndarray) -> Vo
         torch.from_numpy(aligned.skip[part]).to(device),
         view.row,
         stratum,
-        torch.from_numpy(view.foretold).to(device)[stratum],
+        torch.from_numpy(view.signs).to(device),
     )
 
 
@@ -73,12 +73,13 @@ def _fill_by_prior(
 ) -> None:  # fmt: skip
     nz, least = head.height, head.threshold[view.row].min()
     flat, odds = classes.reshape(-1), probability.reshape(-1)
-    source = view.aligned.source.reshape(-1)
+    source, told = view.aligned.source.reshape(-1), torch.from_numpy(view.signs).to(columns.device)
     for seen in (False, True):
+        worth, scale = head.weighed_prior(view.row, seen, told)
         chosen = np.flatnonzero((source >= 0) == seen)
         for start in range(0, len(chosen), _COLUMN_CHUNK):
             picked = torch.from_numpy(chosen[start : start + _COLUMN_CHUNK]).to(columns.device)
-            logits = head.column_prior(columns, picked, seen)
+            logits = worth + scale * head.column_prior(columns, picked, seen)
             some = torch.nonzero(logits.amax(dim=1) > least).flatten()  # most columns are empty all the way up
             picked, logits = picked[some], logits[some]
             row, level = torch.nonzero(logits > least, as_tuple=True)

@@ -2,8 +2,11 @@
 
 Between streets that it knows, the perceptron sees more than copy and warp; on ground that it has never seen it throws
 away what they keep. So each stratum of candidates (how far away, ground or standing, foretold by what) has a logistic
-regression on the perceptron's logit and on the logit of how often such a voxel came true in the history: three numbers
-per stratum and horizon, fitted on training windows. Where the perceptron says nothing that holds, the past speaks.
+regression, fitted on training windows for each horizon: on how often such voxels came true in the history, how far the
+vehicle goes and how high it is (`hindcast.signs`), and on the perceptron's logit. Where the perceptron says nothing
+that holds, the past speaks.
+
+The priors of columns have one each, where nothing of the past is near: by what they say, and by how much was new.
 
 So for names: the class nearby in the past is overruled no more than pays on training windows.
 """
@@ -18,11 +21,12 @@ import torch
 from tqdm import tqdm
 
 from occ_core.classes import NUM_CLASSES
+from occ_core.sparse_grid import SparseGrid
 from occworld.dataset import GazeboOccWorldDataset, Window
 from occworld.evaluator import evenly
-from occworld.fast.fill import query_of
+from occworld.fast.fill import TargetView, query_of
 from occworld.fast.voxel_head import GATE
-from occworld.hindcast import KINDS, STRATA
+from occworld.hindcast import KINDS, NEWS, SIGNS, STRATA
 from occworld.history_features import features
 from occworld.scene import Scene
 
@@ -30,7 +34,11 @@ if TYPE_CHECKING:
     from occworld.fast.model import FastOccWorld
 
 _SAMPLES = 8000  # voxels of a frame
-_PULL = 50.0  # towards the fit of all strata of a kind, and of those towards no gate: weighs as so many voxels
+_COLUMNS = 1500  # of a frame, of each prior
+_LEAST = -5.0  # logit of a prior below which a voxel is empty in any case
+# Towards the fit of all strata of a kind, and of those towards no gate: weighs as so many voxels. Much for what is the
+# same for all voxels of a scene, of which there are few beside voxels.
+_PULL = np.array([50.0, 50.0] + [1000.0] * (SIGNS - 2) + [50.0])
 _NEWTON_STEPS = 20
 NAMING = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the perceptron's say in names, what is tried
 _PAYS = 0.002  # of mean IoU over classes: what more say in names has to bring
@@ -39,38 +47,43 @@ _SUPPORT = 200  # voxels of a class below which nothing is concluded
 
 @dataclass(frozen=True)
 class Judged:
-    """Sampled candidates of a row of the head. stratum: (n,). logit: (n,), the perceptron's. foretold: (n,). true:
-    (n,) bool, occupied by anything."""
+    """Sampled candidates of a row of the head. stratum: (n,). logit: (n,), the perceptron's. signs: (n, SIGNS), of
+    their strata. true: (n,) bool, occupied by anything."""
 
     stratum: np.ndarray
     logit: np.ndarray
-    foretold: np.ndarray
+    signs: np.ndarray
     true: np.ndarray
 
 
 def fit_gate(model: FastOccWorld, data: GazeboOccWorldDataset, limit: int | None, seed: int = 0) -> None:
-    """Set `model.head.gate` and `naming` from windows of a dataset, with and without a plan. Leaves the model in eval
-    mode."""
+    """Set `model.head.gate`, `prior_gate` and `naming` from windows of a dataset, with and without a plan. Leaves the
+    model in eval mode."""
     model.eval()
     generator = np.random.default_rng(seed)
     model.head.naming.fill_(1.0)
     rows: list[list[Judged]] = [[] for _ in range(len(model.head.gate))]
+    priors: list[list[Judged]] = [[] for _ in range(len(model.head.gate))]
     names = np.zeros((len(rows), len(NAMING), NUM_CLASSES, NUM_CLASSES), np.int64)
     for index in tqdm(evenly(len(data), limit), desc="weighing the past", unit="window", leave=False):
         window = data[index]
         for planned in (False, True):
-            for row, judged, named in _judged(model, window, planned, generator):
+            for row, judged, prior, named in _judged(model, window, planned, generator):
                 rows[row].append(judged)
+                priors[row].append(prior)
                 names[row] += named
     gates = [fitted_gate(_joined(parts)) for parts in rows]
     model.head.gate.copy_(torch.from_numpy(np.stack(gates)))
+    model.head.prior_gate.copy_(torch.from_numpy(np.stack([fitted_prior_gate(_joined(parts)) for parts in priors])))
     model.head.naming.copy_(torch.tensor([fitted_naming(matrices) for matrices in names]))
 
 
 @torch.inference_mode()
 def _judged(
     model: FastOccWorld, window: Window, planned: bool, generator: np.random.Generator
-) -> list[tuple[int, Judged, np.ndarray]]:
+) -> list[tuple[int, Judged, Judged, np.ndarray]]:
+    """Of each step its row, a sample of its candidates, one of what the priors say (stratum: does a past frame cover
+    the column?), and `_named`."""
     scene = Scene.of(model.grid, window, planned)
     imagined = model.imagine([scene])
     future, velocity = model.future_motion(scene, imagined.motion[0]), imagined.velocity[0].float().cpu().numpy()
@@ -79,15 +92,36 @@ def _judged(
         view = model.view(scene, future, velocity, step)
         candidates = view.aligned.candidates
         chosen = np.sort(generator.permutation(len(candidates))[:_SAMPLES])
-        projected = model.head.project(model.columns(scene, imagined.latents[0, step : step + 1], [view]))
+        columns = model.columns(scene, imagined.latents[0, step : step + 1], [view])
+        projected = model.head.project(columns)
         evidence = features(model.grid, view.frames, view.motions, view.aligned, candidates[chosen])
         query = query_of(view, torch.from_numpy(evidence).to(model.device), chosen)
         logit, described = model.head.judge(projected, replace(query, stratum=None))
-        there = window.frames[window.history + step].classes_at(candidates[chosen])
+        truth = window.frames[window.history + step]
+        there = truth.classes_at(candidates[chosen])
         strata = view.strata[chosen]
-        judged = Judged(strata, logit.float().cpu().numpy(), view.foretold[strata], there > 0)
-        out.append((view.row, judged, _named(model, described, query.proposal, there)))
+        judged = Judged(strata, logit.float().cpu().numpy(), view.signs[strata], there > 0)
+        prior = _prior_judged(model, view, columns, truth, generator)
+        out.append((view.row, judged, prior, _named(model, described, query.proposal, there)))
     return out
+
+
+def _prior_judged(
+    model: FastOccWorld, view: TargetView, columns: torch.Tensor, truth: SparseGrid, generator: np.random.Generator
+) -> Judged:
+    parts, nz = [], model.grid.shape[2]
+    for seen in (False, True):
+        free = np.flatnonzero((view.aligned.source.reshape(-1) >= 0) == seen)
+        picked = np.sort(generator.permutation(free)[:_COLUMNS])
+        logit = model.head.column_prior(columns, torch.from_numpy(picked).to(columns.device), seen).cpu().numpy()
+        voxels = (picked[:, None] * nz + np.arange(nz)).astype(np.int32)
+        likely = logit > _LEAST
+        voxels, logit = voxels[likely], logit[likely]
+        asked = ~view.aligned.holds(voxels)
+        voxels, logit = voxels[asked], logit[asked]
+        told = np.repeat(view.signs[NEWS][None], len(voxels), axis=0)
+        parts.append(Judged(np.full(len(voxels), int(seen)), logit, told, truth.classes_at(voxels) > 0))
+    return _joined(parts)
 
 
 def _named(model: FastOccWorld, described: torch.Tensor, proposal: torch.Tensor, there: np.ndarray) -> np.ndarray:
@@ -117,7 +151,7 @@ def _joined(parts: list[Judged]) -> Judged:
 
 
 def fitted_gate(judged: Judged) -> np.ndarray:
-    """(STRATA, 3) float32 bias, scale and trust. A stratum with few voxels has nearly those of its kind."""
+    """(STRATA, SIGNS + 1) float32, as of `VoxelHead`. A stratum with few voxels has nearly those of its kind."""
     out = np.empty((STRATA, len(GATE)))
     for kind in range(KINDS):
         of_kind = _logistic(judged, judged.stratum % KINDS == kind, np.array(GATE))
@@ -126,14 +160,20 @@ def fitted_gate(judged: Judged) -> np.ndarray:
     return out.astype(np.float32)
 
 
+def fitted_prior_gate(judged: Judged) -> np.ndarray:
+    """(2, SIGNS + 1) float32, as of `VoxelHead`: of columns that no past frame covers, and of those that one does."""
+    fits = [_logistic(judged, judged.stratum == seen, np.array(GATE)) for seen in (0, 1)]
+    return np.stack(fits).astype(np.float32)
+
+
 def _logistic(judged: Judged, chosen: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Weights (3,) of the likeliest logistic regression on one, the logit and what was foretold; by Newton's method."""
-    inputs = np.column_stack([np.ones(chosen.sum()), judged.logit[chosen], judged.foretold[chosen]]).astype(float)
+    """Weights (SIGNS + 1,) of the likeliest logistic regression on signs and logit; by Newton's method."""
+    inputs = np.column_stack([judged.signs[chosen], judged.logit[chosen]]).astype(float)
     true, weights = judged.true[chosen].astype(float), prior.astype(float).copy()
     for _ in range(_NEWTON_STEPS):
         likely = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30)))
         slope = inputs.T @ (likely - true) + _PULL * (weights - prior)
-        curve = (inputs * (likely * (1 - likely))[:, None]).T @ inputs + _PULL * np.eye(len(prior))
+        curve = (inputs * (likely * (1 - likely))[:, None]).T @ inputs + np.diag(_PULL)
         step = np.linalg.solve(curve, slope)
         weights -= np.clip(step, -1, 1)
         if np.abs(step).max() < 1e-6:

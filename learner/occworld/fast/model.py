@@ -29,7 +29,7 @@ from occworld.fast.tokenizer import PatchTokenizer
 from occworld.fast.transformer import OccWorldTransformer
 from occworld.fast.voxel_head import VoxelHead
 from occworld.forecast_model import Intake
-from occworld.hindcast import HINDCASTS, hindcast_maps, persistence, strata
+from occworld.hindcast import HINDCASTS, hindcast_maps, signs, strata
 from occworld.history_features import feature_count
 from occworld.layers.attention import TimeCache
 from occworld.model_config import ConfigError, FastConfig
@@ -134,7 +134,7 @@ class FastOccWorld(nn.Module):
         with one_thread(True):
             table, tables = fold.table(), HeadTables.of(self.head, fold.embedding(), self.history)
             now = self._now(scene)
-        scene.columns, scene.tracks  # noqa: B018, once and not in each thread
+        scene.columns, scene.tracks, scene.record  # noqa: B018, once and not in each thread
 
         def filled(step: int) -> ForecastFrame:
             view = self._column_view(scene, future, velocity, step)
@@ -208,26 +208,26 @@ class FastOccWorld(nn.Module):
         past = scene.past
         if velocity.any():
             past = advance(self.grid, past, scene.tracks, velocity, (step + 1) * self.frame_period)
-        row, relative, way, foretold = self._seen_from(scene, future, step)
+        row, relative, way, told = self._seen_from(scene, future, step)
         aligned = align_history(self.grid, past, relative)
-        copied = past.frames[-1].reshape(-1)[aligned.candidates] > 0
-        kinds = strata(self.grid, aligned.candidates, aligned.proposal, aligned.skip, copied)
-        return TargetView(row, past.frames, relative, future[step], way, aligned, foretold, kinds)
+        before, copied = (frame.reshape(-1)[aligned.candidates] > 0 for frame in past.frames[-2:])
+        kinds = strata(self.grid, aligned.candidates, aligned.proposal, aligned.skip, copied, before)
+        return TargetView(row, past.frames, relative, future[step], way, aligned, told, kinds)
 
     def _column_view(self, scene: Scene, future: np.ndarray, velocity: np.ndarray, step: int) -> ColumnView:
         """As `view`."""
         past = scene.columns
         if velocity.any():
             past = past.advanced(self.grid, scene.tracks, velocity, (step + 1) * self.frame_period)
-        row, relative, way, foretold = self._seen_from(scene, future, step)
-        return ColumnView(row, past, relative, future[step], way, BitView.of(self.grid, past, relative), foretold)
+        row, relative, way, told = self._seen_from(scene, future, step)
+        return ColumnView(row, past, relative, future[step], way, BitView.of(self.grid, past, relative), told)
 
     def _seen_from(self, scene: Scene, future: np.ndarray, step: int) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
-        """Row, motions, way and what was foretold of a view."""
+        """Row, motions, way and signs of a view."""
         row = step if scene.planned is None else self.steps + step
         way = motions.between(future[step], np.concatenate([scene.motion, future[: step + 1]]))[:, :2]
-        foretold = persistence(self.grid, scene.frames, scene.motion, step + 1)
-        return row, motions.between(scene.motion, future[step]), way, foretold
+        told = signs(scene.record, scene.motion, step, future[step], scene.height)
+        return row, motions.between(scene.motion, future[step]), way, told
 
     def columns(self, scene: Scene, latents: Tensor, views: list[TargetView]) -> Tensor:
         """Features (n, column_dim, X, Y) of target frames. latents: (n, d, h, w) in the current frame."""

@@ -177,7 +177,7 @@ class FastObjective(nn.Module):
         labels = truth.classes_at(voxels)
         asked = np.ones(len(voxels), bool)
         if seen and view is not None:
-            asked = ~_contains(view.aligned.candidates, voxels)
+            asked = ~view.aligned.holds(voxels)
         picked = torch.from_numpy(pick).to(device)
         logits = model.head.column_prior(columns, picked, seen)
         occupied = np.flatnonzero(asked & (labels > 0))
@@ -207,11 +207,3 @@ class FastObjective(nn.Module):
         reach = F.interpolate(cells, size=(h, w), mode="area")[:, 0].to(imagined.logits.device) > 0.99
         target = torch.where(reach, tokens.codes, torch.full_like(tokens.codes, -100))
         return F.cross_entropy(imagined.logits.flatten(0, 1), target, ignore_index=-100), tokens.use, tokens.perplexity
-
-
-def _contains(ascending: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """(n,) bool: which voxels (n,) are among those in ascending order (m,)."""
-    if not len(ascending):
-        return np.zeros(len(voxels), bool)
-    place = np.minimum(np.searchsorted(ascending, voxels), len(ascending) - 1)
-    return ascending[place] == voxels

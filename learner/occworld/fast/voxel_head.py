@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from occworld.hindcast import STRATA
+from occworld.hindcast import NEWS, SIGNS, STRATA
 
 # The warp baseline as a logit: sure enough to stand at first, weak enough to be overruled.
 SKIP_LOGIT = 2.0
 CLASS_SKIP = 4.0
-GATE = (0.0, 1.0, 0.0)  # of a stratum before anything is fitted: bias, scale of the logit, trust in the past
+# Of a stratum before anything is fitted: weights of its signs, whose sum is added, and how much the logit counts.
+GATE = (0.0,) * SIGNS + (1.0,)
 _EMPTY_LOGIT = -3.0
 _SEEN_EMPTY_LOGIT = -6.0
 
@@ -24,8 +25,8 @@ class VoxelQuery:
 
     voxels: (n,) int64 flat. features: (n, f) float32, None where there is no evidence. proposal: (n,) int64 class
     nearby, 0 none. skip: (n,) bool. row: of the head's tables: the further ahead, and the less sure the ego motion, the
-    less the past is worth. stratum: (n,) int64, and foretold: (n,) float32, what `persistence` says of it; None where
-    the perceptron is to be asked alone.
+    less the past is worth. stratum: (n,) int64, and signs: (STRATA, SIGNS) float32, what `hindcast.signs` says of each;
+    None where the perceptron is to be asked alone.
     """
 
     voxels: Tensor
@@ -34,7 +35,7 @@ class VoxelQuery:
     skip: Tensor
     row: int = 0
     stratum: Tensor | None = None
-    foretold: Tensor | None = None
+    signs: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class VoxelHead(nn.Module):
 
     threshold: Tensor
     gate: Tensor
+    prior_gate: Tensor
     naming: Tensor
     named_right: Tensor
     missed: Tensor
@@ -79,6 +81,8 @@ class VoxelHead(nn.Module):
 
         # What is made of the perceptron's logit, and of what came true of the past in this scene.
         self.register_buffer("gate", torch.tensor(GATE).repeat(rows, STRATA, 1))
+        # The same for the priors of columns that no past frame covers, and of those that one does.
+        self.register_buffer("prior_gate", torch.tensor(GATE).repeat(rows, 2, 1))
         # How much the perceptron has to say against the class that is nearby in the past.
         self.register_buffer("naming", torch.ones(rows))
         # What `decided` needs to know; names that are never right: voxels are kept by their threshold alone.
@@ -120,10 +124,21 @@ class VoxelHead(nn.Module):
 
     def gated(self, logit: Tensor, query: VoxelQuery) -> Tensor:
         """(n,): the perceptron's logits (n,) beside what the past was worth in this very scene."""
-        if query.stratum is None or query.foretold is None:
+        if query.stratum is None or query.signs is None:
             return logit
-        bias, scale, trust = self.gate[query.row][query.stratum].unbind(1)
-        return bias + scale * logit + trust * query.foretold
+        worth, scale = self.weighed(query.row, query.signs)
+        return worth[query.stratum] + scale[query.stratum] * logit
+
+    def weighed(self, row: int, signs: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each stratum in a scene, (STRATA,): what is added to the perceptron's logit, and how much that counts.
+        signs: (STRATA, SIGNS)."""
+        gate = self.gate[row]
+        return (gate[:, :SIGNS] * signs).sum(dim=1), gate[:, SIGNS]
+
+    def weighed_prior(self, row: int, seen: bool, signs: Tensor) -> tuple[Tensor, Tensor]:
+        """As `weighed`, two numbers, for the logits of `column_prior`."""
+        gate = self.prior_gate[row, int(seen)]
+        return gate[:SIGNS] @ signs[NEWS], gate[SIGNS]
 
     @staticmethod
     def name(described: Tensor, proposal: Tensor, embedding: Tensor) -> Tensor:

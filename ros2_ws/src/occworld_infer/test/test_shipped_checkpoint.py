@@ -54,7 +54,7 @@ def test_a_street_that_stands_still_goes_on_standing() -> None:
 def test_compiled_loops_forecast_what_the_layers_do(planned: bool) -> None:
     """Along a street, turning slowly, behind a car."""
     model = Forecaster.load(shipped_checkpoint()).model
-    assert isinstance(model, FastOccWorld) and (model.head.gate[..., 2] > 0).any() and model.head.named_right.any()
+    assert isinstance(model, FastOccWorld) and (model.head.gate[..., 1] > 0).any() and model.head.named_right.any()
     steps = np.arange(model.history + model.steps)[:, None]
     ahead = steps * np.array([[1.3, 0.05, 0.02, 0.06]])
     footprint, frames = ahead[: model.history], []
