@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from occ_core.classes import DYNAMIC_IDS
 from occ_core.grid import VoxelGrid
@@ -19,6 +22,7 @@ from occworld.tracks import Tracks
 from occworld.warp import levels_up, source_column
 
 _WORD = 64
+_DEFINED = ir.Constant(ir.IntType(1), 0)
 _MOVES = np.zeros(256, np.bool_)
 _MOVES[list(DYNAMIC_IDS)] = True
 
@@ -128,19 +132,16 @@ def window(bits, column, level):
     return out
 
 
-@numba.njit(cache=True, inline="always")
-def ones(word):
-    """How many bits of a uint64 are set."""
-    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
+@intrinsic
+def ones(_typing, word):
+    """How many bits of a uint64 are set, as int64: an instruction of the processor."""
+    return types.int64(types.uint64), lambda _context, builder, _signature, words: builder.ctpop(words[0])
 
 
-@numba.njit(cache=True, inline="always")
-def lowest(word):
-    """The number of the lowest bit that is set, of a uint64 that is not 0."""
-    return ones((word & (~word + np.uint64(1))) - np.uint64(1))
+@intrinsic
+def lowest(_typing, word):
+    """The number of the lowest bit that is set, as int64, of a uint64 that is not 0."""
+    return types.int64(types.uint64), lambda _context, builder, _signature, words: builder.cttz(words[0], _DEFINED)
 
 
 @numba.njit(cache=True, inline="always")

@@ -24,9 +24,9 @@ from occworld.hindcast import KINDS, STRATA, rings, stratum
 from occworld.history_features import NEIGHBOURS
 from occworld.scene import ForecastFrame
 
-# So many candidates, or columns, at a time: what is between two layers stays in a core's own cache.
-_CANDIDATES = 4096
-_COLUMNS = 1024
+_CANDIDATES = 4096  # so many at a time: what is between two layers stays in a core's own cache
+_ROUNDING = 1e-3  # a logit that is as good as on a threshold is computed
+_SPAN = 62  # levels that are looked at in one word
 _PATTERNS = 512  # of the nine voxels in three columns beside each other
 
 
@@ -98,7 +98,7 @@ def fill_columns(grid: VoxelGrid, tables: HeadTables, columns: Tensor, patch: in
     without = (head.from_proposal[0] + head.from_height + head.from_horizon[view.row]).numpy()
     said = _Said.of(tables, view)
     parts = [_candidates(grid, tables, said, base.numpy(), with_evidence, patch, view)]
-    parts += [_by_prior(grid, tables, said, columns, base, without, patch, view, seen) for seen in (False, True)]
+    parts.append(_by_prior(grid, tables, said, columns, base.numpy(), without, patch, view))
     voxels, labels, odds = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.argsort(voxels)
     return ForecastFrame(grid.shape, voxels[order], labels[order], odds[order].astype(np.float16))
@@ -156,8 +156,7 @@ def _candidates(
     lower, voxel, motions = np.array(grid.lower), np.array(grid.voxel), np.asarray(view.motions, float)
     found, column = 0, 0
     while column < len(bits.offsets) - 1:
-        end = int(np.searchsorted(bits.offsets, bits.offsets[column] + _CANDIDATES, side="right")) - 1
-        end = max(end, column + 1)
+        end = _end(bits.offsets, column, _CANDIDATES)
         n = _first_layer(
             column, end, frames, solid, starts, classes, bits.warped, bits.source, bits.origin, bits.lift,
             bits.candidates, motions, lower, voxel, grid.shape, patch, base, table, tables.near, tables.frames,
@@ -173,50 +172,40 @@ def _candidates(
 
 
 def _by_prior(
-    grid: VoxelGrid, tables: HeadTables, said: _Said, columns: Tensor, base: Tensor, table: np.ndarray, patch: int,
-    view: ColumnView, seen: bool,
+    grid: VoxelGrid, tables: HeadTables, said: _Said, columns: Tensor, base: np.ndarray, table: np.ndarray, patch: int,
+    view: ColumnView,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """As `_candidates`, of the voxels that are none, in columns that a frame of the past covers, or that none does."""
-    head, nz = tables.head, grid.shape[2]
-    layer = head.seen_prior if seen else head.prior
-    worth, scale = head.weighed_prior(view.row, seen, torch.from_numpy(view.signs))
-    weight, bias = scale * layer.weight[:, :, 0, 0].T, worth + scale * cast(Tensor, layer.bias)
-    chosen = np.flatnonzero((view.bits.source >= 0) == seen)
-    rows = torch.from_numpy(_patch_rows(chosen, grid.shape[1], patch))
-    least, parts = float(said.threshold.min()), []
-    logits = torch.empty(_COLUMNS, nz)
-    for start in range(0, len(chosen), _COLUMNS):
-        picked, where = chosen[start : start + _COLUMNS], rows[start : start + _COLUMNS]
-        torch.addmm(bias, columns[where], weight, out=logits[: len(picked)])
-        parts.append(_above(logits[: len(picked)].numpy(), picked, view.bits.candidates, least))
-    found, likely = (np.concatenate(part) for part in zip(*parts, strict=True)) if parts else _NOTHING
+    """As `_candidates`, of the voxels that are none: by one prior in columns that no frame of the past covers, by
+    another in those that one does."""
+    head, told = tables.head, torch.from_numpy(view.signs)
+    weights, biases = [], []
+    for seen, layer in enumerate((head.prior, head.seen_prior)):
+        worth, scale = head.weighed_prior(view.row, bool(seen), told)
+        weights.append((scale * layer.weight[:, :, 0, 0]).numpy())
+        biases.append((worth + scale * cast(Tensor, layer.bias)).numpy())
+    found, rows, likely = _above(
+        columns.numpy(), np.stack(weights), np.stack(biases), float(said.threshold.min()), view.bits.source,
+        view.bits.candidates, grid.shape, patch, (0,) * weights[0].shape[1],
+    )  # fmt: skip
     labels = np.empty(len(found), np.uint8)
     middle = torch.empty(_CANDIDATES, base.shape[1])
     for start in range(0, len(found), _CANDIDATES):
         part = slice(start, start + _CANDIDATES)
-        column = found[part] // nz
-        hidden = base.numpy()[_patch_rows(column, grid.shape[1], patch)]
-        hidden += table[found[part] - column * nz]
-        np.maximum(hidden, 0, out=hidden)
+        hidden = np.maximum(base[rows[part]] + table[found[part] % grid.shape[2]], 0)
         _name(
-            _middle(head, hidden, middle),
-            likely[part],
-            said.classes,
-            said.classes_bias,
-            said.threshold,
-            said.names,
+            _middle(head, hidden, middle), likely[part], said.classes, said.classes_bias, said.threshold, said.names,
             labels[part],
-        )
+        )  # fmt: skip
     return found, labels, 1 / (1 + np.exp(-likely))
 
 
-_NOTHING = np.zeros(0, np.int32), np.zeros(0, np.float32)
-
-
-def _patch_rows(columns: np.ndarray, ny: int, patch: int) -> np.ndarray:
-    """Where columns, flat numbers by x and y, are among those that are ordered by patches."""
-    x, y = columns // ny, columns % ny
-    return ((x // patch) * (ny // patch) + y // patch) * patch**2 + (x % patch) * patch + y % patch
+@numba.njit(cache=True, nogil=True)
+def _end(offsets, begin, most):
+    """Behind the last column of those from `begin` on that hold so many candidates at most, or that one alone."""
+    end = begin + 1
+    while end < len(offsets) - 1 and offsets[end + 1] - offsets[begin] <= most:
+        end += 1
+    return end
 
 
 @numba.njit(cache=True, nogil=True)
@@ -269,12 +258,20 @@ def _first_layer(
     cell = np.empty((count, 4), np.int64)
     weight = np.empty((count, 4), np.float32)
     around = np.empty(9, np.int64)
-    # Words of 64 levels, of which 32 are looked at: those above and below are in the same word.
+    # Words of 64 levels, of which 62 are looked at: those above and below are in the same word.
+    span = np.uint64((1 << _SPAN) - 1)
     of_cell = np.zeros((count, 4), np.uint64)
     of_frame = np.zeros(count, np.uint64)
     of_near = np.zeros(9, np.uint64)
     of_column = np.empty(len(lanes), np.float32)
     share = np.empty(count + 1, np.float32)
+    # What coverage by each set of frames adds.
+    covered = np.zeros((1 << count, len(lanes)), np.float32)
+    for frames in range(1, 1 << count):
+        for t in range(count):
+            if (frames >> t) & 1:
+                covered[frames] += column_weights[t]
+    du, dv = np.float32(0.0), np.float32(0.0)
     n = 0
     for column in range(begin, end):
         filled = False
@@ -284,49 +281,55 @@ def _first_layer(
             continue
         i, j = column // ny, column % ny
         row = ((i // patch) * (ny // patch) + j // patch) * patch * patch + (i % patch) * patch + j % patch
-        for h in range(len(lanes)):
-            of_column[h] = base[row, h]
         x, y = lower[0] + (i + 0.5) * voxel[0], lower[1] + (j + 0.5) * voxel[1]
+        covers = 0
         for t in range(count):
             u = (cosines[t] * x - sines[t] * y + motions[t, 0] - lower[0]) / voxel[0] - 0.5
             v = (sines[t] * x + cosines[t] * y + motions[t, 1] - lower[1]) / voxel[1] - 0.5
-            a, b = int(np.floor(u)), int(np.floor(v))
-            inside = -1 <= a < nx and -1 <= b < ny
-            for m in range(4):
-                da, db = m // 2, m % 2
-                held = inside and 0 <= a + da < nx and 0 <= b + db < ny
-                cell[t, m] = (a + da) * ny + b + db if held else 0
-                weight[t, m] = (u - a if da else 1 - (u - a)) * (v - b if db else 1 - (v - b)) if held else 0.0
-            if inside:
-                for h in range(len(lanes)):
-                    of_column[h] += column_weights[t, h]
+            a, b = np.int64(np.floor(u)), np.int64(np.floor(v))
+            right, up_there = np.float32(u - a), np.float32(v - b)
+            first_in, last_in = 0 <= a < nx, -1 <= a < nx - 1
+            left_in, right_in = 0 <= b < ny, -1 <= b < ny - 1
+            corner = a * ny + b
+            cell[t, 0] = corner if first_in and left_in else -1
+            cell[t, 1] = corner + 1 if first_in and right_in else -1
+            cell[t, 2] = corner + ny if last_in and left_in else -1
+            cell[t, 3] = corner + ny + 1 if last_in and right_in else -1
+            weight[t, 0] = (1 - right) * (1 - up_there)
+            weight[t, 1] = (1 - right) * up_there
+            weight[t, 2] = right * (1 - up_there)
+            weight[t, 3] = right * up_there
+            if (first_in or last_in) and (left_in or right_in):
+                covers |= 1 << t
             if t == latest:
                 du, dv = np.float32(u - np.floor(u + 0.5)), np.float32(v - np.floor(v + 0.5))
-                for h in range(len(lanes)):
-                    of_column[h] += du * column_weights[count, h] + dv * column_weights[count + 1, h]
+        for h in range(len(lanes)):
+            of_column[h] = (
+                base[row, h] + covered[covers, h] + du * column_weights[count, h] + dv * column_weights[count + 1, h]
+            )
         for m in range(9):
             ia, ib = i + m // 3 - 1, j + m % 3 - 1
             around[m] = ia * ny + ib if 0 <= ia < nx and 0 <= ib < ny else -1
-        for half in range(2 * candidates.shape[1]):
-            word = window(candidates, column, 32 * half) & np.uint64(0xFFFFFFFF)
+        for base_level in range(0, nz, _SPAN):
+            word = window(candidates, column, base_level) & span
             if word == 0:
                 continue
             for m in range(9):
-                of_near[m] = window(warped, around[m], 32 * half - 1) if around[m] >= 0 else np.uint64(0)
+                of_near[m] = window(warped, around[m], base_level - 1) if around[m] >= 0 else np.uint64(0)
             for t in range(count):
                 of_frame[t] = 0
                 for m in range(4):
-                    if weight[t, m] != 0.0:
-                        of_cell[t, m] = window(solid[t], cell[t, m], 32 * half + whole[t])
+                    if cell[t, m] >= 0:
+                        of_cell[t, m] = window(solid[t], cell[t, m], base_level + whole[t])
                         of_frame[t] |= of_cell[t, m]
                     else:
                         of_cell[t, m] = 0
-            copies = window(bits[latest], column, 32 * half)
-            earlier = window(bits[latest - 1], column, 32 * half)
+            copies = window(bits[latest], column, base_level)
+            earlier = window(bits[latest - 1], column, base_level)
             while word:
                 bit = np.uint64(lowest(word))
                 word &= word - np.uint64(1)
-                k = 32 * half + np.int64(bit)
+                k = base_level + np.int64(bit)
                 copied = (copies >> bit) & np.uint64(1)
                 there = ((of_near[4] >> bit) & np.uint64(2)) != 0
                 if there:
@@ -345,10 +348,6 @@ def _first_layer(
                     kind = _warped_class(bits, starts, classes, source, origin, lift, column, k + 1)
                 else:
                     kind = class_at(bits[latest], starts[latest], classes[latest], column, k)
-                voxels[n] = column * nz + k
-                proposal[n] = kind
-                before = (earlier >> bit) & np.uint64(1)
-                strata[n] = stratum(ring[column], kind, there and source[column] == latest, copied, before)
                 for t in range(count):
                     total = np.float32(0.0)
                     if (of_frame[t] >> bit) & np.uint64(3):
@@ -356,6 +355,9 @@ def _first_layer(
                             total += weight[t, m] * blend[t, np.int64((of_cell[t, m] >> bit) & np.uint64(3))]
                     share[t] = total
                 share[count] = copied
+                voxels[n], proposal[n] = column * nz + k, kind
+                before = (earlier >> bit) & np.uint64(1)
+                strata[n] = stratum(ring[column], kind, there and source[column] == latest, copied, before)
                 first, second, third = np.int64(0), np.int64(0), np.int64(0)
                 for m in range(3):
                     first |= np.int64((of_near[m] >> bit) & np.uint64(7)) << (3 * m)
@@ -429,24 +431,55 @@ def _likeliest(middle, n, proposal, naming, classes, classes_bias, names, scores
     return label
 
 
-@numba.njit(cache=True, nogil=True)
-def _above(logits, columns, candidates, least):
-    """(n,) int32 voxels that are no candidates and whose logit is above the least threshold, and (n,) those logits."""
-    nz = logits.shape[1]
-    count = 0
-    for n in range(len(logits)):
-        for k in range(nz):
-            count += logits[n, k] > least
-    voxels, likely = np.empty(count, np.int32), np.empty(count, np.float32)
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _above(columns, weights, biases, least, source, candidates, shape, patch, lanes):
+    """(n,) int32 voxels that are no candidates and whose logit is above the least threshold, (n,) int32 the rows of
+    their columns, and (n,) those logits.
+
+    columns: (X * Y, d), patch after patch. weights, biases: (2, Z, d) and (2, Z), of columns that no frame covers and
+    of those that one does. lanes: a tuple of d. The columns of a patch are alike: what the largest and the smallest of
+    their numbers could come to at most tells which levels are worth computing, a few of a hundred.
+    """
+    ny, nz = shape[1], shape[2]
+    across, area = ny // patch, patch * patch
+    voxels, rows, likely = np.empty(4096, np.int32), np.empty(4096, np.int32), np.empty(4096, np.float32)
+    low, high = np.empty(len(lanes), np.float32), np.empty(len(lanes), np.float32)
+    numbers = np.empty(area, np.int64)
     found = 0
-    for n in range(len(logits)):
-        held = 0
-        for k in range(nz):
-            held += logits[n, k] > least
-        if held:
+    for place in range(len(columns) // area):
+        first = place * area
+        corner = (place // across) * patch * ny + (place % across) * patch
+        if found + area * nz > len(voxels):
+            voxels = np.concatenate((voxels, np.empty(len(voxels) + area * nz, np.int32)))
+            rows = np.concatenate((rows, np.empty(len(voxels) - len(rows), np.int32)))
+            likely = np.concatenate((likely, np.empty(len(voxels) - len(likely), np.float32)))
+        for seen in range(2):
+            count = 0
+            for q in range(area):
+                if (source[corner + (q // patch) * ny + q % patch] >= 0) == (seen == 1):
+                    numbers[count] = q
+                    count += 1
+            if count == 0:
+                continue
+            for d in range(len(lanes)):
+                low[d] = high[d] = columns[first + numbers[0], d]
+            for m in range(1, count):
+                for d in range(len(lanes)):
+                    value = columns[first + numbers[m], d]
+                    low[d], high[d] = min(low[d], value), max(high[d], value)
             for k in range(nz):
-                if logits[n, k] > least and not has(candidates, columns[n], k):
-                    voxels[found] = columns[n] * nz + k
-                    likely[found] = logits[n, k]
-                    found += 1
-    return voxels[:found], likely[:found]
+                most = biases[seen, k] + np.float32(_ROUNDING)
+                for d in range(len(lanes)):
+                    most += max(weights[seen, k, d] * low[d], weights[seen, k, d] * high[d])
+                if most <= least:
+                    continue
+                for m in range(count):
+                    q = numbers[m]
+                    logit = biases[seen, k]
+                    for d in range(len(lanes)):
+                        logit += columns[first + q, d] * weights[seen, k, d]
+                    column = corner + (q // patch) * ny + q % patch
+                    if logit > least and not has(candidates, column, k):
+                        voxels[found], rows[found], likely[found] = column * nz + k, first + q, logit
+                        found += 1
+    return voxels[:found], rows[:found], likely[:found]
