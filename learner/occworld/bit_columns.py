@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numba
 import numpy as np
@@ -56,11 +58,37 @@ class BitFrame:
 
 
 @dataclass(frozen=True)
+class BitRows:
+    """Frames below each other: row t * columns + c is column c of frame t. Loops that pick frames by number out
+    of a tuple of arrays spend most of their time on counting references.
+
+    bits, solid: uint64 (t * columns, words), all voxels, and those of things that stay where they are; in the last
+    frame solid is all. starts: (t * columns,) int32, where each row's voxels begin among `classes`, (n,) uint8.
+    """
+
+    bits: np.ndarray
+    solid: np.ndarray
+    starts: np.ndarray
+    classes: np.ndarray
+
+
+@dataclass(frozen=True)
 class BitPast:
     """frames: oldest first, each in its own footprint. latest: the last of them, as voxels."""
 
     frames: tuple[BitFrame, ...]
     latest: SparseGrid
+
+    @cached_property
+    def rows(self) -> BitRows:
+        """The frames as one."""
+        begins = np.cumsum([0, *(len(frame.classes) for frame in self.frames)])
+        return BitRows(
+            np.concatenate([frame.bits for frame in self.frames]),
+            np.concatenate([*(frame.still for frame in self.frames[:-1]), self.frames[-1].bits]),
+            np.concatenate([f.starts[:-1] + np.int32(begin) for f, begin in zip(self.frames, begins, strict=False)]),
+            np.concatenate([frame.classes for frame in self.frames]),
+        )
 
     @classmethod
     def of(cls, grid: VoxelGrid, frames: Sequence[SparseGrid]) -> BitPast:
@@ -111,10 +139,9 @@ class BitView:
         warped, candidates = (np.zeros((columns, words(grid)), np.uint64) for _ in range(2))
         source, origin = np.full(columns, -1, np.int8), np.zeros(columns, np.int32)
         lift, offsets = np.zeros(len(past.frames), np.int64), np.zeros(columns + 1, np.int32)
-        bits = tuple(frame.bits for frame in past.frames)
         lower, voxel = np.array(grid.lower), np.array(grid.voxel)
-        _warp(bits, np.asarray(motions, float), lower, voxel, grid.shape, warped, source, origin, lift)
-        _reach(warped, bits[-1], grid.shape, candidates, offsets)
+        _warp(past.rows.bits, np.asarray(motions, float), lower, voxel, grid.shape, warped, source, origin, lift)
+        _reach(warped, past.frames[-1].bits, grid.shape, candidates, offsets)
         return cls(warped, source, origin, lift, candidates, offsets)
 
 
@@ -132,16 +159,18 @@ def window(bits, column, level):
     return out
 
 
-@intrinsic
-def ones(_typing, word):
-    """How many bits of a uint64 are set, as int64: an instruction of the processor."""
+def _ones(_typing: Any, _word: Any) -> tuple[Any, Any]:
     return types.int64(types.uint64), lambda _context, builder, _signature, words: builder.ctpop(words[0])
 
 
-@intrinsic
-def lowest(_typing, word):
-    """The number of the lowest bit that is set, as int64, of a uint64 that is not 0."""
+def _lowest(_typing: Any, _word: Any) -> tuple[Any, Any]:
     return types.int64(types.uint64), lambda _context, builder, _signature, words: builder.cttz(words[0], _DEFINED)
+
+
+ones: Any = intrinsic(_ones)
+"""How many bits of a uint64 are set, as int64, in compiled loops: an instruction of the processor."""
+lowest: Any = intrinsic(_lowest)
+"""The number of the lowest bit that is set, as int64, of a uint64 that is not 0."""
 
 
 @numba.njit(cache=True, inline="always")
@@ -181,17 +210,17 @@ def _warp(bits, motions, lower, voxel, shape, warped, source, origin, lift):
     count = warped.shape[1]
     last = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 * count - nz)
     cosines, sines = np.cos(motions[:, 3]), np.sin(motions[:, 3])
-    for t in range(len(bits)):
+    for t in range(len(motions)):
         lift[t] = levels_up(motions[t], voxel)
     for i in range(nx):
         for j in range(ny):
-            for t in range(len(bits) - 1, -1, -1):
+            for t in range(len(motions) - 1, -1, -1):
                 a, b = source_column(i, j, motions[t], cosines[t], sines[t], lower, voxel)
                 if 0 <= a < nx and 0 <= b < ny:
                     column, there = i * ny + j, a * ny + b
                     source[column], origin[column] = t, there
                     for w in range(count):
-                        warped[column, w] = window(bits[t], there, 64 * w + lift[t])
+                        warped[column, w] = window(bits, t * nx * ny + there, 64 * w + lift[t])
                     warped[column, count - 1] &= last
                     break
 

@@ -78,12 +78,12 @@ def fold_view(fold: SparsePatchify, table: Tensor, view: ColumnView) -> tuple[Te
 
     table: `fold.table()`.
     """
-    past, bits = view.past.frames, view.bits
+    past, bits = view.past.rows, view.bits
     folded = fold.bias.detach().numpy()[None].repeat(fold.size[0] * fold.size[1], axis=0)
     cover = np.zeros(len(folded), np.float32)
     _fold(
-        tuple(f.bits for f in past), tuple(f.starts for f in past), tuple(f.classes for f in past), bits.warped,
-        bits.source, bits.origin, bits.lift, fold.shape, fold.patch, fold.class_rows(), table.numpy(), folded, cover,
+        past.bits, past.starts, past.classes, bits.warped, bits.source, bits.origin, bits.lift, fold.shape, fold.patch,
+        fold.class_rows(), table.numpy(), folded, cover,
     )  # fmt: skip
     return torch.from_numpy(folded).T.reshape(-1, *fold.size), torch.from_numpy(cover).reshape(fold.size)
 
@@ -144,10 +144,7 @@ def _candidates(
     grid: VoxelGrid, tables: HeadTables, said: _Said, base: np.ndarray, table: np.ndarray, patch: int, view: ColumnView
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """(n,) voxels, labels and probabilities of those above the least threshold."""
-    past, bits, width = view.past.frames, view.bits, base.shape[1]
-    frames = tuple(f.bits for f in past)
-    solid = (*(f.still for f in past[:-1]), past[-1].bits)
-    starts, classes = tuple(f.starts for f in past), tuple(f.classes for f in past)
+    past, bits, width = view.past.rows, view.bits, base.shape[1]
     total, nz = int(bits.offsets[-1]), grid.shape[2]
     out = np.empty(total, np.int32), np.empty(total, np.uint8), np.empty(total, np.float32)
     room = _CANDIDATES + nz
@@ -158,9 +155,9 @@ def _candidates(
     while column < len(bits.offsets) - 1:
         end = _end(bits.offsets, column, _CANDIDATES)
         n = _first_layer(
-            column, end, frames, solid, starts, classes, bits.warped, bits.source, bits.origin, bits.lift,
-            bits.candidates, motions, lower, voxel, grid.shape, patch, base, table, tables.near, tables.frames,
-            tables.column, rings(grid), said.lanes, voxels, proposal, strata, hidden,
+            column, end, past.bits, past.solid, past.starts, past.classes, bits.warped, bits.source, bits.origin,
+            bits.lift, bits.candidates, motions, lower, voxel, grid.shape, patch, base, table, tables.near,
+            tables.frames, tables.column, rings(grid), said.lanes, voxels, proposal, strata, hidden,
         )  # fmt: skip
         found += _judge(
             _middle(tables.head, hidden[:n], middle), voxels, proposal, strata, said.occupied, said.scale, said.worth,
@@ -225,7 +222,7 @@ def _fold(bits, starts, classes, warped, source, origin, lift, shape, patch, cla
             while word:
                 level = 64 * w + lowest(word)
                 word &= word - np.uint64(1)
-                kind = class_at(bits[t], starts[t], classes[t], origin[column], level + lift[t])
+                kind = class_at(bits, starts, classes, t * len(warped) + origin[column], level + lift[t])
                 row = ((class_rows[kind] + level) * patch + x % patch) * patch + y % patch
                 for c in range(folded.shape[1]):
                     folded[place, c] += table[row, c]
@@ -234,7 +231,7 @@ def _fold(bits, starts, classes, warped, source, origin, lift, shape, patch, cla
 @numba.njit(cache=True, inline="always")
 def _warped_class(bits, starts, classes, source, origin, lift, column, level):
     t = source[column]
-    return class_at(bits[t], starts[t], classes[t], origin[column], level + lift[t])
+    return class_at(bits, starts, classes, t * len(source) + origin[column], level + lift[t])
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
@@ -247,7 +244,7 @@ def _first_layer(
     lanes: a tuple as long as a row of `hidden`: the compiler knows its length, and makes vectors of it.
     """
     nx, ny, nz = shape
-    count, latest = len(bits), len(bits) - 1
+    count, latest, columns = len(motions), len(motions) - 1, nx * ny
     cosines, sines = np.cos(motions[:, 3]), np.sin(motions[:, 3])
     whole = np.floor(motions[:, 2] / voxel[2]).astype(np.int64)
     up = motions[:, 2] / voxel[2] - whole
@@ -320,12 +317,12 @@ def _first_layer(
                 of_frame[t] = 0
                 for m in range(4):
                     if cell[t, m] >= 0:
-                        of_cell[t, m] = window(solid[t], cell[t, m], base_level + whole[t])
+                        of_cell[t, m] = window(solid, t * columns + cell[t, m], base_level + whole[t])
                         of_frame[t] |= of_cell[t, m]
                     else:
                         of_cell[t, m] = 0
-            copies = window(bits[latest], column, base_level)
-            earlier = window(bits[latest - 1], column, base_level)
+            copies = window(bits, latest * columns + column, base_level)
+            earlier = window(bits, max(latest - 1, 0) * columns + column, base_level)
             while word:
                 bit = np.uint64(lowest(word))
                 word &= word - np.uint64(1)
@@ -347,7 +344,7 @@ def _first_layer(
                 elif (of_near[4] >> bit) & np.uint64(4):
                     kind = _warped_class(bits, starts, classes, source, origin, lift, column, k + 1)
                 else:
-                    kind = class_at(bits[latest], starts[latest], classes[latest], column, k)
+                    kind = class_at(bits, starts, classes, latest * columns + column, k)
                 for t in range(count):
                     total = np.float32(0.0)
                     if (of_frame[t] >> bit) & np.uint64(3):
