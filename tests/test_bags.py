@@ -55,6 +55,7 @@ def drive(city: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.timeout(1200)  # plays a drive at half of real time, and on a busy machine waits for who listens
 def test_live_a_bag_and_a_played_bag_give_the_same_frames(drive: Path, city: Path) -> None:
     with Reader(drive / "drive") as reader:
         topics = {connection.topic: connection for connection in reader.connections}
