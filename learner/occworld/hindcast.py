@@ -22,6 +22,7 @@ _LAGS = (1, 3)  # frames back, of the maps
 HINDCASTS = 4 * len(_LAGS)  # channels of `hindcast_maps`
 _PATCH_PRIOR = 8.0  # voxels of a patch that weigh as much as all the scene
 KINDS = 6  # of candidates: `kind` numbers them
+WARPED = 3  # kinds from this one on are foretold by warp
 _NEW = 0  # kind: foretold by neither
 # The kind that tells most of each when it is not asked itself: what does the other baseline say, how much is new?
 _OTHER = np.array([5, 3, 3, 2, 0, 0])
@@ -36,7 +37,7 @@ _STRATUM_PRIOR = 25.0  # voxels of a stratum that weigh as much as knowing nothi
 def kind(warped, copied, before):
     """Of a candidate: does warp foretell it, does copy, and was it there half a second before as well, in the grid of
     then? What is, on a plain, belongs to the pattern of the beams, which comes along with the vehicle."""
-    return 3 * np.int64(warped) + np.int64(copied) * (1 + np.int64(before))
+    return WARPED * np.int64(warped) + np.int64(copied) * (1 + np.int64(before))
 
 
 def persistence(
@@ -73,11 +74,9 @@ def _expected(motion: np.ndarray, then: int, lag: int) -> np.ndarray:
     """(4,) where the current frame was to be expected, seen from frame `then`, by the step before it (that after it
     where it is the first). Height was known."""
     first = max(then - 1, 0)
-    step = motions.between(motion[first], motion[first + 1])
-    out = step
-    for _ in range(lag - 1):
-        out = motions.compose(out, step)
-    return np.array([*out[:2], motions.inverse(motion[then])[2], out[3]])
+    out = motions.extrapolate(motion[first : first + 2], lag)[-1]
+    out[2] = motions.inverse(motion[then])[2]
+    return out
 
 
 SIGNS = 8
@@ -120,7 +119,7 @@ def strata(
     """(n,) int64 strata of candidates: flat voxels (n,), their proposed classes (n,), and which of them warp and copy
     foretell, and were there before, (n,) bool each."""
     ring = rings(grid)[voxels // grid.shape[2]]
-    return (ring * 2 + ~_GROUND[proposal]) * KINDS + 3 * warped + copied * (1 + before.astype(np.int64))
+    return (ring * 2 + ~_GROUND[proposal]) * KINDS + kind.py_func(warped, copied, before)
 
 
 @numba.njit(cache=True)

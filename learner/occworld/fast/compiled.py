@@ -20,7 +20,7 @@ from occ_core.grid import VoxelGrid
 from occworld.bit_columns import BitPast, BitView, class_at, has, lowest, window
 from occworld.fast.tokenizer import SparsePatchify
 from occworld.fast.voxel_head import CLASS_SKIP, SKIP_LOGIT, VoxelHead
-from occworld.hindcast import KINDS, STRATA, rings, stratum
+from occworld.hindcast import KINDS, STRATA, WARPED, rings, stratum
 from occworld.history_features import NEIGHBOURS
 from occworld.scene import ForecastFrame
 
@@ -125,7 +125,7 @@ class _Said:
     def of(cls, tables: HeadTables, view: ColumnView) -> _Said:
         head, row, names = tables.head, view.row, tables.embedding.T
         weight, bias = head.out_weight[row], head.out_bias[row]
-        skip = SKIP_LOGIT * (torch.arange(STRATA) % KINDS // 3 * 2.0 - 1.0)
+        skip = SKIP_LOGIT * (torch.arange(STRATA) % KINDS // WARPED * 2.0 - 1.0)
         added, scale = head.weighed(row, torch.from_numpy(view.signs))
         worth = added + scale * (bias[0] + skip)
         return cls(

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from occ_core.actors import BOX_FACES, Actor, corners
 from occ_core.classes import GROUND_CLASSES, Semantic
-from occ_core.faces_by_square import FacesBySquare
+from occ_core.faces_by_square import FacesBySquare, corner_ends
 from occ_core.grid import VoxelGrid
 from occ_core.ground_truth import Columns, classes_in_columns, voxelize_triangles
 from occ_core.poses import Pose
@@ -205,12 +205,7 @@ class CityMap:
 
 def _bounds(triangles: np.ndarray) -> np.ndarray:
     """(4, n) x_min, x_max, y_min, y_max of triangles (n, 3, 3)."""
-    ends = []
-    for axis in (0, 1):
-        a, b, c = triangles[:, :, axis].T
-        # Of three columns, and not along rows of three, which takes ten times as long.
-        ends += [np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)]
-    return np.stack(ends)
+    return np.stack([*corner_ends(triangles[:, :, 0]), *corner_ends(triangles[:, :, 1])])
 
 
 def _read_surface(city: Path) -> np.ndarray | None:

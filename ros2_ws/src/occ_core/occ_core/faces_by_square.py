@@ -63,10 +63,14 @@ def plane_bounds(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, n
     """Lowest and highest x and y of faces, (f, 2) each."""
     low, high = np.empty((len(faces), 2), vertices.dtype), np.empty((len(faces), 2), vertices.dtype)
     for axis in (0, 1):
-        corners = vertices[:, axis][faces].T
-        # Of three columns, and not along rows of three, which takes ten times as long.
-        low[:, axis], high[:, axis] = (ends(ends(*corners[:2]), corners[2]) for ends in (np.minimum, np.maximum))
+        low[:, axis], high[:, axis] = corner_ends(vertices[:, axis][faces])
     return low, high
+
+
+def corner_ends(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest of each row of three, (n, 3), by columns: along the rows it takes ten times as long."""
+    a, b, c = corners.T
+    return np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
 
 
 @numba.njit(cache=True, nogil=True)
