@@ -54,10 +54,10 @@ def stop(process: subprocess.Popen) -> None:
 
 @pytest.fixture
 def system(city: Path, untrained_checkpoint: Path, tmp_path: Path) -> Iterator[subprocess.Popen]:
-    """With everything: traffic, cameras, a forecast."""
+    """With everything: traffic, cameras, a forecast; in lock step, so that nothing is left out on a busy machine."""
     process = up(
         city, tmp_path, "--actors", "10", "--image-width", "64", "--image-height", "36", "--predict",
-        str(untrained_checkpoint), "--real-time-factor", "0.4",
+        str(untrained_checkpoint), "--lockstep", "--real-time-factor", "0.4",
     )  # fmt: skip
     yield process
     stop(process)
