@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -19,6 +18,7 @@ from numba.extending import intrinsic
 
 from occ_core.classes import DYNAMIC_IDS
 from occ_core.grid import VoxelGrid
+from occ_core.loops import loop
 from occ_core.sparse_grid import SparseGrid
 from occworld.tracks import Tracks
 from occworld.warp import levels_up, source_column
@@ -62,61 +62,89 @@ class BitRows:
     """Frames below each other: row t * columns + c is column c of frame t. Loops that pick frames by number out
     of a tuple of arrays spend most of their time on counting references.
 
-    bits, solid: uint64 (t * columns, words), all voxels, and those of things that stay where they are; in the last
-    frame solid is all. starts: (t * columns,) int32, where each row's voxels begin among `classes`, (n,) uint8.
+    bits, still, starts, classes: as of `BitFrame`; starts are among the classes of all frames.
     """
 
     bits: np.ndarray
-    solid: np.ndarray
+    still: np.ndarray
+    starts: np.ndarray
+    classes: np.ndarray
+
+    @classmethod
+    def of(cls, frames: Sequence[BitFrame]) -> BitRows:
+        """Of frames, oldest first."""
+        begins = np.cumsum([0, *(len(frame.classes) for frame in frames)])
+        return cls(
+            np.concatenate([frame.bits for frame in frames]),
+            np.concatenate([frame.still for frame in frames]),
+            np.concatenate([f.starts[:-1] + np.int32(begin) for f, begin in zip(frames, begins, strict=False)]),
+            np.concatenate([frame.classes for frame in frames]),
+        )
+
+
+class PastArrays(NamedTuple):
+    """A past for compiled loops: `BitRows` of the frames before, and what is of the last."""
+
+    before_bits: np.ndarray
+    before_still: np.ndarray
+    before_starts: np.ndarray
+    before_classes: np.ndarray
+    bits: np.ndarray
     starts: np.ndarray
     classes: np.ndarray
 
 
 @dataclass(frozen=True)
 class BitPast:
-    """frames: oldest first, each in its own footprint. latest: the last of them, as voxels."""
+    """before: the frames of the history but the last, each in its own footprint. now: the last. latest: that one as
+    voxels. count: frames in all."""
 
-    frames: tuple[BitFrame, ...]
+    before: BitRows
+    now: BitFrame
     latest: SparseGrid
-
-    @cached_property
-    def rows(self) -> BitRows:
-        """The frames as one."""
-        begins = np.cumsum([0, *(len(frame.classes) for frame in self.frames)])
-        return BitRows(
-            np.concatenate([frame.bits for frame in self.frames]),
-            np.concatenate([*(frame.still for frame in self.frames[:-1]), self.frames[-1].bits]),
-            np.concatenate([f.starts[:-1] + np.int32(begin) for f, begin in zip(self.frames, begins, strict=False)]),
-            np.concatenate([frame.classes for frame in self.frames]),
-        )
+    count: int
 
     @classmethod
     def of(cls, grid: VoxelGrid, frames: Sequence[SparseGrid]) -> BitPast:
-        """frames: oldest first."""
-        return cls(tuple(BitFrame.of(grid, frame) for frame in frames), frames[-1])
+        """frames: oldest first, two at least."""
+        *before, now = (BitFrame.of(grid, frame) for frame in frames)
+        return cls(BitRows.of(before), now, frames[-1], len(frames))
+
+    @property
+    def arrays(self) -> PastArrays:
+        """For compiled loops."""
+        before, now = self.before, self.now
+        return PastArrays(
+            before.bits, before.still, before.starts, before.classes, now.bits, now.starts, now.classes
+        )  # fmt: skip
 
     def advanced(self, grid: VoxelGrid, tracks: Tracks, velocity: np.ndarray, seconds: float) -> BitPast:
         """As `tracks.advance`: the moving things of the latest frame carried along, each in one piece."""
         if not tracks.things:
             return self
         voxels, classes = self.latest.voxels, self.latest.classes
-        stays = ~np.isin(voxels, np.concatenate([thing.voxels for thing in tracks.things]))
-        placed, named = [voxels[stays]], [classes[stays]]
+        stays = np.ones(len(voxels), bool)
+        placed, named = [], []
         for thing in tracks.things:
+            stays[np.searchsorted(voxels, thing.voxels)] = False
             index = np.stack(np.unravel_index(thing.voxels, grid.shape), axis=1)
             shift = velocity[:, index[:, 0], index[:, 1]].mean(axis=1) * seconds
             numbers = grid.numbers(grid.centers(index) + shift)
             placed.append(numbers[numbers >= 0].astype(np.int32))
             named.append(np.full(len(placed[-1]), thing.semantic, np.uint8))
         # Of voxels that fall together the last one stays: the first of them, seen from the end.
-        backwards, classes = np.concatenate(placed)[::-1], np.concatenate(named)[::-1]
-        voxels, first = np.unique(backwards, return_index=True)
-        latest = SparseGrid(voxels, classes[first], np.zeros(len(voxels), np.uint16))
-        return replace(self, frames=(*self.frames[:-1], BitFrame.of(grid, latest)), latest=latest)
+        arrived, first = np.unique(np.concatenate(placed)[::-1], return_index=True)
+        place = np.minimum(np.searchsorted(voxels, arrived), len(voxels) - 1)
+        stays[place[voxels[place] == arrived]] = False
+        voxels, classes = voxels[stays], classes[stays]
+        before = np.searchsorted(voxels, arrived)
+        voxels = np.insert(voxels, before, arrived)
+        classes = np.insert(classes, before, np.concatenate(named)[::-1][first])
+        latest = SparseGrid(voxels, classes, np.zeros(len(voxels), np.uint16))
+        return replace(self, now=BitFrame.of(grid, latest), latest=latest)
 
 
-@dataclass(frozen=True)
-class BitView:
+class BitView(NamedTuple):
     """The history seen from a target frame, by columns.
 
     warped: uint64 (columns, words), voxels of the latest frame that covers the column. source: (columns,) int8, that
@@ -136,12 +164,15 @@ class BitView:
     def of(cls, grid: VoxelGrid, past: BitPast, motions: np.ndarray) -> BitView:
         """motions: (t, 4) the target in each frame of the past."""
         columns = grid.shape[0] * grid.shape[1]
-        warped, candidates = (np.zeros((columns, words(grid)), np.uint64) for _ in range(2))
-        source, origin = np.full(columns, -1, np.int8), np.zeros(columns, np.int32)
-        lift, offsets = np.zeros(len(past.frames), np.int64), np.zeros(columns + 1, np.int32)
+        warped, candidates = (np.empty((columns, words(grid)), np.uint64) for _ in range(2))
+        source, origin = np.empty(columns, np.int8), np.empty(columns, np.int32)
+        offsets = np.zeros(columns + 1, np.int32)
+        motions = np.asarray(motions, float)
+        lift = np.array([levels_up.py_func(motion, grid.voxel) for motion in motions])
         lower, voxel = np.array(grid.lower), np.array(grid.voxel)
-        _warp(past.rows.bits, np.asarray(motions, float), lower, voxel, grid.shape, warped, source, origin, lift)
-        _reach(warped, past.frames[-1].bits, grid.shape, candidates, offsets)
+        turns = np.cos(motions[:, 3]), np.sin(motions[:, 3])
+        _warp(past.arrays, motions, turns, lower, voxel, grid.shape, lift, warped, source, origin)
+        _reach(warped, past.now.bits, grid.shape, candidates, offsets)
         return cls(warped, source, origin, lift, candidates, offsets)
 
 
@@ -190,7 +221,18 @@ def class_at(bits, starts, classes, column, level):
     return classes[starts[column] + before + ones(bits[column, word] & below)]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, inline="always")
+def class_in_past(past, frame, column, level, lift):
+    """The class of a voxel of a frame of the past whose bit is set. level: in the target; lift: as of `BitView`."""
+    if frame == len(lift) - 1:
+        out = class_at(past.bits, past.starts, past.classes, column, level + lift[frame])
+    else:
+        row = frame * len(past.bits) + column
+        out = class_at(past.before_bits, past.before_starts, past.before_classes, row, level + lift[frame])
+    return out
+
+
+@loop
 def _set_bits(voxels, classes, nz, moves, bits, still, starts):
     for n in range(len(voxels)):
         column = voxels[n] // nz
@@ -204,49 +246,70 @@ def _set_bits(voxels, classes, nz, moves, bits, still, starts):
         starts[column + 1] += starts[column]
 
 
-@numba.njit(cache=True, nogil=True)
-def _warp(bits, motions, lower, voxel, shape, warped, source, origin, lift):
+@loop
+def _warp(past, motions, turns, lower, voxel, shape, lift, warped, source, origin):
     nx, ny, nz = shape
-    count = warped.shape[1]
-    last = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 * count - nz)
-    cosines, sines = np.cos(motions[:, 3]), np.sin(motions[:, 3])
-    for t in range(len(motions)):
-        lift[t] = levels_up(motions[t], voxel)
-    for i in range(nx):
-        for j in range(ny):
-            for t in range(len(motions) - 1, -1, -1):
-                a, b = source_column(i, j, motions[t], cosines[t], sines[t], lower, voxel)
-                if 0 <= a < nx and 0 <= b < ny:
-                    column, there = i * ny + j, a * ny + b
-                    source[column], origin[column] = t, there
-                    for w in range(count):
-                        warped[column, w] = window(bits, t * nx * ny + there, 64 * w + lift[t])
-                    warped[column, count - 1] &= last
-                    break
-
-
-@numba.njit(cache=True, nogil=True)
-def _reach(warped, current, shape, candidates, offsets):
-    nx, ny, nz = shape
-    count = warped.shape[1]
-    last = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 * count - nz)
+    words, latest = warped.shape[1], len(motions) - 1
+    last = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 * words - nz)
     for i in range(nx):
         for j in range(ny):
             column = i * ny + j
+            source[column], origin[column] = -1, 0
+            for w in range(words):
+                warped[column, w] = 0
+            for t in range(latest, -1, -1):
+                a, b = source_column(i, j, motions[t], turns[0][t], turns[1][t], lower, voxel)
+                if 0 <= a < nx and 0 <= b < ny:
+                    there = a * ny + b
+                    source[column], origin[column] = t, there
+                    for w in range(words):
+                        level = 64 * w + lift[t]
+                        if t == latest:
+                            warped[column, w] = window(past.bits, there, level)
+                        else:
+                            warped[column, w] = window(past.before_bits, t * nx * ny + there, level)
+                    warped[column, words - 1] &= last
+                    break
+
+
+@loop
+def _reach(warped, current, shape, candidates, offsets):
+    """Row by row of columns, over their words as one line: loops that the compiler makes vectors of."""
+    nx, ny, nz = shape
+    words = warped.shape[1]
+    line = ny * words
+    last = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 * words - nz)
+    ours, theirs, out = warped.reshape(-1), current.reshape(-1), candidates.reshape(-1)
+    one, top = np.uint64(1), np.uint64(63)
+    for i in range(nx):
+        here, now, near = (
+            ours[i * line : (i + 1) * line],
+            theirs[i * line : (i + 1) * line],
+            out[i * line : (i + 1) * line],
+        )
+        for f in range(line):
+            near[f] = here[f] | now[f] | (here[f] << one) | (here[f] >> one)
+        for f in range(line - words):
+            near[f] |= here[f + words]
+        for f in range(words, line):
+            near[f] |= here[f - words]
+        if i > 0:
+            beside = ours[(i - 1) * line : i * line]
+            for f in range(line):
+                near[f] |= beside[f]
+        if i < nx - 1:
+            beside = ours[(i + 1) * line : (i + 2) * line]
+            for f in range(line):
+                near[f] |= beside[f]
+        for j in range(ny):
             total = 0
-            for w in range(count):
-                near = warped[column, w] | current[column, w]
-                near |= window(warped, column, 64 * w - 1) | window(warped, column, 64 * w + 1)
-                if i > 0:
-                    near |= warped[column - ny, w]
-                if i < nx - 1:
-                    near |= warped[column + ny, w]
-                if j > 0:
-                    near |= warped[column - 1, w]
-                if j < ny - 1:
-                    near |= warped[column + 1, w]
-                if w == count - 1:
-                    near &= last
-                candidates[column, w] = near
-                total += ones(near)
-            offsets[column + 1] = offsets[column] + total
+            for w in range(words):
+                f = j * words + w
+                if w > 0:
+                    near[f] |= here[f - 1] >> top
+                if w < words - 1:
+                    near[f] |= here[f + 1] << top
+                else:
+                    near[f] &= last
+                total += ones(near[f])
+            offsets[i * ny + j + 1] = offsets[i * ny + j] + total

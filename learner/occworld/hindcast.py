@@ -14,9 +14,10 @@ import numpy as np
 
 from occ_core.classes import GROUND_CLASSES
 from occ_core.grid import VoxelGrid
+from occ_core.loops import loop
 from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
-from occworld.warp import covered, resample_voxels
+from occworld.warp import resample_voxels, source_columns
 
 _LAGS = (1, 3)  # frames back, of the maps
 HINDCASTS = 4 * len(_LAGS)  # channels of `hindcast_maps`
@@ -55,12 +56,12 @@ def persistence(
     past, now = frames[-1 - lag], frames[-1]
     back = motions.inverse(motion[-1 - lag]) if planned else _expected(motion, len(motion) - 1 - lag, lag)
     before = frames[-2 - lag].voxels if lag + 2 <= len(frames) else np.zeros(0, np.int32)
-    ring, nz = rings(grid), grid.shape[2]
+    ring, nz, source = rings(grid), grid.shape[2], source_columns(grid, back)
     said, hit = np.full(STRATA, 2 * _STRATUM_PRIOR), np.full(STRATA, _STRATUM_PRIOR)
     grounds = _GROUND[past.classes], _GROUND[now.classes]
     for standing in (0, 1):
         voxels, ours = (frame.voxels[of != bool(standing)] for frame, of in zip((past, now), grounds, strict=True))
-        moved, offset = resample_voxels(grid, voxels, back), standing * KINDS
+        moved, offset = resample_voxels(grid, voxels, back, source), standing * KINDS
         _kinds(now.voxels, voxels, moved, before, nz, ring, offset, said, hit)
         _news(ours, voxels, moved, nz, ring, offset, said, hit)
     if not len(before):
@@ -143,8 +144,9 @@ def hindcast_maps(
     for number, lag in enumerate(lag for lag in _LAGS if lag < len(frames)):
         rows = out[4 * number : 4 * number + 4]
         past, back = frames[-1 - lag].voxels, motions.inverse(motion[-1 - lag])
-        reach = covered(grid, back).reshape(-1)
-        foretold = ((past, np.ones_like(reach)), (resample_voxels(grid, past, back), reach))
+        source = source_columns(grid, back)
+        reach = source >= 0
+        foretold = ((past, np.ones_like(reach)), (resample_voxels(grid, past, back, source), reach))
         for row, (voxels, counted) in enumerate(foretold):
             both, either = np.zeros(size[0] * size[1]), np.zeros(size[0] * size[1])
             _overlap(now, voxels, grid.shape[2], patch, counted, both, either)
@@ -160,7 +162,7 @@ def _patch_of_column(grid: VoxelGrid, size: tuple[int, int]) -> np.ndarray:
     return (x[:, None] * size[1] + y).reshape(-1)
 
 
-@numba.njit(cache=True, nogil=True)
+@loop
 def _kinds(now, copied, moved, before, nz, ring, offset, said, hit):
     """Adds, of the voxels of two ascending lists, how many are of each kind, per ring, and how many of them are in
     `now`. before: which of those in the first count as there before. All lists are ascending."""
@@ -182,7 +184,7 @@ def _kinds(now, copied, moved, before, nz, ring, offset, said, hit):
             hit[stratum] += 1.0
 
 
-@numba.njit(cache=True, nogil=True)
+@loop
 def _news(now, copied, moved, nz, ring, offset, said, hit):
     """Adds how many voxels there are now, per ring, and how many of them in neither of two lists. All are ascending."""
     a = b = 0
@@ -197,7 +199,7 @@ def _news(now, copied, moved, nz, ring, offset, said, hit):
         hit[stratum] += 0.0 if foretold else 1.0
 
 
-@numba.njit(cache=True, nogil=True)
+@loop
 def _overlap(ours, theirs, nz, patch, counted, both, either):
     """Adds how many voxels of two ascending lists are in both, and in either, per patch of the columns that count."""
     a = b = 0

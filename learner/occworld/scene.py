@@ -13,7 +13,7 @@ from occworld import motion as motions
 from occworld.aligned import DensePast
 from occworld.bit_columns import BitPast
 from occworld.dataset import Window
-from occworld.hindcast import persistence
+from occworld.hindcast import hindcast_maps, persistence
 from occworld.motion import relative_poses
 from occworld.tracks import Tracks, track
 from occworld.warp import align
@@ -81,6 +81,16 @@ class Scene:
         lags = range(1, len(self.frames))
         planned = self.planned is not None
         return np.stack([persistence(self.grid, self.frames, self.motion, lag, planned) for lag in lags])
+
+    def hindcast(self, size: tuple[int, int]) -> np.ndarray:
+        """(HINDCASTS, h, w) float32 `hindcast_maps`. size: h, w, patches."""
+        if size not in self._hindcasts:
+            self._hindcasts[size] = hindcast_maps(self.grid, self.frames, self.motion, size)
+        return self._hindcasts[size]
+
+    @cached_property
+    def _hindcasts(self) -> dict[tuple[int, int], np.ndarray]:
+        return {}
 
     @cached_property
     def past(self) -> DensePast:

@@ -6,8 +6,8 @@ import numba
 import numpy as np
 
 from occ_core.grid import VoxelGrid
+from occ_core.loops import loop
 from occ_core.sparse_grid import SparseGrid
-from occworld import motion as motions
 
 
 def resample(grid: VoxelGrid, classes: np.ndarray, motion: np.ndarray) -> np.ndarray:
@@ -21,13 +21,27 @@ def resample(grid: VoxelGrid, classes: np.ndarray, motion: np.ndarray) -> np.nda
     return out
 
 
-def resample_voxels(grid: VoxelGrid, voxels: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """As `resample`, of the occupied voxels alone: (n,) int32 flat numbers, ascending, to (m,) of the same."""
-    columns = grid.shape[0] * grid.shape[1]
-    starts = np.searchsorted(voxels, np.arange(columns + 1) * grid.shape[2])
-    return _resample_voxels(
-        voxels, starts, np.asarray(motion, float), np.array(grid.lower), np.array(grid.voxel), grid.shape
-    )
+def source_columns(grid: VoxelGrid, motion: np.ndarray) -> np.ndarray:
+    """(X * Y,) int32: into which column of another frame each column falls, -1 outside. motion: as of `resample`."""
+    out = np.empty(grid.shape[0] * grid.shape[1], np.int32)
+    motion = np.asarray(motion, float)
+    cosine, sine = np.cos(motion[3]), np.sin(motion[3])
+    _source_columns(motion, cosine, sine, np.array(grid.lower), np.array(grid.voxel), grid.shape, out)
+    return out
+
+
+def resample_voxels(
+    grid: VoxelGrid, voxels: np.ndarray, motion: np.ndarray, source: np.ndarray | None = None
+) -> np.ndarray:
+    """As `resample`, of the occupied voxels alone: (n,) int32 flat numbers, ascending, to (m,) of the same. source:
+    `source_columns` of that motion, where they are at hand."""
+    if source is None:
+        source = source_columns(grid, motion)
+    nz, starts = grid.shape[2], np.zeros(len(source) + 1, np.int32)
+    _column_starts(np.asarray(voxels), nz, starts)
+    reached = source[source >= 0]
+    out = np.empty(int((starts[reached + 1] - starts[reached]).sum()), np.int32)  # a turned column may be read twice
+    return out[: _resample_voxels(np.asarray(voxels), starts, source, levels_up.py_func(motion, grid.voxel), nz, out)]
 
 
 def align(grid: VoxelGrid, frame: SparseGrid, motion: np.ndarray) -> SparseGrid:
@@ -37,20 +51,18 @@ def align(grid: VoxelGrid, frame: SparseGrid, motion: np.ndarray) -> SparseGrid:
     """
     if not np.any(motion):
         return frame
-    points = grid.centers(np.stack(np.unravel_index(frame.voxels, grid.shape), axis=1))
-    index, inside = grid.index(motions.apply(motion, points))
-    flat = np.ravel_multi_index(tuple(index[inside].T), grid.shape).astype(np.int32)
-    flat, first = np.unique(flat, return_index=True)
-    return SparseGrid(flat, frame.classes[inside][first], frame.instances[inside][first])
+    motion, lower, voxel = np.asarray(motion, float), np.array(grid.lower), np.array(grid.voxel)
+    numbers, placed, first = (np.empty(len(frame.voxels), np.int32) for _ in range(3))
+    _moved(np.asarray(frame.voxels), motion, np.cos(motion[3]), np.sin(motion[3]), lower, voxel, grid.shape, numbers)
+    starts = np.zeros(grid.shape[0] * grid.shape[1] + 1, np.int32)
+    _column_starts(numbers, grid.shape[2], starts)
+    n = _first_of_each(numbers, grid.shape[2], starts, starts[:-1].copy(), placed, first)
+    return SparseGrid(placed[:n], frame.classes[first[:n]], frame.instances[first[:n]])
 
 
 def covered(grid: VoxelGrid, motion: np.ndarray) -> np.ndarray:
     """(X, Y) bool: columns of the target frame that lie in the source's grid; motion: the target in the source."""
-    rows, cols = np.meshgrid(np.arange(grid.shape[0]), np.arange(grid.shape[1]), indexing="ij")
-    points = grid.centers(np.stack([rows.ravel(), cols.ravel(), np.zeros(rows.size)], axis=1))
-    points = motions.apply(motion, points)[:, :2]
-    inside = (points >= grid.lower[:2]) & (points < np.array(grid.lower[:2]) + np.multiply(grid.shape, grid.voxel)[:2])
-    return inside.all(axis=1).reshape(grid.shape[:2])
+    return (source_columns(grid, motion) >= 0).reshape(grid.shape[:2])
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -81,22 +93,73 @@ def _resample(source, motion, lower, voxel, out):
                     out[i, j, k] = source[a, b, k + up]
 
 
-@numba.njit(cache=True, nogil=True)
-def _resample_voxels(voxels, starts, motion, lower, voxel, shape):
-    nx, ny, nz = shape
-    cosine, sine, up = np.cos(motion[3]), np.sin(motion[3]), levels_up(motion, voxel)
-    out = np.empty(2 * len(voxels) + 16, np.int32)
-    n = 0
+@loop
+def _source_columns(motion, cosine, sine, lower, voxel, shape, out):
+    nx, ny, _ = shape
     for i in range(nx):
         for j in range(ny):
             a, b = source_column(i, j, motion, cosine, sine, lower, voxel)
-            if 0 <= a < nx and 0 <= b < ny:
-                column = a * ny + b
-                if n + nz > len(out):  # a turned column may be read twice
-                    out = np.concatenate((out, np.empty(len(out) + nz, np.int32)))
-                for at in range(starts[column], starts[column + 1]):
-                    k = voxels[at] - column * nz - up
-                    if 0 <= k < nz:
-                        out[n] = (i * ny + j) * nz + k
-                        n += 1
-    return out[:n].copy()
+            out[i * ny + j] = a * ny + b if 0 <= a < nx and 0 <= b < ny else -1
+
+
+@loop
+def _moved(voxels, motion, cosine, sine, lower, voxel, shape, numbers):
+    """Into which voxel each one's centre falls, -1 outside."""
+    nx, ny, nz = shape
+    for n in range(len(voxels)):
+        i, j, k = voxels[n] // (ny * nz), voxels[n] // nz % ny, voxels[n] % nz
+        x, y = lower[0] + (i + 0.5) * voxel[0], lower[1] + (j + 0.5) * voxel[1]
+        z = lower[2] + (k + 0.5) * voxel[2] + motion[2]
+        a = np.int64(np.floor((cosine * x - sine * y + motion[0] - lower[0]) / voxel[0]))
+        b = np.int64(np.floor((sine * x + cosine * y + motion[1] - lower[1]) / voxel[1]))
+        c = np.int64(np.floor((z - lower[2]) / voxel[2]))
+        numbers[n] = (a * ny + b) * nz + c if 0 <= a < nx and 0 <= b < ny and 0 <= c < nz else -1
+
+
+@loop
+def _column_starts(numbers, nz, starts):
+    """Where the voxels of each column begin among all that are not negative, sorted. starts: (columns + 1,), zeros."""
+    for n in range(len(numbers)):
+        if numbers[n] >= 0:
+            starts[numbers[n] // nz + 1] += 1
+    for column in range(len(starts) - 1):
+        starts[column + 1] += starts[column]
+
+
+@loop
+def _resample_voxels(voxels, starts, source, up, nz, out):
+    """How many there are."""
+    n = 0
+    for column in range(len(source)):
+        there = source[column]
+        if there >= 0:
+            for at in range(starts[there], starts[there + 1]):
+                k = voxels[at] - there * nz - up
+                if 0 <= k < nz:
+                    out[n] = column * nz + k
+                    n += 1
+    return n
+
+
+@loop
+def _first_of_each(numbers, nz, starts, ends, placed, first):
+    """Numbers that are not negative, ascending and each once, and where it first stands. Returns how many.
+
+    Sorted into columns, and by insertion within those. starts: as of `_column_starts`. ends: as `starts`, where what
+    has been placed in each column ends.
+    """
+    for n in range(len(numbers)):
+        if numbers[n] >= 0:
+            column = numbers[n] // nz
+            at = ends[column]
+            ends[column] += 1
+            while at > starts[column] and placed[at - 1] > numbers[n]:
+                placed[at], first[at] = placed[at - 1], first[at - 1]
+                at -= 1
+            placed[at], first[at] = numbers[n], n
+    kept = 0
+    for n in range(starts[len(starts) - 1]):
+        if kept == 0 or placed[n] != placed[kept - 1]:
+            placed[kept], first[kept] = placed[n], first[n]
+            kept += 1
+    return kept

@@ -67,10 +67,8 @@ class BevDecoder(nn.Module):
         (b, context, H, W), what else is known of each patch. foretold: (b, HINDCASTS, H, W), what the past was worth
         there. H, W: of the folded grid, twice that of the latents.
         """
-        known = torch.cat([past, still, context], dim=1)
-        worth = F.conv2d(foretold, self.foretold)
-        h = self.inward(latents) + self.evidence(F.interpolate(known, size=latents.shape[2:], mode="area"))
-        h = h + F.interpolate(worth, size=latents.shape[2:], mode="area")
-        h = F.interpolate(self.wide(h), size=self.size, mode="nearest")
-        h = self.fine(h + self.evidence(known) + worth)
+        # Averaged after the convolution, which is linear: the same as before it, of fewer channels.
+        known = self.evidence(torch.cat([past, still, context], dim=1)) + F.conv2d(foretold, self.foretold)
+        h = self.inward(latents) + F.interpolate(known, size=latents.shape[2:], mode="area")
+        h = self.fine(F.interpolate(self.wide(h), size=self.size, mode="nearest") + known)
         return F.silu(self.norm(h))

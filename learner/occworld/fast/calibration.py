@@ -58,23 +58,28 @@ def decided(frame: ForecastFrame, named_right: np.ndarray, missed: np.ndarray) -
 
     frame: with all voxels above the least threshold. named_right, missed: (classes,) as `Counts` has them.
     """
-    there = frame.labels > 0
-    flat = _binned(frame, there)
+    flat = _binned(frame)
     said = np.bincount(flat, minlength=NUM_CLASSES * _BINS).reshape(NUM_CLASSES, _BINS)
+    said[0] = 0
     hit = said * (EDGES[:-1] + EDGES[1:]) / 2
     right = hit * named_right[:, None]
     least = best_thresholds(Counts(said, right, hit, right.sum(axis=1) * missed), support=1)
-    keep = EDGES[flat % _BINS] >= least[flat // _BINS] - 1e-9
-    labels = np.zeros_like(frame.labels)
-    labels[there] = np.where(keep, frame.labels[there], 0)
-    return replace(frame, labels=labels)
+    keep = (EDGES[:-1] >= least[:, None] - 1e-9).astype(np.uint8)
+    return replace(frame, labels=frame.labels * keep.reshape(-1)[flat])
 
 
-def _binned(frame: ForecastFrame, there: np.ndarray) -> np.ndarray:
-    """class * bins + the bin of their probability, (n,), of those voxels of a frame that are said to be occupied."""
-    sure = frame.odds[there].astype(np.float32)
-    bins = np.clip(np.searchsorted(EDGES, sure, side="right") - 1, 0, _BINS - 1)
-    return frame.labels[there].astype(int) * _BINS + bins
+def _bin_of_halves() -> np.ndarray:
+    """The bin of each float16, (65536,), by its bits: a table is read faster than edges are searched."""
+    values = np.nan_to_num(np.arange(2**16, dtype=np.uint16).view(np.float16))
+    return np.clip(np.searchsorted(EDGES, values.astype(np.float32), side="right") - 1, 0, _BINS - 1)
+
+
+_BIN_OF_HALF = _bin_of_halves()
+
+
+def _binned(frame: ForecastFrame) -> np.ndarray:
+    """class * bins + the bin of their probability, (n,), of a frame's voxels."""
+    return frame.labels * np.int64(_BINS) + _BIN_OF_HALF[frame.odds.view(np.uint16)]
 
 
 @dataclass
@@ -98,7 +103,7 @@ class Counts:
         """Count a frame. truth: uint8 (X, Y, Z)."""
         truth = truth.reshape(-1)
         there = frame.labels > 0
-        flat = _binned(frame, there)
+        flat = _binned(frame)[there]
         named, real = flat // _BINS, truth[frame.voxels[there]]
         for counts, chosen in ((self.said, flat), (self.right, flat[real == named]), (self.hit, flat[real > 0])):
             counts += np.bincount(chosen, minlength=counts.size).reshape(counts.shape)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +31,7 @@ from occworld.fast.tokenizer import PatchTokenizer
 from occworld.fast.transformer import OccWorldTransformer
 from occworld.fast.voxel_head import VoxelHead
 from occworld.forecast_model import Intake
-from occworld.hindcast import HINDCASTS, hindcast_maps, signs, strata
+from occworld.hindcast import HINDCASTS, signs, strata
 from occworld.history_features import feature_count
 from occworld.layers.attention import TimeCache
 from occworld.model_config import ConfigError, FastConfig
@@ -132,9 +134,9 @@ class FastOccWorld(nn.Module):
         """The same frames by compiled loops, several times faster on a processor."""
         fold, decoder = self.tokenizer.fold, self.decoder
         with one_thread(True):
-            table, tables = fold.table(), HeadTables.of(self.head, fold.embedding(), self.history)
-            now = self._now(scene)
-        scene.columns, scene.tracks, scene.record  # noqa: B018, once and not in each thread
+            table, tables = fold.table(), HeadTables.of(self.head, fold.embedding(), self.history, self.grid.voxel[2])
+            now = self._now(scene, table)
+        self._look_back(scene)
 
         def filled(step: int) -> ForecastFrame:
             view = self._column_view(scene, future, velocity, step)
@@ -155,23 +157,44 @@ class FastOccWorld(nn.Module):
         frames = [frame for scene in scenes for frame in scene.aligned]
         alone = self.device.type == "cpu" and torch.is_inference_mode_enabled()
         if alone:
-            latents = torch.cat(side_by_side(lambda frame: self.tokenizer([frame]).latents, frames, self.device))
+            with one_thread(True):
+                table = self.tokenizer.fold.table()
+            tokens = side_by_side(lambda frame: self.tokenizer([frame], table).latents, frames, self.device)
+            latents = torch.cat(tokens)
         else:
             latents = self.tokenizer(frames).latents
-        with one_thread(alone):
-            return self._rollout(scenes, rearrange(latents, "(b t) d h w -> b t d h w", b=len(scenes)))
+        latents = rearrange(latents, "(b t) d h w -> b t d h w", b=len(scenes))
+        if not alone:
+            return self._imagined(self._rollout(scenes, latents), self._velocity(scenes))
+        # A rollout is one small operation after the other: what else is to be found out takes the other cores.
+        work: list[Callable[[], Any]] = [
+            partial(self._rollout, scenes, latents, newest=True),
+            partial(self._velocity, scenes),
+        ]
+        work += [partial(self._look_back, scene) for scene in scenes]
+        rollout, velocity, *_ = side_by_side(lambda part: part(), work, self.device)
+        return self._imagined(rollout, velocity)
 
-    def _rollout(self, scenes: list[Scene], latents: Tensor) -> Imagined:
-        """latents: (b, t, d, h, w) of the history."""
+    @staticmethod
+    def _imagined(rollout: Rollout, velocity: Tensor) -> Imagined:
+        return Imagined(rollout.logits, rollout.latents, rollout.motion, velocity)
+
+    def _look_back(self, scene: Scene) -> None:
+        """What all steps want to know of a scene, found out once."""
+        scene.columns, scene.tracks, scene.record  # noqa: B018
+        scene.hindcast(self.tokenizer.fold.size)
+
+    def _rollout(self, scenes: list[Scene], latents: Tensor, newest: bool = False) -> Rollout:
+        """latents: (b, t, d, h, w) of the history. newest: as of `rollout`."""
         relative = torch.tensor(np.stack([scene.relative for scene in scenes])).to(self.device)
         constant = torch.tensor(np.stack([scene.step(self.frame_period) for scene in scenes])).to(self.device)
-        rollout = self.rollout(latents, relative, constant)
-        return Imagined(rollout.logits, rollout.latents, rollout.motion, self._velocity(scenes))
+        return self.rollout(latents, relative, constant, newest)
 
-    def rollout(self, latents: Tensor, relative: Tensor, constant: Tensor) -> Rollout:
-        """latents: (b, t, d, h, w) of the history. relative: (b, t, 13), its poses. constant: (b, 4), the step now."""
+    def rollout(self, latents: Tensor, relative: Tensor, constant: Tensor, newest: bool = False) -> Rollout:
+        """latents: (b, t, d, h, w) of the history. relative: (b, t, 13), its poses. constant: (b, 4), the step now.
+        newest: without logits of the frames within the history, which are for training."""
         cache = TimeCache()
-        ahead = self.transformer(latents, self.pose_encoder(relative), cache)
+        ahead = self.transformer(latents, self.pose_encoder(relative), cache, newest)
         logits, imagined = [ahead.logits], []
         steps = [constant * self.persistence[0] + _GENTLY * self.pose_decoder(ahead.pose[:, -1])]
         for _ in range(self.steps):
@@ -240,13 +263,12 @@ class FastOccWorld(nn.Module):
         cover = nn.functional.avg_pool2d(seen[:, None].float(), self.config.patch)
         return self._known(scene, latents, views, past, cover, self._now(scene))
 
-    def _now(self, scene: Scene) -> tuple[Tensor, Tensor]:
+    def _now(self, scene: Scene, table: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What is the same for all steps. The last of the history, folded as it is, (1, c, h, w), and what the past was
-        worth in it, (HINDCASTS, h, w)."""
+        worth in it, (HINDCASTS, h, w). table: the fold's, where it is at hand."""
         fold = self.tokenizer.fold
-        maps = torch.from_numpy(hindcast_maps(self.grid, scene.frames, scene.motion, fold.size))
-        still = fold([scene.frames[-1]])
-        return still, maps.to(still)
+        still = fold([scene.frames[-1]], table)
+        return still, torch.from_numpy(scene.hindcast(fold.size)).to(still)
 
     def _known(
         self, scene: Scene, latents: Tensor, views: Sequence[TargetView | ColumnView], past: Tensor, cover: Tensor,

@@ -32,8 +32,9 @@ _DYNAMIC_WEIGHT = 3.0
 class Rollout:
     """What the transformer says, in the current frame.
 
-    logits: (b, t - 1 + steps, codes, h, w), of the frames after each history frame and each imagined one. latents:
-    (b, steps, d, h, w). motion: (b, steps, 4), footprints to come.
+    logits: (b, t - 1 + steps, codes, h, w), of the frames after each history frame and each imagined one, or of the
+    imagined ones alone, (b, steps, codes, h, w). latents: (b, steps, d, h, w). motion: (b, steps, 4), footprints to
+    come.
     """
 
     logits: Tensor

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from occ_core.classes import NUM_CLASSES
 from occ_core.grid import VoxelGrid
+from occ_core.loops import loop
 from occ_core.sparse_grid import SparseGrid
 from occworld.fast.autoencoder import BevEncoder
 from occworld.layers.quantizer import Quantized, VectorQuantizer
@@ -69,23 +70,31 @@ class SparsePatchify(nn.Module):
             patches.append((b * h + x // p) * w + y // p)
             rows.append(((first[frame.classes] + z) * p + x % p) * p + y % p)
         patch = np.concatenate(patches)
-        order = np.argsort(patch, kind="stable")
-        counts = np.bincount(patch, minlength=len(frames) * h * w)
-        offsets = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        offsets = np.zeros(len(frames) * h * w, np.int64)
+        np.cumsum(np.bincount(patch, minlength=len(offsets))[:-1], out=offsets[1:])
+        grouped = np.empty(len(patch), np.int64)
+        _group(np.concatenate(rows), patch, offsets.copy(), grouped)
         device = self.kernel.device
-        return PatchIndex(
-            torch.from_numpy(np.concatenate(rows)[order]).to(device), torch.from_numpy(offsets).to(device)
-        )
+        return PatchIndex(torch.from_numpy(grouped).to(device), torch.from_numpy(offsets).to(device))
 
     def table(self) -> Tensor:
         """(classes * Z * patch * patch, c): what a voxel adds to its patch, by class, level and place in it."""
         return torch.einsum("ke,ezxyc->kzxyc", self.embedding(), self.kernel).reshape(-1, self.channels)
 
-    def forward(self, frames: list[SparseGrid]) -> Tensor:
-        """(b, c, h, w) float32."""
+    def forward(self, frames: list[SparseGrid], table: Tensor | None = None) -> Tensor:
+        """(b, c, h, w) float32. table: `table()`, where it is at hand."""
         index = self.index(frames)
-        out = F.embedding_bag(index.rows, self.table(), index.offsets, mode="sum") + self.bias
+        rows = self.table() if table is None else table
+        out = F.embedding_bag(index.rows, rows, index.offsets, mode="sum") + self.bias
         return out.reshape(len(frames), *self.size, self.channels).permute(0, 3, 1, 2).contiguous()
+
+
+@loop
+def _group(rows, patch, ends, out):
+    """Rows by patch, in their order in each. ends: where each patch begins."""
+    for n in range(len(rows)):
+        out[ends[patch[n]]] = rows[n]
+        ends[patch[n]] += 1
 
 
 class PatchTokenizer(nn.Module):
@@ -98,6 +107,6 @@ class PatchTokenizer(nn.Module):
         self.quantizer = VectorQuantizer(config.num_codes, config.code_dim, config.commitment)
         self.size = (-(-self.fold.size[0] // 2), -(-self.fold.size[1] // 2))
 
-    def forward(self, frames: list[SparseGrid]) -> Quantized:
-        """Tokens of each frame."""
-        return self.quantizer(self.encoder(self.fold(frames)))
+    def forward(self, frames: list[SparseGrid], table: Tensor | None = None) -> Quantized:
+        """Tokens of each frame. table: that of the fold, where it is at hand."""
+        return self.quantizer(self.encoder(self.fold(frames, table)))

@@ -68,7 +68,8 @@ class VectorQuantizer(nn.Module):
 
     def expected(self, logits: Tensor) -> Tensor:
         """Mean code under logits (b, codes, h, w). Returns (b, d, h, w)."""
-        return torch.einsum("bkhw,kd->bdhw", logits.softmax(dim=1), self.codebook)
+        # Codes last, as the transformer lays them out: a softmax across them reads memory in its order.
+        return (logits.permute(0, 2, 3, 1).softmax(dim=3) @ self.codebook).permute(0, 3, 1, 2)
 
     @torch.no_grad()
     def _revive(self, flat: Tensor, codes: Tensor) -> None:
