@@ -32,7 +32,6 @@ setup(
         "scikit-image",
         "xacro",
         "pyyaml",
-        "yourdfpy",
         "mujoco>=3.2",
         "embreex",
         "moderngl",

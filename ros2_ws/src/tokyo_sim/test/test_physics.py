@@ -65,7 +65,7 @@ def test_the_tightest_turn_is_that_of_gazebo_s_ackermann_steering(flat, speed, t
 def test_steered_wheels_may_turn_as_far_as_the_tightest_turn_needs():
     """Gazebo keeps to the joints' limits: the inner front wheel turns further than `steering_limit`."""
     tightest = 0.72 / np.sin(ROVER.steering_limit)
-    limits = [joint.limit.upper for joint in ROVER.urdf.robot.joints if joint.type == "revolute"]
+    limits = [joint.upper for joint in ROVER.joints if joint.kind == "revolute"]
     assert len(limits) == 2 and min(limits) > np.arctan(0.72 / (tightest - 0.38))
 
 

@@ -27,8 +27,35 @@ def test_link_poses_are_those_of_an_independent_urdf_reader(robot):
         assert np.allclose(pose.matrix, urdf.get_transform(name, "base_link"), atol=1e-9), name
 
 
+def test_links_and_joints_are_those_of_an_independent_urdf_reader(robot):
+    urdf = yourdfpy.URDF.load(io.StringIO(robot.xml), build_scene_graph=False, load_meshes=False)
+    assert list(robot.bodies) == [link.name for link in urdf.robot.links]
+    for link, theirs in zip(robot.bodies.values(), urdf.robot.links, strict=True):
+        assert (link.inertial is None) == (theirs.inertial is None), link.name
+        if link.inertial is not None:
+            centre = np.zeros(3) if theirs.inertial.origin is None else theirs.inertial.origin[:3, 3]
+            assert link.inertial.mass == theirs.inertial.mass
+            assert np.array_equal(link.inertial.inertia, theirs.inertial.inertia)
+            assert np.array_equal(link.inertial.centre, centre)
+        for shapes, others in ((link.collisions, theirs.collisions), (link.visuals, theirs.visuals)):
+            assert len(shapes) == len(others)
+            for shape, other in zip(shapes, others, strict=True):
+                assert np.allclose(shape.pose.matrix, np.eye(4) if other.origin is None else other.origin, atol=1e-12)
+                it = getattr(other.geometry, shape.kind)
+                size = it.size if shape.kind == "box" else [it.radius, *filter(None, [getattr(it, "length", None)])]
+                assert np.array_equal(shape.size, size)
+        for shape, other in zip(link.visuals, theirs.visuals, strict=True):
+            assert np.array_equal(shape.rgba, other.material.color.rgba)
+    assert [joint.name for joint in robot.joints] == [joint.name for joint in urdf.robot.joints]
+    for joint, other in zip(robot.joints, urdf.robot.joints, strict=True):
+        assert (joint.kind, joint.parent, joint.child) == (other.type, other.parent, other.child)
+        assert np.allclose(joint.origin.matrix, np.eye(4) if other.origin is None else other.origin, atol=1e-12)
+        assert np.array_equal(joint.axis, other.axis)
+        assert joint.upper == (np.inf if other.limit is None else other.limit.upper)
+
+
 def test_every_body_can_exist(robot):
-    bodies = [link for link in robot.urdf.robot.links if link.inertial is not None]
+    bodies = [link for link in robot.bodies.values() if link.inertial is not None]
     assert bodies
     for link in bodies:
         assert link.inertial.mass > 0
@@ -39,25 +66,23 @@ def test_every_body_can_exist(robot):
 
 def test_masses_and_sizes_are_those_of_such_vehicles(robot):
     """A survey drone (DJI Matrice 300: 6.3 kg, 0.81 x 0.67 m) and a delivery rover (40 to 100 kg, about 1 m)."""
-    links = {link.name: link for link in robot.urdf.robot.links}
-    mass = sum(link.inertial.mass for link in links.values() if link.inertial is not None)
+    mass = sum(link.inertial.mass for link in robot.bodies.values() if link.inertial is not None)
     low, high = {RobotKind.DRONE: (4, 10), RobotKind.ROVER: (40, 100)}[robot.kind]
     assert low < mass < high
     assert (robot.size[:2] > 0.5).all() and (robot.size < 2.0).all()
     # A body's gyration radii lie inside the body.
-    base = links["base_link"].inertial
+    base = robot.bodies["base_link"].inertial
     assert (np.sqrt(np.linalg.eigvalsh(base.inertia) / base.mass) < robot.size.max() / 2).all()
 
 
 def test_a_drone_can_lift_itself_and_a_rover_stands_on_four_wheels():
     drone, rover = (load_robot(kind, f"{kind.value}_0") for kind in (RobotKind.DRONE, RobotKind.ROVER))
-    mass = sum(link.inertial.mass for link in drone.urdf.robot.links if link.inertial is not None)
+    mass = sum(link.inertial.mass for link in drone.bodies.values() if link.inertial is not None)
     assert 1.8 < sum(rotor.most_thrust for rotor in drone.rotors) / (mass * 9.81) < 4
     assert sorted(rotor.direction for rotor in drone.rotors) == [-1, -1, 1, 1]
     assert rover.rotors == ()
-    wheels = [joint for joint in rover.urdf.robot.joints if joint.type == "continuous"]
-    bottoms = [rover.links[j.child].position[2] - rover.urdf.link_map[j.child].collisions[0].geometry.sphere.radius
-               for j in wheels]  # fmt: skip
+    wheels = [joint for joint in rover.joints if joint.kind == "continuous"]
+    bottoms = [rover.links[j.child].position[2] - rover.bodies[j.child].collisions[0].size[0] for j in wheels]
     assert len(wheels) == 4 and np.ptp(bottoms) < 1e-9
 
 

@@ -35,12 +35,11 @@ class RoverController:
     _STEERING_RATE = 4.0  # rad/s
 
     def __init__(self, robot: Robot) -> None:
-        joints = list(robot.urdf.robot.joints)
-        self._steered = [joint for joint in joints if joint.type == "revolute"]
-        self._driven = [joint for joint in joints if joint.type == "continuous" and joint.parent == "base_link"]
+        self._steered = [joint for joint in robot.joints if joint.kind == "revolute"]
+        self._driven = [j for j in robot.joints if j.kind == "continuous" and j.parent == "base_link"]
         self._name = robot.name
-        self._radius = float(robot.urdf.link_map[self._driven[0].child].collisions[0].geometry.sphere.radius)
-        self._wheel_base = float(self._steered[0].origin[0, 3] - self._driven[0].origin[0, 3])
+        self._radius = robot.bodies[self._driven[0].child].collisions[0].size[0]
+        self._wheel_base = float(self._steered[0].origin.position[0] - self._driven[0].origin.position[0])
         # AckermannSteering's tightest turn: wheel_base / sin(steering_limit), about the middle of the driven axle.
         self._most_curvature = sin(robot.steering_limit) / self._wheel_base
         self._target = (0.0, 0.0)
@@ -50,7 +49,7 @@ class RoverController:
         """Drive the robot of this model from now on; speed and steering go on as they were."""
         self._ctrl, self._dt = data.ctrl, model.opt.timestep
         self._steering, self._driving = (
-            [(model.actuator(f"{self._name}/{joint.name}").id, float(joint.origin[1, 3])) for joint in joints]
+            [(model.actuator(f"{self._name}/{joint.name}").id, float(joint.origin.position[1])) for joint in joints]
             for joints in (self._steered, self._driven)
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
@@ -12,10 +11,8 @@ from occ_core.citymap import CityMap
 from occ_core.poses import Pose
 from tokyo_city.world import GRAVITY
 from tokyo_sim.engine.control import DroneController, RoverController
+from tokyo_sim.engine.links import Link
 from tokyo_sim.engine.robot import Robot, RobotKind
-
-if TYPE_CHECKING:
-    import yourdfpy
 
 STEP_S = 0.005
 # Ground under a robot is a height field that follows it: this many metres square, in cells of this size.
@@ -50,7 +47,7 @@ class Physics:
     def __init__(self, city: CityMap, prisms: list[np.ndarray], robots: list[Robot], poses: list[Pose]) -> None:
         self.city, self.robots = city, robots
         self._prisms = prisms
-        self._bounds = np.array([[prism[:, :2].min(axis=0), prism[:, :2].max(axis=0)] for prism in prisms])
+        self._bounds = _plane_bounds(prisms)
         self._controllers = [
             DroneController(robot) if robot.kind is RobotKind.DRONE else RoverController(robot) for robot in robots
         ]
@@ -87,7 +84,7 @@ class Physics:
     def _near(self) -> list[int]:
         """Numbers of the prisms within reach of any robot."""
         near = np.zeros(len(self._prisms), dtype=bool)
-        for centre in self._centres if len(self._prisms) else ():
+        for centre in self._centres:
             low, high = self._bounds[:, 0] <= centre + _REACH_M, self._bounds[:, 1] >= centre - _REACH_M
             near |= low.all(axis=1) & high.all(axis=1)
         return np.flatnonzero(near).tolist()
@@ -170,6 +167,14 @@ class Physics:
             self._patch_centres[number] = centre
 
 
+def _plane_bounds(prisms: list[np.ndarray]) -> np.ndarray:
+    """(n, 2, 2) lowest and highest x and y of each."""
+    if not prisms:
+        return np.zeros((0, 2, 2))
+    corners, starts = np.concatenate(prisms)[:, :2], np.cumsum([0, *map(len, prisms[:-1])])
+    return np.stack([np.minimum.reduceat(corners, starts), np.maximum.reduceat(corners, starts)], axis=1)
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where a robot's numbers start in MuJoCo's arrays."""
@@ -225,23 +230,21 @@ def _add_robot(spec: mujoco.MjSpec, robot: Robot, pose: Pose, ground: int) -> li
     base = spec.worldbody.add_body(name=robot.name, pos=pose.position, quat=pose.orientation)
     base.add_joint(name=f"{robot.name}/free", type=mujoco.mjtJoint.mjJNT_FREE)
     base.add_site(name=f"{robot.name}/imu", pos=robot.imu.mount.position, quat=robot.imu.mount.orientation)
-    links = {link.name: link for link in robot.urdf.robot.links}
-    _fill_body(base, links["base_link"], ground)
+    _fill_body(base, robot.bodies["base_link"], ground)
     bodies = {"base_link": base}
-    for joint in robot.urdf.robot.joints:
-        link, name = links[joint.child], f"{robot.name}/{joint.name}"
-        if joint.type == "fixed" or (joint.type == "continuous" and not link.collisions):
+    for joint in robot.joints:
+        link, name = robot.bodies[joint.child], f"{robot.name}/{joint.name}"
+        if joint.kind == "fixed" or (joint.kind == "continuous" and not link.collisions):
             continue
-        mount = Pose.from_matrix(joint.origin)
         body = bodies[joint.parent].add_body(
-            name=f"{robot.name}/{link.name}", pos=mount.position, quat=mount.orientation
+            name=f"{robot.name}/{link.name}", pos=joint.origin.position, quat=joint.origin.orientation
         )
         bodies[joint.child] = body
         # MuJoCo parts only parent and child: a steered wheel, two joints away, would rub on the chassis.
         spec.add_exclude(bodyname1=robot.name, bodyname2=body.name)
         body.add_joint(name=name, type=mujoco.mjtJoint.mjJNT_HINGE, axis=joint.axis, damping=[0.2, 0, 0])
         _fill_body(body, link, ground)
-        if joint.type == "revolute":
+        if joint.kind == "revolute":
             servo = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT, forcerange=[-60, 60])
             servo.set_to_position(kp=400, kv=20)
         elif joint.parent == "base_link":
@@ -256,23 +259,20 @@ def _add_robot(spec: mujoco.MjSpec, robot: Robot, pose: Pose, ground: int) -> li
     return [body.name for body in bodies.values()]
 
 
-def _fill_body(body: mujoco.MjsBody, link: yourdfpy.Link, ground: int) -> None:
+def _fill_body(body: mujoco.MjsBody, link: Link, ground: int) -> None:
     if link.inertial is not None:
         body.mass = link.inertial.mass
         body.inertia = np.diag(link.inertial.inertia)
-        body.ipos = np.zeros(3) if link.inertial.origin is None else link.inertial.origin[:3, 3]
+        body.ipos = link.inertial.centre
         body.explicitinertial = True
     for collision in link.collisions:
-        pose = Pose.identity() if collision.origin is None else Pose.from_matrix(collision.origin)
-        shape = {"pos": pose.position, "quat": pose.orientation, "mass": 0}
+        shape = {"pos": collision.pose.position, "quat": collision.pose.orientation, "mass": 0}
         shape |= {"contype": _ROBOT, "conaffinity": _BUILDING | _ROBOT | ground}
-        if collision.geometry.box is not None:
-            half = np.asarray(collision.geometry.box.size) / 2
+        if collision.kind == "box":
+            half = np.asarray(collision.size) / 2
             # As hard as the step allows: hulls of drones sink less into each other and into thin walls.
             body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=half, solref=[2 * STEP_S, 1.0], **shape)
         else:
             # Tyres give: a contact time constant of 0.04 s keeps four rigid wheels on uneven ground.
             soft = {"solref": [0.04, 1.0], "friction": [0.9, 0.005, 0.0001]}
-            body.add_geom(
-                type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[collision.geometry.sphere.radius, 0, 0], **soft, **shape
-            )
+            body.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[collision.size[0], 0, 0], **soft, **shape)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xacro
@@ -19,10 +18,8 @@ from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from occ_core.urdf import link_poses
 from tokyo_sim.engine.lidar_returns import ReturnModel
+from tokyo_sim.engine.links import Joint, Link, read_joints, read_links
 from tokyo_sim.resources import share
-
-if TYPE_CHECKING:
-    import yourdfpy
 
 
 class RobotKind(str, Enum):
@@ -131,13 +128,14 @@ class Robot:
     """A parsed robot. name: its namespace. size: (3,) box that holds its visuals; centre in base_link.
 
     steering_limit: radians, of a rover's front wheels seen as one, 0 for a drone. rotors: a drone's, none for a rover.
-    links: pose of each link in base_link at joint positions zero.
+    links: pose of each link in base_link at joint positions zero. bodies: the links themselves, by name.
     """
 
     name: str
     kind: RobotKind
     xml: str
-    urdf: yourdfpy.URDF
+    bodies: dict[str, Link]
+    joints: tuple[Joint, ...]
     lidar: LidarSpec
     cameras: tuple[CameraSpec, ...]
     imu: ImuSpec
@@ -160,19 +158,18 @@ def load_robot(kind: RobotKind, name: str, image_size: tuple[int, int] = (1600, 
         raise ValueError(f"robot name '{name}' is not a ROS namespace: lower-case letters, digits, underscores")
     arguments = {"namespace": name, "image_width": str(image_size[0]), "image_height": str(image_size[1])}
     xml = xacro.process_file(str(share("urdf", f"{kind.value}.urdf.xacro")), mappings=arguments).toxml()
-    import yourdfpy  # here, since it takes seconds: the command line wants no more than the names above
-
-    urdf = yourdfpy.URDF.load(io.StringIO(xml), build_scene_graph=False, load_meshes=False)
     links = link_poses(xml)
     tree = etree.fromstring(xml)
+    bodies = read_links(tree)
     sensors = {s.get("name"): (s.getparent().get("reference"), s) for s in tree.iter("sensor")}
-    visuals = tuple(_visuals(urdf, links))
+    visuals = tuple(_visuals(bodies, links))
     low, high = _bounds(visuals)
     return Robot(
         name=name,
         kind=kind,
         xml=xml,
-        urdf=urdf,
+        bodies=bodies,
+        joints=read_joints(tree),
         lidar=_lidar(*sensors["lidar"], links),
         cameras=tuple(_camera(*entry, links) for key, entry in sensors.items() if key.startswith("camera_")),
         imu=_imu(*sensors["imu"], links),
@@ -185,10 +182,6 @@ def load_robot(kind: RobotKind, name: str, image_size: tuple[int, int] = (1600, 
         centre=(low + high) / 2,
         links=links,
     )
-
-
-def _pose(matrix: np.ndarray | None) -> Pose:
-    return Pose.identity() if matrix is None else Pose.from_matrix(matrix)
 
 
 def _number(element: etree._Element, path: str) -> float:
@@ -258,18 +251,12 @@ def _rotor(plugin: etree._Element, links: dict[str, Pose]) -> Rotor:
     )
 
 
-def _visuals(urdf: yourdfpy.URDF, links: dict[str, Pose]):
-    for link in urdf.robot.links:
+def _visuals(bodies: dict[str, Link], links: dict[str, Pose]) -> Iterator[Primitive]:
+    for link in bodies.values():
         for visual in link.visuals:
-            pose = links[link.name] @ _pose(visual.origin)
-            rgba = tuple(visual.material.color.rgba)
-            if visual.geometry.box is not None:
-                yield Primitive("box", tuple(visual.geometry.box.size), pose, rgba)
-            elif visual.geometry.cylinder is not None:
-                cylinder = visual.geometry.cylinder
-                yield Primitive("cylinder", (cylinder.radius, cylinder.length), pose, rgba)
-            else:
+            if visual.kind not in ("box", "cylinder"):
                 raise ValueError(f"URDF link '{link.name}': visuals are boxes or cylinders")
+            yield Primitive(visual.kind, visual.size, links[link.name] @ visual.pose, visual.rgba)
 
 
 def _bounds(visuals: tuple[Primitive, ...]) -> tuple[np.ndarray, np.ndarray]:
