@@ -16,6 +16,7 @@ from occ_core.classes import Semantic
 from occ_core.meshes import TriangleMesh
 from tokyo_city.plateau.model import ImportProblem
 from tokyo_city.world.city import Options, import_city
+from tokyo_city.world.collision import read_pieces
 from tokyo_city.world.obj import read_obj, write_obj
 from tokyo_city.world.sdf import Anchor, WorldModel, read_world, write_world
 
@@ -113,8 +114,19 @@ def test_an_imported_box_has_its_size_about_the_anchor(citygml, tmp_path):
     prisms = read_obj(tmp_path / "city" / model.collision)
     assert len(prisms.parts()) == 2  # one below each triangle of the roof
     assert np.ptp(prisms.vertices, axis=0) == pytest.approx([20, 10, 30.5], abs=0.01)  # walls are buried half a metre
+    # The embedded engine's are the same to the last bit.
+    pieces = read_pieces(tmp_path / "city", model.name)
+    assert [piece.tolist() for piece in pieces] == [part.vertices.tolist() for part in prisms.parts()]
     anchor = json.loads((tmp_path / "city/city.json").read_text())["anchor"]
     assert (anchor["epsg"], anchor["latitude"]) == (6677, pytest.approx(35.684, abs=0.01))
+
+
+def test_a_city_of_an_earlier_version_without_pieces_is_to_be_imported_again(citygml, tmp_path):
+    import_city(citygml(building((0, 0, 0), (20, 10, 30))), tmp_path / "city", Options(workers=1))
+    shutil.rmtree(tmp_path / "city/collision")
+    (model,) = read_world(tmp_path / "city/city.sdf")[:1]
+    with pytest.raises(FileNotFoundError, match="import the city again with `tokyo city`"):
+        read_pieces(tmp_path / "city", model.name)
 
 
 def test_a_bad_file_among_good_ones_is_reported_and_left_out(citygml, tmp_path):

@@ -16,6 +16,7 @@ from occ_core.classes import Semantic
 from occ_core.meshes import TriangleMesh
 from tokyo_city.world import WORLD_FILE
 from tokyo_city.world.appearance import Appearance
+from tokyo_city.world.collision import write_pieces
 from tokyo_city.world.obj import write_obj
 from tokyo_city.world.sdf import Anchor, WorldModel, write_world
 from tokyo_sim.engine.robot import RobotKind, load_robot
@@ -46,7 +47,7 @@ def folder(tmp_path_factory, city, box, sheet):
         write_obj(out / visual, TriangleMesh.from_triangles(triangles))
         if semantic is Semantic.BUILDING:
             collision = "meshes/building_collision.obj"
-            write_obj(out / collision, TriangleMesh.from_triangles(triangles))
+            write_pieces(out, "building", TriangleMesh.from_triangles(triangles))
         models.append(WorldModel(semantic.name.lower(), semantic, visual, collision))
     write_world(out / WORLD_FILE, Anchor(35.68, 139.76, 3.0, 6677, 0.0, 0.0), models)
     return out

@@ -15,7 +15,7 @@ CITY = FolderKind(
     "an imported city",
     (CITY_FILE,),
     # Besides what the importer writes: what is made of it when it is first needed, and kept.
-    (CITY_FILE, WORLD_FILE, "meshes", "semantic", "appearance", "textures", "drivable", "*.npz"),
+    (CITY_FILE, WORLD_FILE, "meshes", "semantic", "appearance", "textures", "drivable", "collision", "*.npz"),
 )
 """A folder that is replaced when a city is imported into it."""
 

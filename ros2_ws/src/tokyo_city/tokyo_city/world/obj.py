@@ -21,6 +21,8 @@ from occ_core.meshes import TriangleMesh
 from tokyo_city.world import plain_name
 from tokyo_city.world.appearance import Appearance, page_path
 
+DECIMALS = 4
+"""Of metres, in a file."""
 _UNIT = 10_000  # parts of a normal's length, in a file
 
 
@@ -36,7 +38,7 @@ def write_obj(path: Path, mesh: TriangleMesh, appearance: Appearance | None = No
     with open(path, "w", encoding="ascii") as file:
         if appearance is not None:
             file.write(f"mtllib {path.with_suffix('.mtl').name}\n")
-        file.write(lines("v %.4f %.4f %.4f\n", mesh.vertices))
+        file.write(lines("v" + 3 * f" %.{DECIMALS}f" + "\n", mesh.vertices))
         file.write(lines("vn %.4f %.4f %.4f\n", normals))
         if appearance is None:
             file.write(lines("f %d//%d %d//%d %d//%d\n", np.stack(columns, axis=2).reshape(-1, 6)))

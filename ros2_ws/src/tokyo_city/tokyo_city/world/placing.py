@@ -17,6 +17,7 @@ from tokyo_city.plateau.areas import AREA_FOLDERS, Areas, open_edges
 from tokyo_city.plateau.fitting import Fitted, fitted, outline_of
 from tokyo_city.plateau.ground import CELL_M, REACH_M, SQUARE_M, SquareGround, cell_triangles
 from tokyo_city.world.appearance import UNTEXTURED, Appearance, page_path
+from tokyo_city.world.collision import write_pieces
 from tokyo_city.world.obj import write_obj
 from tokyo_city.world.sdf import WorldModel
 from tokyo_city.world.store import TileMesh, open_areas, open_ground, open_surface, open_tile, page_file
@@ -264,6 +265,8 @@ def _write_model(city: Path, name: str, part: _Part, job: PlaceJob | GroundJob) 
     if solid is not part.mesh:
         collision = f"meshes/{name}_collision.obj"
         write_obj(city / collision, solid)
+        if part.semantic is Semantic.BUILDING:
+            write_pieces(city, name, solid)
     return WorldModel(name, part.semantic, visual, collision, own_materials=True)
 
 

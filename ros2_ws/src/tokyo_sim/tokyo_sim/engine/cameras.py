@@ -10,6 +10,7 @@ from pathlib import Path
 import moderngl
 import numpy as np
 
+from occ_core.actors import Actor
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
@@ -19,9 +20,9 @@ from tokyo_sim.engine.atlas import upload_pages
 from tokyo_sim.engine.culling import Chunks, boxes, chunked
 from tokyo_sim.engine.daylight import Daylight
 from tokyo_sim.engine.detail import upload_detail
-from tokyo_sim.engine.meshes import CLASS_COLUMN, city_vertices
+from tokyo_sim.engine.meshes import CLASS_COLUMN, actor_vertices, city_vertices, robot_vertices
 from tokyo_sim.engine.occlusion import Cover, Occluders
-from tokyo_sim.engine.robot import CameraSpec
+from tokyo_sim.engine.robot import CameraSpec, Robot
 from tokyo_sim.engine.shaders import Surface
 from tokyo_sim.engine.sun import SunShadows
 from tokyo_sim.engine.winding import one_sided
@@ -56,6 +57,25 @@ class Movable:
     key: str
     vertices: np.ndarray
     pose: Pose
+
+
+class Movables:
+    """What moves in a city as it is drawn: robots and traffic, each with a mesh of its own."""
+
+    def __init__(self, robots: Sequence[Robot]) -> None:
+        self._robots = [robot.name for robot in robots]
+        self._meshes = {robot.name: robot_vertices(robot.visuals, robot.kind.semantic) for robot in robots}
+
+    def at(self, actors: Sequence[Actor], poses: Sequence[Pose]) -> list[Movable]:
+        """Traffic where it is, and the robots at poses of base_link in map."""
+        movables = []
+        for actor in actors:
+            if (key := f"actor_{actor.instance}") not in self._meshes:
+                self._meshes[key] = actor_vertices(actor)
+            movables.append(Movable(key, self._meshes[key], actor.pose))
+        return movables + [
+            Movable(name, self._meshes[name], pose) for name, pose in zip(self._robots, poses, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,19 +15,20 @@ from occ_core.classes import Semantic
 from occ_core.pose_buffer import PoseBuffer
 from tokyo_city.world import WORLD_FILE
 from tokyo_city.world.appearance import Appearance, pages
-from tokyo_city.world.obj import read_obj
+from tokyo_city.world.collision import read_pieces
 from tokyo_city.world.sdf import read_world
-from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movable
 from tokyo_sim.engine.daylight import DEFAULT_HOUR, Daylight
 from tokyo_sim.engine.imu import Imu, ImuReading
 from tokyo_sim.engine.lidar import LidarCaster, Sweep
-from tokyo_sim.engine.meshes import actor_vertices, robot_vertices
 from tokyo_sim.engine.physics import STEP_S, Motion, Physics
 from tokyo_sim.engine.robot import Robot, RobotKind, load_robot
 from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.traffic.stored import lane_graph, walkways
 from tokyo_sim.traffic.traffic import Traffic
+
+if TYPE_CHECKING:
+    from tokyo_sim.engine.cameras import CameraRenderer
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,11 @@ class Simulator:
         self._renderer = self._start_renderer(city, Daylight.at(fleet.hour)) if fleet.cameras else None
         self._actors: list[Actor] = self._traffic.actors()
         self._robot_actors: list[Actor] | None = None  # made when first asked for, until the next step
-        self._meshes = {robot.name: robot_vertices(robot.visuals, robot.kind.semantic) for robot in self.robots}
 
     def _start_renderer(self, city: Path, daylight: Daylight) -> CameraRenderer | None:
+        from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movables  # for images alone
+
+        self._movables = Movables(self.robots)
         try:
             return CameraRenderer(self.city, Appearance.load(city), pages(city), daylight)
         except CamerasUnavailable as error:
@@ -158,19 +162,10 @@ class Simulator:
         cameras = [spec for spec in self.robots[robot].cameras if names is None or spec.name in names]
         if self._renderer is None or not cameras:
             return {}
-        pose = self.motion(robot).pose
-        views = self._renderer.views([(spec, pose @ spec.mount) for spec in cameras], self._movables())
-        return {spec.name: view for spec, view in zip(cameras, views, strict=True)}
-
-    def _movables(self) -> list[Movable]:
-        for actor in self._actors:
-            if (key := f"actor_{actor.instance}") not in self._meshes:
-                self._meshes[key] = actor_vertices(actor)
-        movables = [Movable(key, self._meshes[key], a.pose) for a in self._actors for key in [f"actor_{a.instance}"]]
         poses = [self.motion(number).pose for number in range(len(self.robots))]
-        return movables + [
-            Movable(robot.name, self._meshes[robot.name], pose) for robot, pose in zip(self.robots, poses, strict=True)
-        ]
+        movables = self._movables.at(self._actors, poses)
+        views = self._renderer.views([(spec, poses[robot] @ spec.mount) for spec in cameras], movables)
+        return {spec.name: view for spec, view in zip(cameras, views, strict=True)}
 
 
 def _collision_prisms(city: Path) -> list[np.ndarray]:
@@ -178,6 +173,5 @@ def _collision_prisms(city: Path) -> list[np.ndarray]:
     prisms = []
     for model in read_world(city / WORLD_FILE):
         if model.collision and model.collision != model.visual and model.semantic is Semantic.BUILDING:
-            mesh = read_obj(city / model.collision)
-            prisms.extend(part.vertices for part in mesh.parts())
+            prisms.extend(read_pieces(city, model.name))
     return prisms
