@@ -79,7 +79,7 @@ def forecast(city: Path, checkpoint: Path, drive: Drive, count: int, seconds: fl
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
 
-    from occ_core.messages import from_stamp
+    from occ_core.stamps import from_stamp
     from occ_ros.convert import to_actors
     from occ_ros.qos import create_publisher, create_subscription
     from tokyo_sim.nodes.robot_publishers import RobotPublishers

@@ -26,7 +26,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, Imu, PointCloud2
 
 from occ_core.poses import footprint
-from occ_ros.convert import to_cloud, to_image, to_pose, to_stamp, vector
+from occ_ros.convert import to_cloud, to_image, to_pose, vector
+from occ_ros.diagnostics import to_stamp
 from occ_ros.qos import message_class
 from tokyo_sim.engine.robot import RobotKind
 from tokyo_sim.engine.simulator import Fleet, Simulator

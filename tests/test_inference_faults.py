@@ -25,9 +25,11 @@ from rclpy.node import Node
 from small_model import config, save
 from std_msgs.msg import String
 
-from occ_core.messages import from_cloud, from_stamp
+from occ_core.messages import from_cloud
+from occ_core.stamps import from_stamp
 from occ_core.topics import DIAGNOSTICS, LATENCY, LIDAR, ODOM, PATH, PREDICTION, ROBOT_DESCRIPTION, SCORE, Topic
-from occ_ros.convert import to_cloud, to_stamp
+from occ_ros.convert import to_cloud
+from occ_ros.diagnostics import to_stamp
 from occ_ros.qos import create_publisher, create_subscription
 from occworld_infer.figures import SCORE_COLUMNS, from_latency
 from occworld_infer.nodes import inference

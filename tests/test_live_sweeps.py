@@ -24,11 +24,13 @@ from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
 from occ_core.grid import TOKYO_GRID
-from occ_core.messages import cloud_xyz, from_cloud, from_stamp
+from occ_core.messages import cloud_xyz, from_cloud
 from occ_core.poses import Pose
 from occ_core.session import find_sessions
+from occ_core.stamps import from_stamp
 from occ_core.topics import LIDAR, OCCUPANCY, ODOM, ROBOT_DESCRIPTION, TF
-from occ_ros.convert import to_cloud, to_pose, to_stamp
+from occ_ros.convert import to_cloud, to_pose
+from occ_ros.diagnostics import to_stamp
 from occ_ros.qos import create_publisher, create_subscription
 
 URDF = """<robot name="r">

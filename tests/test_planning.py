@@ -14,9 +14,10 @@ from nav_msgs.msg import OccupancyGrid
 from paths import ROOT
 from test_inference_faults import Stage, staged  # noqa: F401
 
-from occ_core.messages import from_cloud, from_stamp
+from occ_core.messages import from_cloud
+from occ_core.stamps import from_stamp
 from occ_core.topics import CHECK_PATH, CONTACT, COSTMAP, FORECAST, HORIZON_COSTMAPS, PREDICTION
-from occ_ros.convert import to_stamp
+from occ_ros.diagnostics import to_stamp
 from occ_ros.qos import create_publisher, create_subscription, message_class
 from occworld_infer.forecast_message import from_forecast_message, lacking
 

@@ -28,7 +28,8 @@ from occ_core.session import Session, find_sessions
 from occ_core.topics import CAMERAS, DIAGNOSTICS, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, image_topic
 from occ_recorder.nodes import recorder
 from occ_recorder.sessions.check import check_session
-from occ_ros.convert import to_cloud, to_image, to_pose, to_stamp
+from occ_ros.convert import to_cloud, to_image, to_pose
+from occ_ros.diagnostics import to_stamp
 from occ_ros.qos import create_publisher, create_subscription
 
 URDF = """<robot name="r"><link name="base_link"/><link name="lidar_link"/><joint name="j" type="fixed">

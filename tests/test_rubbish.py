@@ -40,7 +40,8 @@ from occ_core.topics import (
     camera_info_topic,
     image_topic,
 )
-from occ_ros.convert import from_actors, to_stamp
+from occ_ros.convert import from_actors
+from occ_ros.diagnostics import to_stamp
 from occ_ros.guard import ERRORS, UNUSABLE, GuardedNode
 from occ_ros.qos import create_publisher, create_subscription
 from occworld_infer.forecast_message import lacking

@@ -31,7 +31,8 @@ from occ_core.session import Session
 from occ_core.topics import FORECAST, OCCUPANCY, ODOM, PATH, PREDICTION, SCORE
 from occ_recorder.bags.config import GroundSource
 from occ_recorder.bags.drive import Conversion
-from occ_ros.convert import to_cloud, to_pose, to_stamp
+from occ_ros.convert import to_cloud, to_pose
+from occ_ros.diagnostics import to_stamp
 from occ_ros.qos import create_publisher
 from occworld.forecaster import Forecast, Forecaster
 from occworld.scene import ForecastFrame

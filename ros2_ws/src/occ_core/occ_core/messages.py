@@ -15,6 +15,7 @@ from PIL import Image as Picture
 from occ_core.actors import Actor
 from occ_core.classes import Semantic, class_id
 from occ_core.poses import Pose
+from occ_core.stamps import from_stamp
 from occ_core.sync import Odometry
 
 DTYPES: dict[int, np.dtype] = {
@@ -44,11 +45,6 @@ _ENCODINGS = {
     "mono8": (1, (0, 0, 0)),
     "8UC1": (1, (0, 0, 0)),
 }
-
-
-def from_stamp(stamp: Any) -> float:
-    """A builtin_interfaces/Time to seconds."""
-    return stamp.sec + stamp.nanosec * 1e-9
 
 
 def from_pose(message: Any) -> Pose:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from occ_core.messages import from_stamp, from_transform
+from occ_core.messages import from_transform
+from occ_core.stamps import from_stamp
 from occ_core.sync import PATIENCE_S, SyncedSweep
 from occ_core.transforms import Source, TransformTree
 from occ_core.urdf import joints

@@ -14,12 +14,12 @@ from occ_core.messages import (
     from_compressed_image,
     from_image,
     from_odometry,
-    from_stamp,
     off_unit,
     returns_of,
     vector,
-)  # fmt: skip
+)
 from occ_core.point_times import PointClock
+from occ_core.stamps import from_stamp
 from occ_core.sync import SweepSynchronizer, SyncedSweep
 
 _OFF_UNIT = "an orientation that is not of unit length, which it was brought to"

@@ -1,4 +1,4 @@
-"""Plain data to ROS messages: stamps, poses, point clouds, images, actors, diagnostics.
+"""Plain data to ROS messages: poses, point clouds, images, actors.
 
 The way back is `occ_core.messages`, which needs no ROS; its functions are here too.
 """
@@ -9,7 +9,6 @@ from array import array
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Point
 from geometry_msgs.msg import Pose as PoseMsg
 from sensor_msgs.msg import Image, PointCloud2, PointField
@@ -27,26 +26,18 @@ from occ_core.messages import (
     from_image,
     from_odometry,
     from_pose,
-    from_stamp,
     from_twist,
     vector,
 )  # fmt: skip
 from occ_core.poses import Pose
+from occ_ros.diagnostics import to_stamp
 
 __all__ = [
-    "cloud_points", "cloud_xyz", "from_actors", "from_cloud", "from_image", "from_odometry", "from_pose", "from_stamp",
-    "from_twist", "to_actors", "to_cloud", "to_diagnostics", "to_image", "to_pose", "to_stamp", "vector",
+    "cloud_points", "cloud_xyz", "from_actors", "from_cloud", "from_image", "from_odometry", "from_pose", "from_twist",
+    "to_actors", "to_cloud", "to_image", "to_pose", "vector",
 ]  # fmt: skip
 
 _DATATYPES = {dtype: code for code, dtype in DTYPES.items()}
-
-
-def to_stamp(seconds: float) -> Time:
-    """Seconds to a message stamp; ValueError beyond the 68 years to either side of zero that it can say."""
-    whole, nanoseconds = divmod(round(seconds * 1e9), 10**9)
-    if not -(2**31) <= whole < 2**31:
-        raise ValueError(f"{seconds:g} s is no time that a stamp can say")
-    return Time(sec=whole, nanosec=nanoseconds)
 
 
 def to_pose(pose: Pose) -> PoseMsg:
@@ -126,13 +117,3 @@ def _arrow(actor: Actor, stamp: Time) -> Marker:
 def _point(xyz: np.ndarray) -> Point:
     x, y, z = map(float, xyz)
     return Point(x=x, y=y, z=z)
-
-
-def to_diagnostics(name: str, problem: str, values: dict[str, object], stamp: float) -> DiagnosticArray:
-    """One status: OK, or a warning with the problem in words; values as text."""
-    level = DiagnosticStatus.WARN if problem else DiagnosticStatus.OK
-    status = DiagnosticStatus(level=level, name=name, message=problem or "running", hardware_id="tokyo")
-    status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-    message = DiagnosticArray(status=[status])
-    message.header.stamp = to_stamp(stamp)
-    return message

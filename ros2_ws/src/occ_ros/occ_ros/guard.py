@@ -27,7 +27,7 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from occ_core.topics import DIAGNOSTICS
-from occ_ros.convert import to_diagnostics
+from occ_ros.diagnostics import to_diagnostics
 from occ_ros.qos import create_publisher
 
 UNUSABLE, ERRORS, UNSENT = "unusable messages", "callback errors", "unsent messages"

@@ -22,9 +22,9 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from std_msgs.msg import Header
 
-from occ_core.messages import from_stamp
+from occ_core.stamps import from_stamp
 from occ_core.topics import LOCKSTEP_GRANTED, LOCKSTEP_REACHED, Topic, absolute, participant_name
-from occ_ros.convert import to_stamp
+from occ_ros.diagnostics import to_stamp
 from occ_ros.qos import create_publisher, create_subscription
 
 LOCKSTEP_PERIOD_S = 0.1

@@ -16,21 +16,20 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from occ_core.actors import Actor
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
+from occ_core.stamps import from_stamp
 from occ_ros.convert import (
     cloud_xyz,
     from_actors,
     from_cloud,
     from_image,
     from_pose,
-    from_stamp,
     from_twist,
     to_actors,
     to_cloud,
-    to_diagnostics,
     to_image,
     to_pose,
-    to_stamp,
-)  # fmt: skip
+)
+from occ_ros.diagnostics import to_diagnostics, to_stamp
 from occ_ros.qos import from_raw
 
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4"), ("ring", "<u2"), ("time", "<f8")])

@@ -63,7 +63,8 @@ def forecast_message(
     ImportError where occ_msgs is not built."""
     from occ_msgs.msg import ForecastScore, OccupancyForecast, VoxelFrame
 
-    from occ_ros.convert import to_pose, to_stamp
+    from occ_ros.convert import to_pose
+    from occ_ros.diagnostics import to_stamp
 
     message = OccupancyForecast(class_names=list(NAMES))
     message.header.frame_id, message.header.stamp = frame_id, to_stamp(stamp)

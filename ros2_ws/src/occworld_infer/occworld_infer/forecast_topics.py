@@ -7,8 +7,8 @@ from typing import Any, Generic, TypeVar
 
 from rclpy.subscription import Subscription
 
+from occ_core.stamps import from_stamp
 from occ_core.topics import FORECAST, PREDICTION, Topic, absolute
-from occ_ros.convert import from_stamp
 from occ_ros.guard import Guarded
 from occ_ros.qos import create_subscription
 from occworld_infer.forecast_message import lacking

@@ -13,8 +13,10 @@ from sensor_msgs.msg import PointCloud2
 from occ_core.frame import Frame
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
+from occ_core.stamps import from_stamp
 from occ_core.topics import CHECK_PATH, CONTACT, COSTMAP, HORIZON_COSTMAPS, absolute
-from occ_ros.convert import from_pose, from_stamp, to_cloud, to_pose, to_stamp
+from occ_ros.convert import from_pose, to_cloud, to_pose
+from occ_ros.diagnostics import to_stamp
 from occ_ros.guard import Guarded
 from occ_ros.parameters import Parameter
 from occ_ros.qos import create_publisher, create_subscription

@@ -15,7 +15,8 @@ from occ_core.poses import Pose
 from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_core.topics import FORECAST, LATENCY, OCCUPANCY, PATH, PREDICTION, SCORE
 from occ_core.tracker import FrameTracker
-from occ_ros.convert import to_cloud, to_pose, to_stamp
+from occ_ros.convert import to_cloud, to_pose
+from occ_ros.diagnostics import to_stamp
 from occ_ros.guard import Guarded
 from occ_ros.qos import create_publisher
 from occ_ros.sensor_subscriptions import ActorSubscription, SensorSubscriptions

@@ -24,7 +24,8 @@ from occ_core.classes import Semantic
 from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose
 from occ_core.topics import CITY_MARKERS, FORECAST, LATENCY, MARKERS, OCCUPANCY, ODOM, PREDICTION
-from occ_ros.convert import to_cloud, to_pose, to_stamp
+from occ_ros.convert import to_cloud, to_pose
+from occ_ros.diagnostics import to_stamp
 from occ_ros.qos import create_publisher, create_subscription
 from occworld.forecaster import Forecast
 from occworld.scene import ForecastFrame

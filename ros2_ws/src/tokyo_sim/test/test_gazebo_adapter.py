@@ -15,7 +15,8 @@ from nav_msgs.msg import Odometry  # noqa: E402
 
 from occ_core.poses import Pose  # noqa: E402
 from occ_core.topics import CMD_VEL  # noqa: E402
-from occ_ros.convert import to_pose, to_stamp, vector  # noqa: E402
+from occ_ros.convert import to_pose, vector  # noqa: E402
+from occ_ros.diagnostics import to_stamp  # noqa: E402
 from occ_ros.qos import create_subscription  # noqa: E402
 from tokyo_sim.engine.robot import RobotKind, load_robot  # noqa: E402
 from tokyo_sim.gazebo.bridge import raw  # noqa: E402

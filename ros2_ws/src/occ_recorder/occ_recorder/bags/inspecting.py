@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from occ_core.messages import cloud_xyz, from_cloud, from_pose, from_stamp, from_transform, vector
+from occ_core.messages import cloud_xyz, from_cloud, from_pose, from_transform, vector
 from occ_core.point_times import FIELDS
 from occ_core.poses import Pose
+from occ_core.stamps import from_stamp
 from occ_core.topics import ROBOT_DESCRIPTION
 from occ_core.transforms import Source, TransformTree
 from occ_core.urdf import body, link_poses

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from occ_core.messages import from_compressed_image, from_image, from_stamp, from_transform
+from occ_core.messages import from_compressed_image, from_image, from_transform
 from occ_core.point_filters import PointFilter
 from occ_core.poses import Pose
+from occ_core.stamps import from_stamp
 from occ_core.sync import PATIENCE_S
 from occ_core.topics import CAMERAS, IMU, LIDAR, ODOM, ROBOT_DESCRIPTION, Topic, image_topic
 from occ_core.transforms import Source, TransformTree

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from occ_core.messages import from_odometry, from_pose, from_stamp, from_transform
+from occ_core.messages import from_odometry, from_pose, from_transform
 from occ_core.mounts import mounted
 from occ_core.odometry import Odometry
 from occ_core.poses import Pose
 from occ_core.sensor_handlers import SensorHandlers
+from occ_core.stamps import from_stamp
 from occ_core.sync import SweepSynchronizer, SyncedSweep
 from occ_recorder.bags.config import TF_ODOMETRY, BagConfig, GroundSource
 from occ_recorder.bags.jumps import ClockWatch, PoseJumps

@@ -16,8 +16,9 @@ from occ_core.citymap import CityMap
 from occ_core.grid import GRID_HELP
 from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose, footprint
+from occ_core.stamps import from_stamp
 from occ_core.topics import CITY_MARKERS, LATENCY, MARKERS, OCCUPANCY, ODOM, PREDICTION, SCORE
-from occ_ros.convert import from_cloud, from_pose, from_stamp
+from occ_ros.convert import from_cloud, from_pose
 from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, grid_of, read
 from occ_ros.qos import create_publisher, create_subscription

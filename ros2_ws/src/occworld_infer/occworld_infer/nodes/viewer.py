@@ -14,6 +14,7 @@ from std_msgs.msg import Float32MultiArray, String
 
 from occ_core.citymap import CityMap
 from occ_core.grid import GRID_HELP
+from occ_core.stamps import from_stamp
 from occ_core.topics import (
     ACTORS,
     CAMERAS,
@@ -29,7 +30,7 @@ from occ_core.topics import (
     image_topic,
 )
 from occ_core.urdf import link_poses
-from occ_ros.convert import cloud_xyz, from_actors, from_cloud, from_image, from_pose, from_stamp
+from occ_ros.convert import cloud_xyz, from_actors, from_cloud, from_image, from_pose
 from occ_ros.guard import GuardedNode, NodeFailed
 from occ_ros.parameters import Parameter, grid_of, read
 from occ_ros.qos import create_subscription, from_raw, profile

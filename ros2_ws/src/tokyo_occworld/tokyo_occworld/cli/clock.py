@@ -12,8 +12,8 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rosgraph_msgs.msg import Clock
 
+from occ_core.stamps import from_stamp
 from occ_core.topics import CLOCK
-from occ_ros.convert import from_stamp
 from occ_ros.guard import GuardedNode
 from occ_ros.qos import create_subscription
 

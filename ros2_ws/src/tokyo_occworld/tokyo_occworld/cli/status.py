@@ -9,6 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from occ_core.stamps import from_stamp
 from occ_core.topics import DIAGNOSTICS, SCORE
 from tokyo_sim.bringup import Arguments
 from tokyo_sim.load import RIGS
@@ -131,8 +132,6 @@ class StatusLine:
             self._last = line
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        from occ_ros.convert import from_stamp
-
         for status in message.status:
             values = {pair.key: pair.value for pair in status.values}
             self.status.hear(status.name, status.message, values, from_stamp(message.header.stamp))

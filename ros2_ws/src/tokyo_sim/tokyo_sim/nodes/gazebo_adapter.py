@@ -22,6 +22,7 @@ from visualization_msgs.msg import MarkerArray
 from occ_core.actors import Actor
 from occ_core.citymap import CityMap
 from occ_core.poses import Pose
+from occ_core.stamps import from_stamp
 from occ_core.topics import (
     ACTORS,
     CLOCK,
@@ -31,7 +32,7 @@ from occ_core.topics import (
     ROBOT_DESCRIPTION,
     camera_info_topic,
 )
-from occ_ros.convert import from_pose, from_stamp, from_twist, to_actors, vector
+from occ_ros.convert import from_pose, from_twist, to_actors, vector
 from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, read
 from occ_ros.qos import create_publisher, create_subscription

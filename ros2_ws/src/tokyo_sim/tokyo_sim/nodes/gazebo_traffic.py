@@ -12,8 +12,9 @@ from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
 
 from occ_core.citymap import CityMap
+from occ_core.stamps import from_stamp
 from occ_core.topics import ACTORS, CLOCK, ODOM
-from occ_ros.convert import from_pose, from_stamp, to_actors, to_pose
+from occ_ros.convert import from_pose, to_actors, to_pose
 from occ_ros.guard import GuardedNode
 from occ_ros.parameters import Parameter, ParameterError, read
 from occ_ros.qos import create_publisher, create_subscription, message_class, profile

@@ -13,8 +13,9 @@ from visualization_msgs.msg import MarkerArray
 
 from occ_core.actors import Actor
 from occ_core.poses import Pose
+from occ_core.stamps import from_stamp
 from occ_core.topics import ACTORS, CMD_VEL, LOCKSTEP_COMMAND, ODOM, Topic
-from occ_ros.convert import from_actors, from_pose, from_stamp
+from occ_ros.convert import from_actors, from_pose
 from occ_ros.guard import GuardedNode, NodeFailed
 from occ_ros.lockstep import Participant
 from occ_ros.parameters import Parameter, read

@@ -27,7 +27,8 @@ from occ_core.topics import (
     camera_info_topic,
     image_topic,
 )
-from occ_ros.convert import from_twist, to_cloud, to_image, to_pose, to_stamp
+from occ_ros.convert import from_twist, to_cloud, to_image, to_pose
+from occ_ros.diagnostics import to_stamp
 from occ_ros.lockstep import depth
 from occ_ros.qos import create_publisher, create_subscription
 from tokyo_sim.engine.imu import ImuReading

@@ -16,7 +16,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rosgraph_msgs.msg import Clock
 
 from occ_core.topics import ACTORS, CLOCK
-from occ_ros.convert import to_actors, to_stamp
+from occ_ros.convert import to_actors
+from occ_ros.diagnostics import to_stamp
 from occ_ros.guard import GuardedNode
 from occ_ros.lockstep import Conductor, depth
 from occ_ros.parameters import Parameter, read

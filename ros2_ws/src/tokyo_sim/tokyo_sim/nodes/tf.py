@@ -7,7 +7,7 @@ from rclpy.node import Node
 
 from occ_core.poses import Pose
 from occ_core.topics import TF, TF_STATIC
-from occ_ros.convert import to_stamp
+from occ_ros.diagnostics import to_stamp
 from occ_ros.qos import NO_TF, create_publisher, message_class
 
 
