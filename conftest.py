@@ -1,6 +1,11 @@
 """For all tests: properties are tried on the same examples everywhere; the first may be slow, when numba compiles."""
 
+import os
+
 from hypothesis import settings
+
+# Before NumPy is loaded, here and in what tests start: beside others, threads of BLAS spin for most of their time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 pytest_plugins = ("isolation", "small_cities")  # tests/isolation.py, tests/small_cities.py
 

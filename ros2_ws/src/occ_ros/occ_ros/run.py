@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -37,6 +38,7 @@ def run(make: Callable[[], Guarded], spin: Callable[[Any, Event], None] | None =
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         try:
             node = make()
+            gc.enable()  # which `occ_ros.start` has switched off
         except BadInput as error:
             print(f"error: {error}", file=sys.stderr)
             return 2

@@ -7,6 +7,7 @@ that it waits for this module.
 
 from __future__ import annotations
 
+import gc
 import runpy
 import signal
 import sys
@@ -20,6 +21,7 @@ def main() -> None:
         print("usage: python -m occ_ros.start MODULE ARGUMENTS", file=sys.stderr)
         sys.exit(2)
     del sys.argv[0]
+    gc.disable()  # until the node is made: what is imported stays, and looking through it again and again takes a tenth
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
