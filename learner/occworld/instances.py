@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import ndimage
 
 from occ_core.classes import DYNAMIC_IDS
+from occ_core.components import connected
 from occ_core.grid import VoxelGrid
 from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
@@ -75,7 +75,7 @@ def _components(grid: VoxelGrid, frame: SparseGrid) -> list[tuple[int, np.ndarra
         columns = voxels // grid.shape[2]
         held = np.zeros(grid.shape[:2], bool)
         held.reshape(-1)[columns] = True
-        labels = ndimage.label(held, structure=np.ones((3, 3)))[0].reshape(-1)[columns]
+        labels = connected(held).reshape(-1)[columns]
         found += [(semantic, voxels[labels == i]) for i in range(1, labels.max() + 1)]
     return sorted(found, key=lambda part: -len(part[1]))
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
+from occ_core.rotations import matrices
 
 # Range noise puts returns just outside a box: grow it by three standard deviations of a 2 cm range error.
 BOX_MARGIN_M = 0.06
@@ -70,10 +70,7 @@ def owners(points: np.ndarray, actors: list[Actor]) -> np.ndarray:
 
 def rotations(actors: list[Actor]) -> np.ndarray:
     """(n, 3, 3) float64: box to map, of each."""
-    if not actors:
-        return np.zeros((0, 3, 3))
-    orientations = np.array([actor.pose.orientation for actor in actors])
-    return Rotation.from_quat(np.roll(orientations, -1, axis=1)).as_matrix()
+    return matrices(np.array([actor.pose.orientation for actor in actors]))
 
 
 _SIDE = 256  # cells of a metre that repeat without end: a hash of places, wrong only towards looking too closely

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
-from scipy.spatial import cKDTree
 
 from occ_core.actors import BOX_FACES, Actor, corners
 from occ_core.classes import GROUND_CLASSES, Semantic
@@ -16,6 +16,9 @@ from occ_core.faces_by_square import FacesBySquare, corner_ends
 from occ_core.grid import VoxelGrid
 from occ_core.ground_truth import Columns, classes_in_columns, voxelize_triangles
 from occ_core.poses import Pose
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 SEMANTIC_MESH, DRIVABLE = "semantic", "drivable"
 """Folders of an imported city."""
@@ -199,6 +202,8 @@ class CityMap:
 
     @cached_property
     def _ground_points(self) -> tuple[cKDTree, np.ndarray]:
+        from scipy.spatial import cKDTree  # takes a moment to load, and few places are off the ground
+
         corners = self._ground.reshape(-1, 3)
         return cKDTree(corners[:, :2] if len(corners) else np.zeros((1, 2))), corners[:, 2]
 

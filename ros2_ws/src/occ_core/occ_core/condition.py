@@ -11,9 +11,9 @@ from collections import deque
 from enum import Enum
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from occ_core.poses import Pose
+from occ_core.rotations import matrices
 
 UPSIDE_DOWN_DEG, TILTED_DEG = 90.0, 40.0  # a drone leans by 25 degrees at its hardest, a street by 10
 _FALLING_M_S = 7.0  # no drone descends so fast, and no street
@@ -32,8 +32,7 @@ class Condition(str, Enum):
 
 def lean(orientation: np.ndarray) -> np.ndarray:
     """(n,) degrees between a robot's up and the map's. orientation: (n, 4) w, x, y, z."""
-    up = Rotation.from_quat(np.roll(np.atleast_2d(orientation), -1, axis=1)).apply([0.0, 0.0, 1.0])
-    return np.degrees(np.arccos(np.clip(up[:, 2], -1.0, 1.0)))
+    return np.degrees(np.arccos(np.clip(matrices(orientation)[:, 2, 2], -1.0, 1.0)))
 
 
 def conditions(stamps: np.ndarray, pose_13d: np.ndarray) -> list[Condition]:

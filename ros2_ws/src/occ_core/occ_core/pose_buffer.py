@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from occ_core.poses import Pose, interpolate, screws, velocity_between
+from occ_core.rotations import matrices
 
 _SAME_S = 1e-9
 
@@ -140,10 +140,10 @@ class PoseBuffer:
         segments, which = np.unique(before, return_inverse=True)
         steps = [self._poses[n].inverse() @ self._poses[n + 1] for n in segments]
         turns, slides = screws(steps)
-        starts = Rotation.from_quat(np.roll([self._poses[n].orientation for n in segments], -1, axis=1))
+        starts = matrices(np.array([self._poses[n].orientation for n in segments]))
         origins = np.array([self._poses[n].position for n in segments])
         moved, turned = _along(turns[which] * fraction[:, None], slides[which] * fraction[:, None])
-        rotations = starts.as_matrix()[which]
+        rotations = starts[which]
         return np.einsum("nij,nj->ni", rotations, moved) + origins[which], rotations @ turned
 
     def velocity(self, stamp: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
@@ -183,6 +183,8 @@ class PoseBuffer:
 
 def _along(turns: np.ndarray, slides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Exponentials of screws: translations (n, 3) and rotations (n, 3, 3). turns, slides: (n, 3)."""
+    from scipy.spatial.transform import Rotation  # takes a moment to load
+
     angle = np.linalg.norm(turns, axis=1)
     first = np.sinc(angle / (2 * np.pi)) ** 2 / 2
     small = angle <= 1e-3

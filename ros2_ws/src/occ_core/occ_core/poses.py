@@ -7,17 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-
-def _rotation(quaternion: np.ndarray) -> Rotation:
-    return Rotation.from_quat(np.roll(np.asarray(quaternion, dtype=np.float64), -1))
-
-
-def _quaternion(rotation: Rotation) -> np.ndarray:
-    """(4,) w, x, y, z; SciPy before 1.14, which Ubuntu 24.04 has, writes w last only."""
-    return np.roll(rotation.as_quat(), 1)
-
+from occ_core import rotations
 
 _CONJUGATE = np.array([1.0, -1, -1, -1])
 
@@ -53,12 +44,12 @@ class Pose:
     @classmethod
     def from_matrix(cls, matrix: np.ndarray) -> Pose:
         """matrix: (4, 4) float, homogeneous child-to-parent."""
-        return cls(matrix[:3, 3], _quaternion(Rotation.from_matrix(matrix[:3, :3])))
+        return cls(matrix[:3, 3], rotations.from_matrix(matrix[:3, :3]))
 
     @classmethod
     def from_xyz_rpy(cls, xyz: np.ndarray, rpy: np.ndarray) -> Pose:
         """xyz: metres; rpy: radians about fixed axes x, y, z in that order, as in URDF and SDF."""
-        return cls(np.asarray(xyz, dtype=float), _quaternion(Rotation.from_euler("xyz", rpy)))
+        return cls(np.asarray(xyz, dtype=float), rotations.from_rpy(*np.asarray(rpy, dtype=float).tolist()))
 
     @classmethod
     def looking(cls, eye: np.ndarray, at: np.ndarray) -> Pose:
@@ -75,7 +66,7 @@ class Pose:
     def rotation(self) -> np.ndarray:
         """(3, 3) float64, child to parent."""
         w, x, y, z = self.orientation.tolist()
-        # Written out: asked for at every step, and SciPy's general way there takes thirty times as long.
+        # Written out for one: asked for at every step.
         return np.array(
             [
                 [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
@@ -124,7 +115,9 @@ class Pose:
 
     def rpy(self) -> np.ndarray:
         """(3,) radians: roll, pitch, yaw about fixed axes."""
-        return _rotation(self.orientation).as_euler("xyz")
+        from scipy.spatial.transform import Rotation  # takes a moment to load
+
+        return Rotation.from_quat(np.roll(self.orientation, -1)).as_euler("xyz")
 
 
 def interpolate(before: Pose, after: Pose, fraction: float) -> Pose:
@@ -137,7 +130,7 @@ def interpolate(before: Pose, after: Pose, fraction: float) -> Pose:
         raise ValueError(f"interpolation needs a fraction in [0, 1], got {fraction}")
     turn, slide = _screw(before.inverse() @ after)
     position = _translation_of_screw(turn * fraction) @ (slide * fraction)
-    return before @ Pose(position, _quaternion(Rotation.from_rotvec(turn * fraction)))
+    return before @ Pose(position, rotations.from_rotvec(turn * fraction))
 
 
 def velocity_between(before: Pose, after: Pose, seconds: float) -> tuple[np.ndarray, np.ndarray]:
@@ -156,7 +149,7 @@ def screws(steps: Sequence[Pose]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _screw(step: Pose) -> tuple[np.ndarray, np.ndarray]:
-    turn = _rotation(step.orientation).as_rotvec()
+    turn = rotations.rotvec(step.orientation)
     return turn, np.linalg.solve(_translation_of_screw(turn), step.position)
 
 

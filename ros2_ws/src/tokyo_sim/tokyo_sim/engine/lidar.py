@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from embreex.mesh_construction import TriangleMesh as EmbreeMesh
 from embreex.rtcore_scene import EmbreeScene
-from scipy.spatial.transform import Rotation
 
-from occ_core.actors import Actor
+from occ_core.actors import Actor, rotations
 from occ_core.citymap import CityMap
 from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose
@@ -155,12 +154,10 @@ def _boxes(actors: list[Actor], spec: LidarSpec, sensor: np.ndarray) -> ActorBox
     halves = np.array([a.size for a in actors], dtype=float).reshape(-1, 3) / 2
     moving = np.linalg.norm(velocities, axis=1) / spec.rate
     near = np.linalg.norm(centres - sensor, axis=1) < spec.range_max + np.linalg.norm(halves, axis=1) + moving
-    # SciPy keeps quaternions with w last.
-    turns = np.roll([a.pose.orientation for a, close in zip(actors, near, strict=True) if close], -1, axis=-1)
     return ActorBoxes(
         centres=centres[near],
         velocities=velocities[near],
-        rotations=Rotation.from_quat(turns).as_matrix() if near.any() else np.zeros((0, 3, 3)),
+        rotations=rotations([a for a, close in zip(actors, near, strict=True) if close]),
         halves=halves[near],
         classes=np.array([a.semantic for a in actors], dtype=np.uint8)[near],
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from occ_core.poses import Pose
 
@@ -46,10 +45,8 @@ class DriftingOdometry:
     @property
     def estimate(self) -> Pose:
         """base_link in the odom frame."""
-        turned = Rotation.from_euler("z", self._yaw_error).as_matrix() @ self._truth.rotation
-        matrix = np.eye(4)
-        matrix[:3, :3], matrix[:3, 3] = turned, self._position
-        return Pose.from_matrix(matrix)
+        turn = Pose.from_xyz_rpy(np.zeros(3), np.array([0.0, 0.0, self._yaw_error]))
+        return Pose(self._position, (turn @ self._truth).orientation)
 
     @property
     def correction(self) -> Pose:

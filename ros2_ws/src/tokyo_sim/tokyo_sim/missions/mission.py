@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from occ_core.actors import Actor
+from occ_core.actors import Actor, corners
 from occ_core.citymap import CityMap
 from occ_core.poses import Pose
 from tokyo_sim.engine.robot import RobotKind
@@ -228,11 +228,10 @@ class Approach:
 
 def free_ahead(pose: Pose, actors: list[Actor]) -> float:
     """Metres from a rover's front to the nearest actor in its way, inf where there is none."""
-    nearest = np.inf
-    for actor in actors:
-        corners = (actor.corners() - pose.position) @ pose.rotation
-        (back, right, low), (front, left, high) = corners.min(axis=0), corners.max(axis=0)
-        in_the_way = right < _HALF_WIDTH_M and left > -_HALF_WIDTH_M and low < 2.0 and high > -0.3
-        if in_the_way and front > 0 and back < _LOOK_AHEAD_FOR_ACTORS_M:
-            nearest = min(nearest, back - _NOSE_M)
-    return float(nearest)
+    if not actors:
+        return np.inf
+    boxes = (corners(actors) - pose.position) @ pose.rotation
+    low, high = boxes.min(axis=1), boxes.max(axis=1)
+    beside = (low[:, 1] < _HALF_WIDTH_M) & (high[:, 1] > -_HALF_WIDTH_M) & (low[:, 2] < 2.0) & (high[:, 2] > -0.3)
+    ahead = (high[:, 0] > 0) & (low[:, 0] < _LOOK_AHEAD_FOR_ACTORS_M)
+    return float((low[beside & ahead, 0] - _NOSE_M).min(initial=np.inf))

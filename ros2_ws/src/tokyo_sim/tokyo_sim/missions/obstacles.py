@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numba
 import numpy as np
-from scipy.ndimage import label, maximum_filter
-from scipy.spatial import KDTree
-from skimage.graph import MCP_Geometric
+import shapely
 
 from occ_core.citymap import CityMap
 from occ_core.classes import GROUND_CLASSES
+from occ_core.components import connected
 from tokyo_sim.raster import Raster
 
 _CELL_M = 1.0
@@ -50,13 +50,11 @@ class ObstacleMap:
         if len(standing):
             tops = np.nan_to_num(self._raster.highest(standing), nan=-np.inf)
             # Walls and poles may fall between the cells' points: points along their edges count too.
-            points = _along_edges(standing)
-            np.maximum.at(tops, tuple(self._raster.cells(points[:, :2]).T), points[:, 2])
+            _raise_along_edges(standing, self._raster.lower, self._raster.cell, tops)
         self._stands = np.isfinite(tops)
         if wheels:
             tops[_without_way(city, self._raster, step)] = np.inf
-        reach = 2 * int(np.ceil(clearance / _CELL_M)) + 1
-        self._tops = maximum_filter(tops, size=reach)
+        self._tops = _grown(tops, int(np.ceil(clearance / _CELL_M)))
         self._region_height = np.nan
 
     def free(self, xy: np.ndarray, height: float) -> np.ndarray:
@@ -64,30 +62,36 @@ class ObstacleMap:
         return self._tops[tuple(self._raster.cells(xy).T)] < height - _CLEARANCE_M
 
     @cached_property
-    def _things(self) -> KDTree | None:
-        """Where something stands, to a few cells, (n, 2) metres in map; None where nothing does."""
-        cells = np.argwhere(self._stands)
-        if not len(cells):
-            return None
-        return KDTree(self._raster.xy(np.unique(cells // _THING_CELLS, axis=0) * _THING_CELLS))
+    def _things(self) -> np.ndarray:
+        """Where something stands, to a few cells, (n, 2) metres in map."""
+        coarse = np.zeros(np.array(self._stands.shape) // _THING_CELLS + 1, bool)
+        coarse[tuple(np.argwhere(self._stands).T // _THING_CELLS)] = True
+        return self._raster.xy(np.argwhere(coarse) * _THING_CELLS)
+
+    @cached_property
+    def _things_tree(self) -> shapely.STRtree:
+        return shapely.STRtree(shapely.points(self._things))
 
     @property
     def anything(self) -> bool:
         """Does anything stand in this city?"""
-        return self._things is not None
+        return len(self._things) > 0
 
     def in_sight(self, xy: np.ndarray) -> np.ndarray:
         """(n,) bool: something stands so near to points (n, 2) in map, metres, that a grid about them shows it."""
-        if self._things is None or not len(xy):
-            return np.zeros(len(xy), bool)
-        return self._things.query(xy, distance_upper_bound=_SIGHT_M)[0] < np.inf
+        seen = np.zeros(len(xy), bool)
+        if len(xy):
+            nearer = np.nextafter(_SIGHT_M, 0)
+            near, _ = self._things_tree.query_nearest(shapely.points(xy), max_distance=nearer, all_matches=False)
+            seen[near] = True
+        return seen
 
     def near_things(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """(at most count, 2) metres in map: random places, each with something in sight of it. None where nothing
         stands."""
-        if self._things is None:
+        if not self.anything:
             return np.zeros((0, 2))
-        things = self._things.data[rng.integers(len(self._things.data), size=count)]
+        things = self._things[rng.integers(len(self._things), size=count)]
         angle, away = rng.uniform(0, 2 * np.pi, count), rng.uniform(_CLEARANCE_M, _SIGHT_M, count)
         return things + away[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
 
@@ -107,7 +111,7 @@ class ObstacleMap:
     def _regions(self, height: float) -> np.ndarray:
         """Connected free cells at a height, numbered from 1; 0 is blocked. The last height is remembered."""
         if self._region_height != height:
-            self._region, _ = label(self._tops < height - _CLEARANCE_M, structure=np.ones((3, 3)))
+            self._region = connected(self._tops < height - _CLEARANCE_M)
             self._region_height = height
         return self._region
 
@@ -126,6 +130,17 @@ def _without_way(city: CityMap, raster: Raster, highest: float) -> np.ndarray:
         for part, beside in ((out, step), (out[::-1, ::-1], step[::-1, ::-1])):
             part[tuple(slice(None, -1) if a == axis else slice(None) for a in (0, 1))] |= beside
     return out
+
+
+def _grown(heights: np.ndarray, reach: int) -> np.ndarray:
+    """The highest within so many cells along both axes."""
+    for _ in range(heights.ndim):
+        out = heights.copy()
+        for step in range(1, reach + 1):
+            np.maximum(out[step:], heights[:-step], out=out[step:])
+            np.maximum(out[:-step], heights[step:], out=out[:-step])
+        heights = out.T
+    return heights
 
 
 def _window(cell: np.ndarray, reach: int, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[slice, ...]]:
@@ -158,6 +173,8 @@ def _shortest(region: np.ndarray, begin: tuple[int, int], end: tuple[int, int]) 
 
     Looked for within a reach of its beginning: a way that is no longer has not left it, and none outside is shorter.
     """
+    from skimage.graph import MCP_Geometric  # takes a moment to load
+
     reach = 2 * int(np.abs(np.subtract(end, begin)).max()) + _LOOK_CELLS
     while True:
         low, part = _window(np.array(begin), reach, region.shape)
@@ -175,13 +192,20 @@ def _straight(start: np.ndarray, goal: np.ndarray) -> np.ndarray:
     return np.linspace(start, goal, steps + 1)
 
 
-def _along_edges(triangles: np.ndarray) -> np.ndarray:
-    """(n, 3) points along the edges of triangles (k, 3, 3), a cell or less apart, at the top of each triangle."""
-    starts = triangles.reshape(-1, 3)
-    steps = np.roll(triangles, -1, axis=1).reshape(-1, 3) - starts
-    counts = np.ceil(np.linalg.norm(steps[:, :2], axis=1) / _CELL_M).astype(int) + 1
-    edge = np.repeat(np.arange(len(counts)), counts)
-    place = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
-    points = starts[edge] + steps[edge] * (place / counts[edge])[:, None]
-    points[:, 2] = np.repeat(triangles[:, :, 2].max(axis=1), 3)[edge]
-    return points
+@numba.njit(cache=True)
+def _raise_along_edges(triangles, lower, cell, tops):
+    """Raise cells to the top of each triangle (n, 3, 3) at points along its edges, a cell or less apart.
+
+    lower: (2,) metres, the first cell's point. tops: (x, y) metres; points outside count for the cells at the edge.
+    """
+    for t in range(len(triangles)):
+        top = max(triangles[t, 0, 2], triangles[t, 1, 2], triangles[t, 2, 2])
+        for corner in range(3):
+            x, y = triangles[t, corner, 0], triangles[t, corner, 1]
+            dx, dy = triangles[t, (corner + 1) % 3, 0] - x, triangles[t, (corner + 1) % 3, 1] - y
+            count = int(np.ceil(np.sqrt(dx * dx + dy * dy) / cell)) + 1
+            for place in range(count):
+                i = np.rint((x + dx * (place / count) - lower[0]) / cell)
+                j = np.rint((y + dy * (place / count) - lower[1]) / cell)
+                i, j = min(max(int(i), 0), tops.shape[0] - 1), min(max(int(j), 0), tops.shape[1] - 1)
+                tops[i, j] = max(tops[i, j], top)

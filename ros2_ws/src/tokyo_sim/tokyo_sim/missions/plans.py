@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import Enum
 
-import networkx as nx
 import numpy as np
 
 from occ_core.citymap import CityMap
@@ -38,6 +37,8 @@ def street(graph: LaneGraph, start: np.ndarray, rng: np.random.Generator) -> np.
     """
     if not graph.lanes:
         raise ValueError("a 'street' mission needs roads with room for a lane: use 'roam' or 'waypoints'")
+    import networkx as nx  # takes a moment to load
+
     gaps = [float(np.linalg.norm(lane.line - start[:2], axis=1).min()) for lane in graph.lanes]
     first = int(np.argmin(gaps))
     kinds = graph.lanes[first].kinds

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from networkx.utils import UnionFind
 
 from tokyo_sim.traffic.curves import arc, resample
 from tokyo_sim.traffic.lanes import StreetNetwork
@@ -51,6 +50,8 @@ class _Cutter:
     """Merges junctions until every section that is left has room for a lane."""
 
     def __init__(self, streets: StreetNetwork) -> None:
+        from networkx.utils import UnionFind  # takes a moment to load
+
         self._ends = [(a, b) for a, b, _ in streets.edges]
         self._lines = [resample(streets.line(edge, edge[0]), STEP_M) for edge in streets.edges]
         self._widths = [streets.width(edge) for edge in streets.edges]

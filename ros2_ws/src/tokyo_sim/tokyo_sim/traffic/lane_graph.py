@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-import networkx as nx
-
 from occ_core.citymap import CityMap
 from tokyo_sim.traffic.actor_types import ALL_VEHICLES, BICYCLE, VEHICLES
 from tokyo_sim.traffic.curves import arc, piece, to_the_left
@@ -100,6 +98,8 @@ def _drivable_round(lanes: list[Lane], ways: list[Way]) -> tuple[list[Lane], lis
 
     Nobody ends up on a lane that leads nowhere. Returns lanes and ways, renumbered.
     """
+    import networkx as nx  # takes a moment to load
+
     lane_kinds, way_kinds = [0] * len(lanes), [0] * len(ways)
     for bit in (1 << number for number in range(len(VEHICLES))):
         graph = nx.DiGraph((way.lane, way.to) for way in ways if way.kinds & bit)

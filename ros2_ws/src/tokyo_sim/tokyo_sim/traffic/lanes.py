@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import networkx as nx
 import numba
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.faces_by_square import FacesBySquare
 from tokyo_sim.raster import Raster
 from tokyo_sim.traffic.skeleton import skeleton
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 _CELL_M = 0.5
 _MARGIN_M = 2.0
@@ -47,6 +49,8 @@ class StreetNetwork:
 
 def street_network(city: CityMap) -> StreetNetwork:
     """The network of a city's carriageways; an empty one where it has no roads."""
+    import networkx as nx  # takes a moment to load, and lanes are laid once
+
     roads = FacesBySquare.of(city.vertices, city.faces[city.classes == Semantic.ROAD], _SQUARE_M)
     if not len(roads.faces):
         return StreetNetwork(nx.MultiGraph())
@@ -79,6 +83,8 @@ def _neighbours(cells: np.ndarray) -> np.ndarray:
 
 def _contract(cells: np.ndarray, squares: np.ndarray, raster: Raster) -> nx.MultiGraph:
     """Chains of sorted cells (c, 2) become edges between junctions and dead ends. squares: (c,) of `skeleton`."""
+    import networkx as nx
+
     graph = nx.MultiGraph()
     if not len(cells):
         return graph
@@ -146,6 +152,8 @@ def _chains(beside):
 def _smooth(line: np.ndarray) -> np.ndarray:
     """Remove the staircase of pixels and resample; end points stay."""
     if len(line) > 5:
+        from scipy.ndimage import uniform_filter1d
+
         ends = line[[0, -1]]
         line = uniform_filter1d(line, size=min(15, len(line) // 2), axis=0, mode="nearest")
         line = np.concatenate([ends[:1], line[1:-1], ends[1:]])
@@ -156,6 +164,8 @@ def _smooth(line: np.ndarray) -> np.ndarray:
 
 def _prune(graph: nx.MultiGraph) -> None:
     """Drop short spurs, then islands that are not part of the largest network."""
+    import networkx as nx
+
     for node in [n for n, degree in graph.degree() if degree == 1]:
         edge = next(iter(graph.edges(node, keys=True, data=True)), None)
         if edge is not None and len(edge[3]["line"]) * _STEP_M < _SPUR_M:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
-from scipy.ndimage import binary_dilation, uniform_filter1d
-from skimage.graph import route_through_array
 
 from tokyo_sim.raster import dilated
 from tokyo_sim.traffic.curves import arc, piece, resample, tangents, to_the_left
@@ -139,6 +137,9 @@ class _Builder:
         """The best way on foot between two places that does not cut through a building; None where there is none."""
         if np.linalg.norm(end - start) > _FARTHEST_CORNER_M:
             return None
+        from scipy.ndimage import uniform_filter1d  # these take a moment to load, and walkways are laid once
+        from skimage.graph import route_through_array
+
         raster = self._ground.raster
         cells = raster.cells(np.array([start, end]))
         low = np.maximum(cells.min(axis=0) - 16, 0)
@@ -147,7 +148,7 @@ class _Builder:
         cost = np.full(cover.shape, _COST["elsewhere"])
         cost[cover & ROAD > 0] = _COST["road"]
         cost[cover & SIDEWALK > 0] = _COST["sidewalk"]
-        cost[binary_dilation(cover & BUILDING > 0)] = -1
+        cost[dilated(cover & BUILDING > 0)] = -1
         for cell in cells - low:
             cost[tuple(cell)] = 1.0
         try:
