@@ -19,12 +19,13 @@ def spec(topic: Topic, robot: str = "") -> str:
     return f"{name}={topic.type}{policy}"
 
 
-def heard(seconds: float, topics: list[str]) -> dict:
+def heard(seconds: float, topics: list[str], least: int = 0) -> dict:
     """What was heard until a simulated time: `stamps` of each topic's messages, `clock`, and `ours`.
 
-    `said`: what messages say of their own time, nanoseconds.
+    least: messages of each topic that are waited for beyond that time; one of what is latched. `said`: what messages
+    say of their own time, nanoseconds. `offered`: reliabilities of each topic's publishers.
     """
     output = subprocess.run(
-        [sys.executable, str(LISTENER), str(seconds), *topics], check=True, capture_output=True, text=True
+        [sys.executable, str(LISTENER), str(seconds), str(least), *topics], check=True, capture_output=True, text=True
     )
     return json.loads(output.stdout.splitlines()[-1])

@@ -1,6 +1,6 @@
 """A stranger on the network: rclpy and message packages alone. Counts messages per topic and prints JSON.
 
-Usage: listener.py SECONDS TOPIC=TYPE[:best_effort|:latched] ...
+Usage: listener.py SECONDS LEAST TOPIC=TYPE[:best_effort|:latched] ...   (LEAST messages of each, 1 of what is latched)
 """
 
 import json
@@ -18,7 +18,7 @@ def message_class(name):
 
 
 def main():
-    seconds, topics = float(sys.argv[1]), [argument.split("=", 1) for argument in sys.argv[2:]]
+    seconds, least, topics = float(sys.argv[1]), int(sys.argv[2]), [word.split("=", 1) for word in sys.argv[3:]]
     rclpy.init()
     node = rclpy.create_node("stranger")
     stamps = {name: [] for name, _ in topics}
@@ -41,14 +41,22 @@ def main():
         if policy == "latched":
             qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
         node.create_subscription(message_class(kind), name, lambda m, name=name: hear(name, m), qos)
+
+    def enough():
+        wanted = {name: 1 if spec.endswith(":latched") else least for name, spec in topics}
+        return clock[0] >= seconds and all(len(stamps[name]) >= count for name, count in wanted.items())
+
     # Silence is what ends it, not slowness: a busy machine may take long to start, and longer for each second.
     heard, before = time.monotonic(), 0
-    while clock[0] < seconds and time.monotonic() - heard < 240:
+    while not enough() and time.monotonic() - heard < 240:
         now = sum(map(len, stamps.values()))
         heard, before = (time.monotonic() if now > before else heard), now
         rclpy.spin_once(node, timeout_sec=0.1)
     ours = [m for m in sys.modules if m.split(".")[0] in ("occ_core", "occ_ros", "tokyo_city", "tokyo_sim", "occworld")]
-    print(json.dumps({"clock": clock[0], "stamps": stamps, "said": said, "ours": ours}))
+    offered = {
+        name: [info.qos_profile.reliability.name for info in node.get_publishers_info_by_topic(name)] for name in stamps
+    }
+    print(json.dumps({"clock": clock[0], "stamps": stamps, "said": said, "ours": ours, "offered": offered}))
 
 
 main()
