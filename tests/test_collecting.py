@@ -140,7 +140,7 @@ def test_workers_and_engines_that_can_not_be_are_refused(meshes: Path, tmp_path:
 def test_other_grids_are_recorded_trained_on_and_forecast(meshes: Path, tmp_path: Path) -> None:
     """The nuScenes grid, with the tools that ship: sessions, a model, a forecast on that grid."""
     output, work = tmp_path / "tokyo_gazebo", tmp_path / "work"
-    recording = ["--input", str(meshes), "--output", str(output), "--frames", "10", "--sessions", "2"]
+    recording = ["--input", str(meshes), "--output", str(output), "--frames", "10", "--sessions", "4"]
     subprocess.run([sys.executable, SCRIPT, *recording, "--grid", "nuscenes"], check=True, capture_output=True)
     sessions = find_sessions(output)
     assert {session.info.grid for session in sessions} == {NUSCENES_GRID}

@@ -29,7 +29,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def arguments(out: Path, city: Path) -> list[str]:
     """The shortest demo that has all stages, on the CityGML of the small city."""
     source = str(city.parent / "citygml")
-    short = ["--drives", "2", "--drive-seconds", "6", "--steps", "12"]  # each tenth is drawn
+    short = ["--drives", "2", "--drive-seconds", "6", "--steps", "24"]  # each tenth is drawn
     return ["demo", "--out", str(out), "--city-source", source, *short]
 
 

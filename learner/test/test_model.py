@@ -242,15 +242,20 @@ def test_every_weight_learns_in_one_stage_or_the_other(config: Config, data: Gaz
         assert weight.grad is not None and torch.isfinite(weight.grad).all() and weight.grad.any(), name
 
 
-def test_two_windows_are_learned_by_heart(config: Config, data: GazeboOccWorldDataset) -> None:
+@pytest.mark.parametrize(
+    ("count", "steps", "iou"), [(1, 80, 0.7), pytest.param(2, 160, 0.95, marks=pytest.mark.nightly)]
+)
+def test_windows_are_learned_by_heart(
+    config: Config, data: GazeboOccWorldDataset, count: int, steps: int, iou: float
+) -> None:
     wide = replace(config.model, base_channel=48, column_dim=32, code_dim=32, embed_dim=32)
     model = build_model(replace(config, model=wide))
     training = replace(config.training, voxel_samples=4096, column_samples=1024, horizons_per_step=6, plan_share=0.0)
     objective = model.objective(training, class_weights(data.class_counts()))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    windows = [data[0], data[-1]]
-    for step in range(160):
-        optimizer.param_groups[0]["lr"] = 1e-2 * min(1.0, (160 - step) / 80)
+    windows = [data[0], data[-1]][:count]
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 1e-2 * min(1.0, 2 * (steps - step) / steps)
         loss = objective(Batch(windows), 2).total
         optimizer.zero_grad()
         loss.backward()
@@ -261,4 +266,4 @@ def test_two_windows_are_learned_by_heart(config: Config, data: GazeboOccWorldDa
         result = model.forecast(Scene.of(model.grid, window, False))
         for step in range(6):
             ours += confusion(result.frames[step].classes, window.frames[4 + step].dense(model.grid.shape))
-    assert score(ours, 0).iou > 0.95, score(ours, 0)
+    assert score(ours, 0).iou > iou, score(ours, 0)
