@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numba
 import numpy as np
 
 from occ_core.classes import DYNAMIC_IDS, NAMES, NUM_CLASSES
+from occ_core.loops import loop
 
 
-@numba.njit(cache=True, nogil=True)
-def _tally(prediction, truth, keep, out):
-    for v in range(len(truth)):
-        if (prediction[v] | truth[v]) and (len(keep) == 0 or (keep[v >> 3] >> (7 - (v & 7))) & 1):
-            out[truth[v], prediction[v]] += 1
+@loop
+def _tally(prediction, truth, prediction_words, truth_words, keep, out):
+    """Eight voxels at a time, since nearly all are empty in both."""
+    for word in range(len(truth_words) + 1):
+        if word < len(truth_words) and not (prediction_words[word] | truth_words[word]):
+            continue
+        for v in range(8 * word, min(8 * (word + 1), len(truth))):
+            if (prediction[v] | truth[v]) and (len(keep) == 0 or (keep[v >> 3] >> (7 - (v & 7))) & 1):
+                out[truth[v], prediction[v]] += 1
 
 
 def confusion(
@@ -26,7 +30,9 @@ def confusion(
     """
     out = np.zeros((classes, classes), np.int64)
     bits = np.zeros(0, np.uint8) if keep is None else np.ascontiguousarray(keep)
-    _tally(np.ascontiguousarray(prediction).reshape(-1), np.ascontiguousarray(truth).reshape(-1), bits, out)
+    flat = [np.ascontiguousarray(grid).reshape(-1) for grid in (prediction, truth)]
+    words = [grid[: len(grid) // 8 * 8].view(np.uint64) for grid in flat]
+    _tally(*flat, *words, bits, out)
     return out
 
 

@@ -87,7 +87,7 @@ def counted(pairs: dict[float, list[tuple[int, int, int]]]) -> Counts:
             frame = ForecastFrame.of_dense(
                 np.full((number, 1, 1), named, np.uint8), np.full((number, 1, 1), probability, np.float16)
             )
-            counts.add(frame, np.full((number, 1, 1), real, np.uint8))
+            counts.add(frame, SparseGrid.from_dense(np.full((number, 1, 1), real, np.uint8)))
     return counts
 
 
@@ -97,7 +97,7 @@ def test_the_threshold_is_where_iou_is_largest() -> None:
     unsaid = Counts.none()
     unsaid.add(
         ForecastFrame.of_dense(np.zeros((400, 1, 1), np.uint8), np.zeros((400, 1, 1), np.float16)),
-        np.ones((400, 1, 1), np.uint8),
+        SparseGrid.from_dense(np.ones((400, 1, 1), np.uint8)),
     )
     found = counted(pairs)
     found.there += unsaid.there

@@ -17,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from occ_core.classes import NUM_CLASSES
+from occ_core.sparse_grid import SparseGrid
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import evenly
 from occworld.scene import ForecastFrame, Scene
@@ -47,8 +48,7 @@ def calibrate(model: FastOccWorld, data: GazeboOccWorldDataset, limit: int | Non
         for planned in (False, True):
             result = model.forecast(Scene.of(model.grid, window, planned))
             for step, frame in enumerate(result.frames):
-                truth = window.frames[window.history + step].dense(model.grid.shape)
-                rows[step + model.steps * planned].add(frame, truth)
+                rows[step + model.steps * planned].add(frame, window.frames[window.history + step])
     model.head.named_right.copy_(torch.from_numpy(np.stack([counts.named_right() for counts in rows])))
     model.head.missed.copy_(torch.from_numpy(np.stack([counts.missed() for counts in rows])))
 
@@ -99,15 +99,14 @@ class Counts:
         said, right, hit = (np.zeros((NUM_CLASSES, _BINS), np.int64) for _ in range(3))
         return cls(said, right, hit, np.zeros(NUM_CLASSES, np.int64))
 
-    def add(self, frame: ForecastFrame, truth: np.ndarray) -> None:
-        """Count a frame. truth: uint8 (X, Y, Z)."""
-        truth = truth.reshape(-1)
+    def add(self, frame: ForecastFrame, truth: SparseGrid) -> None:
+        """Count a frame."""
         there = frame.labels > 0
         flat = _binned(frame)[there]
-        named, real = flat // _BINS, truth[frame.voxels[there]]
+        named, real = flat // _BINS, truth.classes_at(frame.voxels[there])
         for counts, chosen in ((self.said, flat), (self.right, flat[real == named]), (self.hit, flat[real > 0])):
             counts += np.bincount(chosen, minlength=counts.size).reshape(counts.shape)
-        self.there += np.bincount(truth, minlength=NUM_CLASSES)[:NUM_CLASSES]
+        self.there += np.bincount(truth.classes, minlength=NUM_CLASSES)[:NUM_CLASSES]
 
     def named_right(self) -> np.ndarray:
         """(classes,) float32: of what was given a class and was occupied, how much was of that class."""

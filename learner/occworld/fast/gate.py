@@ -117,7 +117,8 @@ def _prior_judged(
         voxels = (picked[:, None] * nz + np.arange(nz)).astype(np.int32)
         likely = logit > _LEAST
         voxels, logit = voxels[likely], logit[likely]
-        asked = ~view.aligned.holds(voxels)
+        asked = np.flatnonzero(~view.aligned.holds(voxels))
+        asked = np.sort(generator.permutation(asked)[:_SAMPLES])
         voxels, logit = voxels[asked], logit[asked]
         told = np.repeat(view.signs[NEWS][None], len(voxels), axis=0)
         parts.append(Judged(np.full(len(voxels), int(seen)), logit, told, truth.classes_at(voxels) > 0))
