@@ -23,7 +23,7 @@ model = dict(
 )
 optimizer = dict(lr=4e-3, weight_decay=0.01)
 lr_config = dict(min_lr=1e-5, warmup_iters=20)
-evaluation = dict(interval=2, windows=8)
+evaluation = dict(interval=1, windows=8)
 training = dict(
     max_epochs=6,
     tokenizer_epochs=1,
