@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("city", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--eye", type=float, nargs=3, required=True, metavar=("X", "Y", "Z"))
-    parser.add_argument("--at", type=float, nargs=3, required=True, metavar=("X", "Y", "Z"), help="what is in its middle")
+    parser.add_argument("--at", type=float, nargs=3, required=True, metavar=("X", "Y", "Z"), help="in its middle")
     parser.add_argument("--size", type=int, nargs=2, default=(960, 540), metavar=("WIDTH", "HEIGHT"))
     args = parser.parse_args()
     spec = CameraSpec("picture", "", Pose.identity(), *args.size, np.radians(70), 0.1, 2000.0, 1.0)
