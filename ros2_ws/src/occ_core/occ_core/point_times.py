@@ -36,9 +36,13 @@ class PointClock:
         if not name or not len(cloud) or cloud.dtype[name].shape:
             return None
         values = cloud[name]
+        if (values == values[0]).all():
+            return None
         finite = np.isfinite(values)
-        if points is not None:
-            finite &= (values != 0) | (np.isfinite(points[:, :3]).all(axis=1) & points[:, :3].any(axis=1))
+        if points is not None and len(at_zero := np.flatnonzero(values == 0)):
+            x, y, z = points[at_zero, :3].T  # column by column: across rows of three NumPy takes ten times as long
+            returned = np.isfinite(x) & np.isfinite(y) & np.isfinite(z) & ((x != 0) | (y != 0) | (z != 0))
+            finite[at_zero] &= returned
         if not finite.any():
             return None
         first, last = values[finite].min(), values[finite].max()
