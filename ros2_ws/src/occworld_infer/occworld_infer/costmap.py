@@ -16,6 +16,7 @@ from occ_core.frame import Frame
 from occ_core.grid import VoxelGrid
 from occworld import motion as motions
 from occworld.forecaster import Forecast
+from occworld.scene import ForecastFrame
 
 UNKNOWN = -1.0
 """In place of a probability: nothing was seen there."""
@@ -154,11 +155,11 @@ def project(grid: VoxelGrid, sight: Sight, forecast: Forecast) -> ForecastMaps:
     seen = lattice_values(lattice, grid, sight.seen.astype(np.float32), sight.footprint) > 0
     blocked = lattice_values(lattice, grid, sight.blocked.astype(np.float32), sight.footprint)
     ahead = np.empty((len(forecast.horizons_s), lattice.size, lattice.size), np.float32)
-    for step, (classes, probability) in enumerate(zip(forecast.classes, forecast.probability, strict=True)):
+    for step, frame in enumerate(forecast.frames):
         x, y, yaw = forecast.path[step]
         rise = float(forecast.path_z[step])
         there = motions.compose(sight.footprint, np.array([x, y, rise, yaw]))
-        anything, named = column_odds(classes, probability, band.levels(grid, rise), band.passable)
+        anything, named = column_odds(frame, band.levels(grid, rise), band.passable)
         ahead[step] = np.where(seen, lattice_values(lattice, grid, anything, there), UNKNOWN)
         named = lattice_values(lattice, grid, named, there)
         np.maximum(ahead[step], named, out=ahead[step], where=named > 0)
@@ -167,16 +168,19 @@ def project(grid: VoxelGrid, sight: Sight, forecast: Forecast) -> ForecastMaps:
     return ForecastMaps(sight.stamp, forecast.horizons_s, lattice, float(height), now.astype(np.float32), ahead)
 
 
-def column_odds(
-    classes: np.ndarray, probability: np.ndarray, levels: slice, passable: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def column_odds(frame: ForecastFrame, levels: slice, passable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """float32 (X, Y), two: the greatest probability in each column, and that of voxels which have a class.
 
-    classes: uint8 (X, Y, Z). probability: float16 (X, Y, Z). passable: (classes,) bool, which count for nothing.
+    levels: of the band. passable: (classes,) bool, which count for nothing.
     """
-    labels, odds = classes[:, :, levels], probability[:, :, levels].astype(np.float32)
-    odds[passable[labels]] = 0
-    return odds.max(axis=2, initial=0), np.where(labels > 0, odds, 0).max(axis=2, initial=0)
+    columns, level = np.divmod(frame.voxels, frame.shape[2])
+    counts = (level >= levels.start) & (level < levels.stop) & ~passable[frame.labels]
+    greatest = []
+    for chosen in (counts, counts & (frame.labels > 0)):
+        odds = np.zeros(frame.shape[:2], np.float32)
+        np.maximum.at(odds.reshape(-1), columns[chosen], frame.odds[chosen].astype(np.float32))
+        greatest.append(odds)
+    return greatest[0], greatest[1]
 
 
 def lattice_values(lattice: Lattice, grid: VoxelGrid, columns: np.ndarray, footprint: np.ndarray) -> np.ndarray:
