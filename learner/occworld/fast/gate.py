@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -172,11 +173,33 @@ def _logistic(judged: Judged, chosen: np.ndarray, prior: np.ndarray) -> np.ndarr
     inputs = np.column_stack([judged.signs[chosen], judged.logit[chosen]]).astype(float)
     true, weights = judged.true[chosen].astype(float), prior.astype(float).copy()
     for _ in range(_NEWTON_STEPS):
-        likely = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30)))
-        slope = inputs.T @ (likely - true) + _PULL * (weights - prior)
-        curve = (inputs * (likely * (1 - likely))[:, None]).T @ inputs + np.diag(_PULL)
-        step = np.linalg.solve(curve, slope)
+        slope, curve = _slope_and_curve(inputs, true, weights)
+        step = np.linalg.solve(curve + np.diag(_PULL), slope + _PULL * (weights - prior))
         weights -= np.clip(step, -1, 1)
         if np.abs(step).max() < 1e-6:
             break
     return weights
+
+
+@numba.njit(cache=True, nogil=True)
+def _slope_and_curve(inputs, true, weights):
+    """First and second derivatives, (k,) and (k, k), of minus the log likelihood. inputs: (n, k); true: (n,) 0 or 1.
+
+    In one pass: this is the half of a short training.
+    """
+    count = len(weights)
+    slope, curve = np.zeros(count), np.zeros((count, count))
+    for n in range(len(inputs)):
+        logit = 0.0
+        for k in range(count):
+            logit += inputs[n, k] * weights[k]
+        likely = 1 / (1 + np.exp(-min(max(logit, -30.0), 30.0)))
+        off, spread = likely - true[n], likely * (1 - likely)
+        for k in range(count):
+            slope[k] += off * inputs[n, k]
+            weighed = spread * inputs[n, k]
+            for j in range(k + 1):
+                curve[k, j] += weighed * inputs[n, j]
+    for k in range(count):
+        curve[:k, k] = curve[k, :k]
+    return slope, curve
