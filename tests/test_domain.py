@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from nav_msgs.msg import Odometry
 from paths import TOKYO
 from processes import PATIENCE_S
 from rclpy.context import Context
+from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
 from occ_core.topics import CLOCK
@@ -33,21 +35,28 @@ def stranger(request: pytest.FixtureRequest):
     rclpy.init(context=context)
     node = rclpy.create_node("other_simulator", context=context)
     node.create_publisher(kind, topic, 10)
-    yield topic
+    yield topic, node
     node.destroy_node()
     context.try_shutdown()
 
 
 @pytest.mark.parametrize("stranger", [(Clock, "/clock"), (Odometry, "/rover_0/odom")], ids=str, indirect=True)
-def test_a_clock_or_a_robot_of_that_name_is_named(city: Path, stranger: str) -> None:
-    result = subprocess.run(up(city), capture_output=True, text=True, timeout=PATIENCE_S)
-    assert result.returncode == 2 and len(result.stderr.strip().splitlines()) == 1
-    for words in ("/other_simulator", f"ROS domain {os.environ[VARIABLE]}", "--domain auto", stranger.split("/")[1]):
-        assert words in result.stderr
+def test_a_clock_or_a_robot_of_that_name_is_named_and_hears_of_no_other(city: Path, stranger: tuple[str, Node]) -> None:
+    topic, node = stranger
+    heard_of: set[str] = set()
+    with subprocess.Popen(up(city), stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            heard_of.update(node.get_node_names())
+            time.sleep(0.05)
+        said = process.stderr.read()
+    assert process.returncode == 2 and len(said.strip().splitlines()) == 1
+    for words in ("/other_simulator", f"ROS domain {os.environ[VARIABLE]}", "--domain auto", topic.split("/")[1]):
+        assert words in said
+    assert heard_of - {"_NODE_NAME_UNKNOWN_"} <= {"other_simulator", "tokyo_look_around"}
 
 
 @pytest.mark.parametrize("stranger", [(Odometry, "/rover_1/odom")], ids=str, indirect=True)
-def test_another_robot_is_no_hindrance(stranger: str) -> None:
+def test_another_robot_is_no_hindrance(stranger: tuple[str, Node]) -> None:
     with own_domain("", ["rover_0"]) as number:
         assert number == int(os.environ[VARIABLE]) and number in used_domains()
 

@@ -26,14 +26,15 @@ _WAY_OUT = "stop it, or run in a ROS domain of your own: --domain auto, or ROS_D
 
 
 @contextmanager
-def own_domain(wanted: str, robots: Sequence[str]) -> Iterator[int]:
+def own_domain(wanted: str, robots: Sequence[str], look: bool = True) -> Iterator[int]:
     """Hold a domain for a simulation with these robots, and have the environment say so: it goes to all children.
 
     wanted: a number; '' for what the environment says, 0 where it says nothing; 'auto' for the first from 1 on where
-    nobody is. ValueError that names who is there already.
+    nobody is. ValueError that names who is there already. look: without, only other simulations of this machine are
+    found, and the caller is to `refuse_others` where the domain is not an 'auto' one.
     """
     before = os.environ.get(VARIABLE)
-    with held_domain(wanted, robots) as number:
+    with held_domain(wanted, robots, look) as number:
         os.environ[VARIABLE] = str(number)
         try:
             yield number
@@ -42,23 +43,35 @@ def own_domain(wanted: str, robots: Sequence[str]) -> Iterator[int]:
 
 
 @contextmanager
-def held_domain(wanted: str, robots: Sequence[str]) -> Iterator[int]:
+def held_domain(wanted: str, robots: Sequence[str], look: bool = True) -> Iterator[int]:
     """As `own_domain`, but the environment is left as it is: for several at once."""
     asked = wanted or os.environ.get(VARIABLE) or "0"
-    number, lock = _free(robots) if wanted == "auto" else reserve(_number(asked), robots)
+    number, lock = _free(robots) if wanted == "auto" else reserve(_number(asked), robots, look)
     try:
         yield number
     finally:
         os.close(lock)
 
 
-def reserve(number: int, robots: Sequence[str]) -> tuple[int, int]:
+def reserve(number: int, robots: Sequence[str], look: bool = True) -> tuple[int, int]:
     """A domain, and the descriptor that holds it until it is closed. ValueError that names who is there already."""
     lock = _lock(number)
-    if others := _others(number, robots):
-        os.close(lock)
-        raise ValueError(f"{others} in ROS domain {number}: {_WAY_OUT}")
+    if look:
+        try:
+            refuse_others(number, robots)
+        except ValueError:
+            os.close(lock)
+            raise
     return number, lock
+
+
+def refuse_others(number: int, robots: Sequence[str]) -> None:
+    """ValueError that names who publishes a clock, or the odometry of one of these robots, in a domain.
+
+    Takes seconds where anybody could be heard.
+    """
+    if others := _others(number, robots):
+        raise ValueError(f"{others} in ROS domain {number}: {_WAY_OUT}")
 
 
 def _number(text: str) -> int:

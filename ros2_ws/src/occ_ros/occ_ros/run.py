@@ -16,6 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from occ_ros.guard import Guarded, NodeFailed
 from occ_ros.parameters import ParameterError
+from occ_ros.start import wait_for_release
 
 try:  # a third of the processor time for each message: it builds no wait set of all entities anew
     from rclpy.experimental import EventsExecutor as Executor
@@ -35,6 +36,7 @@ def run(make: Callable[[], Guarded], spin: Callable[[Any, Event], None] | None =
     stop, node = Event(), None
     try:
         _on_stop(_give_up)
+        wait_for_release()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         try:
             node = make()

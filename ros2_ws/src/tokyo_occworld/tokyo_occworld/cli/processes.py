@@ -16,6 +16,7 @@ import yaml
 
 from occ_core.children import Reaper, ending_with_parent, interrupts_held, stop_sessions
 from occ_core.command_line import raise_if_interrupted
+from occ_ros.start import HOLD
 from tokyo_sim.bringup import Arguments, NodeSpec, environment, nodes, world_file
 from tokyo_sim.gazebo.installation import Server, installed_executable, require_gazebo, server
 from tokyo_sim.load import refuse_too_many
@@ -28,12 +29,22 @@ class NodeProcesses:
     """Starts nodes and owns them: leaving the context stops every one, the recorder with its queue written.
 
     They stop, too, when this process is killed, with all that they have started. log: file that their output goes to;
-    this process's own output by default. domain: of ROS; None for what the environment says.
+    this process's own output by default. domain: of ROS; None for what the environment says. held: nodes of ours load
+    what they need, and nobody hears of them, until `release`.
     """
 
-    def __init__(self, specs: Sequence[NodeSpec | Server], log: Path | None = None, domain: int | None = None) -> None:
+    def __init__(
+        self,
+        specs: Sequence[NodeSpec | Server],
+        log: Path | None = None,
+        domain: int | None = None,
+        held: bool = False,
+    ) -> None:
         self._specs, self._log = specs, log
         self._environment = node_environment() | ({} if domain is None else {"ROS_DOMAIN_ID": str(domain)})
+        self._hold = os.pipe() if held else ()
+        if self._hold:
+            self._environment[HOLD] = str(self._hold[0])
         self._folder = tempfile.TemporaryDirectory(prefix="tokyo_")
         self._running: list[tuple[NodeSpec | Server, subprocess.Popen]] = []
 
@@ -53,6 +64,7 @@ class NodeProcesses:
                         stdout=output,
                         stderr=output,
                         env=self._environment,
+                        pass_fds=self._hold[:1],
                     )
                     self._running.append((spec, process))
                     self._reaper.mind(process.pid)
@@ -74,6 +86,12 @@ class NodeProcesses:
         ours = [sys.executable, "-m", "occ_ros.start", spec.module]
         program = ours if spec.module else [str(installed_executable(spec.package, spec.executable))]
         return [*program, *spec.arguments, "--ros-args", *remaps, "--params-file", str(path)]
+
+    def release(self) -> None:
+        """Let held nodes begin."""
+        for end in self._hold:
+            os.close(end)
+        self._hold = ()
 
     def failed(self) -> str:
         """The first node that has ended and should not have, in words; '' while all is well."""
@@ -118,6 +136,7 @@ class NodeProcesses:
                 patience = 0.0
                 _stop(process, patience)
             self._reaper.release(process.pid)
+        self.release()
         self._folder.cleanup()
         self._reaper.close()
 
@@ -171,15 +190,23 @@ def run_until_stopped(args: Arguments, domain: str = "") -> int:
     """
     world_file(args.city)
     refuse_too_many(args)
-    from occ_ros.domain import own_domain
+    from occ_ros.domain import own_domain, refuse_others
     from tokyo_occworld.cli.status import StatusLine, greeting
 
-    with tempfile.TemporaryDirectory(prefix="tokyo_gazebo_") as folder, own_domain(domain, args.robots) as number:
-        specs = _specs(args, Path(folder))
+    # Our own nodes load while it is looked who else is there; Gazebo's processes can't be held back.
+    held = args.simulator != "gazebo" and domain != "auto"
+    with (
+        tempfile.TemporaryDirectory(prefix="tokyo_gazebo_") as folder,
+        own_domain(domain, args.robots, look=not held) as number,
+        NodeProcesses(_specs(args, Path(folder)), held=held) as up,
+    ):
+        if held:
+            refuse_others(number, args.robots)
+            up.release()
         if domain:
             print(f"tokyo: ROS domain {number}; elsewhere: export ROS_DOMAIN_ID={number}", flush=True)
         print(greeting(args), flush=True)
-        with NodeProcesses(specs) as up, StatusLine(args) as line:
+        with StatusLine(args) as line:
             if args.simulator != "gazebo" or args.duration <= 0:
                 return up.wait(meanwhile=line.say)
             from tokyo_occworld.cli.clock import SimulatedTime
