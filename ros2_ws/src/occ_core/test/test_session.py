@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -36,6 +38,23 @@ def session(tmp_path) -> Session:
     for number in (1, 2, 3):
         assert writer.write(make_frame(number)) == number
     return Session.open(writer.folder)
+
+
+def test_threads_read_headers_one_after_the_other(session, monkeypatch):
+    # CPython 3.11 raises SystemError when two of them are parsed at once.
+    inside, most, read = [], [], np.lib.format.read_array
+
+    def slow(*arguments, **options):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.005)
+        inside.pop()
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(np.lib.format, "read_array", slow)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: (session.occupancy(number), session.points(number)), session.numbers * 4))
+    assert len(most) == 48 and max(most) == 1
 
 
 def test_what_was_written_is_read_back_bit_for_bit(session):
