@@ -19,6 +19,7 @@ from occworld.checkpoint import build_model
 from occworld.config import Config
 from occworld.cores import side_by_side
 from occworld.dataset import Batch, GazeboOccWorldDataset
+from occworld.fast.column_prior import surplus
 from occworld.fast.flow import true_velocity
 from occworld.fast.pose import integrate
 from occworld.fast.tokenizer import SparsePatchify
@@ -145,6 +146,23 @@ def test_an_untrained_model_forecasts_its_past_moved_on(config: Config, data: Ga
             assert ours.probability.shape == model.grid.shape and ours.probability.dtype == np.float16
         # The drives of the fixture turn slowly: going on as now is right to a decimetre after half a second.
         assert np.linalg.norm((result.motion - window.motion[4:])[0, :2]) < 0.1
+
+
+def test_priors_that_would_fill_the_grid_are_not_believed(config: Config, data: GazeboOccWorldDataset) -> None:
+    model = build_model(config).eval()
+    usual = model.forecast(scene := Scene.of(model.grid, data[2], False))
+    for prior in (model.head.prior, model.head.seen_prior):
+        torch.nn.init.constant_(prior.bias, 2.0)
+    for ours, before in zip(model.forecast(scene).frames, usual.frames, strict=True):
+        assert np.array_equal(ours.classes, before.classes)
+
+
+def test_no_more_is_new_than_a_quarter_of_what_there_is() -> None:
+    logits = np.random.default_rng(1).normal(0, 2, 50_000).astype(np.float32)
+    taken = surplus(logits, 20_000)
+    assert (1 / (1 + np.exp(taken - logits))).sum() == pytest.approx(5_000, rel=1e-3)
+    assert surplus(logits, 200_000) == 0 and surplus(logits[:0], 0) == 0
+    assert (1 / (1 + np.exp(surplus(logits, 0) - logits))).sum() < 1
 
 
 def test_a_forecast_is_the_same_on_any_number_of_cores(config: Config, data: GazeboOccWorldDataset) -> None:

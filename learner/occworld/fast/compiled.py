@@ -19,7 +19,7 @@ from occ_core.grid import VoxelGrid
 from occ_core.loops import loop
 from occworld.bit_columns import BitPast, BitView, class_in_past, lowest
 from occworld.fast.candidates import Gathered, Lattices, add_cover, chunk_end, first_layer, gather, judge, label
-from occworld.fast.column_prior import above
+from occworld.fast.column_prior import above, surplus
 from occworld.fast.tokenizer import SparsePatchify
 from occworld.fast.voxel_head import CLASS_SKIP, SKIP_LOGIT, VoxelHead
 from occworld.hindcast import KINDS, STRATA, WARPED, rings
@@ -203,6 +203,10 @@ def _by_prior(grid: VoxelGrid, tables: HeadTables, said: _Said, columns: Tensor,
         columns.numpy(), np.stack(weights), np.stack(biases), said.threshold.min(), view.bits.source,
         view.bits.candidates, grid.shape, patch,
     )  # fmt: skip
+    if taken := surplus(logits, len(view.past.latest.voxels)):
+        logits = logits - np.float32(taken)
+        left = logits > said.threshold.min()
+        voxels, rows, logits = voxels[left], rows[left], logits[left]
     hidden = np.maximum(tables.of_columns(columns, rows) + said.unseen[voxels % grid.shape[2]], 0)
     described = F.relu(_middle(head, hidden, torch.empty(hidden.shape)))
     return voxels, said.labelled(described, 1.0, np.zeros(len(voxels), np.uint8), logits), logits

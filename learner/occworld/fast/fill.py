@@ -10,6 +10,7 @@ from torch import Tensor
 
 from occ_core.grid import VoxelGrid
 from occworld.aligned import Aligned
+from occworld.fast.column_prior import surplus
 from occworld.fast.voxel_head import VoxelHead, VoxelQuery
 from occworld.history_features import features
 from occworld.scene import ForecastFrame
@@ -72,23 +73,32 @@ def _fill_by_prior(
     classes: np.ndarray, probability: np.ndarray,
 ) -> None:  # fmt: skip
     nz, least = head.height, head.threshold[view.row].min()
-    flat, odds = classes.reshape(-1), probability.reshape(-1)
     source, told = view.aligned.source.reshape(-1), torch.from_numpy(view.signs).to(columns.device)
+    found, logits = [], []
     for seen in (False, True):
         worth, scale = head.weighed_prior(view.row, seen, told)
         chosen = np.flatnonzero((source >= 0) == seen)
         for start in range(0, len(chosen), _COLUMN_CHUNK):
             picked = torch.from_numpy(chosen[start : start + _COLUMN_CHUNK]).to(columns.device)
-            logits = worth + scale * head.column_prior(columns, picked, seen)
-            some = torch.nonzero(logits.amax(dim=1) > least).flatten()  # most columns are empty all the way up
-            picked, logits = picked[some], logits[some]
-            row, level = torch.nonzero(logits > least, as_tuple=True)
-            query = unseen_query(picked[row] * nz + level, view.row)
-            named = head(projected, query, embedding).classes.argmax(dim=1)
-            likely = logits[row, level]
-            odds[query.voxels.cpu().numpy()] = likely.sigmoid().half().cpu().numpy()
-            sure = likely > head.threshold[view.row][named]
-            flat[query.voxels[sure].cpu().numpy()] = named[sure].to(torch.uint8).cpu().numpy()
+            of_columns = worth + scale * head.column_prior(columns, picked, seen)
+            some = torch.nonzero(of_columns.amax(dim=1) > least).flatten()  # most columns are empty all the way up
+            picked, of_columns = picked[some], of_columns[some]
+            row, level = torch.nonzero(of_columns > least, as_tuple=True)
+            found.append(picked[row] * nz + level)
+            logits.append(of_columns[row, level])
+    voxels, likely = torch.cat(found), torch.cat(logits)
+    without = torch.from_numpy(~view.aligned.holds(voxels.cpu().numpy())).to(voxels.device)
+    voxels, likely = voxels[without], likely[without]
+    likely = likely - surplus(likely.float().cpu().numpy(), int(np.count_nonzero(view.frames[-1])))
+    voxels, likely = voxels[likely > least], likely[likely > least]
+    flat, odds = classes.reshape(-1), probability.reshape(-1)
+    for start in range(0, len(voxels), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        query = unseen_query(voxels[part], view.row)
+        named = head(projected, query, embedding).classes.argmax(dim=1)
+        odds[query.voxels.cpu().numpy()] = likely[part].sigmoid().half().cpu().numpy()
+        sure = likely[part] > head.threshold[view.row][named]
+        flat[query.voxels[sure].cpu().numpy()] = named[sure].to(torch.uint8).cpu().numpy()
 
 
 def _fill_candidates(
