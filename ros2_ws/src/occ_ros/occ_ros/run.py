@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event
 from typing import Any
 
@@ -47,7 +48,8 @@ def run(make: Callable[[], Guarded], spin: Callable[[Any, Event], None] | None =
         _on_stop(lambda *_: stop.set())
         (spin or _spin)(node, stop)
     except _GivenUp:
-        rclpy.try_shutdown()
+        with suppress(Exception):  # rclpy destroys all nodes, of which one that is half made may lack what it ends
+            rclpy.try_shutdown()
         os._exit(0)  # what is half made may have threads that nobody would end
     except NodeFailed as error:
         print(f"error: {error}", file=sys.stderr)
