@@ -48,8 +48,7 @@ class HeadTables:
 
     near: float32 (3, 512, hidden), what three columns of the 27 neighbours add. frames: (t + 1, hidden), the weights of
     each frame's occupancy and of 'occupied in the current frame'. covered: (2 ** t, hidden), what coverage by each set
-    of frames adds. shift: (2, hidden), of the shift within a voxel. lift: (hidden,), of the shift in height, in voxels
-    of voxel_height metres.
+    of frames adds. shift: (2, hidden), of the shift within a voxel. lift: (hidden,), of the shift in height.
     """
 
     head: VoxelHead
@@ -59,10 +58,9 @@ class HeadTables:
     covered: np.ndarray
     shift: np.ndarray
     lift: Tensor
-    voxel_height: float
 
     @classmethod
-    def of(cls, head: VoxelHead, embedding: Tensor, history: int, voxel_height: float) -> HeadTables:
+    def of(cls, head: VoxelHead, embedding: Tensor, history: int) -> HeadTables:
         """embedding: (classes, e). Weights are read, none is kept."""
         weight = head.from_features.weight.T.float()
         occupied, covered = weight[:history], weight[history : 2 * history]
@@ -70,7 +68,7 @@ class HeadTables:
         near = _subsets(9) @ around.reshape(3, 9, -1)
         return cls(
             head, embedding, near.contiguous().numpy(), torch.cat([occupied, copy[None]]).numpy(),
-            (_subsets(history) @ covered).numpy(), torch.stack([x, y]).numpy(), z, voxel_height,
+            (_subsets(history) @ covered).numpy(), torch.stack([x, y]).numpy(), z,
         )  # fmt: skip
 
     def of_columns(self, columns: Tensor, rows: np.ndarray) -> np.ndarray:
@@ -97,7 +95,7 @@ def fold_view(fold: SparsePatchify, table: Tensor, view: ColumnView) -> tuple[Te
 
 def fill_columns(grid: VoxelGrid, tables: HeadTables, columns: Tensor, patch: int, view: ColumnView) -> ForecastFrame:
     """One frame. columns: (X * Y, column_dim), patch after patch, in a patch by x and y."""
-    said = _Said.of(tables, view)
+    said = _Said.of(grid, tables, view)
     near = _candidates(grid, tables, said, columns, patch, view)
     far = _by_prior(grid, tables, said, columns, patch, view)
     voxels, labels, logits = _merged(near, far)
@@ -126,13 +124,13 @@ class _Said:
     lanes: tuple[int, ...]
 
     @classmethod
-    def of(cls, tables: HeadTables, view: ColumnView) -> _Said:
+    def of(cls, grid: VoxelGrid, tables: HeadTables, view: ColumnView) -> _Said:
         head, row, names = tables.head, view.row, tables.embedding.T
         weight, bias = head.out_weight[row], head.out_bias[row]
         skip = SKIP_LOGIT * (torch.arange(STRATA) % KINDS // WARPED * 2.0 - 1.0)
         added, scale = head.weighed(row, torch.from_numpy(view.signs))
         worth = added + scale * (bias[0] + skip)
-        shift = view.motions[-1, 2] / tables.voxel_height
+        shift = view.motions[-1, 2] / grid.voxel[2]
         height = head.from_height + head.from_horizon[row]
         level = height + float(shift - np.floor(shift + 0.5)) * tables.lift
         return cls(

@@ -134,7 +134,7 @@ class FastOccWorld(nn.Module):
         """The same frames by compiled loops, several times faster on a processor."""
         fold, decoder = self.tokenizer.fold, self.decoder
         with one_thread(True):
-            table, tables = fold.table(), HeadTables.of(self.head, fold.embedding(), self.history, self.grid.voxel[2])
+            table, tables = fold.table(), HeadTables.of(self.head, fold.embedding(), self.history)
             now = self._now(scene, table)
         self._look_back(scene)
 

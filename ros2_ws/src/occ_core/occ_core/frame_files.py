@@ -130,7 +130,7 @@ def _table(path: Path, columns: int, rows: str) -> np.ndarray:
             table = _array(file)
     except _DAMAGE as error:
         raise SessionError(f"{path}: damaged, {error!r}") from error
-    if not isinstance(table, np.ndarray) or table.ndim != 2 or table.shape[1] != columns:
+    if table.ndim != 2 or table.shape[1] != columns:
         raise SessionError(f"{path}: not a list of {rows}")
     return table
 
