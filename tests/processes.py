@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 PATIENCE_S = 240.0
 """For what lives, and may be slow beside others: a deadline says that something has stopped, not that it took long."""
+
+
+@contextmanager
+def running(command: list, **options: Any) -> Iterator[subprocess.Popen]:
+    """A process that is killed at the end if it still runs: a test that fails does not wait for it."""
+    with subprocess.Popen(command, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def descendants(pid: int) -> list[int]:

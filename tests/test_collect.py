@@ -38,7 +38,7 @@ def test_it_joins_a_simulator_that_runs_and_leaves_it_running(city: Path, tmp_pa
         places = ["--city", str(city), "--output", str(tmp_path / "sessions"), "--no-cameras"]
         # The simulator needs a moment before anybody hears of it.
         both, deadline = {"drone_0": False, "rover_0": False}, time.monotonic() + PATIENCE_S
-        while (running := collect.robots_running(2.0)) != both and time.monotonic() < deadline:
+        while (running := collect.robots_running()) != both and time.monotonic() < deadline:
             pass
         assert running == both
         unknown = subprocess.run([*SCRIPT, *places, "--robot", "drone_7"], capture_output=True, text=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,13 +15,13 @@ import rclpy
 from hearing import heard, spec
 from nav_msgs.msg import Odometry
 from paths import TOKYO
-from processes import PATIENCE_S
+from processes import PATIENCE_S, running
 from rclpy.context import Context
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
 from occ_core.topics import CLOCK
-from occ_ros.domain import VARIABLE, own_domain, used_domains
+from occ_ros.domain import VARIABLE, own_domain, refuse_others, used_domains
 
 
 def up(city: Path, *more: str) -> list[str]:
@@ -44,7 +46,7 @@ def stranger(request: pytest.FixtureRequest):
 def test_a_clock_or_a_robot_of_that_name_is_named_and_hears_of_no_other(city: Path, stranger: tuple[str, Node]) -> None:
     topic, node = stranger
     heard_of: set[str] = set()
-    with subprocess.Popen(up(city), stderr=subprocess.PIPE, text=True) as process:
+    with running(up(city), stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
             heard_of.update(node.get_node_names())
             time.sleep(0.05)
@@ -53,6 +55,29 @@ def test_a_clock_or_a_robot_of_that_name_is_named_and_hears_of_no_other(city: Pa
     for words in ("/other_simulator", f"ROS domain {os.environ[VARIABLE]}", "--domain auto", topic.split("/")[1]):
         assert words in said
     assert heard_of - {"_NODE_NAME_UNKNOWN_"} <= {"other_simulator", "tokyo_look_around"}
+
+
+SLOW = """
+import rclpy
+from rosgraph_msgs.msg import Clock
+rclpy.init()
+node = rclpy.create_node("slow_simulator")
+node.create_publisher(Clock, "/clock", 10)
+print("here", flush=True)
+rclpy.spin(node)
+"""
+
+
+def test_one_that_does_not_answer_for_seconds_is_waited_for() -> None:
+    """A busy machine: who is there is known by its ports, and heard of 5 s later."""
+    with running([sys.executable, "-c", SLOW], stdout=subprocess.PIPE) as slow:
+        assert slow.stdout.readline() == b"here\n"
+        slow.send_signal(signal.SIGSTOP)
+        again = threading.Timer(5.0, slow.send_signal, (signal.SIGCONT,))
+        again.start()
+        with pytest.raises(ValueError, match="/slow_simulator publishes /clock already"):
+            refuse_others(int(os.environ[VARIABLE]), [])
+        again.join()
 
 
 @pytest.mark.parametrize("stranger", [(Odometry, "/rover_1/odom")], ids=str, indirect=True)

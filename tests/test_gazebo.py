@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from gazebo_facts import Report, check_drive, check_rates, check_shifts, driven
 from hearing import heard, spec
+from isolation import free_domain
 from paths import TOKYO
 
 from occ_core.poses import Pose
@@ -70,7 +71,7 @@ def drive(city: Path, tmp_path_factory: pytest.TempPathFactory):
         TOKYO, "up", "--city", str(city), "--sim", "gazebo", "--actors", "0", "--drone-altitude", "12",
         "--image-width", "320", "--image-height", "180", "--record", "--output", str(sessions),
     ]  # fmt: skip
-    domain = {"ROS_DOMAIN_ID": "97", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    domain = {"ROS_DOMAIN_ID": str(free_domain()), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in domain.items():
             patch.setenv(name, value)

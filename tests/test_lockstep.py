@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from drives import DRIVEN_S, contents, drive, lockstep
-from processes import PATIENCE_S, command_line, descendants
+from processes import PATIENCE_S, command_line, descendants, running
 from rosbags.rosbag2 import Reader
 
 from occ_core.session import find_sessions
@@ -90,27 +90,23 @@ def test_a_recorder_that_dies_is_not_waited_for(city: Path, tmp_path: Path) -> N
     simulator += ["-p", "lockstep_nodes:=['/recorder']"]
     recorder = [sys.executable, "-m", "occ_recorder.nodes.recorder", *common, "-p", "lockstep:=true"]
     recorder += ["-p", f"output:={tmp_path / 'sessions'}"]
-    with subprocess.Popen(simulator, stderr=subprocess.PIPE, text=True) as runs:
-        try:
-            with subprocess.Popen(recorder) as dies:
-                while not list(tmp_path.glob("sessions/*/occupancy/*.npz")):
-                    assert runs.poll() is None and dies.poll() is None
-                    time.sleep(0.2)
-                dies.send_signal(signal.SIGKILL)
-            said = runs.communicate(timeout=PATIENCE_S)[1]
-        finally:
-            runs.kill()
+    with running(simulator, stderr=subprocess.PIPE, text=True) as runs:
+        with running(recorder) as dies:
+            while not list(tmp_path.glob("sessions/*/occupancy/*.npz")):
+                assert runs.poll() is None and dies.poll() is None
+                time.sleep(0.2)
+        said = runs.communicate(timeout=PATIENCE_S)[1]
     assert runs.returncode == 0 and "/recorder has gone, the simulation goes on without it" in said
 
 
 def test_ctrl_c_stops_a_simulation_that_waits(city: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen(lockstep(city, tmp_path / "sessions", 0.0), start_new_session=True)
-    while not list(tmp_path.glob("sessions/*/session.json")):
-        assert process.poll() is None
-        time.sleep(0.2)
-    children = descendants(process.pid)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(PATIENCE_S) == 0
+    with running(lockstep(city, tmp_path / "sessions", 0.0), start_new_session=True) as process:
+        while not list(tmp_path.glob("sessions/*/session.json")):
+            assert process.poll() is None
+            time.sleep(0.2)
+        children = descendants(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 0
     assert [pid for pid in children if command_line(pid)] == []
     for session in find_sessions(tmp_path / "sessions"):
         assert check_session(session.folder).damage == ()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from paths import TOKYO
+from processes import PATIENCE_S, running
 from street import SMALL_GRID, write_session
 
 from tokyo_occworld.cli.main import main
@@ -37,9 +38,10 @@ def test_info_is_what_a_folder_alone_means(root: Path, capsys: pytest.CaptureFix
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(root: Path) -> None:
-    with subprocess.Popen([TOKYO, "sessions", "info", root], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as info:
+    with running([TOKYO, "sessions", "info", root], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as info:
         info.stdout.close()
         assert "Error" not in info.stderr.read().decode()
+        info.wait(PATIENCE_S)
     assert info.returncode == 141
 
 

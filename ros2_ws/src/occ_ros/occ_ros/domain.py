@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 VARIABLE = "ROS_DOMAIN_ID"
 _HIGHEST = 101  # the ports of those above are in Linux's ephemeral range
 _PORTS = range(7400, 7400 + 250 * (_HIGHEST + 1))  # RTPS: 250 of each domain
-_LOOK_S = 3.0  # until DDS has told who is there
-_NAME_S = 15.0  # until it has told the name of one who is, on a busy machine
+_LOOK_S = 3.5  # until DDS has told who is there: each one announces itself every 3 s, some are not heard before
+_TELL_S = 2.0  # after that, until it has told what they publish
+_EACH_S = 0.1
+_BUSY_S = 15.0  # on a busy machine, of one who is known to be there: until it is heard of, and until it has a name
 _NAMELESS = "_NODE_NAME_UNKNOWN_"  # rmw's word for one whose topics were heard of before its name
 _WAY_OUT = "stop it, or run in a ROS domain of your own: --domain auto, or ROS_DOMAIN_ID"
 
@@ -136,6 +138,21 @@ def _others(number: int, robots: Sequence[str]) -> str:
     """Who publishes a clock, or the odometry of one of these robots, in a domain; '' where nobody does."""
     if _alone(number):
         return ""
+    with look_around(number) as (node, looks):
+        began, found = time.monotonic(), ""
+        for _ in looks:
+            if found := _heard(node, robots):
+                break
+        while _NAMELESS in found and time.monotonic() < began + _BUSY_S:
+            time.sleep(_EACH_S)
+            found = _heard(node, robots)
+        return found.replace(_NAMELESS, "somebody")
+
+
+@contextmanager
+def look_around(number: int) -> Iterator[tuple[Node, Iterator[None]]]:
+    """A node in a domain, and looks that end when it has had the time to hear of all who are there."""
+    somebody_here = number in used_domains()
     import rclpy  # which ends the process where RMW_IMPLEMENTATION names what is not installed
     from rclpy.context import Context
 
@@ -143,15 +160,24 @@ def _others(number: int, robots: Sequence[str]) -> str:
     rclpy.init(context=context, domain_id=number)
     node = rclpy.create_node("tokyo_look_around", context=context, start_parameter_services=False)
     try:
-        began = time.monotonic()
-        while not (found := _heard(node, robots)) or _NAMELESS in found:
-            if time.monotonic() > began + (_NAME_S if found else _LOOK_S):
-                break
-            time.sleep(0.1)
-        return found.replace(_NAMELESS, "somebody")
+        yield node, _looks(node, somebody_here)
     finally:
         node.destroy_node()
         context.try_shutdown()
+
+
+def _looks(node: Node, somebody_here: bool) -> Iterator[None]:
+    began = newest = time.monotonic()
+    heard = {node.get_name()}
+    while True:
+        names = set(node.get_node_names())
+        if not names <= heard:
+            newest, heard = time.monotonic(), heard | names
+        yield
+        unheard = somebody_here and len(heard) == 1
+        if time.monotonic() > max(newest + _TELL_S, began + (_BUSY_S if unheard else _LOOK_S)):
+            return
+        time.sleep(_EACH_S)
 
 
 def _heard(node: Node, robots: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import time
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from tokyo_sim.missions.mission import MissionPlan, numbers
 from tokyo_sim.missions.plans import Pattern
 from tokyo_sim.missions.waypoint_file import read_waypoints
 
-_LOOK_S = 3.0  # DDS needs a moment to tell who is there
 _NAME = "data_collection_mission"
 
 _ABOUT = """Let one robot fly or drive a mission, and record what it senses.
@@ -66,18 +65,25 @@ def _collect(args: argparse.Namespace) -> int:
     if not args.no_record:
         check_addable(Path(args.output), SESSIONS)
         specs.append(_recorder(args, robot))
-    if running := robots_running(_LOOK_S):
+    if running := robots_running():
         if robot not in running:
             raise ValueError(f"a simulator runs without {robot}, its robots are {', '.join(sorted(running))}: --robot")
         if running[robot]:
             raise ValueError(f"somebody steers {robot} already: start the simulator with --no-missions")
-    else:
-        drones, rovers = (1, 0) if args.vehicle == RobotKind.DRONE.value else (0, 1)
-        simulation = Arguments(
-            city=args.city, drones=drones, rovers=rovers, actors=args.actors, seed=args.seed, sim="embedded",
-            missions=False, drone_altitude=args.altitude, camera_rate=0.0 if args.no_cameras else 10.0,
-        )  # fmt: skip
-        specs = nodes(simulation) + specs
+        return _run(args, robot, specs)
+    from occ_ros.domain import own_domain
+
+    drones, rovers = (1, 0) if args.vehicle == RobotKind.DRONE.value else (0, 1)
+    simulation = Arguments(
+        city=args.city, drones=drones, rovers=rovers, actors=args.actors, seed=args.seed, sim="embedded",
+        missions=False, drone_altitude=args.altitude, camera_rate=0.0 if args.no_cameras else 10.0,
+    )  # fmt: skip
+    with own_domain("", [robot], look=False):  # which was done just now
+        return _run(args, robot, nodes(simulation) + specs)
+
+
+def _run(args: argparse.Namespace, robot: str, specs: list[NodeSpec]) -> int:
+    """Until the mission has had its time, or Ctrl-C."""
     from tokyo_occworld.cli.clock import SimulatedTime
     from tokyo_occworld.cli.processes import NodeProcesses
 
@@ -140,21 +146,14 @@ def _recorder(args: argparse.Namespace, robot: str) -> NodeSpec:
     )
 
 
-def robots_running(seconds: float) -> dict[str, bool]:
-    """Robots of a simulator that runs, and whether somebody steers each; {} where none is heard of in so long."""
-    import rclpy
-    from rclpy.context import Context
-
+def robots_running() -> dict[str, bool]:
+    """Robots of a simulator that runs in this ROS domain, and whether somebody steers each; {} where there is none."""
     from occ_core.topics import CMD_VEL, ODOM
+    from occ_ros.domain import VARIABLE, look_around
 
-    context = Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node("tokyo_look_around", context=context)
-    try:
-        time.sleep(seconds)
+    with look_around(int(os.environ.get(VARIABLE) or 0)) as (node, looks):
+        for _ in looks:
+            pass
         names = [name for name, _ in node.get_topic_names_and_types() if node.count_publishers(name)]
         robots = {name[1 : -len(ODOM.name) - 1] for name in names if name.endswith(f"/{ODOM.name}")}
         return {robot: f"/{robot}/{CMD_VEL.name}" in names for robot in sorted(robots)}
-    finally:
-        node.destroy_node()
-        context.try_shutdown()
