@@ -2,7 +2,8 @@
 
 `python -m bench.tiles CHECKPOINT TILE ... --windows 16`: per tile IoU and mIoU at each horizon, then how many times the
 better of the baselines that is, and for each robot, and over all tiles, by resampling drives (of a drone and a rover)
-within each tile. Two drives a tile leave intervals wide.
+within each tile. Two drives a tile leave intervals wide. With --truth-root FOLDER by what there was, not by what LiDAR
+saw of it.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def _add(sums: np.ndarray, model: ForecastModel, window: Window) -> None:
         baselines.warp_oracle(grid, now, window.motion[t:]),
     )
     for step in range(steps):
-        truth = window.frames[t + step].dense(grid.shape)
+        truth = window.future[step].dense(grid.shape)
         for method, frames in enumerate(said):
             sums[method, step, 0] += confusion(frames[step], truth)
             sums[method, step, 1] += confusion(frames[step], truth, window.observed[t + step])
@@ -162,6 +163,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.tiles", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("tiles", type=Path, nargs="+", help="folders of sessions, one a tile")
+    parser.add_argument(
+        "--truth-root", type=Path, help="holds a folder of each tile's name: the same drives as `ground_truth`"
+    )
     parser.add_argument("--windows", type=int, default=16, help="of each tile, evenly spread (default: %(default)s)")
     args = parser.parse_args()
     checkpoint = Checkpoint.load(args.checkpoint)
@@ -169,7 +173,8 @@ def main() -> None:
     model.eval()
     drives: list[Drive] = []
     for tile in args.tiles:
-        data = GazeboOccWorldDataset(tile, replace(checkpoint.config.data, split="all"))
+        truth = args.truth_root / tile.name if args.truth_root else None
+        data = GazeboOccWorldDataset(tile, replace(checkpoint.config.data, split="all"), truth)
         drives += judge(model, data, tile, args.windows)
     print(report(drives))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from occ_core.command_line import exit_code, run_command
-from occworld.preflight import WORK_DIR, check_evaluation
+from occworld.preflight import WORK_DIR, check_evaluation, check_sessions
 
 if TYPE_CHECKING:
     from occworld.config import Config
@@ -24,6 +24,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--data-root", type=Path, required=True, help="folder of sessions, or of Occ3D-nuScenes (which has `gts`)"
     )
+    parser.add_argument("--truth-root", type=Path, help="the same drives as `ground_truth`: judge by what there was")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for metrics.json, metrics.md, metrics.png and samples.npz"
     )
@@ -46,7 +47,7 @@ def write_sample(model: ForecastModel, data: GazeboOccWorldDataset, path: Path) 
         session=window.session,
         start=window.start,
         current=window.frames[window.history - 1].dense(model.grid.shape),
-        truth=np.stack([f.dense(model.grid.shape) for f in window.frames[window.history :]]),
+        truth=np.stack([f.dense(model.grid.shape) for f in window.future]),
         forecast=np.stack([f.classes for f in result.frames]),
         probability=np.stack([f.probability for f in result.frames]),
         path=result.motion,
@@ -57,6 +58,7 @@ def write_sample(model: ForecastModel, data: GazeboOccWorldDataset, path: Path) 
 def run(args: argparse.Namespace) -> None:
     """Evaluate and write."""
     check_evaluation(args, WORK_DIR)
+    check_sessions(args.truth_root)
     from occworld.config import ConfigError
     from occworld.dataset import GazeboOccWorldDataset
     from occworld.evaluator import evaluate
@@ -72,8 +74,10 @@ def run(args: argparse.Namespace) -> None:
             )
         model.config = replace(model.config, condition=args.condition)
     if is_occ3d(args.data_root):
+        if args.truth_root:
+            raise ConfigError("--truth-root is for sessions: labels of Occ3D-nuScenes are the truth already")
         return _on_occ3d(args, config, model)
-    data = GazeboOccWorldDataset(args.data_root, replace(config.data, split=args.split))
+    data = GazeboOccWorldDataset(args.data_root, replace(config.data, split=args.split), args.truth_root)
     evaluation = evaluate(model, data, args.max_windows)
     write_report(evaluation, args.out)
     write_sample(model, data, args.out / "samples.npz")

@@ -114,7 +114,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.eval_only:
         path = path or args.work_dir / "best.pth"
         model = Checkpoint.load(path).model(path)
-        data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="val"))
+        data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="val"), config.truth_root)
         evaluation = evaluate(model, data)
         write_report(evaluation, args.work_dir)
     else:

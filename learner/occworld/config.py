@@ -62,7 +62,8 @@ class TrainingConfig:
     more time).
     plan_share: part of the windows for which the fast model is given the poses to come, so that it can do either way.
     checkpoint_minutes: a resumable checkpoint is written at least this often. freeze_vae, freeze_transformer,
-    freeze_pose: parts that stage 2 leaves as they are.
+    freeze_pose: parts that stage 2 leaves as they are. observed_only: the fast model's forecasts are judged only in
+    voxels that LiDAR has seen in the frame to come.
     """
 
     max_epochs: int = 50
@@ -82,6 +83,7 @@ class TrainingConfig:
     freeze_vae: bool = True
     freeze_transformer: bool = False
     freeze_pose: bool = False
+    observed_only: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in ("fp32", "fp16", "bf16"):
@@ -93,9 +95,11 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that a run depends on. load_from: weights to begin with, ours or the published OccWorld's."""
+    """Everything that a run depends on. load_from: weights to begin with, ours or the published OccWorld's. truth_root:
+    sessions of the same drives as `ground_truth`, if those are what is to be forecast."""
 
     data_root: str = "data/tokyo_gazebo"
+    truth_root: str = ""
     load_from: str = ""
     data: DatasetConfig = field(default_factory=DatasetConfig)
     model: ModelConfig = field(default_factory=FaithfulConfig)

@@ -63,7 +63,8 @@ class Window:
     """History and future frames of one drive, oldest first.
 
     frames: sparse occupancy, each in its own `base_footprint`. footprint: (t, 4) x y z yaw in map. pose_13d: (t, 13).
-    observed: (t, ceil(voxels / 8)) uint8, bits of what LiDAR has seen.
+    observed: (t, ceil(voxels / 8)) uint8, bits of what LiDAR has seen. truth: what there was in the future frames,
+    where that was recorded too, beside what LiDAR saw of it.
     """
 
     session: str
@@ -73,6 +74,12 @@ class Window:
     footprint: np.ndarray
     pose_13d: np.ndarray
     observed: np.ndarray
+    truth: tuple[SparseGrid, ...] | None = None
+
+    @property
+    def future(self) -> tuple[SparseGrid, ...]:
+        """What is to be forecast: the truth where there is one, else the frames after the history."""
+        return self.frames[self.history :] if self.truth is None else self.truth
 
     @property
     def label(self) -> str:
@@ -85,6 +92,11 @@ class Window:
         return motions.between(self.footprint[self.history - 1], self.footprint)
 
 
+def bits_at(bits: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """(n,) bool. bits: a row of `Window.observed`. voxels: (n,) flat numbers."""
+    return (bits[voxels >> 3] >> (7 - (voxels & 7)) & 1).astype(bool)
+
+
 def _well(session: PackedSession) -> np.ndarray:
     """(n,) bool: frames of a robot that drives or flies as it should, and sees something."""
     well = [how is Condition.WELL for how in conditions(session.stamps, session.pose_13d)]
@@ -92,12 +104,22 @@ def _well(session: PackedSession) -> np.ndarray:
 
 
 class GazeboOccWorldDataset(Dataset):
-    """Every window of history_frames + future_frames frames that are frame_period apart, by session and start."""
+    """Every window of history_frames + future_frames frames that are frame_period apart, by session and start.
 
-    def __init__(self, data_root: str | Path, config: DatasetConfig = DatasetConfig()) -> None:
+    truth_root: folder of sessions of the same drives with other occupancy (`ground_truth`): what is to be forecast is
+    taken from them, histories and what LiDAR has seen from data_root. SessionError for a session that has none.
+    """
+
+    def __init__(
+        self, data_root: str | Path, config: DatasetConfig = DatasetConfig(), truth_root: str | Path | None = None
+    ) -> None:
         self.config = config
         with ThreadPoolExecutor(thread_count()) as pool:  # unpacking lets go of the interpreter
             self.sessions: list[PackedSession] = list(pool.map(open_packed, self._chosen(Path(data_root))))
+            self.truths: list[PackedSession] | None = None
+            if truth_root:
+                there = list(pool.map(open_packed, find_sessions(Path(truth_root))))
+                self.truths = _of_the_same_drives(self.sessions, there, Path(truth_root))
         self.windows = [(s, i) for s, session in enumerate(self.sessions) for i in self._starts(session)]
         if not self.windows:
             length = config.history_frames + config.future_frames
@@ -154,6 +176,7 @@ class GazeboOccWorldDataset(Dataset):
         number, start = self.windows[index]
         session = self.sessions[number]
         span = slice(start, start + self.config.history_frames + self.config.future_frames)
+        future = range(start + self.config.history_frames, span.stop)
         return Window(
             session=session.name,
             start=start,
@@ -162,11 +185,28 @@ class GazeboOccWorldDataset(Dataset):
             footprint=np.array(session.footprint[span]),
             pose_13d=np.array(session.pose_13d[span]),
             observed=session.observed[span],
+            truth=None if self.truths is None else tuple(self.truths[number].frame(i) for i in future),
         )
 
     def class_counts(self) -> np.ndarray:
-        """(classes,) int64: occupied voxels of each class over all sessions."""
-        return np.sum([session.class_counts for session in self.sessions], axis=0)[:NUM_CLASSES]
+        """(classes,) int64: occupied voxels of each class over all sessions, in truth where that is to be forecast."""
+        sessions = self.sessions if self.truths is None else self.truths
+        return np.sum([session.class_counts for session in sessions], axis=0)[:NUM_CLASSES]
+
+
+def _of_the_same_drives(sessions: list[PackedSession], truths: list[PackedSession], root: Path) -> list[PackedSession]:
+    """For each session the one of the same robot at the same poses at the same times; its name tells nothing."""
+
+    def drive(session: PackedSession) -> tuple[str, bytes, bytes]:
+        return session.agent, session.stamps.tobytes(), session.pose_13d.tobytes()
+
+    found = {drive(session): session for session in truths}
+    if alone := [session.name for session in sessions if drive(session) not in found]:
+        raise SessionError(
+            f"{alone[0]} ({len(alone)} in all): no session in {root} is of the same drive; record it again with the"
+            " same seed and --occupancy ground_truth"
+        )
+    return [found[drive(session)] for session in sessions]
 
 
 def _trusted(sessions: list[Session], root: Path) -> list[Session]:

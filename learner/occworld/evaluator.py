@@ -82,13 +82,13 @@ class Tally:
             "warp": baselines.warp(grid, current, window.footprint[:t], self._steps),
             "warp_oracle": baselines.warp_oracle(grid, current, future),
         }
-        truths = [frame.dense(grid.shape) for frame in window.frames[t:]]
+        truths = [frame.dense(grid.shape) for frame in window.future]
         for method in METHODS:
             for step, truth in enumerate(truths):
                 self.everywhere[method].add(step, grids[method][step], truth)
                 self.observed[method].add(step, grids[method][step], truth, window.observed[t + step])
         places = {"forecast": path, "copy": np.zeros_like(constant), "warp": constant, "warp_oracle": future}
-        instances = [true_segments(frame) for frame in window.frames[t:]]
+        instances = [true_segments(frame) for frame in window.future]
         for method, scores in self.panoptic.items():
             scores.begin_window()
             frames = [SparseGrid.from_dense(classes) for classes in grids[method]]

@@ -102,6 +102,6 @@ class Logbook:
             return
         window = data[len(data) // 2]
         result = model.forecast(Scene.of(model.grid, window, model.config.condition == "poses"))
-        truth = [frame.dense(model.grid.shape) for frame in window.frames[window.history :]]
+        truth = [frame.dense(model.grid.shape) for frame in window.future]
         picture = beside(truth, [frame.classes for frame in result.frames])
         self.curves.board.add_image("truth above, forecast below", picture, step, dataformats="HWC")

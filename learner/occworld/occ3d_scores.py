@@ -77,7 +77,7 @@ def evaluate_occ3d(model: FaithfulOccWorld, data: Occ3dDataset, limit: int | Non
         )
         camera = data.camera(index)
         for step in range(model.steps):
-            truth = window.frames[t + step].dense(model.grid.shape)
+            truth = window.future[step].dense(model.grid.shape)
             for kind, keep in enumerate((None, window.observed[t + step], camera[t + step])):
                 for method, frames in enumerate(grids):
                     sums[kind, method, step] += confusion(frames[step], truth, keep, len(NAMES))

@@ -53,8 +53,10 @@ class Trainer:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         self.fabric = processes(config.training, gpu_ids, cpu_cores)
         with self._losing_no_process(), self.fabric.rank_zero_first():  # it packs the sessions for all
-            self.train_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="train"))
-            self.val_data = GazeboOccWorldDataset(config.data_root, replace(config.data, split="val"))
+            self.train_data, self.val_data = (
+                GazeboOccWorldDataset(config.data_root, replace(config.data, split=side), config.truth_root)
+                for side in ("train", "val")
+            )
         torch.manual_seed(config.training.seed)
         self.model, self.progress = build_model(config), TrainingState(processes=self.fabric.world_size)
         loaded = None

@@ -53,9 +53,11 @@ def _state(stamp: float, x: float, y: float, yaw: float, speed: float, rate: flo
 
 
 def write_session(
-    root: Path, agent: str, seed: int, frames: int, grid: VoxelGrid = TOKYO_GRID, gap_after: int | None = None
-) -> Path:
-    """Record a drive. gap_after: one frame is left out after this many, as if the recorder had stalled."""
+    root: Path, agent: str, seed: int, frames: int, grid: VoxelGrid = TOKYO_GRID, gap_after: int | None = None,
+    one_eyed: bool = False,
+) -> Path:  # fmt: skip
+    """Record a drive. gap_after: one frame is left out after this many, as if the recorder had stalled. one_eyed:
+    nothing is seen on the right."""
     generator = np.random.default_rng(seed)
     city = street(generator)
     speed, phase = generator.uniform(3, 8), generator.uniform(0, 6)
@@ -71,7 +73,11 @@ def write_session(
         place = np.array([-100 + car_x + (car_speed * 0.5 + speed * 0.5) * stamp, lane, 0.75])
         car = Actor(7, Semantic.CAR, Pose(place, np.array([1.0, 0, 0, 0])), np.array([4.4, 1.8, 1.5]), np.zeros(3))
         classes, instance = city.occupancy(grid, state.footprint, [car])
-        occupancy = Occupancy(classes, np.ones(grid.shape, bool), instance)
+        observed = np.ones(grid.shape, bool)
+        if one_eyed:
+            observed[:, : grid.shape[1] // 2] = False
+            classes, instance = classes * observed, instance * observed
+        occupancy = Occupancy(classes, observed, instance)
         writer.write(Frame(state, np.zeros((1, 4), np.float32), occupancy))
         x += speed * np.cos(yaw) * FRAME_PERIOD_S
         y += speed * np.sin(yaw) * FRAME_PERIOD_S

@@ -77,7 +77,10 @@ class FaithfulOccWorld(nn.Module):
         set_recompute(self, True)
 
     def objective(self, training: TrainingConfig, class_weights: np.ndarray) -> FaithfulObjective:
-        """What it is trained on. class_weights: (our classes,) float32."""
+        """What it is trained on. class_weights: (our classes,) float32. ConfigError for observed_only: codes are of
+        whole frames."""
+        if training.observed_only:
+            raise ConfigError("training.observed_only is for model.architecture 'fast'")
         return FaithfulObjective(self, training, class_weights)
 
     def calibrate(self, data: GazeboOccWorldDataset, limit: int | None) -> None:

@@ -49,7 +49,7 @@ class FaithfulObjective(nn.Module):
         each are not, and a loss over all 4.84 M voxels would mostly praise the sky.
         """
         model = self.model
-        frames = [frame for window in windows for frame in (window.frames[0], window.frames[-1])]
+        frames = [frame for window in windows for frame in (window.frames[0], window.future[-1])]
         tokens = model.tokenizer.encode(frames)
         features = model.tokenizer.decode(tokens.latents)
         nx, ny, nz = model.grid.shape
@@ -74,7 +74,7 @@ class FaithfulObjective(nn.Module):
     def forecast(self, windows: list[Window]) -> Losses:
         """Every frame foretells the next, given the true ones before it."""
         model = self.model
-        frames = [frame for window in windows for frame in window.frames]
+        frames = [frame for window in windows for frame in (*window.frames[: window.history], *window.future)]
         tokens = model.tokenizer.encode_in_parts(frames)
         latents, codes = (x.unflatten(0, (len(windows), -1)) for x in (tokens.latents, tokens.codes))
         tracks = [_track(window) for window in windows]

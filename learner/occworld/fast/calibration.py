@@ -48,7 +48,7 @@ def calibrate(model: FastOccWorld, data: GazeboOccWorldDataset, limit: int | Non
         for planned in (False, True):
             result = model.forecast(Scene.of(model.grid, window, planned))
             for step, frame in enumerate(result.frames):
-                rows[step + model.steps * planned].add(frame, window.frames[window.history + step])
+                rows[step + model.steps * planned].add(frame, window.future[step])
     model.head.named_right.copy_(torch.from_numpy(np.stack([counts.named_right() for counts in rows])))
     model.head.missed.copy_(torch.from_numpy(np.stack([counts.missed() for counts in rows])))
 

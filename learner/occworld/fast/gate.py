@@ -98,7 +98,7 @@ def _judged(
         evidence = features(model.grid, view.frames, view.motions, view.aligned, candidates[chosen])
         query = query_of(view, torch.from_numpy(evidence).to(model.device), chosen)
         logit, described = model.head.judge(projected, replace(query, stratum=None))
-        truth = window.frames[window.history + step]
+        truth = window.future[step]
         there = truth.classes_at(candidates[chosen])
         strata = view.strata[chosen]
         judged = Judged(strata, logit.float().cpu().numpy(), view.signs[strata], there > 0)

@@ -14,7 +14,7 @@ from occ_core.classes import DYNAMIC_IDS
 from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
 from occworld.config import TrainingConfig
-from occworld.dataset import Batch, Window
+from occworld.dataset import Batch, Window, bits_at
 from occworld.fast.fill import TargetView, query_of, unseen_query
 from occworld.fast.flow import flow_loss, moving, true_velocity
 from occworld.history_features import features
@@ -65,7 +65,7 @@ class FastObjective(nn.Module):
 
     def reconstruction(self, windows: list[Window]) -> Losses:
         """First and last frame of each window through codes and back."""
-        frames = [frame for window in windows for frame in (window.frames[0], window.frames[-1])]
+        frames = [frame for window in windows for frame in (window.frames[0], window.future[-1])]
         tokens = self.model.tokenizer(frames)
         columns = self.model.columns_without_past(tokens.latents)
         parts = [
@@ -106,15 +106,20 @@ class FastObjective(nn.Module):
         columns = model.columns(scene, latents, views)
         parts = []
         for step, view, part in zip(chosen, views, columns.split(1), strict=True):
-            truth = window.frames[window.history + step]
+            truth, asked = window.future[step], self._asked(window, step)
             projected = model.head.project(part)
-            column, classes = self._by_prior(part, projected, truth, view)
-            occupancy, seen_classes = self._by_evidence(projected, truth, view)
+            column, classes = self._by_prior(part, projected, truth, view, asked)
+            occupancy, seen_classes = self._by_evidence(projected, truth, view, asked)
             parts.append((occupancy, column, seen_classes + 0.3 * classes))
         occupancy, column, classes = (torch.stack(part).mean() for part in zip(*parts, strict=True))
         return occupancy, column, classes, self._flow_loss(window, imagined, i)
 
+    def _asked(self, window: Window, step: int) -> np.ndarray | None:
+        """Bits of the voxels that count in a frame to come, (ceil(voxels / 8),) uint8; None for all."""
+        return window.observed[window.history + step] if self.config.observed_only else None
+
     def _flow_loss(self, window: Window, imagined: Imagined, i: int) -> Tensor:
+        """Of what LiDAR saw of moving things, before and after: beside the whole of a thing its near side has moved."""
         model = self.model
         now = window.frames[window.history - 1]
         if not moving(now).any():
@@ -126,12 +131,18 @@ class FastObjective(nn.Module):
         voxels, truth = true_velocity(model.grid, now, later, model.frame_period)
         return flow_loss(imagined.velocity[i], model.grid, voxels, truth)
 
-    def _by_evidence(self, projected: Tensor, truth: SparseGrid, view: TargetView) -> tuple[Tensor, Tensor]:
-        """Occupancy and class loss over a sample of the candidates."""
+    def _by_evidence(
+        self, projected: Tensor, truth: SparseGrid, view: TargetView, asked: np.ndarray | None
+    ) -> tuple[Tensor, Tensor]:
+        """Occupancy and class loss over a sample of the candidates. asked: as of `_asked`."""
         model, aligned, device = self.model, view.aligned, projected.device
         if not len(aligned.candidates):
             return projected.sum() * 0, projected.sum() * 0
         chosen = torch.randint(len(aligned.candidates), (self.config.voxel_samples,)).numpy()
+        if asked is not None:
+            chosen = chosen[bits_at(asked, aligned.candidates[chosen])]
+            if not len(chosen):
+                return projected.sum() * 0, projected.sum() * 0
         voxels = aligned.candidates[chosen]
         # Copied, and not `from_numpy`: BLAS rounds by how its input lies in memory, and a resumed run must equal an
         # unbroken one bit for bit.
@@ -149,16 +160,22 @@ class FastObjective(nn.Module):
         )
 
     def _by_prior(
-        self, columns: Tensor, projected: Tensor, truth: SparseGrid, view: TargetView | None
+        self,
+        columns: Tensor,
+        projected: Tensor,
+        truth: SparseGrid,
+        view: TargetView | None,
+        asked: np.ndarray | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Column and class loss over a sample of columns, without the candidates in them; None for a single frame."""
+        """Column and class loss over a sample of columns, without the candidates in them. view: None for a single
+        frame. asked: as of `_asked`."""
         model = self.model
         source = view.aligned.source.reshape(-1) if view else np.full(np.prod(model.grid.shape[:2]), -1, np.int8)
         parts = []
         for seen in (False, True):
             free = np.flatnonzero((source >= 0) == seen)
             if len(free):
-                parts.append(self._columns_of(free, seen, columns, projected, truth, view))
+                parts.append(self._columns_of(free, seen, columns, projected, truth, view, asked))
         column, classes = (torch.stack(part).sum() for part in zip(*parts, strict=True))
         return column, classes
 
@@ -170,23 +187,24 @@ class FastObjective(nn.Module):
         projected: Tensor,
         truth: SparseGrid,
         view: TargetView | None,
+        asked: np.ndarray | None,
     ) -> tuple[Tensor, Tensor]:
         model, device = self.model, columns.device
         nz = model.grid.shape[2]
         pick = np.sort(free[torch.randperm(len(free))[: self.config.column_samples].numpy()])
         voxels = (pick[:, None] * nz + np.arange(nz)).astype(np.int32).reshape(-1)
         labels = truth.classes_at(voxels)
-        asked = np.ones(len(voxels), bool)
+        counts = np.ones(len(voxels), bool) if asked is None else bits_at(asked, voxels)
         if seen and view is not None:
-            asked = ~view.aligned.holds(voxels)
+            counts &= ~view.aligned.holds(voxels)
         picked = torch.from_numpy(pick).to(device)
         logits = model.head.column_prior(columns, picked, seen)
-        occupied = np.flatnonzero(asked & (labels > 0))
+        occupied = np.flatnonzero(counts & (labels > 0))
         occupied = occupied[torch.randperm(len(occupied)).numpy()[: self.config.voxel_samples // 2]]
         query = unseen_query(torch.from_numpy(voxels[occupied]).to(device).long(), view.row if view else 0)
         classes = model.head(projected, query, model.tokenizer.fold.embedding()).classes
         named = torch.from_numpy(labels[occupied]).to(device)
-        mask = torch.from_numpy(asked.reshape(logits.shape)).to(device)
+        mask = torch.from_numpy(counts.reshape(logits.shape)).to(device)
         there = torch.from_numpy(labels.reshape(logits.shape) > 0).to(device)
         return column_loss(logits, there, mask), class_loss(classes, named, self.class_weights)
 
@@ -200,7 +218,7 @@ class FastObjective(nn.Module):
                 motion = window.motion[t]
                 masks.append(covered(model.grid, motions.inverse(motion)))
                 if t >= window.history:
-                    frames.append(align(model.grid, window.frames[t], motion))
+                    frames.append(align(model.grid, window.future[t - window.history], motion))
         with torch.no_grad():
             tokens = model.tokenizer(frames)
         h, w = model.tokenizer.size
