@@ -33,7 +33,7 @@ def test_every_setting_of_every_section_has_a_row() -> None:
     rows = [line.split("`")[1] for line in page().splitlines() if line.startswith("| `")]
     wanted = {f"{section}.{field.name}" for section, kind in SECTIONS.items() for field in fields(kind)}
     wanted |= {f"model.{field.name}" for kind in (FaithfulConfig, FastConfig) for field in fields(kind)}
-    assert set(rows) == wanted | {"data_root", "load_from"}
+    assert set(rows) == wanted | {"data_root", "truth_root", "load_from"}
 
 
 def test_values_of_a_config_stand_beside_the_defaults(tmp_path: Path) -> None:
