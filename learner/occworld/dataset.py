@@ -118,7 +118,7 @@ class GazeboOccWorldDataset(Dataset):
             self.sessions: list[PackedSession] = list(pool.map(open_packed, self._chosen(Path(data_root))))
             self.truths: list[PackedSession] | None = None
             if truth_root:
-                there = list(pool.map(open_packed, find_sessions(Path(truth_root))))
+                there = list(pool.map(open_packed, self._on_the_grid(find_sessions(Path(truth_root)))))
                 self.truths = _of_the_same_drives(self.sessions, there, Path(truth_root))
         self.windows = [(s, i) for s, session in enumerate(self.sessions) for i in self._starts(session)]
         if not self.windows:
@@ -140,6 +140,18 @@ class GazeboOccWorldDataset(Dataset):
             raise SessionError(f"no session of type {wanted} in {root}")
         if not self.config.suspect:
             sessions = _trusted(sessions, root)
+        if self.config.split == "all":
+            return self._on_the_grid(sessions)
+        split = split_sessions(self._on_the_grid(sessions), self.config.val_fraction, self.config.split_seed)
+        chosen = {"train": split.train, "val": split.val, "test": split.test}[self.config.split]
+        if not chosen:
+            raise SessionError(
+                f"no drive of {root} is set apart for test: write a split.json with `tokyo sessions split`"
+            )
+        return list(chosen)
+
+    def _on_the_grid(self, sessions: list[Session]) -> list[Session]:
+        """The sessions. SessionError for one of another grid."""
         for session in sessions:
             if session.info.grid != self.config.grid:
                 found = session.info.grid
@@ -147,15 +159,7 @@ class GazeboOccWorldDataset(Dataset):
                     f"{session.folder} was recorded on another grid than the config's; to train on it, say"
                     f" point_cloud_range = {[*found.lower, *found.upper]} and voxel_size = {list(found.voxel)}"
                 )
-        if self.config.split == "all":
-            return sessions
-        split = split_sessions(sessions, self.config.val_fraction, self.config.split_seed)
-        chosen = {"train": split.train, "val": split.val, "test": split.test}[self.config.split]
-        if not chosen:
-            raise SessionError(
-                f"no drive of {root} is set apart for test: write a split.json with `tokyo sessions split`"
-            )
-        return list(chosen)
+        return sessions
 
     def _even_starts(self, session: PackedSession) -> list[int]:
         length = self.config.history_frames + self.config.future_frames

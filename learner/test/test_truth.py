@@ -59,7 +59,7 @@ def test_histories_are_what_was_seen_and_futures_what_there_was(
 
 
 def test_a_session_without_its_truth_is_named(config: Config, drives: Path, seen: Path, tmp_path: Path) -> None:
-    """Inputs: a drive that is missing, one of another seed, one that is a frame shorter."""
+    """Inputs: a drive that is missing, one of another seed, one that is a frame shorter, one on another grid."""
     for seed, agent in enumerate(("drone_0", "drone_0", "rover_0")):
         write_session(tmp_path, agent, seed, frames=13 if seed == 1 else 14, grid=SMALL_GRID)
     write_session(tmp_path, "rover_0", 9, frames=14, grid=SMALL_GRID)
@@ -67,6 +67,9 @@ def test_a_session_without_its_truth_is_named(config: Config, drives: Path, seen
         GazeboOccWorldDataset(seen, config.data, tmp_path)
     with pytest.raises(SessionError, match="no sessions in"):
         GazeboOccWorldDataset(seen, config.data, tmp_path / "none")
+    write_session(tmp_path / "coarse", "rover_0", 2, frames=2, grid=replace(SMALL_GRID, voxel=(1.6, 1.6, 1.25)))
+    with pytest.raises(SessionError, match="another grid than the config's"):
+        GazeboOccWorldDataset(seen, config.data, tmp_path / "coarse")
 
 
 def _without(window: Window, side: str) -> Window:

@@ -76,6 +76,11 @@ def refuse_others(number: int, robots: Sequence[str]) -> None:
         raise ValueError(f"{others} in ROS domain {number}: {_WAY_OUT}")
 
 
+def current_domain() -> int:
+    """What the environment says, 0 where it says nothing. ValueError where that is no number of a domain."""
+    return _number(os.environ.get(VARIABLE) or "0")
+
+
 def _number(text: str) -> int:
     if not text.isdecimal() or int(text) > 232:
         raise ValueError(f"--domain '{text}': 0 to {_HIGHEST} or auto is wanted")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -149,9 +148,9 @@ def _recorder(args: argparse.Namespace, robot: str) -> NodeSpec:
 def robots_running() -> dict[str, bool]:
     """Robots of a simulator that runs in this ROS domain, and whether somebody steers each; {} where there is none."""
     from occ_core.topics import CMD_VEL, ODOM
-    from occ_ros.domain import VARIABLE, look_around
+    from occ_ros.domain import current_domain, look_around
 
-    with look_around(int(os.environ.get(VARIABLE) or 0)) as (node, looks):
+    with look_around(current_domain()) as (node, looks):
         for _ in looks:
             pass
         names = [name for name, _ in node.get_topic_names_and_types() if node.count_publishers(name)]
