@@ -56,7 +56,7 @@ def test_windows_are_learned_by_heart(tmp_path: Path, count: int, steps: tuple[i
     model = build_model(config)
     objective = FaithfulObjective(model, config.training, class_weights(data.class_counts()))
     # Stage 1 looks at the first and the last frame of a window: two halves, so that it sees all.
-    halves = [replace(w, frames=w.frames[i : i + 2]) for w in windows for i in (0, 2)]
+    halves = [replace(w, frames=w.frames[i : i + 2], history=1) for w in windows for i in (0, 2)]
     learn(objective, Batch(halves), 1, steps[0], 3e-3)
     model.freeze(True, False, False)
     model.tokenizer.eval()
