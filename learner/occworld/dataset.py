@@ -140,9 +140,10 @@ class GazeboOccWorldDataset(Dataset):
             raise SessionError(f"no session of type {wanted} in {root}")
         if not self.config.suspect:
             sessions = _trusted(sessions, root)
+        sessions = self._on_the_grid(sessions)
         if self.config.split == "all":
-            return self._on_the_grid(sessions)
-        split = split_sessions(self._on_the_grid(sessions), self.config.val_fraction, self.config.split_seed)
+            return sessions
+        split = split_sessions(sessions, self.config.val_fraction, self.config.split_seed)
         chosen = {"train": split.train, "val": split.val, "test": split.test}[self.config.split]
         if not chosen:
             raise SessionError(

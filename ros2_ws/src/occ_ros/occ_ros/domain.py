@@ -47,8 +47,10 @@ def own_domain(wanted: str, robots: Sequence[str], look: bool = True) -> Iterato
 @contextmanager
 def held_domain(wanted: str, robots: Sequence[str], look: bool = True) -> Iterator[int]:
     """As `own_domain`, but the environment is left as it is: for several at once."""
-    asked = wanted or os.environ.get(VARIABLE) or "0"
-    number, lock = _free(robots) if wanted == "auto" else reserve(_number(asked), robots, look)
+    if wanted == "auto":
+        number, lock = _free(robots)
+    else:
+        number, lock = reserve(_number(wanted) if wanted else current_domain(), robots, look)
     try:
         yield number
     finally:

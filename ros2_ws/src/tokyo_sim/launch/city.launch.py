@@ -24,7 +24,7 @@ from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
-from occ_ros.domain import VARIABLE, reserve
+from occ_ros.domain import current_domain, reserve
 from tokyo_sim.bringup import Arguments, NodeSpec, environment, nearest, nodes, world_file
 from tokyo_sim.preflight import check_bringup
 
@@ -50,7 +50,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     _refuse_misspelt(given)
     args = Arguments(**{spec.name: _convert(spec.name, given[spec.name], spec.default) for spec in fields(Arguments)})
     check_bringup(args)
-    reserve(int(os.environ.get(VARIABLE) or 0), args.robots)  # until this process ends
+    reserve(current_domain(), args.robots)  # until this process ends
     actions: list[LaunchDescriptionEntity] = [
         SetEnvironmentVariable(name, value) for name, value in environment().items() if name not in os.environ
     ]
