@@ -11,8 +11,9 @@ from PIL import Image
 from bench.driving import COMMAND_S, careless, commanded, set_out
 from occ_core.condition import UPSIDE_DOWN_DEG, lean
 from occ_core.poses import Pose
-from tokyo_sim.engine.cameras import CameraRenderer, Movable
+from tokyo_sim.engine.cameras import CameraRenderer
 from tokyo_sim.engine.meshes import robot_vertices
+from tokyo_sim.engine.movables import Movable
 from tokyo_sim.engine.robot import CameraSpec, Robot
 
 _BEFORE_AND_AFTER_S = (-3.0, -1.0, 0.0, 2.0)  # of the moment at which it turns over
@@ -46,9 +47,7 @@ def strip(renderer: CameraRenderer, robot: Robot, poses: list[Pose], moments: li
     spec = CameraSpec("outside", "", Pose.identity(), width, height, np.radians(70), 0.1, 1000.0, 1.0)
     vertices = robot_vertices(robot.visuals, robot.kind.semantic)
     heading = poses[moments[0]].yaw
-    views = [
-        renderer.render(spec, watching(poses[k], heading), [Movable(robot.name, vertices, poses[k])]) for k in moments
-    ]
+    views = [renderer.render(spec, watching(poses[k], heading), [Movable(vertices, poses[k])]) for k in moments]
     return np.concatenate(views, axis=1)
 
 

@@ -188,7 +188,7 @@ def test_a_city_across_the_limit_of_two_zones_is_one(citygml, tmp_path, longitud
 
 
 def mesh_code_of(latitude: float, longitude: float) -> str:
-    from tokyo_city.sample_city.mesh import mesh_code
+    from tokyo_city.sample_city.georeference import mesh_code
 
     return mesh_code(latitude, longitude)
 

@@ -20,7 +20,7 @@ from tokyo_city.sample_city.citygml import NAMESPACES
 from tokyo_city.sample_city.codes import FLAT_ROOF, GABLE_ROOF, HIP_ROOF, SHED_ROOF
 from tokyo_city.sample_city.draping import drape
 from tokyo_city.sample_city.faces import rectangle
-from tokyo_city.sample_city.mesh import mesh_code, mesh_south_west
+from tokyo_city.sample_city.georeference import mesh_code, mesh_south_west
 from tokyo_city.sample_city.solids import extrusion, gable, hip, pyramid, shed, terraced
 from tokyo_city.sample_city.streets import direction
 from tokyo_city.sample_city.terrain import MAX_SLOPE, roll_terrain

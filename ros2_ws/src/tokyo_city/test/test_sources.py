@@ -18,7 +18,7 @@ from tokyo_city.plateau.obj_tile import read_obj_tile
 from tokyo_city.plateau.projection import to_metres
 from tokyo_city.plateau.sources import Region, TileSource, find_sources
 from tokyo_city.plateau.tile import read_tile
-from tokyo_city.sample_city.mesh import mesh_code
+from tokyo_city.sample_city.georeference import mesh_code
 
 
 @given(st.floats(24, 45), st.floats(123, 150))

@@ -32,8 +32,9 @@ from occworld_infer.viewer.sessions import session_moments
 from occworld_infer.viewer.snapshot import PlacedVoxels, Snapshot
 from tokyo_city.world import CITY_FILE
 from tokyo_occworld.collecting import Collection, collect
-from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movable
+from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable
 from tokyo_sim.engine.meshes import shaded
+from tokyo_sim.engine.movables import Movable
 from tokyo_sim.engine.robot import CameraSpec
 
 LARGEST = 3_000_000
@@ -121,7 +122,7 @@ class Film:
         optical = Pose.looking(*came.occupancy.frame.apply(np.array([_EYE, _LOOK_AT])))
         picture = Image.new("RGB", (2 * width + _GAP, _HEAD + height + _FOOT), _PAPER)
         for number, voxels in enumerate((came.occupancy, comparison.forecast)):
-            movables = [Movable("voxels", voxel_mesh(voxels), voxels.frame)] if len(voxels) else []
+            movables = [Movable(voxel_mesh(voxels), voxels.frame)] if len(voxels) else []
             pixels = self._renderer.render(self._spec, optical, movables)
             picture.paste(Image.fromarray(pixels), (number * (width + _GAP), _HEAD))
         self._write(picture, comparison)

@@ -12,18 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from occ_core.actors import BOX_FACES
+from occ_core.actors import BOX_FACES, Actor
 from occ_core.citymap import CityMap
 from occ_core.classes import GROUND_CLASSES, SHEET_CLASSES, Semantic
 from occ_core.poses import Pose
 from tokyo_city.world.appearance import PAGE_PIXELS, Appearance, page_path, pages
-from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movable
+from tokyo_sim.engine.actor_meshes import actor_vertices
+from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable
 from tokyo_sim.engine.culling import Chunks, chunked
 from tokyo_sim.engine.daylight import Daylight
 from tokyo_sim.engine.meshes import shaded
+from tokyo_sim.engine.movables import Movable, Movables
 from tokyo_sim.engine.robot import CameraSpec, RobotKind, load_robot
 from tokyo_sim.engine.winding import one_sided
 from tokyo_sim.nodes.robot_publishers import camera_info
+from tokyo_sim.traffic.actor_types import LARGEST, SMALLEST, VEHICLES, WALKER
 
 SIZE = (400, 225)
 
@@ -55,10 +58,10 @@ def optical(position, yaw: float = 0.0, pitch: float = 0.0) -> Pose:
     return Pose.from_xyz_rpy(np.asarray(position, dtype=float), [0, pitch, yaw]) @ turn
 
 
-def cube(key: str, at, half: float, colour=(255, 0, 0)) -> Movable:
+def cube(at, half: float, colour=(255, 0, 0)) -> Movable:
     corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * half
     rows = shaded(corners[BOX_FACES], np.tile(colour, (12, 1)), np.full(12, Semantic.CAR))
-    return Movable(key, rows, Pose(np.asarray(at, dtype=float), np.array([1.0, 0, 0, 0])))
+    return Movable(rows, Pose(np.asarray(at, dtype=float), np.array([1.0, 0, 0, 0])))
 
 
 def changed(renderer: CameraRenderer, spec: CameraSpec, view: Pose, thing: Movable) -> np.ndarray:
@@ -81,7 +84,7 @@ def test_a_point_is_drawn_where_the_calibration_projects_it(empty, spec, seed):
     pixel = rng.uniform([10, 10], [SIZE[0] - 10, SIZE[1] - 10])
     depth = rng.uniform(5, 40)
     ray = np.linalg.solve(k, [*pixel, 1.0])
-    weight = changed(empty, spec, view, cube("point", view.apply(ray[None] * depth)[0], half=depth * 0.004))
+    weight = changed(empty, spec, view, cube(view.apply(ray[None] * depth)[0], half=depth * 0.004))
     assert weight.max() > 30
     assert np.abs(seen_at(weight) - pixel).max() < 0.5
 
@@ -89,7 +92,7 @@ def test_a_point_is_drawn_where_the_calibration_projects_it(empty, spec, seed):
 def test_images_are_neither_mirrored_nor_upside_down(empty, spec):
     view = optical((0, 0, 10))
     middle = (np.array(SIZE) - 1) / 2
-    left, up = (seen_at(changed(empty, spec, view, cube("c", at, 0.3))) for at in ((10, 3, 10), (10, 0, 12)))
+    left, up = (seen_at(changed(empty, spec, view, cube(at, 0.3))) for at in ((10, 3, 10), (10, 0, 12)))
     assert left[0] < middle[0] - 30 and abs(left[1] - middle[1]) < 3
     assert up[1] < middle[1] - 30 and abs(up[0] - middle[0]) < 3
     picture = empty.render(spec, view, [])
@@ -101,15 +104,15 @@ def test_images_are_neither_mirrored_nor_upside_down(empty, spec):
 def test_red_green_and_blue_are_in_that_order(empty, spec):
     for channel in range(3):
         colour = tuple(255 if c == channel else 0 for c in range(3))
-        picture = empty.render(spec, optical((0, 0, 0)), [cube(f"colour_{channel}", (6, 0, 0), 1.0, colour)])
+        picture = empty.render(spec, optical((0, 0, 0)), [cube((6, 0, 0), 1.0, colour)])
         assert picture[SIZE[1] // 2, SIZE[0] // 2].argmax() == channel
 
 
 def test_what_is_nearer_hides_what_is_further(empty, spec):
-    near, far = cube("near", (6, 0, 0), 1.0, (255, 0, 0)), cube("far", (12, 0, 0), 1.0, (0, 0, 255))
+    near, far = cube((6, 0, 0), 1.0, (255, 0, 0)), cube((12, 0, 0), 1.0, (0, 0, 255))
     for order in ([near, far], [far, near]):
         assert empty.render(spec, optical((0, 0, 0)), order)[SIZE[1] // 2, SIZE[0] // 2].argmax() == 0
-    behind = cube("behind", (-6, 0, 0), 1.0)
+    behind = cube((-6, 0, 0), 1.0)
     assert not changed(empty, spec, optical((0, 0, 0)), behind).any()
 
 
@@ -142,6 +145,16 @@ def test_leaving_out_what_is_out_of_view_changes_no_pixel(city, box, sheet, spec
     assert np.ptp(np.array(whole), axis=0).max() > 50
     for number, (a, b) in enumerate(zip(culled, whole, strict=True)):
         assert (a == b).all(), f"view {number}: {np.argwhere((a != b).any(axis=2))[:3]}"
+
+
+def test_a_face_that_fills_the_view_at_one_distance_does_not_hide_itself(city, sheet, spec, empty):
+    """Seen straight on, all of it is as far as its nearest corner, but for what a float32 rounds."""
+    renderer, sky = draws(city((Semantic.BRIDGE, sheet(-90, 90, -90, 90)))), empty.render(spec, optical((0, 0, 9)), [])
+    haze = sky[SIZE[1] - 1, 0].astype(int)
+    for height in np.arange(3.0, 45.0, 0.5):
+        picture = renderer.render(spec, optical((0, -9, height), 0.3, np.pi / 2), []).astype(int)
+        assert (np.abs(picture - haze).max(axis=2) > 20).all(), f"from {height} m"
+    renderer.close()
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -278,6 +291,73 @@ def test_shadows_fall_away_from_the_sun_of_the_hour(city, box, sheet, spec, empt
         dark.append([np.count_nonzero(side < 0.75 * np.median(picture)) for side in (left, right)])
     (west_am, east_am), (west_pm, east_pm) = dark
     assert west_am > 4 * max(east_am, 1) and east_pm > 4 * max(west_pm, 1)
+
+
+@pytest.mark.parametrize("hour", [8.0, 12.0, 16.0])
+def test_a_vehicle_throws_the_shadow_that_a_house_of_its_shape_throws(city, box, sheet, spec, empty, hour):
+    ground, low, high = (Semantic.BRIDGE, sheet(-40, 40, -40, 40)), (-5, -1.5, 0), (5, 1.5, 4)
+    house, plain = city(ground, (Semantic.OTHER, box(low, high))), city(ground)
+    vehicle = shaded(box(low, high), np.tile(128, (12, 3)), np.full(12, Semantic.TRUCK_BUS))
+    here, above = Pose(np.zeros(3), np.array([1.0, 0, 0, 0])), optical((0, 0, 30), 0.3, np.pi / 2)
+    pictures = []
+    for shape, stands in ((house, None), (plain, True), (plain, False)):
+        grey = Appearance.plain(np.full((len(shape.faces), 3), 128, np.uint8))
+        renderer = CameraRenderer(shape, grey, [], Daylight.at(hour))
+        things = [] if stands is None else [Movable(vehicle, here, stands)]
+        pictures.append(renderer.render(spec, above, things).astype(float).mean(axis=2))
+        renderer.close()
+    of_house, standing, floating = pictures
+    lit = np.median(floating)
+    dark = [(picture < 0.85 * lit) & (np.abs(floating - lit) < 3) for picture in (of_house, standing)]
+    assert dark[0].sum() > 1000
+    # A house's is looked up 0.35 m off the ground, in a map of 0.26 m a pixel.
+    assert (dark[0] & dark[1]).sum() > 0.7 * (dark[0] | dark[1]).sum()
+    assert np.median(standing[dark[0]]) == pytest.approx(np.median(of_house[dark[0]]), abs=3), "as dark"
+
+
+def test_a_shadow_in_the_shade_darkens_only_what_is_close_to_a_vehicle(city, box, sheet, spec, empty):
+    shape = city((Semantic.BRIDGE, sheet(-40, 40, -40, 40)), (Semantic.OTHER, box((-6, -3, 0), (6, 3, 30))))
+    grey = Appearance.plain(np.full((len(shape.faces), 3), 128, np.uint8))
+    renderer = CameraRenderer(shape, grey, [], Daylight.at(12.0))
+    vehicle = shaded(box((-1, -1, 0), (1, 1, 2)), np.tile(128, (12, 3)), np.full(12, Semantic.CAR))
+    darker = {}
+    for name, (x, y) in {"in the shade": (0.0, 7.0), "in the sun": (0.0, -9.0)}.items():
+        there, view = Pose(np.array([x, y, 0.0]), np.array([1.0, 0, 0, 0])), optical((x, y, 25), np.pi / 2, np.pi / 2)
+        floating, standing = (
+            renderer.render(spec, view, [Movable(vehicle, there, stands)]).astype(float).mean(axis=2)
+            for stands in (False, True)
+        )
+        darker[name] = floating - standing
+    renderer.close()
+    v, u = np.mgrid[: SIZE[1], : SIZE[0]]
+    from_middle = np.maximum(np.abs(u - SIZE[0] / 2), np.abs(v - SIZE[1] / 2)) * 25 / spec.focal
+    near, far = from_middle < 1.2, from_middle > 1.5
+    assert 5 < darker["in the shade"][near].max() < 45, "some of the sky is hidden below and beside it"
+    assert np.abs(darker["in the shade"][far]).max() < 1
+    assert (darker["in the sun"][far] > 15).sum() > 20
+
+
+def test_what_stands_throws_a_shadow_and_what_flies_throws_none():
+    robots = [load_robot(RobotKind.DRONE, "drone_0", SIZE), load_robot(RobotKind.ROVER, "rover_0", SIZE)]
+    here = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
+    walker = Actor(5, Semantic.PEDESTRIAN, here, np.array([0.4, 0.55, 1.7]), np.zeros(3))
+    things = Movables(robots).at([walker], [here, here])
+    assert [thing.stands for thing in things] == [True, False, True]
+
+
+@pytest.mark.parametrize("scale", [SMALLEST, 1.0, LARGEST])
+@pytest.mark.parametrize("kind", [*VEHICLES, WALKER], ids=lambda kind: kind.name)
+def test_an_actor_is_drawn_in_its_box_and_stands_on_its_floor(kind, scale):
+    half = scale * np.array(kind.size) / 2
+    here = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
+    for instance in range(12):
+        rows = actor_vertices(Actor(instance, kind.semantic, here, 2 * half, np.zeros(3)))
+        low, high = rows[:, :3].min(axis=0), rows[:, :3].max(axis=0)
+        assert (low >= -half - 1e-6).all() and (high <= half + 1e-6).all()
+        assert low[2] == pytest.approx(-half[2]) and high[2] == pytest.approx(half[2])
+        assert (high - low > 1.7 * half).all(), "as long, wide and high as what LiDAR meets"
+        np.testing.assert_allclose(np.linalg.norm(rows[:, 3:6], axis=1), 1, atol=1e-5)
+        assert (rows[:, 9] == kind.semantic).all()
 
 
 def plant(across: float, low: float, high: float, sides: int = 12) -> np.ndarray:

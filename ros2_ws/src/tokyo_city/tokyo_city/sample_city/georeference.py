@@ -1,15 +1,18 @@
-"""Local metres to EPSG:6697 (JGD2011 latitude, longitude, height above sea level), by way of plane zone 9."""
+"""Local metres to EPSG:6697 (JGD2011 latitude, longitude, height above sea level), by way of plane zone 9, and Japanese
+standard grid squares (JIS X 0410): 8-digit third-level codes of 30 seconds by 45 seconds."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from pyproj import Transformer
 
-from .mesh import LATITUDE_STEP, LONGITUDE_STEP, mesh_code, mesh_south_west
-
 HOME_MESH = "53394611"
 PLANE_EPSG = 6677
 GEODETIC_EPSG = 6697
+_LATITUDE_STEP = 30 / 3600
+_LONGITUDE_STEP = 45 / 3600
 
 
 class Georeference:
@@ -18,7 +21,7 @@ class Georeference:
     def __init__(self) -> None:
         latitude, longitude = mesh_south_west(HOME_MESH)
         to_plane = Transformer.from_crs(6668, PLANE_EPSG, always_xy=True)
-        self._anchor = np.array(to_plane.transform(longitude + LONGITUDE_STEP / 2, latitude + LATITUDE_STEP / 2))
+        self._anchor = np.array(to_plane.transform(longitude + _LONGITUDE_STEP / 2, latitude + _LATITUDE_STEP / 2))
         self._to_geodetic = Transformer.from_crs(PLANE_EPSG, GEODETIC_EPSG, always_xy=True)
 
     def to_geodetic(self, points: np.ndarray) -> np.ndarray:
@@ -32,3 +35,21 @@ class Georeference:
         middle = (points[:, :2].min(axis=0) + points[:, :2].max(axis=0)) / 2
         latitude, longitude, _ = self.to_geodetic(np.array([[*middle, 0.0]]))[0]
         return mesh_code(latitude, longitude)
+
+
+def mesh_code(latitude: float, longitude: float) -> str:
+    """Third-level code of the square that holds a point in degrees."""
+    row = math.floor(latitude / _LATITUDE_STEP)
+    column = math.floor((longitude - 100) / _LONGITUDE_STEP)
+    first_row, first_column = row // 80, column // 80
+    second_row, second_column = row // 10 % 8, column // 10 % 8
+    return f"{first_row:02d}{first_column:02d}{second_row}{second_column}{row % 10}{column % 10}"
+
+
+def mesh_south_west(code: str) -> tuple[float, float]:
+    """Latitude and longitude (degrees) of a third-level square's south-west corner."""
+    if len(code) != 8 or not code.isdecimal():
+        raise ValueError(f"mesh code {code!r}: a third-level code has 8 digits")
+    row = int(code[0:2]) * 80 + int(code[4]) * 10 + int(code[6])
+    column = int(code[2:4]) * 80 + int(code[5]) * 10 + int(code[7])
+    return row * _LATITUDE_STEP, 100 + column * _LONGITUDE_STEP

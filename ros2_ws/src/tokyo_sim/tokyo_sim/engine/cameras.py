@@ -10,26 +10,27 @@ from pathlib import Path
 import moderngl
 import numpy as np
 
-from occ_core.actors import Actor
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
 from tokyo_city.world.appearance import Appearance, pages
 from tokyo_sim.engine import shaders
-from tokyo_sim.engine.atlas import upload_pages
+from tokyo_sim.engine.cast_shadows import COLUMNS, ROWS, shadow_rows
 from tokyo_sim.engine.culling import Chunks, boxes, chunked
 from tokyo_sim.engine.daylight import Daylight
-from tokyo_sim.engine.detail import upload_detail
-from tokyo_sim.engine.meshes import CLASS_COLUMN, actor_vertices, city_vertices, robot_vertices
+from tokyo_sim.engine.meshes import CLASS_COLUMN, city_vertices, placed
+from tokyo_sim.engine.movables import Joined, Movable, poses_of
 from tokyo_sim.engine.occlusion import Cover, Occluders
-from tokyo_sim.engine.robot import CameraSpec, Robot
+from tokyo_sim.engine.robot import CameraSpec
 from tokyo_sim.engine.shaders import Surface
 from tokyo_sim.engine.sun import SunShadows
+from tokyo_sim.engine.textures import upload_detail, upload_pages
 from tokyo_sim.engine.winding import one_sided
 
 # Trees, poles and lamps are half of a city's triangles, and a few pixels each when they are far away.
 _SMALL_CLASSES, _SMALL_M = (Semantic.VEGETATION, Semantic.FURNITURE), 8.0
-_MOVABLE_M = 6.0
+_MOVABLE_M, _SHADOW_M = 6.0, 2.0
+_NEARER = (-1.0, -4.0)  # polygon offset of shadows, which lie on what they darken
 _MULTISAMPLED_PIXELS = 640 * 480  # in software, four samples double the time of a 1600 x 900 view
 _DRAWN = (
     Surface.FACADE, Surface.TEXTURED, Surface.PLAIN, Surface.ASPHALT, Surface.PAVING, Surface.GRASS, Surface.LEAVES,
@@ -45,37 +46,6 @@ MISSING_GL = (
 
 class CamerasUnavailable(Exception):
     """There is no OpenGL here; the sentence says what to install."""
-
-
-@dataclass(frozen=True)
-class Movable:
-    """Something drawn at a pose in map, without patterns or textures. vertices: `meshes.shaded` rows in its own frame.
-
-    key: says which mesh it is.
-    """
-
-    key: str
-    vertices: np.ndarray
-    pose: Pose
-
-
-class Movables:
-    """What moves in a city as it is drawn: robots and traffic, each with a mesh of its own."""
-
-    def __init__(self, robots: Sequence[Robot]) -> None:
-        self._robots = [robot.name for robot in robots]
-        self._meshes = {robot.name: robot_vertices(robot.visuals, robot.kind.semantic) for robot in robots}
-
-    def at(self, actors: Sequence[Actor], poses: Sequence[Pose]) -> list[Movable]:
-        """Traffic where it is, and the robots at poses of base_link in map."""
-        movables = []
-        for actor in actors:
-            if (key := f"actor_{actor.instance}") not in self._meshes:
-                self._meshes[key] = actor_vertices(actor)
-            movables.append(Movable(key, self._meshes[key], actor.pose))
-        return movables + [
-            Movable(name, self._meshes[name], pose) for name, pose in zip(self._robots, poses, strict=True)
-        ]
 
 
 @dataclass(frozen=True)
@@ -118,7 +88,12 @@ class CameraRenderer:
                         static.append((rows[:, :3], chunks))
         self._occluders = Occluders.of(city, sides)
         self._shadows = SunShadows(self._context, static, light.to_sun)
-        self._moving = _Moving(self._context, self._program(Surface.PLAIN))
+        shade = self._context.program(*shaders.CAST_SHADOW)
+        shade["View"].binding, shade["shadow"].value = 0, 0
+        plain = self._program(Surface.PLAIN)
+        bodies = _Replaced(self._context, _MOVABLE_M, plain, "3f 3f 3f", "position", "normal", "colour")
+        shadows = _Replaced(self._context, _SHADOW_M, shade, "3f 2f", "position", "kept_away")
+        self._moving = _Moving(bodies, shadows, light.to_sun)
         self._targets: dict[tuple[int, int], list[tuple[moderngl.Framebuffer, moderngl.Framebuffer]]] = {}
         self._atlas = upload_pages(self._context, atlas)
         self._detail = upload_detail(self._context)
@@ -197,15 +172,27 @@ class CameraRenderer:
         rest = np.array([[*row, 0.0] for row in (optical.position, *light)], np.float32)
         self._view.write(_column_major(projection) + _column_major(shadow.projection) + rest.tobytes())
         self._context.disable(moderngl.CULL_FACE)
-        self._moving.draw(projection, spec.focal, cover)
+        self._moving.bodies.draw(projection, spec.focal, cover)
         for part in self._city:
             (self._context.enable if part.one_sided else self._context.disable)(moderngl.CULL_FACE)
             for first, count in part.chunks.visible(projection, spec.focal, cover):
                 part.array.render(first=first, vertices=count)
-        # The sky comes last: it costs only the pixels that nothing else covers.
         self._context.disable(moderngl.CULL_FACE)
+        self._darken(target, projection, spec.focal, cover)
+        # The sky comes last: it costs only the pixels that nothing else covers.
         self._sky_program["inverse_view_projection"].write(_column_major(np.linalg.inv(projection)))
         self._sky.render(vertices=3)
+
+    def _darken(self, target: moderngl.Framebuffer, projection: np.ndarray, focal: float, cover: Cover) -> None:
+        """What lies in the shadow of things that move: its colours are multiplied."""
+        self._context.enable(moderngl.BLEND)
+        self._context.blend_func = moderngl.ZERO, moderngl.SRC_COLOR
+        self._context.polygon_offset = _NEARER
+        target.depth_mask = False
+        self._moving.shadows.draw(projection, focal, cover)
+        target.depth_mask = True
+        self._context.polygon_offset = 0.0, 0.0
+        self._context.disable(moderngl.BLEND)
 
     def _target(self, size: tuple[int, int], number: int) -> tuple[moderngl.Framebuffer, moderngl.Framebuffer]:
         """Where to draw and where to read; the same where a view has pixels enough to do without multisampling."""
@@ -228,40 +215,53 @@ class CameraRenderer:
         self._context.release()
 
 
-class _Moving:
-    """What moves, in map: put there once for all views of an instant."""
+class _Replaced:
+    """Parts of a vertex buffer that is written anew for each instant."""
 
-    def __init__(self, context: moderngl.Context, program: moderngl.Program) -> None:
-        self._context, self._program = context, program
+    def __init__(
+        self, context: moderngl.Context, size: float, program: moderngl.Program, layout: str, *names: str
+    ) -> None:
+        """size: as in Chunks. layout, names: of a row."""
+        self._context, self._size, self._program, self._layout, self._names = context, size, program, layout, names
         self._buffer = context.buffer(reserve=4, dynamic=True)
         self._array: moderngl.VertexArray | None = None
         self._chunks: Chunks | None = None
 
-    def place(self, movables: Sequence[Movable]) -> None:
-        """Take the place of what was there."""
+    def place(self, rows: np.ndarray, starts: np.ndarray) -> None:
+        """Take the place of what was there. rows: (n, c) float32, positions first. starts: of each part, and n."""
         self._chunks = None
-        if not movables:
+        if not len(rows):
             return
-        starts = np.cumsum([0, *(len(thing.vertices) for thing in movables)])
-        rows = np.empty((starts[-1], 9), np.float32)
-        for thing, first, last in zip(movables, starts, starts[1:], strict=False):
-            turn = thing.pose.rotation.T
-            rows[first:last, :3] = thing.vertices[:, :3] @ turn + thing.pose.position
-            rows[first:last, 3:6] = thing.vertices[:, 3:6] @ turn
-            rows[first:last, 6:] = thing.vertices[:, 6:9]
         if self._array is None or self._buffer.size < rows.nbytes:
             self._buffer.orphan(rows.nbytes)
-            layout = (self._buffer, "3f 3f 3f", "position", "normal", "colour")
-            self._array = self._context.vertex_array(self._program, [layout])
+            self._array = self._context.vertex_array(self._program, [(self._buffer, self._layout, *self._names)])
         self._buffer.write(rows.tobytes())
         low, high = (ends.reduceat(rows[:, :3], starts[:-1]) for ends in (np.minimum, np.maximum))
-        self._chunks = Chunks(starts, boxes(low, high), _MOVABLE_M)
+        self._chunks = Chunks(starts, boxes(low, high), self._size)
 
     def draw(self, projection: np.ndarray, focal: float, cover: Cover) -> None:
         """Those that a view can see."""
         if self._array is not None and self._chunks is not None:
             for first, count in self._chunks.visible(projection, focal, cover):
                 self._array.render(first=first, vertices=count)
+
+
+class _Moving:
+    """What moves, in map, and its shadows: put there once for all views of an instant."""
+
+    def __init__(self, bodies: _Replaced, shadows: _Replaced, to_sun: np.ndarray) -> None:
+        self.bodies, self.shadows, self._to_sun = bodies, shadows, to_sun
+        self._vertices = Joined(lambda mesh: mesh[:, :9].astype(np.float32))
+        self._corners = Joined(lambda mesh: np.unique(mesh[:, :3].astype(float), axis=0))
+
+    def place(self, movables: Sequence[Movable]) -> None:
+        """Take the place of what was there."""
+        vertices, starts = self._vertices.of([thing.vertices for thing in movables])
+        self.bodies.place(placed(vertices, starts, *poses_of(movables)), starts)
+        standing = [thing for thing in movables if thing.stands]
+        corners, starts = self._corners.of([thing.vertices for thing in standing])
+        shadows = shadow_rows(corners, starts, *poses_of(standing), self._to_sun)
+        self.shadows.place(shadows.reshape(-1, COLUMNS), np.arange(len(standing) + 1) * ROWS)
 
 
 def _column_major(matrix: np.ndarray) -> bytes:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
-from occ_core.actors import BOX_FACES, Actor
+from occ_core.actors import BOX_FACES
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from tokyo_city.world.appearance import UNTEXTURED, Appearance
@@ -44,6 +45,22 @@ def shaded(
     return rows.reshape(-1, 13)
 
 
+@numba.njit(cache=True, nogil=True)
+def placed(vertices, starts, rotations, positions):
+    """(n, 9) float32: vertices of things in map. vertices: (n, 9) float32, each thing's in its own frame: position,
+    normal, colour. starts: (k + 1,) where each thing's begin. rotations: (k, 3, 3) and positions: (k, 3) to map."""
+    rows = np.empty(vertices.shape, np.float32)
+    for thing in range(len(positions)):
+        turn, place = rotations[thing], positions[thing]
+        for n in range(starts[thing], starts[thing + 1]):
+            for k in range(3):
+                rows[n, k], rows[n, 3 + k], rows[n, 6 + k] = place[k], 0.0, vertices[n, 6 + k]
+                for axis in range(3):
+                    rows[n, k] += turn[k, axis] * vertices[n, axis]
+                    rows[n, 3 + k] += turn[k, axis] * vertices[n, 3 + axis]
+    return rows
+
+
 def surfaces(rows: np.ndarray, foliage: Foliage) -> np.ndarray:
     """(n,) `Surface` of a city's `shaded` rows: a texture where there is one, else by class and how a face looks."""
     semantic, page, up = rows[:, CLASS_COLUMN], rows[:, 12], np.abs(rows[:, 5])
@@ -79,27 +96,6 @@ def city_vertices(
     foliage = Foliage.of(city, appearance.page == UNTEXTURED, sides)
     foliage.paint(rows)
     return rows, np.repeat(single, 3), surfaces(rows, foliage)
-
-
-def actor_vertices(actor: Actor) -> np.ndarray:
-    """A vehicle as body and cabin, a walker as legs and head, in its own frame; `shaded` rows."""
-    size, colour = np.asarray(actor.size), _actor_colour(actor)
-    if actor.semantic in (Semantic.CAR, Semantic.TRUCK_BUS):
-        parts = [((1, 1, 0.55), (0, 0, -0.15), colour), ((0.55, 0.88, 0.4), (-0.05, 0, 0.3), (40, 46, 54))]
-        if actor.semantic is Semantic.TRUCK_BUS:
-            parts = [((1, 1, 0.85), (0, 0, 0.05), colour), ((1.002, 1.01, 0.25), (0, 0, 0.15), (50, 60, 70))]
-    else:
-        parts = [((0.8, 0.8, 0.8), (0, 0, -0.1), colour), ((0.45, 0.45, 0.16), (0, 0, 0.4), (224, 180, 150))]
-    rows = []
-    for scale, offset, part_colour in parts:
-        triangles = ((_UNIT_BOX * scale + offset) * size)[BOX_FACES]
-        rows.append(shaded(triangles, np.tile(part_colour, (12, 1)), np.full(12, actor.semantic)))
-    return np.concatenate(rows)
-
-
-def _actor_colour(actor: Actor) -> np.ndarray:
-    palette = np.array([(235, 235, 238), (40, 42, 48), (150, 155, 160), (170, 30, 35), (30, 70, 150), (60, 110, 80)])
-    return palette[actor.instance % len(palette)]
 
 
 def robot_vertices(visuals: tuple[Primitive, ...], semantic: Semantic) -> np.ndarray:

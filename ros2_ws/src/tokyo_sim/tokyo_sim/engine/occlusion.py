@@ -20,6 +20,7 @@ _LEAST_M2 = 6.0  # smaller faces cover few whole cells
 _LEAST_CELLS = 6.0
 _FLAT_M = 1e-3
 _MARGIN = 0.02  # cells by which a face is taken for smaller than it is: OpenGL's corners are rounded to 1/256 pixel
+_APART = 1.0 + 1e-4  # so many times as far as a face is what it hides: it never hides itself, whatever is rounded
 _NOT_DRAWN_AFAR = (Semantic.VEGETATION, Semantic.FURNITURE)
 
 
@@ -236,6 +237,6 @@ def behind(clip, near, inverse):
         x_low, x_high, y_low, y_high = min(x_low, x), max(x_high, x), min(y_low, y), max(y_high, y)
     for row in range(max(0, int(np.floor(y_low - _MARGIN))), min(rows, int(np.ceil(y_high + _MARGIN)))):
         for column in range(max(0, int(np.floor(x_low - _MARGIN))), min(columns, int(np.ceil(x_high + _MARGIN)))):
-            if inverse[row, column] * nearest <= 1:
+            if inverse[row, column] * nearest <= _APART:
                 return False
     return True

@@ -220,6 +220,37 @@ def program(surface: Surface) -> tuple[str, str]:
     return head + _VIEW + _VERTEX, head + _FRAGMENT
 
 
+_CAST_SHADOW_VERTEX = """
+in vec3 position;
+in vec2 kept_away;
+out vec3 in_sun;
+out vec2 away;
+void main() {
+    // Looked up where the ground below looks it up.
+    in_sun = (sun_projection * vec4(position + vec3(0.0, 0.0, 0.35) + 0.2 * to_sun.xyz, 1.0)).xyz * 0.5 + 0.5;
+    away = kept_away;
+    gl_Position = view_projection * vec4(position, 1.0);
+}
+"""
+
+_CAST_SHADOW_FRAGMENT = """
+uniform sampler2DShadow shadow;
+in vec3 in_sun;
+in vec2 away;
+out vec4 colour;
+void main() {
+    vec3 off = abs(in_sun - 0.5);
+    float lit = max(off.x, max(off.y, off.z)) > 0.5 ? 1.0 : texture(shadow, in_sun);
+    vec3 direct = lit * to_sun.z * sun.rgb;
+    vec3 left = sqrt(((1.0 - away.y) * sky.rgb + (1.0 - away.x) * direct) / (sky.rgb + direct));
+    float haze = 1.0 / (1.0 + 2000.0 * gl_FragCoord.w);
+    colour = vec4(mix(left, vec3(1.0), haze), 1.0);
+}
+"""
+
+CAST_SHADOW = f"#version 330\n{_VIEW}{_CAST_SHADOW_VERTEX}", f"#version 330\n{_VIEW}{_CAST_SHADOW_FRAGMENT}"
+"""Vertex and fragment shader of `cast_shadows`: what is left of the colour of ground that looks up."""
+
 SKY_VERTEX = """
 #version 330
 uniform mat4 inverse_view_projection;

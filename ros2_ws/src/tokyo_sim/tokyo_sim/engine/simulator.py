@@ -94,7 +94,8 @@ class Simulator:
         self._robot_actors: list[Actor] | None = None  # made when first asked for, until the next step
 
     def _start_renderer(self, city: Path, daylight: Daylight) -> CameraRenderer | None:
-        from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable, Movables  # for images alone
+        from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable  # for images alone
+        from tokyo_sim.engine.movables import Movables
 
         self._movables = Movables(self.robots)
         try:
