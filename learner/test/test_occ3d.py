@@ -94,7 +94,7 @@ def occ3d(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, lis
 def narrow() -> Config:
     """The original's grid and classes, a model of small widths."""
     model = FaithfulConfig(
-        class_table="occ3d", class_dim=2, base_channel=4, channel_mult=(1, 1), num_res_blocks=1, num_codes=16,
+        class_table="occ3d", class_dim=2, base_channel=4, channel_mult=(1, 1, 1, 1), num_res_blocks=1, num_codes=16,
         code_dim=8, embed_dim=8, num_layers=1, temporal_attn_layers=1, pose_attn_layers=1, num_heads=2, dropout=0.0,
         max_frames=12, pose="mode", pose_hidden=8,
     )  # fmt: skip
