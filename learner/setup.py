@@ -27,7 +27,6 @@ setup(
         "tensorboard",
         "safetensors",
         "scipy",
-        "tqdm",
         "numpy",
         "numba",
     ],

@@ -68,7 +68,11 @@ def _interrupted(command: list[str], folder: Path, moment: float) -> tuple[str, 
     children = descendants(process.pid) if process.poll() is None else []
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all of the group
-    code = process.wait(PATIENCE_S)
+    try:
+        code = process.wait(PATIENCE_S)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
     return log.read_text(errors="replace"), code, children
 
 

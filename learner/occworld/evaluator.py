@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
+from occ_core.progress import Steps
 from occ_core.sparse_grid import SparseGrid
 from occworld import baselines
 from occworld import motion as motions
@@ -106,7 +106,7 @@ def evaluate(model: ForecastModel, data: GazeboOccWorldDataset, limit: int | Non
     model.eval()
     tally = Tally(model.frame_period, model.steps)
     latencies = []
-    for index in tqdm(evenly(len(data), limit), desc="evaluating", unit="window", leave=False):
+    for index in Steps(evenly(len(data), limit), desc="evaluating", unit="window", leave=False):
         window = data[index]
         scene = Scene.of(model.grid, window, model.config.condition == "poses")
         start = time.perf_counter()

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
+from occ_core.progress import Steps
 from occworld import baselines
 from occworld.evaluator import METHODS, evenly
 from occworld.metrics import confusion
@@ -65,7 +65,7 @@ def evaluate_occ3d(model: FaithfulOccWorld, data: Occ3dDataset, limit: int | Non
     model.eval()
     sums = np.zeros((len(VOXELS), len(METHODS), model.steps, len(NAMES), len(NAMES)), np.int64)
     chosen = evenly(len(data), limit)
-    for index in tqdm(chosen, desc="evaluating", unit="window", leave=False):
+    for index in Steps(chosen, desc="evaluating", unit="window", leave=False):
         window, t = data[index], data.history
         current = window.frames[t - 1].dense(model.grid.shape)
         result = model.forecast(Scene.of(model.grid, window, model.config.condition == "poses"))

@@ -17,10 +17,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from occ_core.frame import VehicleState
 from occ_core.output_folders import reason
+from occ_core.progress import Steps
 from occ_core.session import Session, SessionError
 from occ_core.sparse_grid import SparseGrid
 from occworld.motion import from_pose
@@ -164,7 +164,7 @@ def _pack(session: Session, folder: Path, fingerprint: dict) -> None:
 
 def _write_packed(session: Session, folder: Path, fingerprint: dict) -> None:
     frames, observed, states = [], [], []
-    for number in tqdm(session.numbers, desc=f"packing {session.name}", unit="frame", leave=False):
+    for number in Steps(session.numbers, desc=f"packing {session.name}", unit="frame", leave=False):
         occupancy = session.occupancy(number)
         frames.append(SparseGrid.from_dense(occupancy.classes, occupancy.instance))
         observed.append(np.packbits(occupancy.observed))

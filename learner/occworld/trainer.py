@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader, Subset
-from tqdm import tqdm
 
+from occ_core.progress import Steps
 from occworld.budget import Budget, Deadline, learning_rate
 from occworld.checkpoint import Checkpoint, TrainingState, build_model, load_weights
 from occworld.config import Config, ConfigError, TrainingConfig
@@ -223,7 +223,9 @@ class Trainer:
         rest = Subset(self.train_data, self._order(stage, epoch)[first * training.batch_size :])
         loader = DataLoader(rest, training.batch_size, collate_fn=Batch, num_workers=training.num_workers)
         name = f"{'tokenizer' if stage == 1 else 'forecast'} {epoch + 1}"
-        bar = tqdm(loader, desc=name, unit="step", total=batches, initial=first, disable=not self.fabric.is_global_zero)
+        bar = Steps(
+            loader, desc=name, unit="step", total=batches, initial=first, disable=not self.fabric.is_global_zero
+        )
         losses, speed = None, Throughput()
         for i, batch in enumerate(bar, first):
             number = epoch * batches + i

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from occ_core.classes import NUM_CLASSES
+from occ_core.progress import Steps
 from occ_core.sparse_grid import SparseGrid
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.evaluator import evenly
@@ -43,7 +43,7 @@ def calibrate(model: FastOccWorld, data: GazeboOccWorldDataset, limit: int | Non
     model.head.threshold.fill_(float(_logit(_LEAST)))
     model.head.named_right.zero_()  # nothing is left out of what is counted
     rows = [Counts.none() for _ in range(2 * model.steps)]
-    for index in tqdm(evenly(len(data), limit), desc="calibrating", unit="window", leave=False):
+    for index in Steps(evenly(len(data), limit), desc="calibrating", unit="window", leave=False):
         window = data[index]
         for planned in (False, True):
             result = model.forecast(Scene.of(model.grid, window, planned))

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from occ_core.classes import NUM_CLASSES
+from occ_core.progress import Steps
 from occ_core.sparse_grid import SparseGrid
 from occworld.dataset import GazeboOccWorldDataset, Window
 from occworld.evaluator import evenly
@@ -66,7 +66,7 @@ def fit_gate(model: FastOccWorld, data: GazeboOccWorldDataset, limit: int | None
     rows: list[list[Judged]] = [[] for _ in range(len(model.head.gate))]
     priors: list[list[Judged]] = [[] for _ in range(len(model.head.gate))]
     names = np.zeros((len(rows), len(NAMING), NUM_CLASSES, NUM_CLASSES), np.int64)
-    for index in tqdm(evenly(len(data), limit), desc="weighing the past", unit="window", leave=False):
+    for index in Steps(evenly(len(data), limit), desc="weighing the past", unit="window", leave=False):
         window = data[index]
         for planned in (False, True):
             for row, judged, prior, named in _judged(model, window, planned, generator):

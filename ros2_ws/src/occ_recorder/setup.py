@@ -23,7 +23,6 @@ setup(
         "pyyaml",
         "rosbags",
         "mcap",
-        "tqdm",
     ],
     zip_safe=True,
     entry_points={

@@ -22,7 +22,6 @@ setup(
         "shapely>=2.1",
         "mapbox-earcut",
         "scikit-image",
-        "tqdm",
         "pillow",
         "requests",
     ],

@@ -36,7 +36,6 @@ setup(
         "embreex",
         "moderngl",
         "pillow",
-        "tqdm",
     ],
     zip_safe=True,
     entry_points={

@@ -5,12 +5,30 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
 from threading import Event, Thread
+from typing import Any
 
 from tqdm import tqdm
 
+from occ_core.command_line import raise_if_interrupted
+
 SAY_EVERY_S = 15.0
 tqdm.monitor_interval = 0  # Its thread could hold a lock at the moment when worker processes are forked.
+
+
+class Steps(tqdm):
+    """tqdm's bar over the steps of long work. Between two of them Ctrl-C ends it, also one that was lost before."""
+
+    def __iter__(self) -> Iterator[Any]:
+        for step in super().__iter__():
+            raise_if_interrupted()
+            yield step
+
+    def update(self, n: float = 1) -> bool | None:
+        """So much more is done."""
+        raise_if_interrupted()
+        return super().update(n)
 
 
 class ProgressBar:
@@ -44,7 +62,8 @@ class ProgressBar:
             self._thread.join()
 
     def update(self, more: float = 1) -> None:
-        """So much more is done."""
+        """So much more is done. KeyboardInterrupt where Ctrl-C was pressed, also where that was lost on the way."""
+        raise_if_interrupted()
         self._done += more
         if self._bar is not None:
             self._bar.update(more)

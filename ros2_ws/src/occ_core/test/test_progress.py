@@ -78,3 +78,38 @@ def test_an_error_ends_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyError), ProgressBar(2, "read", "tile") as bar:
         raise KeyError
     assert time.monotonic() - began < 5 and not bar._thread.is_alive()
+
+
+LOST = """
+import os, signal, sys
+from occ_core.command_line import run_command
+from occ_core.progress import ProgressBar, Steps
+
+def work():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        pass  # as somebody's callback does, or an import that has another way
+    print("lost", flush=True)
+    {steps}
+    print("all of it")
+
+run_command("work", work)
+"""
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "[None for _ in Steps(range(3), leave=False)]",
+        "[None for _ in Steps(range(3), disable=True)]",
+        "Steps(total=3, disable=True).update()",
+        "with ProgressBar(3, 'read', 'tile') as bar: bar.update()",
+    ],
+)
+def test_long_work_ends_at_its_next_step_where_ctrl_c_was_lost(steps: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOST.format(steps=steps)], capture_output=True, text=True, timeout=60
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (130, "lost\n"), done.stderr
+    assert "Traceback" not in done.stderr

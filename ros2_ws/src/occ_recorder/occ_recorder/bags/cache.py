@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from occ_core.citymap import SEMANTIC_MESH
 from occ_core.output_folders import locked
+from occ_core.progress import Steps
 from occ_recorder.bags.convert import Conversion, convert
 from occ_recorder.bags.reading import BagError
 
@@ -96,7 +96,7 @@ def content_digest(path: Path, root: Path) -> str:
         pass  # There is none yet, or it is no use: it is made anew.
     digest = hashlib.blake2b(digest_size=16)
     total = sum(size for _, size, _ in stats)
-    with tqdm(total=total, desc=f"reading {path.name}", unit="B", unit_scale=True, disable=None, leave=False) as bar:
+    with Steps(total=total, desc=f"reading {path.name}", unit="B", unit_scale=True, disable=None, leave=False) as bar:
         for file in files:
             digest.update(f"{file.name} {file.stat().st_size}\n".encode())
             with open(file, "rb") as content:

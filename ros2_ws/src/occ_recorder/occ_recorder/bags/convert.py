@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tqdm import tqdm
-
 from occ_core.citymap import CityMap
 from occ_core.grid import FRAME_PERIOD_S
+from occ_core.progress import Steps
 from occ_core.session import Session, SessionError, SessionInfo, extrinsics, installed_versions
 from occ_core.threads import thread_count
 from occ_recorder.bags.drive import BagDrive, Conversion, drives, feed
@@ -120,7 +119,7 @@ def _feed(bag: Bag, drives: list[BagDrive], progress: bool) -> float:
     """Hand every message to the robots that take it; the seconds that the bag lasted."""
     first, last = span if (span := bag.lasted) else (0, 0)
     seconds = (last - first) * 1e-9
-    with tqdm(
+    with Steps(
         total=round(seconds, 1), desc=bag.path.name, unit="s", disable=None if progress else True,
         bar_format="{desc}: {percentage:3.0f}% |{bar}| {n:.1f}/{total:.1f} s of bag, {rate_fmt}, {remaining} left",
     ) as bar:  # fmt: skip

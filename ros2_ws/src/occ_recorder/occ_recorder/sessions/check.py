@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from occ_core.condition import Condition, conditions
 from occ_core.frame_files import SessionError, read_state
 from occ_core.grid import TOKYO_GRID, VoxelGrid
+from occ_core.progress import Steps
 from occ_core.session import Session
 from occ_core.session_log import CHECKSUMS, EVENTS, EventKind, read_checksums, read_events, unreadable_lines
 from occ_recorder.sessions.damage import CheckReport, Damage, ranges
@@ -106,7 +106,7 @@ def _contents(inventory: Inventory, grid: VoxelGrid) -> Iterator[Damage]:
 
     with ThreadPoolExecutor() as pool:
         frames = pool.map(check, inventory.frames)
-        for found in tqdm(frames, inventory.folder.name, len(inventory.frames), unit="frame", leave=False):
+        for found in Steps(frames, inventory.folder.name, len(inventory.frames), unit="frame", leave=False):
             yield from found
 
 

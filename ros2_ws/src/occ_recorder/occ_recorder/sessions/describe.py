@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from occ_core.classes import NAMES, NUM_CLASSES
+from occ_core.progress import Steps
 from occ_core.session import Session
 from occ_core.session_log import Event, EventKind
 from occ_core.threads import thread_count
@@ -76,7 +76,7 @@ def describe(folder: Path) -> Description:
     counts, observed = np.zeros(NUM_CLASSES, np.int64), 0.0
     with ThreadPoolExecutor(thread_count()) as pool:  # to inflate a file lets go of the interpreter
         frames = pool.map(lambda number: _frame(session, number), session.numbers)
-        for classes, seen in tqdm(frames, session.name, len(session), unit="frame", leave=False):
+        for classes, seen in Steps(frames, session.name, len(session), unit="frame", leave=False):
             counts += classes
             observed += seen / len(session)
     return Description(

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
+from occ_core.progress import Steps
 from occ_core.session import Session, SessionError
 
 
@@ -33,7 +32,7 @@ def merge(sources: list[Path], root: Path) -> list[Merged]:
         Session.open(source)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        return [_merge_one(source, root) for source in tqdm(sources, "merging", unit="session", leave=False)]
+        return [_merge_one(source, root) for source in Steps(sources, "merging", unit="session", leave=False)]
     except OSError as error:
         raise SessionError(f"merging into {root}: {error.strerror or error}; what is there is whole") from error
 

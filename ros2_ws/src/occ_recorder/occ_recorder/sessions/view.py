@@ -12,10 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
-from tqdm import tqdm
 
 from occ_core.classes import CLASSES
 from occ_core.grid_pictures import oblique_view, top_view
+from occ_core.progress import Steps
 from occ_core.session import Session
 from occ_core.topics import CAMERA_ROWS, CAMERAS
 
@@ -28,7 +28,7 @@ def view_session(session: Session, count: int, out: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     chosen = np.unique(np.linspace(0, len(session) - 1, min(count, len(session))).round().astype(int))
     pictures = []
-    for index in tqdm(chosen, session.name, unit="picture", leave=False):
+    for index in Steps(chosen, session.name, unit="picture", leave=False):
         number = session.numbers[index]
         pictures.append(folder / f"{number:06d}.png")
         draw_frame(session, number, pictures[-1])

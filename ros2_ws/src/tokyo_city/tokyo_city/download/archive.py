@@ -7,8 +7,7 @@ import zlib
 from itertools import pairwise
 from pathlib import Path
 
-from tqdm import tqdm
-
+from occ_core.progress import Steps
 from tokyo_city.download.web import DownloadProblem
 from tokyo_city.plateau.sources import danger_of
 
@@ -45,7 +44,7 @@ def refuse_dangers(name: str, infos: list[zipfile.ZipInfo]) -> None:
 
 def _check_contents(archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo]) -> None:
     total = sum(info.file_size for info in infos)
-    with tqdm(total=total, desc="check", unit="B", unit_scale=True, disable=None) as progress:
+    with Steps(total=total, desc="check", unit="B", unit_scale=True, disable=None) as progress:
         for info in infos:
             try:
                 with archive.open(info) as member:

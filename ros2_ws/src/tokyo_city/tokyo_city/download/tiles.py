@@ -8,8 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
+from occ_core.progress import Steps
 from tokyo_city.download.archive import refuse_dangers
 from tokyo_city.download.catalogue import Archive
 from tokyo_city.download.files import manifest
@@ -46,7 +45,7 @@ def download_tiles(web: Web, archive: Archive, region: Region, folder: Path) -> 
         out.mkdir(parents=True, exist_ok=True)
         missing = [info for info in wanted if not _is_there(out / _place(info), info)]
         check_space(out, sum(info.file_size for info in missing))
-        with tqdm(total=sum(info.file_size for info in missing), unit="B", unit_scale=True, disable=None) as progress:
+        with Steps(total=sum(info.file_size for info in missing), unit="B", unit_scale=True, disable=None) as progress:
             for info in missing:
                 _unpack(content, info, out / _place(info), archive.file_name)
                 progress.update(info.file_size)

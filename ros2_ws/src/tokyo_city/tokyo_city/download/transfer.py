@@ -14,8 +14,8 @@ from pathlib import Path
 
 import requests
 import urllib3
-from tqdm import tqdm
 
+from occ_core.progress import Steps
 from tokyo_city.download.web import DownloadProblem, Web, check_status
 
 _CHUNK_BYTES = 1 << 16  # What a reset connection may lose of what had come.
@@ -146,7 +146,7 @@ def check_space(folder: Path, needed: int) -> None:
 def _receive(response: requests.Response, file: FileIO, remote: Remote, have: int) -> None:
     """Append the body. _Broken where the connection breaks or says nothing for too long."""
     name = Path(remote.url.partition("?")[0]).name
-    with tqdm(total=remote.size, initial=have, desc=name, unit="B", unit_scale=True, disable=None) as progress:
+    with Steps(total=remote.size, initial=have, desc=name, unit="B", unit_scale=True, disable=None) as progress:
         chunks = response.raw.stream(_CHUNK_BYTES, decode_content=False)
         try:
             for chunk in chunks:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from occ_core.citymap import CityMap
 from occ_core.output_folders import replaced
 from occ_core.poses import Pose
+from occ_core.progress import Steps
 from occ_core.session import Session, SessionError
 from occ_core.topics import CAMERAS
 from tokyo_occworld.compare import COMPARISON
@@ -107,7 +107,7 @@ def compare_session(folder: Path, city: Path, frames: int, out: Path, limits: Li
     with replaced(out, COMPARISON) as new:
         engine = EngineSensors(Path(city), _robot(session, recorded), any(frame.images for frame in recorded))
         try:
-            differences = [_compare(frame, engine, new) for frame in tqdm(recorded, unit="frame", desc="compare")]
+            differences = [_compare(frame, engine, new) for frame in Steps(recorded, unit="frame", desc="compare")]
         finally:
             engine.close()
         comparison = judge(session.name, differences, limits or Limits(), engine.cameras_off)

@@ -10,8 +10,8 @@ from itertools import groupby
 
 import numpy as np
 import shapely
-from tqdm import tqdm
 
+from occ_core.progress import Steps
 from occ_core.threads import thread_count
 from tokyo_sim.raster import Raster
 from tokyo_sim.traffic.actor_types import VEHICLES
@@ -70,7 +70,7 @@ def ways_between(lanes: list[Lane], ground: RoadRasters) -> list[Way]:
         coming[here.end].append(number)
         going[here.origin].append(number)
     ways: list[Way] = []
-    for junction in tqdm(sorted(coming), desc="lanes", unit="junction", disable=None):
+    for junction in Steps(sorted(coming), desc="lanes", unit="junction", disable=None):
         queues = _Queues.of(lanes, coming[junction], going[junction])
         drivable = _Drivable.of(lanes, coming[junction], going[junction], ground)
         for lane in coming[junction]:
@@ -93,7 +93,7 @@ def movements_of(ways: list[Way], lanes: list[Lane]) -> tuple[list[Movement], li
     """Movements on ways, whose lanes are these; and for each those that it is in conflict with."""
     with ThreadPoolExecutor(thread_count()) as threads:
         areas = threads.map(partial(_swept, lanes), ways)
-        swept = list(tqdm(areas, desc="movements", total=len(ways), unit="movement", disable=None))
+        swept = list(Steps(areas, desc="movements", total=len(ways), unit="movement", disable=None))
     bends = sharpest_of_each([way.line for way in ways])
     speeds = np.sqrt(_SIDEWAYS_ACCELERATION / np.maximum(bends, 0.005)).tolist()
     movements = [
