@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from paths import ROOT, TOKYO
-from processes import PATIENCE_S, command_line, descendants
+from processes import PATIENCE_S, command_line, descendants, running
 
 SCRIPTS = ROOT / "scripts"
 COMMANDS = ("help", "city", "up", "record", "view", "demo", "train", "mission", "plateau_to_occworld")
@@ -62,17 +62,15 @@ def commands(city: Path, tmp_path: Path) -> dict[str, list[str]]:
 def _interrupted(command: list[str], folder: Path, moment: float) -> tuple[str, int, list[int]]:
     """What the command said until Ctrl-C some seconds after its start, its exit code, and who its children were."""
     log = folder / "log.txt"
-    with open(log, "wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, start_new_session=True)
-    _wait(process, moment)
-    children = descendants(process.pid) if process.poll() is None else []
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all of the group
-    try:
-        code = process.wait(PATIENCE_S)
-    finally:
+    with (
+        open(log, "wb") as output,
+        running(command, stdout=output, stderr=output, cwd=folder, start_new_session=True) as process,
+    ):
+        _wait(process, moment)
+        children = descendants(process.pid) if process.poll() is None else []
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all of the group
+        code = process.wait(PATIENCE_S)
     return log.read_text(errors="replace"), code, children
 
 

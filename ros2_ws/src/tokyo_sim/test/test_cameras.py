@@ -20,7 +20,7 @@ from tokyo_city.world.appearance import PAGE_PIXELS, Appearance, page_path, page
 from tokyo_sim.engine.actor_meshes import actor_vertices
 from tokyo_sim.engine.cameras import CameraRenderer, CamerasUnavailable
 from tokyo_sim.engine.culling import Chunks, chunked
-from tokyo_sim.engine.daylight import Daylight
+from tokyo_sim.engine.daylight import DEFAULT_HOUR, Daylight
 from tokyo_sim.engine.meshes import shaded
 from tokyo_sim.engine.movables import Movable, Movables
 from tokyo_sim.engine.robot import CameraSpec, RobotKind, load_robot
@@ -31,9 +31,10 @@ from tokyo_sim.traffic.actor_types import LARGEST, SMALLEST, VEHICLES, WALKER
 SIZE = (400, 225)
 
 
-def draws(city: CityMap) -> CameraRenderer:
+def draws(city: CityMap, hour: float = DEFAULT_HOUR) -> CameraRenderer:
     """A renderer of a city in grey, without textures."""
-    return CameraRenderer(city, Appearance.plain(np.full((len(city.faces), 3), 128, np.uint8)), [])
+    grey = Appearance.plain(np.full((len(city.faces), 3), 128, np.uint8))
+    return CameraRenderer(city, grey, [], Daylight.at(hour))
 
 
 @pytest.fixture(scope="module")
@@ -281,10 +282,9 @@ def test_the_sun_goes_from_east_to_west_and_is_low_and_red_at_both_ends():
 def test_shadows_fall_away_from_the_sun_of_the_hour(city, box, sheet, spec, empty):
     parts = [(Semantic.TERRAIN, sheet(-60, 60, -60, 60)), (Semantic.FURNITURE, box((-2, -2, 0), (2, 2, 12)))]
     shape = city(*parts)
-    grey = Appearance.plain(np.full((len(shape.faces), 3), 128, np.uint8))
     above, dark = optical((0, 0, 90), np.pi / 2, np.pi / 2), []
     for hour in (8.0, 16.0):
-        renderer = CameraRenderer(shape, grey, [], Daylight.at(hour))
+        renderer = draws(shape, hour)
         picture = renderer.render(spec, above, []).astype(float).mean(axis=2)
         renderer.close()
         left, right = picture[:, 150:192], picture[:, 208:250]  # west of the tower is left, with north up
@@ -298,11 +298,10 @@ def test_a_vehicle_throws_the_shadow_that_a_house_of_its_shape_throws(city, box,
     ground, low, high = (Semantic.BRIDGE, sheet(-40, 40, -40, 40)), (-5, -1.5, 0), (5, 1.5, 4)
     house, plain = city(ground, (Semantic.OTHER, box(low, high))), city(ground)
     vehicle = shaded(box(low, high), np.tile(128, (12, 3)), np.full(12, Semantic.TRUCK_BUS))
-    here, above = Pose(np.zeros(3), np.array([1.0, 0, 0, 0])), optical((0, 0, 30), 0.3, np.pi / 2)
+    here, above = Pose.identity(), optical((0, 0, 30), 0.3, np.pi / 2)
     pictures = []
     for shape, stands in ((house, None), (plain, True), (plain, False)):
-        grey = Appearance.plain(np.full((len(shape.faces), 3), 128, np.uint8))
-        renderer = CameraRenderer(shape, grey, [], Daylight.at(hour))
+        renderer = draws(shape, hour)
         things = [] if stands is None else [Movable(vehicle, here, stands)]
         pictures.append(renderer.render(spec, above, things).astype(float).mean(axis=2))
         renderer.close()
@@ -317,8 +316,7 @@ def test_a_vehicle_throws_the_shadow_that_a_house_of_its_shape_throws(city, box,
 
 def test_a_shadow_in_the_shade_darkens_only_what_is_close_to_a_vehicle(city, box, sheet, spec, empty):
     shape = city((Semantic.BRIDGE, sheet(-40, 40, -40, 40)), (Semantic.OTHER, box((-6, -3, 0), (6, 3, 30))))
-    grey = Appearance.plain(np.full((len(shape.faces), 3), 128, np.uint8))
-    renderer = CameraRenderer(shape, grey, [], Daylight.at(12.0))
+    renderer = draws(shape, 12.0)
     vehicle = shaded(box((-1, -1, 0), (1, 1, 2)), np.tile(128, (12, 3)), np.full(12, Semantic.CAR))
     darker = {}
     for name, (x, y) in {"in the shade": (0.0, 7.0), "in the sun": (0.0, -9.0)}.items():
@@ -339,7 +337,7 @@ def test_a_shadow_in_the_shade_darkens_only_what_is_close_to_a_vehicle(city, box
 
 def test_what_stands_throws_a_shadow_and_what_flies_throws_none():
     robots = [load_robot(RobotKind.DRONE, "drone_0", SIZE), load_robot(RobotKind.ROVER, "rover_0", SIZE)]
-    here = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
+    here = Pose.identity()
     walker = Actor(5, Semantic.PEDESTRIAN, here, np.array([0.4, 0.55, 1.7]), np.zeros(3))
     things = Movables(robots).at([walker], [here, here])
     assert [thing.stands for thing in things] == [True, False, True]
@@ -349,7 +347,7 @@ def test_what_stands_throws_a_shadow_and_what_flies_throws_none():
 @pytest.mark.parametrize("kind", [*VEHICLES, WALKER], ids=lambda kind: kind.name)
 def test_an_actor_is_drawn_in_its_box_and_stands_on_its_floor(kind, scale):
     half = scale * np.array(kind.size) / 2
-    here = Pose(np.zeros(3), np.array([1.0, 0, 0, 0]))
+    here = Pose.identity()
     for instance in range(12):
         rows = actor_vertices(Actor(instance, kind.semantic, here, 2 * half, np.zeros(3)))
         low, high = rows[:, :3].min(axis=0), rows[:, :3].max(axis=0)

@@ -42,6 +42,12 @@ class _Mesh:
         self.triangles.append(triangles)
         self.colours.append(np.tile(colour, (len(triangles), 1)))
 
+    def band(self, right: np.ndarray, left: np.ndarray, colour: Colour) -> None:
+        """Between two rings, (k, 3) each."""
+        after_right, after_left = np.roll(right, -1, axis=0), np.roll(left, -1, axis=0)
+        self.add(np.stack([right, after_left, after_right], axis=1), colour)
+        self.add(np.stack([right, left, after_left], axis=1), colour)
+
     def solid(
         self, outline: Sequence[tuple[float, float]] | np.ndarray, widths: float | Sequence[float], colour: Colour,
         y: float = 0.0,
@@ -51,13 +57,9 @@ class _Mesh:
         x, z = np.asarray(outline, float).T
         half = np.broadcast_to(np.asarray(widths, float) / 2, x.shape)
         right, left = np.stack([x, y - half, z], axis=1), np.stack([x, y + half, z], axis=1)
-        after_right, after_left = np.roll(right, -1, axis=0), np.roll(left, -1, axis=0)
-        fan = np.arange(1, len(x) - 1)
-        first = np.zeros_like(fan)
-        self.add(np.stack([right, after_left, after_right], axis=1), colour)
-        self.add(np.stack([right, left, after_left], axis=1), colour)
-        self.add(right[np.stack([first, fan, fan + 1], axis=1)], colour)
-        self.add(left[np.stack([first, fan + 1, fan], axis=1)], colour)
+        self.band(right, left, colour)
+        self.add(right[_fan(len(x))], colour)
+        self.add(left[_fan(len(x))], colour)
 
     def box(self, x: tuple[float, float], z: tuple[float, float], width: float, colour: Colour, y: float = 0.0) -> None:
         """From x[0] to x[1] and z[0] to z[1]."""
@@ -79,12 +81,9 @@ class _Mesh:
         """About its axle at x, y, z. rim: its radius, of the wheel's. sides: those that show it, -1 right, 1 left."""
         angle = np.arange(_WHEEL_SIDES) * (2 * np.pi / _WHEEL_SIDES) - np.pi / 2  # it stands on a corner
         circle = np.stack([np.cos(angle), np.zeros(_WHEEL_SIDES), np.sin(angle)], axis=1)
-        ring, fan = [x, y, z] + radius * circle, np.array([(0, k, k + 1) for k in range(1, _WHEEL_SIDES - 1)])
+        ring, fan = [x, y, z] + radius * circle, _fan(_WHEEL_SIDES)
         flank = np.array([0, width / 2 - 0.005, 0])  # behind the rim
-        right, left = ring - flank, ring + flank
-        after_right, after_left = np.roll(right, -1, axis=0), np.roll(left, -1, axis=0)
-        self.add(np.stack([right, after_right, after_left], axis=1), _TYRE)
-        self.add(np.stack([right, after_left, left], axis=1), _TYRE)
+        self.band(ring - flank, ring + flank, _TYRE)
         for side in sides:
             self.add((ring + side * flank)[fan], _TYRE)
             self.add(([x, y + side * width / 2, z] + rim * radius * circle)[fan], _RIM)
@@ -93,6 +92,11 @@ class _Mesh:
         """Two wheels, whose outer sides lie `track` apart."""
         for side in (-1, 1):
             self.wheel(x, ground + radius, radius, width, side * (track - width) / 2, 0.55, (side,))
+
+
+def _fan(corners: int) -> np.ndarray:
+    """(corners - 2, 3): triangles of a convex outline."""
+    return np.array([(0, k, k + 1) for k in range(1, corners - 1)])
 
 
 def actor_vertices(actor: Actor) -> np.ndarray:
@@ -129,17 +133,17 @@ def _car(mesh: _Mesh, length: float, width: float, height: float, paint: Colour)
     mesh.box((-0.365 * length, 0.065 * length), (top - 0.03 * height, top), 0.8 * width, paint)
     for x in (-0.31, 0.31):
         mesh.axle(x * length, ground, 0.21 * height, 0.12 * width, width)
-    for side in (-1, 1):
-        lamp, wide = side * 0.36 * width, 0.2 * width
-        mesh.box((front - 0.02, front), (sill + 0.16 * height, sill + 0.25 * height), wide, _HEADLIGHT, lamp)
-        mesh.box((-front, 0.02 - front), (sill + 0.2 * height, sill + 0.3 * height), wide, _TAIL_LIGHT, lamp)
+    ahead, behind = (sill + 0.16 * height, sill + 0.25 * height), (sill + 0.2 * height, sill + 0.3 * height)
+    _lamps(mesh, front, 0.36 * width, 0.2 * width, ahead, behind)
 
 
-def _lamps(mesh: _Mesh, length: float, width: float, z: float) -> None:
+def _lamps(
+    mesh: _Mesh, front: float, y: float, width: float, ahead: tuple[float, float], behind: tuple[float, float]
+) -> None:
+    """y: of those on the left. ahead, behind: from where to where they reach up."""
     for side in (-1, 1):
-        lamp, wide = side * 0.38 * width, 0.14 * width
-        mesh.box((length / 2 - 0.02, length / 2), (z, z + 0.16), wide, _HEADLIGHT, lamp)
-        mesh.box((-length / 2, 0.02 - length / 2), (z, z + 0.16), wide, _TAIL_LIGHT, lamp)
+        mesh.box((front - 0.02, front), ahead, width, _HEADLIGHT, side * y)
+        mesh.box((-front, 0.02 - front), behind, width, _TAIL_LIGHT, side * y)
 
 
 def _bus(mesh: _Mesh, length: float, width: float, height: float, paint: Colour) -> None:
@@ -148,7 +152,8 @@ def _bus(mesh: _Mesh, length: float, width: float, height: float, paint: Colour)
     mesh.box((0.04 * length - front, front - 0.06 * length), (0.02 * height, 0.32 * height), width, _GLASS)
     mesh.box((front - 0.1, front), (-0.08 * height, 0.36 * height), 0.92 * width, _GLASS)
     mesh.box((-front, 0.1 - front), (0.04 * height, 0.32 * height), 0.8 * width, _GLASS)
-    _lamps(mesh, length, width, ground + 0.2 * height)
+    low = ground + 0.2 * height
+    _lamps(mesh, front, 0.38 * width, 0.14 * width, (low, low + 0.16), (low, low + 0.16))
     for x in (-0.28, 0.33):
         mesh.axle(x * length, ground, 0.48, 0.3, width)
 
@@ -163,7 +168,8 @@ def _lorry(mesh: _Mesh, length: float, width: float, height: float, paint: Colou
     pane = [(front - 0.3, brow), (front, brow), (front - 0.12, roof - 0.08), (front - 0.3, roof - 0.08)]
     mesh.solid(pane, 0.86 * width, _GLASS)
     mesh.box((front - 0.7 * cab, front - 0.25 * cab), (brow, roof - 0.12), 0.98 * width, _GLASS)
-    _lamps(mesh, length, width, ground + 0.22 * height)
+    low = ground + 0.22 * height
+    _lamps(mesh, front, 0.38 * width, 0.14 * width, (low, low + 0.16), (low, low + 0.16))
     for x in (-0.3, 0.34):
         mesh.axle(x * length, ground, 0.4, 0.24, 0.98 * width)
 

@@ -88,9 +88,7 @@ class CameraRenderer:
                         static.append((rows[:, :3], chunks))
         self._occluders = Occluders.of(city, sides)
         self._shadows = SunShadows(self._context, static, light.to_sun)
-        shade = self._context.program(*shaders.CAST_SHADOW)
-        shade["View"].binding, shade["shadow"].value = 0, 0
-        plain = self._program(Surface.PLAIN)
+        plain, shade = self._program(Surface.PLAIN), self._lit(shaders.CAST_SHADOW)
         bodies = _Replaced(self._context, _MOVABLE_M, plain, "3f 3f 3f", "position", "normal", "colour")
         shadows = _Replaced(self._context, _SHADOW_M, shade, "3f 2f", "position", "kept_away")
         self._moving = _Moving(bodies, shadows, light.to_sun)
@@ -108,11 +106,16 @@ class CameraRenderer:
         """What draws: the driver's own name."""
         return self._context.info["GL_RENDERER"]
 
+    def _lit(self, sources: tuple[str, str]) -> moderngl.Program:
+        """A program of vertex and fragment shader that knows the view and the sun's shadows."""
+        made = self._context.program(*sources)
+        made["View"].binding, made["shadow"].value = 0, 0
+        return made
+
     def _program(self, surface: Surface) -> moderngl.Program:
         """The program that paints a surface."""
         if surface not in self._programs:
-            made = self._context.program(*shaders.program(surface))
-            made["View"].binding, made["shadow"].value = 0, 0
+            made = self._lit(shaders.program(surface))
             if surface is Surface.TEXTURED:
                 made["atlas"].value = 1
             if surface in shaders.DETAILED:

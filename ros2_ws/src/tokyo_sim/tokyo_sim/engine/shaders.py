@@ -31,6 +31,25 @@ layout(std140) uniform View {
 VIEW_BYTES = 208
 """Of the uniform block: two matrices, column by column, the eye in map, and what `Daylight` has, in its order."""
 
+_IN_SUN = """
+// Where to look in the shadow map: a little off a surface and towards the sun, since that map's pixels are wide.
+vec3 in_shadow_map(vec3 position, vec3 n) {
+    return (sun_projection * vec4(position + 0.35 * n + 0.2 * to_sun.xyz, 1.0)).xyz * 0.5 + 0.5;
+}
+"""
+
+_LIT = """
+uniform sampler2DShadow shadow;
+in vec3 in_sun;
+// How much of the sun comes here, 0 to 1.
+float sunlit() {
+    vec3 off = abs(in_sun - 0.5);
+    return max(off.x, max(off.y, off.z)) > 0.5 ? 1.0 : texture(shadow, in_sun);
+}
+// How much of the picture is air: half of what is 2 km away.
+float haze() { return 1.0 / (1.0 + 2000.0 * gl_FragCoord.w); }
+"""
+
 
 class Surface(IntEnum):
     """What a face is painted with. In software rendering a pixel pays for all that its shader can do: one for each."""
@@ -121,8 +140,7 @@ void main() {
     // A face that looks up sees the whole sky, one that looks down only what the ground sends back.
     vec3 shade = mix(ground.rgb, sky.rgb, n.z * 0.5 + 0.5);
     vec3 shaded = sqrt(shade), sunlit = sqrt(shade + by_direction * sun.rgb);
-    // Looked up a little off the surface and towards the sun: a shadow map's pixels are as wide as that.
-    in_sun = (sun_projection * vec4(position + 0.35 * n + 0.2 * to_sun.xyz, 1.0)).xyz * 0.5 + 0.5;
+    in_sun = in_shadow_map(position, n);
 #if SURFACE == TEXTURED
     pattern = texel.xy;
     page = texel.z;
@@ -147,9 +165,8 @@ void main() {
 """
 
 _FRAGMENT = (
-    """
-uniform sampler2DShadow shadow;
-in vec3 in_sun;
+    _LIT
+    + """
 #if SURFACE == TEXTURED
 uniform sampler2DArray atlas;
 flat in float page;
@@ -195,8 +212,7 @@ void main() {
 #if SURFACE == LEAVES
     if (near < 0.22 - 1.2 * facing) discard;
 #endif
-    vec3 off = abs(in_sun - 0.5);
-    float lit = max(off.x, max(off.y, off.z)) > 0.5 ? 1.0 : texture(shadow, in_sun);
+    float lit = sunlit();
 #if SURFACE == TEXTURED
     vec3 seen = texture(atlas, vec3(pattern, page)).rgb * (skylight + lit * sunlight);
 #elif SURFACE == FACADE
@@ -207,8 +223,7 @@ void main() {
 #ifdef DETAIL
     seen *= 1.0 + DEPTH * near;
 #endif
-    float haze = 1.0 / (1.0 + 2000.0 * gl_FragCoord.w);  // half of what is 2 km away
-    colour = vec4(mix(seen, vec3(0.70, 0.79, 0.88), haze), 1.0);
+    colour = vec4(mix(seen, vec3(0.70, 0.79, 0.88), haze()), 1.0);
 }
 """
 )
@@ -217,7 +232,7 @@ void main() {
 def program(surface: Surface) -> tuple[str, str]:
     """Vertex and fragment shader of a surface."""
     head = f"#version 330\n#define SURFACE {surface.value}\n{_SURFACES}"
-    return head + _VIEW + _VERTEX, head + _FRAGMENT
+    return head + _VIEW + _IN_SUN + _VERTEX, head + _FRAGMENT
 
 
 _CAST_SHADOW_VERTEX = """
@@ -226,29 +241,27 @@ in vec2 kept_away;
 out vec3 in_sun;
 out vec2 away;
 void main() {
-    // Looked up where the ground below looks it up.
-    in_sun = (sun_projection * vec4(position + vec3(0.0, 0.0, 0.35) + 0.2 * to_sun.xyz, 1.0)).xyz * 0.5 + 0.5;
+    in_sun = in_shadow_map(position, vec3(0.0, 0.0, 1.0));  // where the ground below looks
     away = kept_away;
     gl_Position = view_projection * vec4(position, 1.0);
 }
 """
 
 _CAST_SHADOW_FRAGMENT = """
-uniform sampler2DShadow shadow;
-in vec3 in_sun;
 in vec2 away;
 out vec4 colour;
 void main() {
-    vec3 off = abs(in_sun - 0.5);
-    float lit = max(off.x, max(off.y, off.z)) > 0.5 ? 1.0 : texture(shadow, in_sun);
-    vec3 direct = lit * to_sun.z * sun.rgb;
+    vec3 direct = sunlit() * to_sun.z * sun.rgb;
     vec3 left = sqrt(((1.0 - away.y) * sky.rgb + (1.0 - away.x) * direct) / (sky.rgb + direct));
-    float haze = 1.0 / (1.0 + 2000.0 * gl_FragCoord.w);
-    colour = vec4(mix(left, vec3(1.0), haze), 1.0);
+    colour = vec4(mix(left, vec3(1.0), haze()), 1.0);
 }
 """
 
-CAST_SHADOW = f"#version 330\n{_VIEW}{_CAST_SHADOW_VERTEX}", f"#version 330\n{_VIEW}{_CAST_SHADOW_FRAGMENT}"
+_CAST_SHADOW_HEAD = f"#version 330\n{_VIEW}"
+CAST_SHADOW = (
+    _CAST_SHADOW_HEAD + _IN_SUN + _CAST_SHADOW_VERTEX,
+    _CAST_SHADOW_HEAD + _LIT + _CAST_SHADOW_FRAGMENT,
+)
 """Vertex and fragment shader of `cast_shadows`: what is left of the colour of ground that looks up."""
 
 SKY_VERTEX = """
