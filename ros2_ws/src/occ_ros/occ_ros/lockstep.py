@@ -3,8 +3,9 @@
 Two topics of std_msgs/Header, both latched. On `/lockstep/granted` a node says in `frame_id` who it is (its full name,
 with `:` and a robot where it speaks for each of several) and in `stamp` up to which simulated time, that time included,
 the simulation may publish before it waits for this node again. On `/lockstep/reached` the simulator says up to where
-everything is published. A node counts from its first grant until it is gone from the ROS graph; the simulator does not
-begin before those it was told to expect have granted.
+everything is published, and in `frame_id` its full name and how many topics it publishes, as `/simulator:40`: on a busy
+machine a node hears of some of them seconds after others, in any order. A node counts from its first grant until it is
+gone from the ROS graph; the simulator does not begin before those it was told to expect have granted.
 
 Commands bring their grant with them, as TwistStamped on `<robot>/lockstep/cmd_vel`: of two messages on two topics
 nobody knows which comes first, and waiting for a publisher's messages to be acknowledged takes Fast DDS seconds.
@@ -18,7 +19,7 @@ from threading import Condition, Event
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
+from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.publisher import Publisher
 from std_msgs.msg import Header
 
@@ -41,6 +42,15 @@ def depth(topic: Topic, seconds: float = 0.2) -> int:
     return max(2, int(np.ceil(topic.rate_hz * seconds)))
 
 
+def _topics_of(node: Node, name: str) -> int:
+    """How many topics of another node, by its full name, are known to a node."""
+    namespace, _, own = name.rpartition("/")
+    try:
+        return len(node.get_publisher_names_and_types_by_node(own, namespace or "/"))
+    except NodeNameNonExistentError:
+        return 0
+
+
 class Participant:
     """The side of a node that is waited for.
 
@@ -55,6 +65,7 @@ class Participant:
         self._name = participant_name(node.get_fully_qualified_name(), robot)
         self._publisher: Publisher | None = None
         self._node = node
+        self._simulator, self._topics = "", 0
         self.granted = self.reached = -np.inf
         create_subscription(node, LOCKSTEP_REACHED, self._on_reached, depth=1)
 
@@ -76,8 +87,15 @@ class Participant:
         """True where the simulation stands still, or is about to, for want of a grant."""
         return self.reached >= self.granted - _SAME_INSTANT_S
 
+    @property
+    def knows_all(self) -> bool:
+        """True once the simulator has been heard, and every topic that it publishes is known here."""
+        return self._topics > 0 and _topics_of(self._node, self._simulator) >= self._topics
+
     def _on_reached(self, message: Header) -> None:
         self.reached = from_stamp(message.stamp)
+        self._simulator, topics = message.frame_id.rsplit(":", 1)
+        self._topics = int(topics)
         self._tell(self)
 
 
@@ -124,16 +142,16 @@ class Conductor:
         self._changed = Condition()
         self._looked = time.monotonic()
         self._reached: Publisher | None = None
+        self._said_with = ""
         create_subscription(node, LOCKSTEP_GRANTED, self.granted, depth=_GRANTS)
 
     def reached(self, stamp: float) -> None:
-        """Say that everything up to a simulated time is published; first at 0, when all other topics are there.
-
-        The network tells of publishers in the order in which they were made: who hears this one knows all the others.
-        """
+        """Say that everything up to a simulated time is published; first at 0, when all other topics are there."""
         if self._reached is None:
             self._reached = create_publisher(self._node, LOCKSTEP_REACHED, depth=1)
-        self._reached.publish(Header(stamp=to_stamp(stamp)))
+            name = self._node.get_fully_qualified_name()
+            self._said_with = f"{name}:{_topics_of(self._node, name)}"
+        self._reached.publish(Header(stamp=to_stamp(stamp), frame_id=self._said_with))
 
     def wait(self, stamp: float, stop: Event) -> None:
         """Block until everybody has granted a simulated time, or has gone, or `stop` is set."""

@@ -55,6 +55,7 @@ class BagNode(GuardedNode):
         self._seen: set[str] = set()
         self._lost = 0
         self._said = 0
+        self._begun = False
         self._participant = Participant(self, self._grant) if values["lockstep"] else None
         self._found = time.monotonic()
         wall = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
@@ -68,6 +69,7 @@ class BagNode(GuardedNode):
         return not self._robots or topic in _WORLD or topic.split("/")[1] in self._robots
 
     def _look(self) -> None:
+        known = self._participant is not None and self._participant.knows_all  # asked first: what is known is found
         for topic, kinds in self.get_topic_names_and_types():
             publishers = self.get_publishers_info_by_topic(topic) if topic not in self._seen else []
             if publishers and self._wanted(topic):
@@ -78,13 +80,13 @@ class BagNode(GuardedNode):
                 except (LookupError, ImportError, AttributeError, ValueError) as error:
                     self.get_logger().warning(f"{topic} is not recorded: {error}")
 
-        if self._participant:
+        if self._participant and known and time.monotonic() > self._found + _DISCOVERY_S:
+            self._begun = True
             self._grant(self._participant)
 
     def _grant(self, participant: Participant) -> None:
-        """In lock step: go on, once the simulator has said that its topics are there and no more are found."""
-        settled = participant.granted >= 0 or time.monotonic() > self._found + _DISCOVERY_S
-        if settled and participant.reached >= 0:
+        """In lock step: go on, once all topics of the simulator are recorded and no more of others are found."""
+        if self._begun:
             participant.grant(participant.reached + LOCKSTEP_PERIOD_S)
 
     def _begin(self, topic: str, kinds: list[str], publishers: list[TopicEndpointInfo]) -> None:

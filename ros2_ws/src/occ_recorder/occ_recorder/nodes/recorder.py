@@ -115,18 +115,20 @@ class RecorderNode(GuardedNode):
             self._look()
 
     def _look(self) -> None:
-        """Begin with each robot whose cameras and IMU are all there, or where no more have come for a while."""
+        """Begin with each robot whose cameras and IMU are all there, or where no more have come for a while.
+
+        In lock step: when all that the simulator publishes is known. It waits meanwhile.
+        """
+        known = self._participant is not None and self._participant.knows_all
         for robot, arriving in list(self._arriving.items()):
             cameras = frozenset(name for name in CAMERAS if self._published(image_topic(name), robot))
             imu = self._published(IMU, robot)
             if (cameras, imu) != (arriving.cameras, arriving.imu):
                 arriving.cameras, arriving.imu, arriving.changed = cameras, imu, time.monotonic()
-            if self._participant and self._participant.reached < 0:
-                continue
-            # What a simulator in lock step says comes after its topics: cameras that are not known by now do not come.
-            # An IMU has been seen to be told of later, on a busy machine; the simulation waits meanwhile.
-            complete = imu and (self._participant is not None or len(cameras) == len(CAMERAS))
-            if complete or time.monotonic() > arriving.changed + _DISCOVERY_S:
+            if self._participant is None:
+                complete = imu and len(cameras) == len(CAMERAS)
+                known = complete or time.monotonic() > arriving.changed + _DISCOVERY_S
+            if known:
                 self._begin(robot, self._arriving.pop(robot))
 
     def _published(self, topic: Topic, robot: str) -> bool:
