@@ -8,8 +8,6 @@ STEPS ?=
 JOBS ?= 3
 # File by file, in the order of pyproject.toml: what takes long begins first, so that all workers end together.
 SPREAD := --dist loadfile --no-loadscope-reorder
-# Numba keeps compiled loops, and looks only at the file that one stands in, not at those of the loops that it calls.
-LOOPS := $(shell grep -rlE 'njit|occ_core\.loops' --include=*.py ros2_ws/src learner)
 PACKAGES := occ_core occ_ros tokyo_city tokyo_sim occ_recorder occworld_infer tokyo_occworld
 BIN := $(VENV)/bin
 # Nodes that these targets start see each other and nothing else on the network.
@@ -41,12 +39,7 @@ lint: dev
 docs: dev
 	$(BIN)/python scripts/build_docs.py
 
-setup: $(VENV)/.done $(VENV)/.loops
-
-# All are compiled again where one has changed: after an update, or while it is worked on.
-$(VENV)/.loops: $(LOOPS) | $(VENV)/.done
-	find ros2_ws/src learner -name '*.nb[ic]' -delete
-	touch $@
+setup: $(VENV)/.done
 
 # What only developers need: linters, colcon, what checks docker/.
 dev: $(VENV)/.dev

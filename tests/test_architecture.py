@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -67,6 +68,33 @@ def test_importing_a_city_loads_no_ros_no_mujoco_and_no_opengl() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+STAMPS = """
+import importlib, sys
+for name in sys.argv[1:]:
+    for loop in vars(importlib.import_module(name)).values():
+        if getattr(loop, "py_func", None) and loop.py_func.__module__ == name and hasattr(loop._cache, "_cache_file"):
+            print(name, loop.py_func.__name__, loop._cache._cache_file._source_stamp)
+"""
+
+
+def test_what_is_compiled_is_found_again_by_every_process() -> None:
+    """A stamp that differs between processes, by a hash or an address, would have each of them compile anew."""
+    modules = [
+        ".".join(path.relative_to(folder.parent).with_suffix("").parts)
+        for folder in SOURCES.values()
+        for path in sorted(folder.rglob("*.py"))
+        if "from occ_core.loops import" in path.read_text()
+    ]
+    stamps = [
+        subprocess.run(
+            [sys.executable, "-c", STAMPS, *modules], capture_output=True, text=True, check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout.splitlines()
+        for seed in ("1", "2")
+    ]  # fmt: skip
+    assert stamps[0] == stamps[1] and len(stamps[0]) > 100
 
 
 HEAVY = {

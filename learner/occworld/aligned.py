@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from occ_core.grid import VoxelGrid
+from occ_core.loops import compiled
 from occ_core.sparse_grid import SparseGrid
 from occworld.warp import levels_up, source_column
 
@@ -75,7 +75,7 @@ def align_history(grid: VoxelGrid, past: DensePast, motions: np.ndarray) -> Alig
     return Aligned(warped, source, candidates[:n].copy(), proposal[:n].copy(), skip[:n].copy())
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _warp_latest(frames, bounds, motions, lower, voxel, warped, source, tops):
     nx, ny, nz = warped.shape
     cosines, sines = np.cos(motions[:, 3]), np.sin(motions[:, 3])
@@ -93,7 +93,7 @@ def _warp_latest(frames, bounds, motions, lower, voxel, warped, source, tops):
                     break
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _near(warped, i, j, k):
     """The class in the voxel or in one that shares a face with it: level neighbours first, then below and above."""
     nx, ny, nz = warped.shape
@@ -114,7 +114,7 @@ def _near(warped, i, j, k):
     return np.uint8(0)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _reach(tops, still, nz, reach):
     """Below which level each column's candidates lie; returns how many there can be."""
     nx, ny = tops.shape
@@ -129,7 +129,7 @@ def _reach(tops, still, nz, reach):
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _collect(warped, current, reach, source, latest, candidates, proposal, skip):
     nx, ny, nz = warped.shape
     n = 0

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -18,7 +17,7 @@ from numba.extending import intrinsic
 
 from occ_core.classes import DYNAMIC_IDS
 from occ_core.grid import VoxelGrid
-from occ_core.loops import loop
+from occ_core.loops import compiled, loop
 from occ_core.sparse_grid import SparseGrid
 from occworld.tracks import Tracks
 from occworld.warp import levels_up, source_column
@@ -176,7 +175,7 @@ class BitView(NamedTuple):
         return cls(warped, source, origin, lift, candidates, offsets)
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def window(bits, column, level):
     """64 bits of a column from a level on, which may be below 0; beyond the column they are 0."""
     count = bits.shape[1]
@@ -204,13 +203,13 @@ lowest: Any = intrinsic(_lowest)
 """The number of the lowest bit that is set, as int64, of a uint64 that is not 0."""
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def has(bits, column, level):
     """Whether a voxel's bit is set."""
     return (bits[column, level >> 6] >> np.uint64(level & 63)) & np.uint64(1)
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def class_at(bits, starts, classes, column, level):
     """The class of a voxel whose bit is set: by how many are set below it in its column."""
     word = level >> 6
@@ -221,7 +220,7 @@ def class_at(bits, starts, classes, column, level):
     return classes[starts[column] + before + ones(bits[column, word] & below)]
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def class_in_past(past, frame, column, level, lift):
     """The class of a voxel of a frame of the past whose bit is set. level: in the target; lift: as of `BitView`."""
     if frame == len(lift) - 1:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-import numba
 import numpy as np
 
 from occ_core.classes import GROUND_CLASSES
 from occ_core.grid import VoxelGrid
-from occ_core.loops import loop
+from occ_core.loops import compiled, loop
 from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
 from occworld.warp import resample_voxels, source_columns
@@ -34,7 +33,7 @@ _GROUND[[*GROUND_CLASSES]] = True
 _STRATUM_PRIOR = 25.0  # voxels of a stratum that weigh as much as knowing nothing
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def kind(warped, copied, before):
     """Of a candidate: does warp foretell it, does copy, and was it there half a second before as well, in the grid of
     then? What is, on a plain, belongs to the pattern of the beams, which comes along with the vehicle."""
@@ -123,7 +122,7 @@ def strata(
     return (ring * 2 + ~_GROUND[proposal]) * KINDS + kind.py_func(warped, copied, before)
 
 
-@numba.njit(cache=True)
+@compiled
 def stratum(ring, proposal, warped, copied, before):
     """As `strata`, of one candidate, for compiled loops. ring: of its column. warped, copied, before: 0 or 1."""
     return (2 * ring + (0 if _GROUND[proposal] else 1)) * KINDS + kind(warped, copied, before)

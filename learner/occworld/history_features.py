@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from occ_core.classes import DYNAMIC_IDS, NUM_CLASSES
 from occ_core.grid import VoxelGrid
+from occ_core.loops import compiled
 from occworld.aligned import Aligned
 
 NEIGHBOURS = 27
@@ -42,7 +42,7 @@ def features(
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _features(frames, motions, lower, voxel, warped, voxels, static, anything, out):
     count = len(frames)
     nx, ny, nz = warped.shape

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from occ_core.grid import VoxelGrid
-from occ_core.loops import loop
+from occ_core.loops import compiled, loop
 from occ_core.sparse_grid import SparseGrid
 
 
@@ -65,7 +64,7 @@ def covered(grid: VoxelGrid, motion: np.ndarray) -> np.ndarray:
     return (source_columns(grid, motion) >= 0).reshape(grid.shape[:2])
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def source_column(i, j, motion, cosine, sine, lower, voxel):
     """Into which column of a source the centre of column (i, j) falls. motion: the target frame in the source."""
     x, y = lower[0] + (i + 0.5) * voxel[0], lower[1] + (j + 0.5) * voxel[1]
@@ -74,13 +73,13 @@ def source_column(i, j, motion, cosine, sine, lower, voxel):
     return a, b
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def levels_up(motion, voxel):
     """How many levels higher a voxel is in the source."""
     return int(np.floor(0.5 + motion[2] / voxel[2]))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _resample(source, motion, lower, voxel, out):
     nx, ny, nz = out.shape
     cosine, sine, up = np.cos(motion[3]), np.sin(motion[3]), levels_up(motion, voxel)

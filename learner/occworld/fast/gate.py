@@ -16,11 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 import torch
 
 from occ_core.classes import NUM_CLASSES
+from occ_core.loops import compiled
 from occ_core.progress import Steps
 from occ_core.sparse_grid import SparseGrid
 from occworld.dataset import GazeboOccWorldDataset, Window
@@ -181,7 +181,7 @@ def _logistic(judged: Judged, chosen: np.ndarray, prior: np.ndarray) -> np.ndarr
     return weights
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _slope_and_curve(inputs, true, weights):
     """First and second derivatives, (k,) and (k, k), of minus the log likelihood. inputs: (n, k); true: (n,) 0 or 1.
 

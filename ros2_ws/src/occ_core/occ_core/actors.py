@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from occ_core.classes import Semantic
+from occ_core.loops import compiled
 from occ_core.poses import Pose
 from occ_core.rotations import matrices
 
@@ -76,7 +76,7 @@ def rotations(actors: list[Actor]) -> np.ndarray:
 _SIDE = 256  # cells of a metre that repeat without end: a hash of places, wrong only towards looking too closely
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _assign(points, centres, rotations, halves, instances, owner):
     """centres: (a, 3); rotations: (a, 3, 3) box to map; halves: (a, 3); instances: (a,)."""
     near = np.zeros((_SIDE, _SIDE), dtype=np.bool_)

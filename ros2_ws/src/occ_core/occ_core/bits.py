@@ -5,8 +5,9 @@ A column of nz voxels, along z, takes whole uint64 words; bit k of a column is v
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from occ_core.loops import compiled
 
 
 def bit_frames(count: int, shape: tuple[int, int, int]) -> np.ndarray:
@@ -15,13 +16,13 @@ def bit_frames(count: int, shape: tuple[int, int, int]) -> np.ndarray:
     return np.zeros((count, nx * ny * ((nz + 63) // 64)), dtype=np.uint64)
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def mark(bits, cell):
     """Set a bit. cell: 64 x words a column x column + k."""
     bits[np.uintp(cell) >> np.uintp(6)] |= np.uint64(1) << (np.uint64(cell) & np.uint64(63))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def merge(bits):
     """The bits of several threads together. bits: uint64 (threads, n), of which the first is changed and returned."""
     for t in range(1, len(bits)):
@@ -30,7 +31,7 @@ def merge(bits):
     return bits[0]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def unpack(bits, out):
     """Bits as bytes. bits: uint64 (columns * words,); out: uint8 (columns, nz), zero before."""
     columns, nz = out.shape
@@ -48,7 +49,7 @@ def unpack(bits, out):
                 low += 8
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def numbers(bits, columns, nz):
     """Flat numbers, in order, of the voxels whose bit is set. bits: uint64 (columns * words,). Returns (n,) int64."""
     words = len(bits) // columns

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 
 from occ_core.actors import BOX_FACES, Actor, corners
@@ -15,6 +14,7 @@ from occ_core.classes import GROUND_CLASSES, Semantic
 from occ_core.faces_by_square import FacesBySquare, corner_ends
 from occ_core.grid import VoxelGrid
 from occ_core.ground_truth import Columns, classes_in_columns, voxelize_triangles
+from occ_core.loops import compiled
 from occ_core.poses import Pose
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def _read_surface(city: Path) -> np.ndarray | None:
     return np.concatenate(parts) if parts else None
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def raster_heights(triangles, raster):
     """Highest triangle over each raster point. triangles: (n, 3, 3), x and y in cells, z in metres."""
     for t in range(len(triangles)):
@@ -250,7 +250,7 @@ def raster_heights(triangles, raster):
                         raster[i, j] = z
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _positive(start, step, low, high):
     """The part of a range of whole numbers j in which start + j * step is positive, and one more on either side.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from occ_core.loops import compiled
 
-@numba.njit(cache=True, nogil=True)
+
+@compiled
 def connected(mask):
     """Parts whose cells touch by sides or corners: (n, m) int32, 0 outside of the mask (n, m) bool.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
+
+from occ_core.loops import compiled
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def corner_ends(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _spans(vertices, faces, side):
     """First and last square of each face along both axes: (f, 2) int32 each. side: metres, of the vertices' type."""
     low, high = np.empty((len(faces), 2), np.int32), np.empty((len(faces), 2), np.int32)
@@ -85,7 +86,7 @@ def _spans(vertices, faces, side):
     return low, high
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _touched(low, high):
     """Every square of every face, (n, 2) int32, and whose each is, (n,), face by face. low, high: (f, 2) int32."""
     count = 0
@@ -101,7 +102,7 @@ def _touched(low, high):
     return squares, members
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _order(digits):
     """Indices that sort digits (n,), whole numbers from 0 on; equal ones stay in their order."""
     place = np.zeros(digits.max() + 2, np.int64)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from occ_core.classes import RANKS
 from occ_core.grid import VoxelGrid
+from occ_core.loops import compiled
 from occ_core.solids import fill_insides
 from occ_core.threads import in_threads, thread_count
 
@@ -92,7 +92,7 @@ def _in_rows(grid: VoxelGrid, threads: int | None, paint: Callable[[tuple[int, i
 _SLACK = 1e-9
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _paint(triangles, classes, instances, priority, first_row, end_row, place, bottom, top, occupancy, instance):
     """Rows of x, then columns, then a run along z: each separating axis is an interval, which the others narrow.
 
@@ -138,7 +138,7 @@ def _paint(triangles, classes, instances, priority, first_row, end_row, place, b
                             instance[column, k] = instances[t]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _span(a, b, c, count):
     """First and last cell of an axis that three coordinates span, within the grid."""
     low, high = min(a, b, c), max(a, b, c)
@@ -147,7 +147,7 @@ def _span(a, b, c, count):
     return max(int(np.floor(low)), 0) if low > 0 else 0, int(np.floor(high)) if high < count else count - 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _plane(tri):
     """Normal, its product with a corner, and the box's half extent along it."""
     ux, uy, uz = tri[1, 0] - tri[0, 0], tri[1, 1] - tri[0, 1], tri[1, 2] - tri[0, 2]
@@ -157,7 +157,7 @@ def _plane(tri):
     return x, y, z, x * tri[0, 0] + y * tri[0, 1] + z * tri[0, 2], (0.5 + _SLACK) * size
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _edge_tests(tri, p, q, tests):
     """The cross products of the edges with the box's third axis, in the plane of axes p and q.
 
@@ -174,7 +174,7 @@ def _edge_tests(tri, p, q, tests):
         tests[edge, 2], tests[edge, 3] = min(on, off) - radius, max(on, off) + radius
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _narrow(tests, centre_p, first, last):
     """Of the cells first ... last along q, those that three edge tests leave at a centre along p."""
     for edge in range(3):
@@ -183,13 +183,13 @@ def _narrow(tests, centre_p, first, last):
     return first, last
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _inverse(slope):
     """1 / slope, 0 where it is so small that it moves nothing by a part of a voxel that counts."""
     return 1.0 / slope if abs(slope) > 1e-12 else 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _interval(low, high, over, first, last):
     """Of the cells first ... last, those whose centre c has low <= c / over <= high; over = 0: c / over is 0."""
     if over == 0.0:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from occ_core.classes import Semantic
 from occ_core.ground_truth import Columns
+from occ_core.loops import compiled
 
 # Noise and calibration put a return at most one voxel from the surface it came from: below first.
 _LOOK_AT = np.array([(0, 0, 0), (0, 0, -1), (0, 0, 1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)])
@@ -33,7 +33,7 @@ def labels_of(occupied: np.ndarray, truth: np.ndarray, columns: Columns, nz: int
     return labels
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _mark_columns(occupied, nz, place):
     """Give numbers, from 0 on, to the columns of voxels and to those beside them."""
     nx, ny = place.shape
@@ -46,7 +46,7 @@ def _mark_columns(occupied, nz, place):
                 count += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _look(occupied, nz, truth, place, bottom, top, offsets, labels):
     nx, ny = place.shape
     for n in range(len(occupied)):

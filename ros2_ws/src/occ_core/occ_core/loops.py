@@ -1,15 +1,74 @@
-"""Compiled loops that count no references."""
+"""Loops that Numba compiles once and keeps beside their source, for all processes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+import hashlib
+from collections.abc import Callable, Iterator
+from enum import Enum, EnumMeta
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 
-loop: Callable[..., Any] = partial(numba.njit, cache=True, nogil=True, _nrt=False)
-"""`numba.njit` for loops that make no arrays of their own: they write into those that they are given.
+
+def _decorator(**usual: Any) -> Callable[..., Any]:
+    """A decorator like `numba.njit` with these options; used with others in brackets, it takes those too."""
+
+    def decorate(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        if function is None:
+            return partial(decorate, **options)
+        options = usual | options
+        made = numba.njit(**options)(function)
+        if options["cache"]:
+            # Numba compares the stamp of what it has kept with this one, and compiles where they differ.
+            kept = made._cache._cache_file
+            kept._source_stamp = _stamp(function, options)
+        return made
+
+    return decorate
+
+
+def _stamp(function: Callable[..., Any], options: dict[str, Any]) -> str:
+    """Changes with what compiled code depends on: the function's file, and what that file has imported for it.
+
+    Numba itself looks at the file alone (0.68), and would go on with the old code of a loop that is called from another
+    file, or with an old number: a `git pull` away from wrong values without a word.
+    """
+    written = {name: sorted(value) if isinstance(value, set) else value for name, value in options.items()}
+    said = hashlib.sha256(repr(sorted(written.items())).encode() + _digest(function.__code__.co_filename))
+    for name, value in sorted(function.__globals__.items()):
+        if not name.startswith("__"):
+            for part in _parts(value, function):
+                said.update(name.encode() + part)
+    return said.hexdigest()
+
+
+@cache
+def _digest(file: str) -> bytes:
+    return hashlib.sha256(Path(file).read_bytes()).digest()
+
+
+def _parts(value: Any, user: Callable[..., Any]) -> Iterator[bytes]:
+    """What of a module's global goes into code that is compiled of it; nothing of what the module itself writes."""
+    source = getattr(value, "py_func", None) or getattr(value, "_defn", None)  # a loop, or an intrinsic
+    if source is not None and source.__code__.co_filename != user.__code__.co_filename:
+        kept = getattr(getattr(value, "_cache", None), "_cache_file", None)
+        yield kept._source_stamp.encode() if kept else _digest(source.__code__.co_filename)
+    elif isinstance(value, bool | int | float | complex | str | tuple | np.generic | Enum):
+        yield repr(value).encode()
+    elif isinstance(value, np.ndarray):
+        yield value.tobytes()
+    elif isinstance(value, EnumMeta):
+        yield repr(list(value)).encode()
+
+
+compiled: Callable[..., Any] = _decorator(cache=True, nogil=True)
+"""`numba.njit`, kept until the source changes, its own or that of what it calls. Other threads run meanwhile."""
+
+loop: Callable[..., Any] = _decorator(cache=True, nogil=True, _nrt=False)
+"""The same for loops that make no arrays of their own: they write into those that they are given.
 
 Numba counts who holds an array, also where one is handed to a helper that is inlined, picked out of a tuple or cut into
 a row, and two threads that count the same one wait for each other: three quarters of the time of a loop over voxels
@@ -17,5 +76,5 @@ with five such helpers (numba 0.68, `bench/forecasting.py`). A loop that only re
 needs no count. One that makes an array does not compile: numba.TypingError.
 """
 
-arithmetic: Callable[..., Any] = partial(loop, fastmath={"reassoc", "contract", "nsz"})
+arithmetic: Callable[..., Any] = _decorator(cache=True, nogil=True, _nrt=False, fastmath={"reassoc", "contract", "nsz"})
 """The same for sums whose order does not matter, so that the compiler may make vectors of them."""

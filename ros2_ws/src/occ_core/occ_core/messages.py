@@ -8,12 +8,12 @@ import struct
 import zlib
 from typing import Any, Literal
 
-import numba
 import numpy as np
 from PIL import Image as Picture
 
 from occ_core.actors import Actor
 from occ_core.classes import Semantic, class_id
+from occ_core.loops import compiled
 from occ_core.poses import Pose
 from occ_core.stamps import from_stamp
 from occ_core.sync import Odometry
@@ -200,7 +200,7 @@ def returns_of(cloud: np.ndarray, unit: float = 1.0) -> np.ndarray:
     return points
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _interleave(x, y, z, brightness, known, out):
     """Columns (n,) float32 into rows (n, 4): NumPy copies one column after the other, in three times the time."""
     for n in range(len(out)):

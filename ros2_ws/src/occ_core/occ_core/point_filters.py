@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
+from occ_core.loops import compiled
 from occ_core.pose_buffer import PoseBuffer
 from occ_core.poses import Pose
 
@@ -151,13 +151,13 @@ def downsampled(points: np.ndarray) -> np.ndarray:
     return kept[: _thin(points, table, kept)]
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _in_range(x, y, z, nearest, furthest):
     squared = x * x + y * y + z * z  # NaN and infinity compare as false
     return squared >= nearest * nearest and squared <= furthest * furthest
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _on_vehicle(x, y, z, reach, rotations, translations, halves):
     if x * x + y * y + z * z > reach * reach:
         return False
@@ -171,7 +171,7 @@ def _on_vehicle(x, y, z, reach, rotations, translations, halves):
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _usable(points, placed, nearest, furthest, reach, rotations, translations, halves, kept):
     for n in range(len(points)):
         x, y, z = np.float64(points[n, 0]), np.float64(points[n, 1]), np.float64(points[n, 2])
@@ -181,7 +181,7 @@ def _usable(points, placed, nearest, furthest, reach, rotations, translations, h
             kept[n] = not _on_vehicle(x, y, z, reach, rotations, translations, halves)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _carry(points, times, known, begin, spacing, positions, rotations, placed):
     for n in range(len(points)):
         if not known[n]:
@@ -193,7 +193,7 @@ def _carry(points, times, known, begin, spacing, positions, rotations, placed):
             placed[n, axis] = turned + positions[k, axis]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _place(points, rotation, translation, placed):
     count = 0
     for n in range(len(points)):
@@ -206,7 +206,7 @@ def _place(points, rotation, translation, placed):
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _gather(rows, kept, out):
     count = 0
     for n in range(len(rows)):
@@ -217,7 +217,7 @@ def _gather(rows, kept, out):
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _place_thinned(
     points, rotation, translation, nearest, furthest, reach, rotations, translations, halves, table, cubes, placed
 ):
@@ -259,7 +259,7 @@ def _place_thinned(
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _thin(points, table, kept):
     count = 0
     last = len(table) - 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from occ_core.loops import compiled
 
 
 def fill_insides(
@@ -30,7 +31,7 @@ def fill_insides(
     )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _crossings(triangles, nx, ny):
     """Where vertical lines through the middles of columns pass through triangles.
 
@@ -59,14 +60,14 @@ def _crossings(triangles, nx, ny):
     return np.array(columns), np.array(heights), np.array(ups), np.array(which)
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _middles(low, high, count):
     """First and last of an axis's cells whose middle lies between two coordinates."""
     first, last = max(np.ceil(low - 0.5), 0.0), min(np.floor(high - 0.5), count - 1.0)
     return (int(first), int(last)) if first <= last else (1, 0)
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _beside(ax, ay, bx, by, x, y):
     """Does a line from (x, y) along +x meet an edge? Its two triangles get the same answer, whichever way it runs."""
     if ay > by:
@@ -74,7 +75,7 @@ def _beside(ax, ay, bx, by, x, y):
     return ay <= y < by and x < ax + (y - ay) * ((bx - ax) / (by - ay))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fill(column, height, up, classes, instances, priority, occupancy, instance):
     """Crossings are sorted by column, instance and height; occupancy, instance: (columns, nz)."""
     nz = occupancy.shape[1]

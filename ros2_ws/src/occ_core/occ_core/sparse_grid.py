@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
+
+from occ_core.loops import compiled
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def occupied_numbers(classes: np.ndarray) -> np.ndarray:
     return _occupied(flat, flat[: len(flat) // 8 * 8].view(np.uint64))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _occupied(flat, eights):
     held = len(flat) - 8 * len(eights)
     for eight in eights:

@@ -9,16 +9,16 @@ Follows: Amanatides and Woo, "A Fast Voxel Traversal Algorithm for Ray Tracing",
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from occ_core.bits import mark
+from occ_core.loops import compiled
 
 _BITS = 32
 _ONE = float(1 << _BITS)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def trace(points, rotation, translation, start, lower, voxel, shape, part, parts, hits, rays, occupied, observed):
     """Set the bits of voxels that points lie in, `occupied`, and of voxels that their rays cross, `observed`.
 
@@ -78,7 +78,7 @@ def trace(points, rotation, translation, start, lower, voxel, shape, part, parts
         _march(m0, m1, stride_m, u0, u1, stride_u, v0, v1, stride_v, observed)
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _march_level(m0, m1, words_m, u0, u1, words_u, z0, z1, observed):
     """`_march` of a ray whose shortest axis is z, as nearly all are: all that it marks between two layers is one bit
     of the words of columns. words_m, words_u: from a column to the next along an axis, words."""
@@ -121,7 +121,7 @@ def _march_level(m0, m1, words_m, u0, u1, words_u, z0, z1, observed):
     observed[np.uintp(word + (u1 >> _BITS) * words_u)] |= bit
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _march(m0, m1, stride_m, u0, u1, stride_u, v0, v1, stride_v, observed):
     """Mark a ray's voxels. m, u, v: fixed-point ends along the longest, middle and shortest axis."""
     steps, to_first, u, du = _course(m0, m1, u0, u1)
@@ -160,7 +160,7 @@ def _march(m0, m1, stride_m, u0, u1, stride_u, v0, v1, stride_v, observed):
     mark(observed, row + (u1 >> _BITS) * stride_u)
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _course(m0, m1, u0, u1):
     """Steps from face to face of m; how far the first face is; u there, and what a step adds to it."""
     steps = abs((m1 >> _BITS) - (m0 >> _BITS))
@@ -170,20 +170,20 @@ def _course(m0, m1, u0, u1):
     return steps, to_first, u0 + (np.int64(slope * to_first) if steps else 0), np.int64(slope * _ONE)
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _steps_within(along, to_first, steps):
     """Faces of m that lie within a distance along it."""
     return min(np.int64((along - to_first) / _ONE) + 1, steps) if along >= to_first else 0
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _to_face(begin, end):
     """Fixed-point distance from a position to the first face on the way."""
     cell = begin >> _BITS
     return ((cell + 1) << _BITS) - begin if end >= begin else begin - (cell << _BITS)
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _clip(a, q, top, enter, leave):
     """Narrow the part [enter, leave] of a segment from a to q to 0 ... top; enter > leave where nothing is left."""
     d = q - a
@@ -193,7 +193,7 @@ def _clip(a, q, top, enter, leave):
     return max(enter, min(t0, t1)), min(leave, max(t0, t1))
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _fixed(a, q, part, top):
     """A place on the segment from a to q as a fixed-point number within the grid; its ends exactly."""
     place = a if part == 0.0 else q if part == 1.0 else a + part * (q - a)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
 
-from occ_core.loops import arithmetic, loop
+from occ_core.loops import arithmetic, compiled, loop
 
 
-@numba.njit(inline="always")
+@compiled(cache=False, inline="always")
 def bit(words, row, level):
     """Whether a bit is set."""
     return (words[row, level >> 6] >> np.uint64(level & 63)) & np.uint64(1)
@@ -54,3 +59,53 @@ def test_sums_may_be_in_any_order():
 
     values = np.random.default_rng(1).random(1000)
     assert summed(values) == pytest.approx(values.sum(), rel=1e-12)
+
+
+FILES = {
+    "numbers_of": "STEP = 3\n",
+    "helper": """
+from enum import IntEnum
+from occ_core.loops import compiled
+from numbers_of import STEP
+class Kind(IntEnum):
+    ROAD = 20
+@compiled(inline="always")
+def add(n):
+    return n + STEP
+""",
+    "caller": """
+from occ_core.loops import arithmetic, compiled
+from helper import Kind, add
+@arithmetic
+def outer(n):
+    return inner(n) + Kind.ROAD
+@compiled
+def inner(n):
+    return add(n)
+""",
+    "run": """
+import helper, caller
+print(caller.outer(1), *(sum(loop.stats.cache_hits.values()) for loop in (caller.outer, caller.inner)))
+""",
+}
+CHANGES = [("numbers_of", "3", "4", 25), ("helper", "n + STEP", "n - STEP", 17), ("helper", "20", "200", 197)]
+
+
+def result(folder: Path) -> list[int]:
+    """What the loops in a folder give, in a process of their own, and how often each was found compiled."""
+    environment = os.environ | {"PYTHONHASHSEED": "random", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "run.py"], cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [int(word) for word in done.stdout.split()]
+
+
+def test_a_loop_is_compiled_again_where_what_it_calls_or_a_number_that_it_uses_has_changed(tmp_path):
+    for name, text in FILES.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    assert result(tmp_path) == [24, 0, 0]
+    assert result(tmp_path)[0] == 24 and result(tmp_path)[1] == 1
+    for name, old, new, now in CHANGES:
+        path = tmp_path / f"{name}.py"
+        path.write_text(path.read_text().replace(old, new))
+        assert result(tmp_path)[:2] == [now, 0], f"{name}: {old} to {new}"
+        assert result(tmp_path)[:2] == [now, 1]

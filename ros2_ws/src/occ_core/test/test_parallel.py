@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import running
 from scipy.interpolate import LinearNDInterpolator
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -99,7 +100,7 @@ def test_a_task_apart_that_dies_is_said():
 
 def test_ctrl_c_ends_a_task_apart_at_once():
     program = "import time; from occ_core.parallel import run_apart; print(flush=True); run_apart(time.sleep, 600)"
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True) as process:
+    with running([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True) as process:
         process.stdout.readline()
         time.sleep(1.0)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
+from occ_core.loops import compiled
 from occworld_infer.lattice import Voxels
 
 LONGEST = 8
@@ -41,7 +41,7 @@ def merge(voxels: Voxels) -> BoxCover:
     return BoxCover((rows[:, :3] + lower).astype(np.int32), rows[:, 3:6], rows[:, 6].astype(np.uint8))
 
 
-@numba.njit(cache=True)
+@compiled
 def _merge(left, cells, longest):
     found = np.empty((len(cells), 7), np.int32)
     count = 0
@@ -62,7 +62,7 @@ def _merge(left, cells, longest):
     return found[:count]
 
 
-@numba.njit(cache=True)
+@compiled
 def _doubles(left, lower, size, axis):
     """Whether the box at `lower` may be twice as long along an axis."""
     x, y, z = lower

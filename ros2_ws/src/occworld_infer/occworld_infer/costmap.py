@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from occ_core.classes import NAMES
 from occ_core.frame import Frame
 from occ_core.grid import VoxelGrid
+from occ_core.loops import compiled
 from occworld import motion as motions
 from occworld.forecaster import Forecast
 from occworld.scene import ForecastFrame
@@ -195,7 +195,7 @@ def lattice_values(lattice: Lattice, grid: VoxelGrid, columns: np.ndarray, footp
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _look_up(columns, footprint, lower, voxel, corner, cell, out):
     cosine, sine = np.cos(footprint[3]), np.sin(footprint[3])
     nx, ny = columns.shape

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 
 from occ_core.grid import TOKYO_GRID
+from occ_core.loops import compiled
 
 CELL = np.array(TOKYO_GRID.voxel)
 """(3,) metres: as large as a voxel of the usual grid. Cell (i, j, k) reaches from (i, j, k) * CELL to the next
@@ -75,7 +75,7 @@ class Voxels:
         return self.dense(margin=1)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _scaled(points, labels, cell):
     """The finite points in cells, from the first that one has a share in; their labels; the first cells and the last
     of their lower corners, (3,) int64."""
@@ -95,7 +95,7 @@ def _scaled(points, labels, cell):
     return scaled[:count], kept[:count], np.floor(lower).astype(np.int64), np.floor(upper).astype(np.int64)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _shared_out(scaled, labels, lower, share, lead, leader):
     """The cells that are filled: 256 times the flat number, and the class, (n,) int64.
 
@@ -134,7 +134,7 @@ def _shared_out(scaled, labels, lower, share, lead, leader):
     return touched[:filled]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _cells(found, lower, shape):
     """(n, 3) int32 cells of what `_shared_out` gives."""
     cells = np.empty((len(found), 3), np.int32)
@@ -146,7 +146,7 @@ def _cells(found, lower, shape):
     return cells
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _beside(cells, lower, labels, others):
     out = np.zeros(len(cells), np.bool_)
     nx, ny, nz = others.shape

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from occ_core.citymap import CityMap, raster_heights
 from occ_core.classes import Semantic
+from occ_core.loops import compiled
 
 _CELL_M, _BLOCK_M = 0.25, 512.0
 # Sample points lie on no edge that is on a whole part of a metre.
@@ -109,7 +109,7 @@ def _in_cells(triangles: np.ndarray, lower: np.ndarray) -> np.ndarray:
     return scaled
 
 
-@numba.njit(cache=True)
+@compiled
 def _count(triangles, ground, depth):
     """Sample points in triangles, those deeper than so under the ground, and the depth of the deepest."""
     samples, covered, deepest = 0, 0, 0.0

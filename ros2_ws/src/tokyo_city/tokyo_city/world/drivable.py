@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numba
 import numpy as np
 
 from occ_core.citymap import DRIVABLE, RASTER_M, raster_heights
 from occ_core.classes import GROUND_CLASSES, Semantic
+from occ_core.loops import compiled
 from occ_core.meshes import TriangleMesh
 from tokyo_city.plateau.ground import SQUARE_M
 from tokyo_city.world.obj import lines, write_obj
@@ -91,7 +91,7 @@ def surface_raster(triangles: np.ndarray, corner: np.ndarray) -> np.ndarray:
     return heights
 
 
-@numba.njit(cache=True)
+@compiled
 def _window(heights):
     """First row, row after the last, first column and column after the last that have a height; zeros for none."""
     first, last, left, right = -1, -1, heights.shape[1], -1
@@ -103,7 +103,7 @@ def _window(heights):
     return (first, last + 1, left, right + 1) if first >= 0 else (0, 0, 0, 0)
 
 
-@numba.njit(cache=True)
+@compiled
 def _close_slits(heights, width, first, last, left, right):
     """Interpolate, first along rows, then along columns, over gaps of so many points at most between heights."""
     for i in range(first, last):
@@ -144,7 +144,7 @@ def fewest_triangles(heights: np.ndarray, tolerance: float) -> TriangleMesh:
     return TriangleMesh(vertices, faces)
 
 
-@numba.njit(cache=True)
+@compiled
 def _needed(heights, tolerance, first, last, left, right):
     """(n, n) bool: raster points at which the triangles whose longest side they halve have to be halved.
 
@@ -204,7 +204,7 @@ def _needed(heights, tolerance, first, last, left, right):
     return split
 
 
-@numba.njit(cache=True)
+@compiled
 def _any_beside(split, i, j, half):
     """Is a point split at half a step along both axes from this one?"""
     count = len(split) - 1
@@ -215,7 +215,7 @@ def _any_beside(split, i, j, half):
     return False
 
 
-@numba.njit(cache=True)
+@compiled
 def _corners(heights, split, first, last, left, right):
     """Raster points (v,) that triangles meet, ascending, and the triangles (t, 3) int32 by their numbers.
 
@@ -266,7 +266,7 @@ def _corners(heights, split, first, last, left, right):
     return points[:met].copy(), out
 
 
-@numba.njit(cache=True)
+@compiled
 def _split_points(split, step, low_a, high_a, low_b, high_b):
     """Of a range of squares of side two steps: (s, 2) middles of sides, those along x first, and (m, 2) of squares."""
     room = (high_a - low_a + 1) * (high_b - low_b + 1)
@@ -290,7 +290,7 @@ def _split_points(split, step, low_a, high_a, low_b, high_b):
     return np.concatenate((along[:a_count], across[:b_count])), middles[:m_count]
 
 
-@numba.njit(cache=True)
+@compiled
 def _with(faces, size, heights, ai, aj, bi, bj, ci, cj):
     """Faces, one more of them if all its corners have heights, and their number; a longer array where it is full."""
     if np.isnan(heights[ai, aj]) or np.isnan(heights[bi, bj]) or np.isnan(heights[ci, cj]):

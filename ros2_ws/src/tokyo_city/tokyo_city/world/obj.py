@@ -14,9 +14,9 @@ import mmap
 import re
 from pathlib import Path
 
-import numba
 import numpy as np
 
+from occ_core.loops import compiled
 from occ_core.meshes import TriangleMesh
 from tokyo_city.world import plain_name
 from tokyo_city.world.appearance import Appearance, page_path
@@ -90,7 +90,7 @@ def lines(line: str, rows: np.ndarray) -> str:
     return _digits(np.ascontiguousarray(whole, dtype=np.int64), decimals, text, starts).tobytes().decode("ascii")
 
 
-@numba.njit(cache=True)
+@compiled
 def _digits(rows, decimals, around, starts):
     """ASCII of rows (n, k) int64, each number without so many of its last digits, which are its decimals.
 

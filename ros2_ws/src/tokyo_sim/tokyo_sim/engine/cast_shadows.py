@@ -6,8 +6,9 @@ They lie in the plane that a thing stands on: walls, kerbs and other vehicles ge
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from occ_core.loops import compiled
 
 COLUMNS = 5
 """Of `shadow_rows`: position, then how much of the sun and of the sky is kept away."""
@@ -22,7 +23,7 @@ ROWS = 3 * (2 * (_DIRECTIONS - 2) + 2 * _DIRECTIONS)
 """Vertices of a shadow: two outlines, and the soft edge of one."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def shadow_rows(corners, starts, rotations, positions, to_sun):
     """(k, ROWS, COLUMNS) float32 triangles in map, of k things: the outline of each along the sun's rays, which takes
     the sun away, and that from above with a soft edge, which takes some of the sky away.
@@ -58,7 +59,7 @@ def shadow_rows(corners, starts, rotations, positions, to_sun):
     return rows
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _outline(mesh, floor, x, y):
     """(_DIRECTIONS, 2): where corners (n, 3) fall on the floor along a slope of x and y, those that lie farthest out,
     counter-clockwise, some of them twice."""
@@ -73,7 +74,7 @@ def _outline(mesh, floor, x, y):
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _put(row, flat, floor, turn, place, sunless, skyless):
     for k in range(3):
         row[k] = turn[k, 0] * flat[0] + turn[k, 1] * flat[1] + turn[k, 2] * (floor + _LIFT_M) + place[k]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import atan, atan2, copysign, sin, tan
 
 import mujoco
-import numba
 import numpy as np
 
+from occ_core.loops import compiled
 from tokyo_city.world import GRAVITY
 from tokyo_sim.engine.robot import Robot
 
@@ -126,13 +126,13 @@ class DroneController:
         )  # fmt: skip
 
 
-@numba.njit(cache=True)
+@compiled
 def limited(vector, longest):
     """A vector (3,) in its direction, no longer than that."""
     return vector * min(1.0, longest / max(np.sqrt(np.sum(vector**2)), 1e-9))
 
 
-@numba.njit(cache=True)
+@compiled
 def _wanted_wrench(target, velocity, rates, rotation, mass, inertia, dt, integral):
     """(4,) thrust, N, and torque about the body's axes, N m. target: (4,) velocity forward, left, up, and yaw rate.
 
@@ -162,7 +162,7 @@ def _wanted_wrench(target, velocity, rates, rotation, mass, inertia, dt, integra
     return wrench
 
 
-@numba.njit(cache=True)
+@compiled
 def _spin(mixer, wanted, most, dt, thrusts, rotation, drag, applied):
     """Rotors follow wanted thrusts (n,) within their limits and with a lag; what they do to the body, and drag, (3,) N
     in map, goes to applied: (6,) force and torque in map. thrusts: (n,), changed in place."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 
+from occ_core.loops import compiled
 from tokyo_sim.engine.occlusion import Cover, behind
 
 _CELL_M = 32.0
@@ -42,7 +42,7 @@ class Chunks:
         return self.starts.tolist()
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _seen(corners, projection, farthest, near, inverse):
     """Numbers of boxes (k, 8, 4) that touch the frustum, are no farther than a depth, and that a `Cover` does not hide;
     and the depths of their nearest corners. Without a cover: inverse of no rows."""

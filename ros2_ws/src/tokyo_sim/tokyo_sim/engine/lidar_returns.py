@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from occ_core.classes import NUM_CLASSES, Semantic, class_id
+from occ_core.loops import compiled
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ActorBoxes:
     classes: np.ndarray
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def turned(local, rotations):
     """Vectors (beams, columns, 3), each column turned by its rotation (columns, 3, 3): (beams * columns, 3) float32."""
     beams, columns = local.shape[:2]
@@ -66,7 +66,7 @@ def turned(local, rotations):
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def meet_boxes(rays, origins, times, ahead, aside, centres, velocities, rotations, halves, ranges, box, cosine):
     """Shorten rays that meet a box: ranges to its surface, which box, and the cosine of incidence there.
 
@@ -111,7 +111,7 @@ def meet_boxes(rays, origins, times, ahead, aside, centres, velocities, rotation
                         ranges[ray], box[ray], cosine[ray] = distance, b, abs(along[axis])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def receive(
     rays, local, faces, normals, face_classes, box, box_classes, box_cosine, noise, chance, reflectivity, limits,
     ranges, points, intensity, classes,

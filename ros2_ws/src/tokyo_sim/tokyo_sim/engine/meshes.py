@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
 from occ_core.actors import BOX_FACES
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
+from occ_core.loops import compiled
 from tokyo_city.world.appearance import UNTEXTURED, Appearance
 from tokyo_sim.engine.foliage import Foliage
 from tokyo_sim.engine.robot import Primitive
@@ -45,7 +45,7 @@ def shaded(
     return rows.reshape(-1, 13)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def placed(vertices, starts, rotations, positions):
     """(n, 9) float32: vertices of things in map. vertices: (n, 9) float32, each thing's in its own frame: position,
     normal, colour. starts: (k + 1,) where each thing's begin. rotations: (k, 3, 3) and positions: (k, 3) to map."""

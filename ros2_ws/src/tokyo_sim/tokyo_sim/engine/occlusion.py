@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
+from occ_core.loops import compiled
 
 CELLS = (160, 90)
 """Across and down a view."""
@@ -96,7 +96,7 @@ def _quadrilaterals(triangles: np.ndarray, single: np.ndarray, normals: np.ndarr
     return _joined(triangles, single, normals, pairs)
 
 
-@numba.njit(cache=True)
+@compiled
 def _joined(triangles, single, normals, pairs):
     """As `_quadrilaterals`; pairs: (m, 2) edges that lie on each other, in the order to try."""
     count = len(triangles)
@@ -131,7 +131,7 @@ def _joined(triangles, single, normals, pairs):
     return corners, second
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _cover(corners, normals, cells, projection, eye, near, depth):
     """Write into cells (rows, columns) the inverse of the depth behind which all is hidden; 0 where nothing hides.
 
@@ -223,7 +223,7 @@ def _cover(corners, normals, cells, projection, eye, near, depth):
                     depth[row, column] = value
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def behind(clip, near, inverse):
     """Is a box whose corners in clip space are (8, 4) behind what a `Cover` says, in all cells that it touches?"""
     rows, columns = inverse.shape

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import numba
 import numpy as np
 import shapely
 
 from occ_core.citymap import CityMap
 from occ_core.classes import GROUND_CLASSES
 from occ_core.components import connected
+from occ_core.loops import compiled
 from tokyo_sim.raster import Raster
 
 _CELL_M = 1.0
@@ -192,7 +192,7 @@ def _straight(start: np.ndarray, goal: np.ndarray) -> np.ndarray:
     return np.linspace(start, goal, steps + 1)
 
 
-@numba.njit(cache=True)
+@compiled
 def _raise_along_edges(triangles, lower, cell, tops):
     """Raise cells to the top of each triangle (n, 3, 3) at points along its edges, a cell or less apart.
 

@@ -5,9 +5,9 @@ Car following is the Intelligent Driver Model (Treiber, Hennecke, Helbing, Phys.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from occ_core.loops import compiled
 from tokyo_sim.traffic.right_of_way import reserve
 from tokyo_sim.traffic.shapes import box_distance, boxes_overlap
 from tokyo_sim.traffic.tables import Roads
@@ -20,7 +20,7 @@ _GAP_TO_WALKERS_M = 1.0
 _FREE = 1e9
 
 
-@numba.njit(cache=True)
+@compiled
 def drive(roads: Roads, cars: Vehicles, duration, walkers, robots, busy, wanted, closed, held, draws):
     """Move all vehicles by a step of `duration` seconds.
 
@@ -36,7 +36,7 @@ def drive(roads: Roads, cars: Vehicles, duration, walkers, robots, busy, wanted,
         _move(roads, cars, i, duration, walkers, robots, draws[i])
 
 
-@numba.njit(cache=True)
+@compiled
 def _idm(v, wanted, gap, closing, least):
     """Acceleration towards a wanted speed behind something at a gap, m/s^2."""
     keep = least + max(v * _HEADWAY_S + v * closing / (2 * np.sqrt(_ACCELERATION * BRAKING)), 0.0)
@@ -44,7 +44,7 @@ def _idm(v, wanted, gap, closing, least):
     return max(gain, -_HARDEST_BRAKING)
 
 
-@numba.njit(cache=True)
+@compiled
 def _acceleration(roads: Roads, cars: Vehicles, i, walkers, robots):
     segment, after, at, v = cars.segment[i], cars.after[i], cars.at[i], cars.speed[i]
     left = roads.length[segment] - at
@@ -64,7 +64,7 @@ def _acceleration(roads: Roads, cars: Vehicles, i, walkers, robots):
     return min(gain, _idm(v, wanted, walker, v, _GAP_TO_WALKERS_M))
 
 
-@numba.njit(cache=True)
+@compiled
 def _leader(roads: Roads, cars: Vehicles, i, going):
     """Gap to the vehicle ahead, metres, and its speed."""
     segment, at = cars.segment[i], cars.at[i]
@@ -91,7 +91,7 @@ def _leader(roads: Roads, cars: Vehicles, i, going):
     return nearest, speed
 
 
-@numba.njit(cache=True)
+@compiled
 def _obstacle(roads: Roads, cars: Vehicles, i, places, radius, going):
     """Gap to the nearest place (k, 2) whose circle of a radius is on the path ahead, metres."""
     v, half = cars.speed[i], cars.length[i] / 2
@@ -113,7 +113,7 @@ def _obstacle(roads: Roads, cars: Vehicles, i, places, radius, going):
     return nearest
 
 
-@numba.njit(cache=True)
+@compiled
 def _move(roads: Roads, cars: Vehicles, i, duration, walkers, robots, draw):
     """Go on along the path, or stay where the place ahead is taken."""
     segment, before, after = cars.segment[i], cars.before[i], cars.after[i]
@@ -138,7 +138,7 @@ def _move(roads: Roads, cars: Vehicles, i, duration, walkers, robots, draw):
         cars.waited[i] += duration
 
 
-@numba.njit(cache=True)
+@compiled
 def _taken(cars: Vehicles, i, x, y, yaw, walkers, robots):
     """Would a vehicle there touch anybody whom it does not touch already?"""
     length, width = cars.length[i], cars.width[i]

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.faces_by_square import FacesBySquare
+from occ_core.loops import compiled
 from tokyo_sim.raster import Raster
 from tokyo_sim.traffic.skeleton import skeleton
 
@@ -99,7 +99,7 @@ def _contract(cells: np.ndarray, squares: np.ndarray, raster: Raster) -> nx.Mult
     return graph
 
 
-@numba.njit(cache=True)
+@compiled
 def _chains(beside):
     """Nodes, and the chains of cells from node to node, one after the other, with where each ends.
 

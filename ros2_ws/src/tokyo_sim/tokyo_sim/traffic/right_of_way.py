@@ -6,9 +6,9 @@ is room for the whole vehicle beyond. So nobody stops inside a junction for othe
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from occ_core.loops import compiled
 from tokyo_sim.traffic.tables import Roads
 from tokyo_sim.traffic.vehicles import BRAKING, NEAR_PATH_M, ROBOT_RADIUS_M, Vehicles, choose_exit
 
@@ -17,7 +17,7 @@ _PATIENCE_S = 8.0  # who has waited so long goes before everybody else, walkers 
 _OTHER_WAY_S = 6.0  # who has waited so long looks for another way every so often
 
 
-@numba.njit(cache=True)
+@compiled
 def reserve(roads: Roads, cars: Vehicles, duration, robots, busy, wanted, closed, held, draws):
     """Release what has been passed, and grant what is free."""
     n = len(cars.at)
@@ -58,13 +58,13 @@ def reserve(roads: Roads, cars: Vehicles, duration, robots, busy, wanted, closed
             cars.after[i] = choose_exit(roads, cars.segment[i], cars.kind[i], draws[i])
 
 
-@numba.njit(cache=True)
+@compiled
 def _to_line(roads: Roads, cars: Vehicles, i):
     """Metres from a vehicle's nose to its stop line."""
     return roads.length[cars.segment[i]] - cars.at[i] - cars.length[i] / 2
 
 
-@numba.njit(cache=True)
+@compiled
 def _comes_next(roads: Roads, cars: Vehicles, i):
     """Does a vehicle come to its stop line soon, with nobody ahead who is not going through?"""
     v = cars.speed[i]
@@ -76,7 +76,7 @@ def _comes_next(roads: Roads, cars: Vehicles, i):
     return True
 
 
-@numba.njit(cache=True)
+@compiled
 def _free(roads: Roads, cars: Vehicles, i, robots, busy, wanted, closed, held, room):
     movement = cars.after[i]
     patient = cars.waited[i] < _PATIENCE_S

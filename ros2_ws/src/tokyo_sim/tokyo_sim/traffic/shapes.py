@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from occ_core.loops import compiled
 
-@numba.njit(cache=True)
+
+@compiled
 def along(points, first, length, number, at):
     """x, y at a distance along line `number`; straight on before its start and past its end."""
     begin, count = first[number], first[number + 1] - first[number]
@@ -17,7 +18,7 @@ def along(points, first, length, number, at):
     return a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])
 
 
-@numba.njit(cache=True)
+@compiled
 def boxes_overlap(x, y, yaw, length, width, x2, y2, yaw2, length2, width2, margin):
     """Do two boxes come closer than a margin, metres? By separating axes."""
     dx, dy = x2 - x, y2 - y
@@ -36,7 +37,7 @@ def boxes_overlap(x, y, yaw, length, width, x2, y2, yaw2, length2, width2, margi
     return abs(aside) <= (width2 + length * s + width * c) / 2 + margin
 
 
-@numba.njit(cache=True)
+@compiled
 def box_distance(x, y, yaw, length, width, px, py):
     """Metres from a point to a box, 0 inside."""
     dx, dy = px - x, py - y
@@ -45,7 +46,7 @@ def box_distance(x, y, yaw, length, width, px, py):
     return np.hypot(forward, aside)
 
 
-@numba.njit(cache=True)
+@compiled
 def length_along(line):
     """(n,) metres along a line (n, 2) at its points."""
     out = np.zeros(len(line))
@@ -54,7 +55,7 @@ def length_along(line):
     return out
 
 
-@numba.njit(cache=True)
+@compiled
 def rows_beside(rows, line, distance):
     """How many of rows (n, k, 2) of points come, from the first one on, within a distance of a point of a line (m, 2).
 
@@ -76,7 +77,7 @@ def rows_beside(rows, line, distance):
     return len(rows)
 
 
-@numba.njit(cache=True)
+@compiled
 def swept_boxes(whole, begin, end, length, width, axles, step):
     """(n, 4, 2) corners of a box that goes along a line (k, 2), from its nose at a point to its tail out at another.
 
@@ -105,7 +106,7 @@ def swept_boxes(whole, begin, end, length, width, axles, step):
     return out
 
 
-@numba.njit(cache=True)
+@compiled
 def boxes_on(mask, begin, lower, cell, boxes):
     """Are the corners of boxes (n, 4, 2), and the middles of their sides, all on a mask of a raster's cells?
 
@@ -125,7 +126,7 @@ def boxes_on(mask, begin, lower, cell, boxes):
     return True
 
 
-@numba.njit(cache=True)
+@compiled
 def bezier(before, after, stiffness, step):
     """(n, 2) a cubic Bezier curve from the end of a line (k, 2) to the start of another, tangent to both.
 
@@ -150,7 +151,7 @@ def bezier(before, after, stiffness, step):
     return out
 
 
-@numba.njit(cache=True)
+@compiled
 def boxes_meet(boxes, points, first, of_ring, bounds, skipped):
     """Does one of boxes (n, 4, 2), corners counter-clockwise, have a point in common with one of several areas?
 
@@ -183,7 +184,7 @@ def boxes_meet(boxes, points, first, of_ring, bounds, skipped):
     return False
 
 
-@numba.njit(cache=True)
+@compiled
 def _in_box(corners, ax, ay, bx, by):
     """Does a line from a to b pass through a box (4, 2), corners counter-clockwise? Source: Cyrus and Beck, 1978."""
     enters, leaves = 0.0, 1.0

@@ -6,10 +6,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import numba
 import numpy as np
 
 from occ_core.faces_by_square import FacesBySquare
+from occ_core.loops import compiled
 from tokyo_sim.raster import Raster, closed
 
 _SIDE = 768  # cells of a window
@@ -85,7 +85,7 @@ def _mask(roads: FacesBySquare, raster: Raster, begin: np.ndarray, end: np.ndarr
     return closed(covered, _SLIT)[_AROUND:-_AROUND, _AROUND:-_AROUND], begin
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def to_the_nearest(mask, cells):
     """From each of some cells (c, 2) on a mask (n, m) to the nearest that is not on it, also outside of it.
 
@@ -130,7 +130,7 @@ def thinned(mask: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.nda
     return skeletonize(image[1:-1, 1:-1].view(bool)), last
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _thin(image, low, high):
     """Thin an image of 0 and 1 in place, none of it 1 at its edge; the last turn in which a cell between two went.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from occ_core.loops import compiled
 from tokyo_sim.traffic.movements import AXLES
 from tokyo_sim.traffic.shapes import along
 from tokyo_sim.traffic.tables import Roads
@@ -39,7 +39,7 @@ class Vehicles(NamedTuple):
     pose: np.ndarray
 
 
-@numba.njit(cache=True)
+@compiled
 def point(roads: Roads, before, segment, after, at):
     """x, y on a vehicle's path, metres along its segment: the segment before and the one after belong to it."""
     if at < 0 and before >= 0:
@@ -49,7 +49,7 @@ def point(roads: Roads, before, segment, after, at):
     return along(roads.points, roads.first, roads.length, segment, at)
 
 
-@numba.njit(cache=True)
+@compiled
 def pose_at(roads: Roads, before, segment, after, at, length):
     """x, y, yaw of a vehicle whose axles are on its path."""
     fx, fy = point(roads, before, segment, after, at + AXLES * length)
@@ -57,7 +57,7 @@ def pose_at(roads: Roads, before, segment, after, at, length):
     return (fx + rx) / 2, (fy + ry) / 2, np.arctan2(fy - ry, fx - rx)
 
 
-@numba.njit(cache=True)
+@compiled
 def choose_exit(roads: Roads, lane, kind, draw):
     """A movement from the end of a lane for a kind of vehicle. draw: uniform in [0, 1)."""
     begin, end = roads.exits_first[lane], roads.exits_first[lane + 1]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from occ_core.loops import compiled
 from tokyo_sim.traffic.shapes import along, box_distance
 from tokyo_sim.traffic.tables import Ways
 
@@ -36,7 +36,7 @@ class Walkers(NamedTuple):
     velocity: np.ndarray
 
 
-@numba.njit(cache=True)
+@compiled
 def walk(ways: Ways, walkers: Walkers, duration, boxes, robots, busy, wanted, closed, held, draws):
     """Move all walkers by a step of `duration` seconds.
 
@@ -63,14 +63,14 @@ def walk(ways: Ways, walkers: Walkers, duration, boxes, robots, busy, wanted, cl
             walkers.way[i], walkers.next_way[i], walkers.waited[i] = ways.back[way], -1, 0.0
 
 
-@numba.njit(cache=True)
+@compiled
 def _on_link(ways: Ways, walkers: Walkers, i):
     """Is a walker in the way of vehicles? Not one that waits at the end, where that is beside the road."""
     way = walkers.way[i]
     return ways.link[way] >= 0 and (walkers.next_way[i] < 0 or not ways.safe_end[way])
 
 
-@numba.njit(cache=True)
+@compiled
 def _go_on(ways: Ways, walkers: Walkers, i, busy, wanted, closed, held, draw):
     """Move the point that is aimed at; where a walkway is left choose the next. True while that is not free."""
     way = walkers.way[i]
@@ -104,7 +104,7 @@ def _go_on(ways: Ways, walkers: Walkers, i, busy, wanted, closed, held, draw):
     return False
 
 
-@numba.njit(cache=True)
+@compiled
 def _step(ways: Ways, walkers: Walkers, i, duration, boxes, robots):
     """Walk straight, or round who is in the way, or slower. False where nothing of this is possible."""
     x, y = walkers.pose[i, 0], walkers.pose[i, 1]
@@ -135,20 +135,20 @@ def _step(ways: Ways, walkers: Walkers, i, duration, boxes, robots):
     return False
 
 
-@numba.njit(cache=True)
+@compiled
 def _allowed(ways: Ways, x, y, nx, ny):
     """Is a place one where walkers may be? Who is outside may go anywhere."""
     return _inside(ways, nx, ny) or not _inside(ways, x, y)
 
 
-@numba.njit(cache=True)
+@compiled
 def _inside(ways: Ways, x, y):
     i = int(np.rint((x - ways.lower[0]) / ways.cell))
     j = int(np.rint((y - ways.lower[1]) / ways.cell))
     return 0 <= i < ways.mask.shape[0] and 0 <= j < ways.mask.shape[1] and ways.mask[i, j]
 
 
-@numba.njit(cache=True)
+@compiled
 def _met(near, x, y, vx, vy, duration, foresight):
     """Would a walker be too near another now, or after some time if both go on?"""
     for k in range(len(near)):
@@ -162,7 +162,7 @@ def _met(near, x, y, vx, vy, duration, foresight):
     return False
 
 
-@numba.njit(cache=True)
+@compiled
 def _touches(boxes, robots, x, y, nx, ny):
     for k in range(len(boxes)):
         if abs(boxes[k, 0] - nx) < 7.0 and abs(boxes[k, 1] - ny) < 7.0:
