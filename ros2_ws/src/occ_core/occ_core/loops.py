@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from enum import Enum, EnumMeta
 from functools import cache, partial
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
+
+from occ_core.output_folders import locked
 
 
 def _decorator(**usual: Any) -> Callable[..., Any]:
@@ -25,6 +29,7 @@ def _decorator(**usual: Any) -> Callable[..., Any]:
             # Numba compares the stamp of what it has kept with this one, and compiles where they differ.
             kept = made._cache._cache_file
             kept._source_stamp = _stamp(function, options)
+            _let_one_compile(made, Path(kept._index_path).with_suffix(".lock"))
         return made
 
     return decorate
@@ -62,6 +67,36 @@ def _parts(value: Any, user: Callable[..., Any]) -> Iterator[bytes]:
         yield value.tobytes()
     elif isinstance(value, EnumMeta):
         yield repr(list(value)).encode()
+
+
+def _let_one_compile(made: Any, lock: Path) -> None:
+    """Have processes that need a loop at once wait for the first, and take what it has compiled.
+
+    Numba (0.68) has each compile for itself. And two that keep a loop for other types of arguments at the same moment
+    may both take the same file for it, which is then read for the wrong types: integers that are read as floats.
+    """
+    compile_for, under_way = made.compile, False
+
+    def compile_alone(signature: Any) -> Any:
+        nonlocal under_way
+        # In this order: a thread that has numba's own lock may ask for those of the loops that this one calls.
+        with global_compiler_lock, nullcontext() if under_way else _held(lock):
+            before, under_way = under_way, True
+            try:
+                return compile_for(signature)
+            finally:
+                under_way = before
+
+    made.compile = compile_alone
+
+
+@contextmanager
+def _held(lock: Path) -> Iterator[None]:
+    """Hold a lock file where one can be made: who can't make one keeps nothing there either."""
+    with ExitStack() as held:
+        with suppress(OSError):
+            held.enter_context(locked(lock, "", wait=True))
+        yield
 
 
 compiled: Callable[..., Any] = _decorator(cache=True, nogil=True)

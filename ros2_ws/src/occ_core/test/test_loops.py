@@ -10,6 +10,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from processes import PATIENCE_S
 
 from occ_core.loops import arithmetic, compiled, loop
 
@@ -109,3 +110,43 @@ def test_a_loop_is_compiled_again_where_what_it_calls_or_a_number_that_it_uses_h
         path.write_text(path.read_text().replace(old, new))
         assert result(tmp_path)[:2] == [now, 0], f"{name}: {old} to {new}"
         assert result(tmp_path)[:2] == [now, 1]
+
+
+SLOW_DISK = """
+import sys, time
+import numpy as np
+from numba.core.caching import IndexDataCacheFile as File
+index, data, kind = float(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+save_index, save_data = File._save_index, File._save_data
+File._save_index = lambda *of: (time.sleep(index), save_index(*of))
+File._save_data = lambda *of: (time.sleep(data), save_data(*of))
+from sums import total
+values = np.array([1, 2, 3], kind)
+print(total(values), sum(total.stats.cache_hits.values()))
+"""
+SUMS = """
+from occ_core.loops import compiled
+@compiled
+def total(values):
+    return values.sum()
+"""
+
+
+def totals(folder: Path, *each: str) -> list[list[str]]:
+    """What processes print that begin together. each: seconds of writing the index, and the code; type of numbers."""
+    at_once = [
+        subprocess.Popen([sys.executable, "slow.py", *of.split()], cwd=folder, stdout=subprocess.PIPE, text=True)
+        for of in each
+    ]
+    return [process.communicate(timeout=PATIENCE_S)[0].split() for process in at_once]
+
+
+def test_processes_that_need_a_loop_at_once_compile_it_once_and_keep_it_for_the_right_types(tmp_path):
+    (tmp_path / "sums.py").write_text(SUMS)
+    (tmp_path / "slow.py").write_text(SLOW_DISK)
+    same = totals(tmp_path, "0.5 0.5 int32", "0.5 0.5 int32")
+    assert sorted(same) == [["6", "0"], ["6", "1"]]
+    # Without a lock the second writes its code where the first has said that its own is.
+    assert totals(tmp_path, "2 0 int64", "1 3 float64") == [["6", "0"], ["6.0", "0"]]
+    assert totals(tmp_path, "0 0 int64", "0 0 float64") == [["6", "1"], ["6.0", "1"]]
+    assert list(tmp_path.rglob("*.lock")) == []
