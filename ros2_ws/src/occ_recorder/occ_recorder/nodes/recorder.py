@@ -33,8 +33,8 @@ from occ_ros.qos import create_publisher, create_subscription
 from occ_ros.run import run
 from occ_ros.sensor_subscriptions import ActorSubscription, SensorSubscriptions
 
-# A description can be heard seconds before its robot's other topics are discovered.
-_DISCOVERY_S = 2.0
+# A description can be heard seconds before its robot's other topics are: DDS announces each process every 3 s.
+_DISCOVERY_S = 5.0
 
 PARAMETERS = (
     Parameter("robots", ["rover_0"], "namespaces of the robots to record"),
@@ -62,7 +62,7 @@ PARAMETERS = (
 
 @dataclass
 class _Arriving:
-    """A robot whose description has come: the topics seen of it so far, and when (monotonic, s) the last one was."""
+    """A robot whose description has come: which wanted topics are seen of it, and when (monotonic, s) the last was."""
 
     description: str
     cameras: frozenset[str] = frozenset()
@@ -115,18 +115,19 @@ class RecorderNode(GuardedNode):
             self._look()
 
     def _look(self) -> None:
-        """Begin with each robot whose cameras and IMU are all there, or where no more have come for a while.
+        """Begin with each robot whose cameras and IMU, if wanted, are there, or where no more have come for a while.
 
         In lock step: when all that the simulator publishes is known. It waits meanwhile.
         """
         known = self._participant is not None and self._participant.knows_all
+        wanted = frozenset(CAMERAS if self._values["cameras"] else ())
         for robot, arriving in list(self._arriving.items()):
-            cameras = frozenset(name for name in CAMERAS if self._published(image_topic(name), robot))
-            imu = self._published(IMU, robot)
+            cameras = frozenset(name for name in wanted if self._published(image_topic(name), robot))
+            imu = self._values["imu"] and self._published(IMU, robot)
             if (cameras, imu) != (arriving.cameras, arriving.imu):
                 arriving.cameras, arriving.imu, arriving.changed = cameras, imu, time.monotonic()
             if self._participant is None:
-                complete = imu and len(cameras) == len(CAMERAS)
+                complete = cameras == wanted and imu == self._values["imu"]
                 known = complete or time.monotonic() > arriving.changed + _DISCOVERY_S
             if known:
                 self._begin(robot, self._arriving.pop(robot))
@@ -160,10 +161,9 @@ class RecorderNode(GuardedNode):
             FrameTracker(robot, builder, links, ground, returns), info, self._output, values["session_seconds"],
             values["jpeg_quality"], self._mode, lossless=values["lockstep"],
         )  # fmt: skip
-        cameras = arriving.cameras if values["cameras"] else frozenset()
+        cameras, imu = arriving.cameras, arriving.imu
         if values["cameras"] and (missing := CAMERAS.keys() - cameras):
             self.get_logger().warning(f"{robot}: nobody publishes images of {', '.join(sorted(missing))}, left out")
-        imu = values["imu"] and arriving.imu
         synchronizer = SweepSynchronizer(period, cameras, needs_actors=city is not None, with_imu=imu)
         self._recordings[robot], self._reporters[robot] = recording, Reporter(recording, synchronizer)
         settled = partial(self._on_settled, robot) if self._participant else None
