@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from occ_core.actors import Actor
+from occ_core.classes import Semantic
 from occ_core.frame import Frame, VehicleState
 from occ_core.keyframes import KeyframeBuilder
+from occ_core.odometry import Odometry
 from occ_core.point_filters import PointFilter, ReturnTest, undistorted
 from occ_core.poses import Pose, footprint
 from occ_core.sync import SyncedSweep
@@ -57,6 +59,19 @@ class FrameTracker:
         """Forget all sweeps, as after a clock reset."""
         self._builder.clear()
         self._newest = None
+
+    def warm_up(self, actors: bool) -> None:
+        """Make a frame of next to nothing and forget it: loops are compiled before a sweep waits for them.
+
+        actors: where sweeps will come with actors.
+        """
+        points, still = np.array([[5, 0, 0, 1], [0, 6, 1, 1], [8, 0, 0.5, 1]], np.float32), np.zeros(3)
+        car = Actor(1, Semantic.CAR, Pose.from_xyz_rpy([8, 0, 0], still), np.array([4.0, 2.0, 1.5]), still)
+        here = Odometry(0.0, Pose.identity(), still, still)
+        for stamp in (0.0, 0.1):
+            self.add(SyncedSweep(stamp, points, next(iter(self._links)), here, [car] * actors, keyframe=True))
+        self.clear()
+        self._last = -np.inf
 
     def add(self, sweep: SyncedSweep) -> Frame | None:
         """Take a sweep; the frame where one is due, without images. A stamp that goes back starts everything anew.

@@ -157,9 +157,11 @@ class RecorderNode(GuardedNode):
         )
         own = body(arriving.description, links) if values["self_filter"] else ()
         returns = PointFilter(values["min_range"], own)
+        tracker = FrameTracker(robot, builder, links, ground, returns)
+        tracker.warm_up(actors=city is not None)
         recording = RobotRecording(
-            FrameTracker(robot, builder, links, ground, returns), info, self._output, values["session_seconds"],
-            values["jpeg_quality"], self._mode, lossless=values["lockstep"],
+            tracker, info, self._output, values["session_seconds"], values["jpeg_quality"], self._mode,
+            lossless=values["lockstep"],
         )  # fmt: skip
         cameras, imu = arriving.cameras, arriving.imu
         if values["cameras"] and (missing := CAMERAS.keys() - cameras):
