@@ -74,8 +74,9 @@ def site(tmp_path_factory: pytest.TempPathFactory):
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, env={**os.environ, "PATH": path})
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment.pop("PYTHON", None)  # as of `make test PYTHON=python3.13`: what the script would take in its place
+    return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, env=environment)
 
 
 def test_everything_from_the_catalogue_to_sessions(site: str, tmp_path: Path) -> None:

@@ -121,7 +121,8 @@ def test_nothing_is_computed_while_nobody_listens(staged) -> None:  # noqa: F811
     stage = staged()
     stage.listening(stage.robot)
     stage.drive(0.5, 3.0)
-    stage.forecast(2.0)
+    stage.forecast(3.0)  # the last one that is due
+    stage.idle(0.5)
     heard: list[OccupancyGrid] = []
     create_subscription(stage.node, COSTMAP, heard.append, "rover_0", depth=1)
     stage.idle(1.0)

@@ -85,6 +85,7 @@ class FrameTracker:
         """The same, but for the grid, which can be made while sweeps go on coming."""
         others = [actor for actor in sweep.actors if actor.name != self.robot]
         if not sweep.between:
+            self._newest = None  # of one that can't be taken; a frame before the next would show what was before it
             self._accumulate(sweep, others)
         if not sweep.keyframe or self._newest is None:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,3 +60,14 @@ def test_warming_up_compiles_all_and_leaves_nothing(source: OccupancySource) -> 
         assert (frame.occupancy.classes == other.occupancy.classes).all() and frame.occupancy.classes.any()
         assert (frame.occupancy.observed == other.occupancy.observed).all()
         assert np.array_equal(frame.points, other.points)
+
+
+def test_no_frame_follows_a_sweep_that_could_not_be_taken() -> None:
+    """One between it and the next would be made of what was seen before it, however long ago."""
+    follows = tracker(OccupancySource.ACCUMULATED)
+    assert follows.add(sweep(0.0)) is not None
+    with pytest.raises(ValueError, match="frame 'nowhere'"):
+        follows.add(replace(sweep(6.0), frame_id="nowhere"))
+    assert follows.add(replace(sweep(6.4), between=True)) is None
+    assert follows.add(sweep(7.0)) is not None
+    assert follows.add(replace(sweep(7.4), between=True)) is not None
