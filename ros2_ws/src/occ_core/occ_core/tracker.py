@@ -66,7 +66,7 @@ class FrameTracker:
         actors: where sweeps will come with actors.
         """
         points, still = np.array([[5, 0, 0, 1], [0, 6, 1, 1], [8, 0, 0.5, 1]], np.float32), np.zeros(3)
-        car = Actor(1, Semantic.CAR, Pose.from_xyz_rpy([8, 0, 0], still), np.array([4.0, 2.0, 1.5]), still)
+        car = Actor(1, Semantic.CAR, Pose.from_xyz_rpy(np.array([8.0, 0, 0]), still), np.array([4.0, 2.0, 1.5]), still)
         here = Odometry(0.0, Pose.identity(), still, still)
         for stamp in (0.0, 0.1):
             self.add(SyncedSweep(stamp, points, next(iter(self._links)), here, [car] * actors, keyframe=True))
