@@ -93,9 +93,9 @@ class Participant:
         return self._topics > 0 and _topics_of(self._node, self._simulator) >= self._topics
 
     def _on_reached(self, message: Header) -> None:
+        simulator, topics = message.frame_id.rsplit(":", 1)
+        self._simulator, self._topics = simulator, int(topics)
         self.reached = from_stamp(message.stamp)
-        self._simulator, topics = message.frame_id.rsplit(":", 1)
-        self._topics = int(topics)
         self._tell(self)
 
 
