@@ -43,7 +43,7 @@ class Late:
 
 
 @pytest.fixture
-def stop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Event]:
+def stop(tmp_path: Path) -> Iterator[Event]:
     """ROS for nodes in lock step, which write below `tmp_path`."""
     options = {"lockstep": "true", "output": tmp_path / "sessions", "bag": tmp_path / "bag"}
     rclpy.init(args=["--ros-args", *(part for name, value in options.items() for part in ("-p", f"{name}:={value}"))])

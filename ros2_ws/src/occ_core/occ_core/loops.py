@@ -28,45 +28,45 @@ def _decorator(**usual: Any) -> Callable[..., Any]:
         if options["cache"]:
             # Numba compares the stamp of what it has kept with this one, and compiles where they differ.
             kept = made._cache._cache_file
-            kept._source_stamp = _stamp(function, options)
+            kept._source_stamp = _stamp(kept._source_stamp, function, options)
             _let_one_compile(made, Path(kept._index_path).with_suffix(".lock"))
         return made
 
     return decorate
 
 
-def _stamp(function: Callable[..., Any], options: dict[str, Any]) -> str:
+def _stamp(of_file: object, function: Callable[..., Any], options: dict[str, Any]) -> str:
     """Changes with what compiled code depends on: the function's file, and what that file has imported for it.
+
+    of_file: numba's own stamp.
 
     Numba itself looks at the file alone (0.68), and would go on with the old code of a loop that is called from another
     file, or with an old number: a `git pull` away from wrong values without a word.
     """
     written = {name: sorted(value) if isinstance(value, set) else value for name, value in options.items()}
-    said = hashlib.sha256(repr(sorted(written.items())).encode() + _digest(function.__code__.co_filename))
+    said = hashlib.sha256(repr((of_file, sorted(written.items()))).encode())
     for name, value in sorted(function.__globals__.items()):
         if not name.startswith("__"):
-            for part in _parts(value, function):
-                said.update(name.encode() + part)
+            said.update(name.encode() + _part(value, function))
     return said.hexdigest()
+
+
+def _part(value: Any, user: Callable[..., Any]) -> bytes:
+    """What of a module's global goes into code that is compiled of it; nothing of what the module itself writes."""
+    source = getattr(value, "py_func", None) or getattr(value, "_defn", None)  # a loop, or an intrinsic
+    if source is not None and source.__code__.co_filename != user.__code__.co_filename:
+        kept = getattr(getattr(value, "_cache", None), "_cache_file", None)
+        return kept._source_stamp.encode() if kept else _digest(source.__code__.co_filename)
+    if isinstance(value, bool | int | float | complex | str | tuple | np.generic | Enum):
+        return repr(value).encode()
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    return repr(list(value)).encode() if isinstance(value, EnumMeta) else b""
 
 
 @cache
 def _digest(file: str) -> bytes:
     return hashlib.sha256(Path(file).read_bytes()).digest()
-
-
-def _parts(value: Any, user: Callable[..., Any]) -> Iterator[bytes]:
-    """What of a module's global goes into code that is compiled of it; nothing of what the module itself writes."""
-    source = getattr(value, "py_func", None) or getattr(value, "_defn", None)  # a loop, or an intrinsic
-    if source is not None and source.__code__.co_filename != user.__code__.co_filename:
-        kept = getattr(getattr(value, "_cache", None), "_cache_file", None)
-        yield kept._source_stamp.encode() if kept else _digest(source.__code__.co_filename)
-    elif isinstance(value, bool | int | float | complex | str | tuple | np.generic | Enum):
-        yield repr(value).encode()
-    elif isinstance(value, np.ndarray):
-        yield value.tobytes()
-    elif isinstance(value, EnumMeta):
-        yield repr(list(value)).encode()
 
 
 def _let_one_compile(made: Any, lock: Path) -> None:

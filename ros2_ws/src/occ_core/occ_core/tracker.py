@@ -71,7 +71,6 @@ class FrameTracker:
         for stamp in (0.0, 0.1):
             self.add(SyncedSweep(stamp, points, next(iter(self._links)), here, [car] * actors, keyframe=True))
         self.clear()
-        self._last = -np.inf
 
     def add(self, sweep: SyncedSweep) -> Frame | None:
         """Take a sweep; the frame where one is due, without images. A stamp that goes back starts everything anew.

@@ -55,8 +55,7 @@ class BagNode(GuardedNode):
         self._seen: set[str] = set()
         self._lost = 0
         self._said = 0
-        self._begun = False
-        self._participant = Participant(self, self._grant) if values["lockstep"] else None
+        self._participant = Participant(self, self._on_reached) if values["lockstep"] else None
         self._found = time.monotonic()
         wall = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
         self.create_timer(_LOOK_S, self._look, clock=wall)
@@ -69,7 +68,8 @@ class BagNode(GuardedNode):
         return not self._robots or topic in _WORLD or topic.split("/")[1] in self._robots
 
     def _look(self) -> None:
-        known = self._participant is not None and self._participant.knows_all  # asked first: what is known is found
+        waiting = self._participant if self._participant and self._participant.granted < 0 else None
+        known = waiting is not None and waiting.knows_all  # asked first: what is known is found
         for topic, kinds in self.get_topic_names_and_types():
             publishers = self.get_publishers_info_by_topic(topic) if topic not in self._seen else []
             if publishers and self._wanted(topic):
@@ -80,14 +80,17 @@ class BagNode(GuardedNode):
                 except (LookupError, ImportError, AttributeError, ValueError) as error:
                     self.get_logger().warning(f"{topic} is not recorded: {error}")
 
-        if self._participant and known and time.monotonic() > self._found + _DISCOVERY_S:
-            self._begun = True
-            self._grant(self._participant)
+        if waiting and known and time.monotonic() > self._found + _DISCOVERY_S:
+            self._grant(waiting)
 
-    def _grant(self, participant: Participant) -> None:
-        """In lock step: go on, once all topics of the simulator are recorded and no more of others are found."""
-        if self._begun:
-            participant.grant(participant.reached + LOCKSTEP_PERIOD_S)
+    def _on_reached(self, participant: Participant) -> None:
+        """In lock step: go on, where all topics of the simulator are recorded and no more of others were found."""
+        if participant.granted >= 0:
+            self._grant(participant)
+
+    @staticmethod
+    def _grant(participant: Participant) -> None:
+        participant.grant(participant.reached + LOCKSTEP_PERIOD_S)
 
     def _begin(self, topic: str, kinds: list[str], publishers: list[TopicEndpointInfo]) -> None:
         if len(kinds) > 1:

@@ -119,17 +119,17 @@ class RecorderNode(GuardedNode):
 
         In lock step: when all that the simulator publishes is known. It waits meanwhile.
         """
-        known = self._participant is not None and self._participant.knows_all
         wanted = frozenset(CAMERAS if self._values["cameras"] else ())
         for robot, arriving in list(self._arriving.items()):
+            ready = self._participant is not None and self._participant.knows_all  # asked first: what is known is seen
             cameras = frozenset(name for name in wanted if self._published(image_topic(name), robot))
             imu = self._values["imu"] and self._published(IMU, robot)
             if (cameras, imu) != (arriving.cameras, arriving.imu):
                 arriving.cameras, arriving.imu, arriving.changed = cameras, imu, time.monotonic()
             if self._participant is None:
                 complete = cameras == wanted and imu == self._values["imu"]
-                known = complete or time.monotonic() > arriving.changed + _DISCOVERY_S
-            if known:
+                ready = complete or time.monotonic() > arriving.changed + _DISCOVERY_S
+            if ready:
                 self._begin(robot, self._arriving.pop(robot))
 
     def _published(self, topic: Topic, robot: str) -> bool:
