@@ -151,6 +151,7 @@ class InferenceNode(GuardedLifecycleNode):
         own = body(description.data, links) if self._values["self_filter"] else ()
         returns = PointFilter(self._values["min_range"], own)
         tracker = FrameTracker(robot, builder, links, ground, returns)
+        tracker.warm_up(actors=self._city is not None)
         history = History(self._forecaster.history, FRAME_PERIOD_S)
         self._robots[robot] = RobotForecaster(
             self, robot, grid, tracker, self._loop, history, self._pace, self._wanted, self._actors,
