@@ -93,7 +93,8 @@ def _trained(path: Path) -> tuple[Config, ForecastModel]:
 
 def _published(args: argparse.Namespace) -> tuple[Config, ForecastModel]:
     """A config's model with a file's weights, all of them: half a model has no scores worth reading."""
-    from occworld.checkpoint import CheckpointError, build_model, load_weights
+    from occworld.checkpoint import build_model, load_weights
+    from occworld.checkpoint_file import CheckpointError
     from occworld.config import read_config
 
     config = read_config(args.config)
@@ -126,7 +127,7 @@ def _on_occ3d(args: argparse.Namespace, config: Config, model: ForecastModel) ->
 def expected() -> tuple[type[Exception], ...]:
     """What the user can put right."""
     from occ_core.session import SessionError
-    from occworld.checkpoint import CheckpointError
+    from occworld.checkpoint_file import CheckpointError
     from occworld.config import ConfigError
 
     return ConfigError, CheckpointError, SessionError

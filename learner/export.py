@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
 def expected() -> tuple[type[Exception], ...]:
     """What the user can put right."""
     from occ_core.session import SessionError
-    from occworld.checkpoint import CheckpointError
+    from occworld.checkpoint_file import CheckpointError
     from occworld.config import ConfigError
     from occworld.onnx_parts import OnnxError
 

@@ -101,7 +101,8 @@ def _config(args: argparse.Namespace) -> Config:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from occworld.checkpoint import Checkpoint, CheckpointError
+    from occworld.checkpoint import Checkpoint
+    from occworld.checkpoint_file import CheckpointError
     from occworld.dataset import GazeboOccWorldDataset
     from occworld.evaluator import evaluate
     from occworld.report import markdown, write_report
@@ -136,7 +137,7 @@ def _run(args: argparse.Namespace) -> int:
 def expected() -> tuple[type[Exception], ...]:
     """What the user can put right."""
     from occ_core.session import SessionError
-    from occworld.checkpoint import CheckpointError
+    from occworld.checkpoint_file import CheckpointError
     from occworld.config import ConfigError
 
     return ConfigError, CheckpointError, SessionError

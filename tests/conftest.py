@@ -21,7 +21,7 @@ def untrained_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model of the demo's kind as it is before training: its forecast is the warp baseline's."""
     from small_model import config, save
 
-    return save(config(), tmp_path_factory.mktemp("checkpoint") / "untrained.pth")
+    return save(config(), tmp_path_factory.mktemp("checkpoint") / "untrained.safetensors")
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,8 @@ def config() -> Config:
 
 
 def save(made_for: Config, path: Path) -> Path:
-    """Its weights as they are drawn."""
+    """Its weights as they are drawn: as training saves them, or exported where the path says so."""
     torch.manual_seed(0)
-    Checkpoint(made_for, build_model(made_for).state_dict(), TrainingState()).save(path)
+    made = Checkpoint(made_for, build_model(made_for).state_dict(), TrainingState())
+    (made.export if path.suffix == ".safetensors" else made.save)(path)
     return path

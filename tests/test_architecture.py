@@ -114,7 +114,7 @@ HEAVY = {
         ("occ_recorder.nodes.bag", {"rclpy"}),
         ("tokyo_sim.nodes.mission", {"rclpy", "numba"}),
         ("tokyo_sim.nodes.simulator", {"rclpy", "numba", "mujoco"}),
-        ("occworld_infer.nodes.inference", {"rclpy", "numba", "torch"}),
+        ("occworld_infer.nodes.inference", {"rclpy", "numba"}),
         ("occworld_infer.nodes.overlay", {"rclpy", "numba"}),
     ],
 )

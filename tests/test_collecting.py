@@ -17,7 +17,7 @@ from occ_core.classes import Semantic
 from occ_core.grid import NUSCENES_GRID, TOKYO_GRID
 from occ_core.parallel import Backend
 from occ_core.session import Session, SessionInfo, find_sessions
-from occworld.checkpoint import CheckpointError
+from occworld.checkpoint_file import CheckpointError
 from occworld.forecaster import Forecaster
 from tokyo_occworld.collecting import Collection, _new_session, collect
 
@@ -137,6 +137,7 @@ def test_workers_and_engines_that_can_not_be_are_refused(meshes: Path, tmp_path:
     assert done.returncode == 2 and "Traceback" not in done.stderr
 
 
+@pytest.mark.nightly
 def test_other_grids_are_recorded_trained_on_and_forecast(meshes: Path, tmp_path: Path) -> None:
     """The nuScenes grid, with the tools that ship: sessions, a model, a forecast on that grid."""
     output, work = tmp_path / "tokyo_gazebo", tmp_path / "work"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import signal
 import subprocess
@@ -22,6 +23,8 @@ from nav_msgs.msg import Odometry
 from processes import PATIENCE_S
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from small_model import config, save
 from std_msgs.msg import String
 
@@ -297,10 +300,10 @@ class Malicious:
         return open, (str(self._path), "w")
 
 
-def another_grid(folder: Path) -> Path:
+def another_grid(folder: Path, name: str = "grid.pt") -> Path:
     made = config()
     smaller = replace(made.data, point_cloud_range=(-20.0, -20.0, -2.0, 20.0, 20.0, 30.0))
-    return save(replace(made, data=smaller), folder / "grid.pt")
+    return save(replace(made, data=smaller), folder / name)
 
 
 def another_table(folder: Path) -> Path:
@@ -316,9 +319,19 @@ def malicious(folder: Path) -> Path:
     return path
 
 
-def cut_short(folder: Path) -> Path:
-    path = save(config(), folder / "short.pt")
+def cut_short(folder: Path, name: str = "short.pt") -> Path:
+    path = save(config(), folder / name)
     path.write_bytes(path.read_bytes()[:5000])
+    return path
+
+
+def of_another_width(folder: Path) -> Path:
+    """An exported model whose config says another width than its tensors have."""
+    path = save(config(), folder / "width.safetensors")
+    with safe_open(path, "numpy") as file:
+        said, tensors = json.loads(file.metadata()["occworld"]), {name: file.get_tensor(name) for name in file.keys()}
+    said["config"]["model"]["voxel_hidden"] *= 2
+    save_file(tensors, path, {"occworld": json.dumps(said)})
     return path
 
 
@@ -338,8 +351,22 @@ def refused(checkpoint: Path, **parameters: object) -> str:
         (malicious, "refused"),
         (cut_short, "not a whole checkpoint"),
         (lambda folder: folder / "absent.pt", "no checkpoint"),
+        (lambda folder: another_grid(folder, "grid.safetensors"), "made for another grid"),
+        (lambda folder: cut_short(folder, "short.safetensors"), "not a whole checkpoint"),
+        (of_another_width, "is 8, this model's is 16"),
+        (lambda folder: folder / "absent.safetensors", "no checkpoint"),
     ],
-    ids=["another_grid", "another_table", "malicious", "cut_short", "absent"],
+    ids=[
+        "another_grid",
+        "another_table",
+        "malicious",
+        "cut_short",
+        "absent",
+        "exported_for_another_grid",
+        "exported_and_cut_short",
+        "exported_of_another_width",
+        "absent_export",
+    ],
 )
 def test_a_checkpoint_that_cannot_be_used_ends_it_with_a_sentence(tmp_path: Path, make, words: str) -> None:
     sentence = refused(make(tmp_path))

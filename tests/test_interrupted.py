@@ -129,7 +129,7 @@ def demo(city: Path, tmp_path: Path, times: int) -> None:
     """Interrupted while it imports a city, mostly; started anew, and interrupted amid its drives."""
     source = ["--city-source", str(city.parent / "citygml")]
     runs = Runs([TOKYO, "demo", "--out", str(tmp_path / "demo"), *source], tmp_path / "log.txt")
-    interrupt_all(runs, times, 40.0 if times > FEW else 15.0, seed=3)
+    interrupt_all(runs, times, 40.0 if times > FEW else 8.0, seed=3)
     runs.log.unlink()
     last = runs.start()
     try:

@@ -146,7 +146,7 @@ def saboteur(city: Path, untrained_checkpoint: Path, tmp_path: Path) -> Iterator
     arguments = Arguments(
         city=str(city), sim="embedded", actors=5, image_width=64, image_height=36, record=True, view=True, port=0,
         output=str(tmp_path / "sessions"), bag=str(tmp_path / "bag"), predict=str(untrained_checkpoint),
-        real_time_factor=0.5,
+        real_time_factor=0.25, camera_rate=2.0,
     )  # fmt: skip
     log = tmp_path / "log.txt"
     with NodeProcesses(nodes(arguments), log) as up:

@@ -6,8 +6,6 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from occ_core.session import find_sessions
 from occworld.checkpoint import Checkpoint
 from occworld.evaluator import Evaluation
@@ -21,9 +19,7 @@ def export(checkpoint: Checkpoint, folder: Path, evaluations: list[Evaluation], 
     the held-out part of the training data.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.contiguous() for name, tensor in checkpoint.weights.items()}
-    path = folder / "model.safetensors"
-    save_file(weights, path, metadata={"format": "pt", "occworld": json.dumps(checkpoint.header())})
+    checkpoint.export(path := folder / "model.safetensors")
     (folder / "README.md").write_text(card(checkpoint, evaluations, command, unseen, path.stat().st_size))
     return path
 

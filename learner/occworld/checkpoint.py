@@ -5,36 +5,21 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from occ_core.classes import NAMES
+from occworld.checkpoint_file import FORMAT, CheckpointError, config_of, later, read_safetensors, renamed
 from occworld.config import Config, ConfigError
 from occworld.faithful.model import FaithfulOccWorld
 from occworld.faithful.published import looks_published, read_published
 from occworld.fast.model import FastOccWorld
-from occworld.fast.voxel_head import GATE
 from occworld.forecast_model import ForecastModel, Intake
-from occworld.hindcast import HINDCASTS, KINDS, SIGNS, STRATA
-from occworld.model_config import FaithfulConfig, FastConfig
-
-FORMAT = 2
-# Names of tensors that older checkpoints have otherwise: (pattern, name now).
-_RENAMED = (
-    (r"(\.(?:temporal\.\d+|spatial))\.qkv\.", r"\1.attention.inward."),
-    (r"(\.(?:temporal\.\d+|spatial))\.out\.", r"\1.attention.out."),
-    (r"(\.(?:temporal_ffn\.\d+|spatial_ffn))\.net\.0\.", r"\1.norm."),
-    (r"(\.(?:temporal_ffn\.\d+|spatial_ffn))\.net\.1\.", r"\1.ffn.inward."),
-    (r"(\.(?:temporal_ffn\.\d+|spatial_ffn))\.net\.3\.", r"\1.ffn.out."),
-)
-
-
-class CheckpointError(Exception):
-    """A checkpoint that can't be used: which file, and why."""
+from occworld.model_config import FaithfulConfig
 
 
 @dataclass(frozen=True)
@@ -80,23 +65,23 @@ class Checkpoint:
         torch.save(body, beside)
         os.replace(beside, path)
 
+    def export(self, path: Path) -> None:
+        """Config and weights alone, as safetensors: to forecast with, on a processor without PyTorch."""
+        weights = {name: tensor.contiguous() for name, tensor in self.weights.items()}
+        save_file(weights, path, metadata={"format": "pt", "occworld": json.dumps(self.header())})
+
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
         """CheckpointError for a file that is missing, broken, unsafe or of another class table."""
         path = Path(path)
-        body = _read_safetensors(path) if path.suffix == ".safetensors" else _read(path)
-        if not isinstance(body, dict) or body.get("format") != FORMAT:
-            raise CheckpointError(f"{path}: not a checkpoint of this learner, or of another version of it")
+        body: Any = read_safetensors(path, "pt") if path.suffix == ".safetensors" else _read(path)
+        config = config_of(body, path)
         try:
-            if tuple(body["classes"]) != NAMES:
-                raise CheckpointError(f"{path}: made for another class table: {', '.join(body['classes'])}")
-            config = Config.from_json(body["config"], str(path))
-            if body["grid"] != config.data.grid.to_dict():
-                raise CheckpointError(f"{path}: its grid and its config disagree")
+            weights = renamed(body["weights"])
+            weights |= {name: torch.from_numpy(values) for name, values in later(weights, config).items()}
             progress = TrainingState(**body["progress"])
-            weights = _completed(_renamed(body["weights"]), config)
             return cls(config, weights, progress, body.get("optimizer"), body.get("scaler"))
-        except (KeyError, TypeError, ConfigError) as error:
+        except (KeyError, TypeError) as error:
             raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from error
 
     def model(self, where: Path) -> ForecastModel:
@@ -147,56 +132,6 @@ def _read(path: Path) -> object:
         raise CheckpointError(f"{path}: refused, it holds more than tensors and plain values") from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise CheckpointError(f"{path}: not a whole checkpoint ({str(error).splitlines()[0]})") from error
-
-
-def _read_safetensors(path: Path) -> object:
-    if not path.is_file():
-        raise CheckpointError(f"no checkpoint {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("occworld", "null"))
-            weights = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a whole checkpoint ({error})") from error
-    return {**header, "weights": weights} if isinstance(header, dict) else None
-
-
-def _renamed(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights by the names that tensors have now."""
-    named = {}
-    for name, tensor in weights.items():
-        for pattern, now in _RENAMED:
-            name = re.sub(pattern, now, name)
-        named[name] = tensor
-    return named
-
-
-def _completed(weights: dict[str, torch.Tensor], config: Config) -> dict[str, torch.Tensor]:
-    """A fast model of before hindcasts gives them no weight; it forecasts what it did."""
-    if not isinstance(config.model, FastConfig) or "head.threshold" not in weights:
-        return weights
-    later = {
-        "head.gate": torch.tensor(GATE).repeat(len(weights["head.threshold"]), STRATA, 1),
-        "head.prior_gate": torch.tensor(GATE).repeat(len(weights["head.threshold"]), 2, 1),
-        "head.named_right": torch.zeros_like(weights["head.threshold"]),
-        "head.missed": torch.ones_like(weights["head.threshold"]),
-        "head.naming": torch.ones(len(weights["head.threshold"])),
-        "decoder.foretold": torch.zeros(config.model.base_channel, HINDCASTS, 1, 1),
-    }
-    completed = {**later, **weights}
-    if completed["head.gate"].shape[2] == 3:
-        completed["head.gate"] = _gate_by_signs(completed["head.gate"])
-    return completed
-
-
-def _gate_by_signs(gate: torch.Tensor) -> torch.Tensor:
-    """(rows, STRATA, SIGNS + 1) of a gate that has, of four kinds, a bias, a scale and how much the past is trusted."""
-    of_kind = torch.tensor([0, 1, 1, 2, 3, 3])  # whether a voxel was there before as well was not asked
-    bias, scale, trust = gate.reshape(len(gate), -1, 4, 3)[:, :, of_kind].reshape(len(gate), STRATA, 3).unbind(2)
-    out = torch.zeros(len(gate), STRATA, SIGNS + 1)
-    out[:, :, 0], out[:, :, 1], out[:, :, SIGNS] = bias, trust, scale
-    out[:, ::KINDS, 1] = 0  # of what nothing foretold there was no record
-    return out
 
 
 def _plain(values: dict) -> dict:

@@ -5,14 +5,51 @@ from __future__ import annotations
 import ast
 import runpy
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from occworld.dataset import DatasetConfig
+from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES, HISTORY_FRAMES, TOKYO_GRID, VoxelGrid
 from occworld.model_config import ConfigError, FaithfulConfig, FastConfig, ModelConfig
 from occworld.typed import build
 
 __all__ = ["Config", "ConfigError", "FaithfulConfig", "FastConfig", "ModelConfig", "TrainingConfig", "read_config"]
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """Which windows of which sessions. agent_type: 'both', 'drone' or 'rover'. split: 'train', 'val', 'test' (as
+    `split.json` says) or 'all'. suspect: also sessions whose `session.json` says why they are not to be trusted.
+    unwell: also windows in which the robot was upside down, tilted, falling or stuck, or saw nothing."""
+
+    history_frames: int = HISTORY_FRAMES
+    future_frames: int = FUTURE_FRAMES
+    agent_type: str = "both"
+    point_cloud_range: tuple[float, ...] = (*TOKYO_GRID.lower, *TOKYO_GRID.upper)
+    voxel_size: tuple[float, ...] = TOKYO_GRID.voxel
+    frame_period: float = FRAME_PERIOD_S
+    split: str = "all"
+    val_fraction: float = 0.2
+    split_seed: int = 42
+    suspect: bool = False
+    unwell: bool = False
+
+    def __post_init__(self) -> None:
+        if self.agent_type not in ("both", "drone", "rover"):
+            raise ValueError(f"agent_type is 'both', 'drone' or 'rover', got '{self.agent_type}'")
+        if self.split not in ("train", "val", "test", "all"):
+            raise ValueError(f"split is 'train', 'val', 'test' or 'all', got '{self.split}'")
+        if self.history_frames < 2 or self.future_frames < 1:
+            raise ValueError("a window needs at least two history frames and one future frame")
+        if len(self.point_cloud_range) != 6 or len(self.voxel_size) != 3:
+            raise ValueError("point_cloud_range has six numbers and voxel_size three")
+
+    @cached_property
+    def grid(self) -> VoxelGrid:
+        """The voxel grid that the sessions must have."""
+        x0, y0, z0, x1, y1, z1 = self.point_cloud_range
+        dx, dy, dz = self.voxel_size
+        return VoxelGrid((x0, y0, z0), (x1, y1, z1), (dx, dy, dz))
 
 
 @dataclass(frozen=True)

@@ -13,49 +13,13 @@ from torch.utils.data import Dataset
 
 from occ_core.classes import NUM_CLASSES
 from occ_core.condition import Condition, conditions
-from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES, HISTORY_FRAMES, TOKYO_GRID, VoxelGrid
 from occ_core.session import Session, SessionError, find_sessions
 from occ_core.sparse_grid import SparseGrid
 from occ_core.threads import thread_count
 from occworld import motion as motions
+from occworld.config import DatasetConfig
 from occworld.packed import PackedSession, open_packed
 from occworld.split import agent_type, split_sessions
-
-
-@dataclass(frozen=True)
-class DatasetConfig:
-    """Which windows of which sessions. agent_type: 'both', 'drone' or 'rover'. split: 'train', 'val', 'test' (as
-    `split.json` says) or 'all'. suspect: also sessions whose `session.json` says why they are not to be trusted.
-    unwell: also windows in which the robot was upside down, tilted, falling or stuck, or saw nothing."""
-
-    history_frames: int = HISTORY_FRAMES
-    future_frames: int = FUTURE_FRAMES
-    agent_type: str = "both"
-    point_cloud_range: tuple[float, ...] = (*TOKYO_GRID.lower, *TOKYO_GRID.upper)
-    voxel_size: tuple[float, ...] = TOKYO_GRID.voxel
-    frame_period: float = FRAME_PERIOD_S
-    split: str = "all"
-    val_fraction: float = 0.2
-    split_seed: int = 42
-    suspect: bool = False
-    unwell: bool = False
-
-    def __post_init__(self) -> None:
-        if self.agent_type not in ("both", "drone", "rover"):
-            raise ValueError(f"agent_type is 'both', 'drone' or 'rover', got '{self.agent_type}'")
-        if self.split not in ("train", "val", "test", "all"):
-            raise ValueError(f"split is 'train', 'val', 'test' or 'all', got '{self.split}'")
-        if self.history_frames < 2 or self.future_frames < 1:
-            raise ValueError("a window needs at least two history frames and one future frame")
-        if len(self.point_cloud_range) != 6 or len(self.voxel_size) != 3:
-            raise ValueError("point_cloud_range has six numbers and voxel_size three")
-
-    @cached_property
-    def grid(self) -> VoxelGrid:
-        """The voxel grid that the sessions must have."""
-        x0, y0, z0, x1, y1, z1 = self.point_cloud_range
-        dx, dy, dz = self.voxel_size
-        return VoxelGrid((x0, y0, z0), (x1, y1, z1), (dx, dy, dz))
 
 
 @dataclass(frozen=True)
@@ -103,6 +67,9 @@ def _well(session: PackedSession) -> np.ndarray:
     return np.array(well, dtype=bool) & session.observed.any(axis=1)
 
 
+_USUAL = DatasetConfig()
+
+
 class GazeboOccWorldDataset(Dataset):
     """Every window of history_frames + future_frames frames that are frame_period apart, by session and start.
 
@@ -111,7 +78,7 @@ class GazeboOccWorldDataset(Dataset):
     """
 
     def __init__(
-        self, data_root: str | Path, config: DatasetConfig = DatasetConfig(), truth_root: str | Path | None = None
+        self, data_root: str | Path, config: DatasetConfig = _USUAL, truth_root: str | Path | None = None
     ) -> None:
         self.config = config
         with ThreadPoolExecutor(thread_count()) as pool:  # unpacking lets go of the interpreter

@@ -18,6 +18,7 @@ from occworld.scene import Scene, SceneForecast
 if TYPE_CHECKING:
     from occworld.config import TrainingConfig
     from occworld.dataset import GazeboOccWorldDataset
+    from occworld.fast.numpy_model import NumpyOccWorld
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,9 @@ class ForecastModel(Protocol):
 
     def forecasts(self, scenes: list[Scene]) -> Iterator[SceneForecast]:
         """All steps of each scene, as soon as they are made. Model in eval mode."""
+
+    def without_torch(self) -> NumpyOccWorld | None:
+        """The same model as it is now, to forecast on a processor without PyTorch; None where it can't."""
 
     # Of torch.nn.Module.
     def eval(self) -> Any:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from ctypes import CDLL
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from occ_core.frame import VehicleState
 from occ_core.grid import VoxelGrid
 from occ_core.poses import Pose
 from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
-from occworld.checkpoint import Checkpoint, CheckpointError
-from occworld.forecast_model import ForecastModel
+from occworld.checkpoint_file import CheckpointError, config_of, later, read_safetensors, renamed
+from occworld.fast.numpy_layers import WeightsError
+from occworld.fast.numpy_model import NumpyOccWorld
+from occworld.model_config import FastConfig
 from occworld.scene import ForecastFrame, Scene
+
+if TYPE_CHECKING:
+    from occworld.forecast_model import ForecastModel
 
 
 @dataclass(frozen=True)
@@ -54,10 +62,10 @@ class ObservedPast:
 
 @dataclass(frozen=True)
 class Forecaster:
-    """A model ready to be called. precision: of its matrix products; other than float32 on CUDA only."""
+    """A model ready to be called. precision: of its matrix products; on CUDA also bfloat16 or float16."""
 
-    model: ForecastModel
-    precision: torch.dtype = torch.float32
+    model: ForecastModel | NumpyOccWorld
+    precision: str = "float32"
 
     @classmethod
     def load(
@@ -70,25 +78,29 @@ class Forecaster:
         device: as torch names it, or `auto`: CUDA where there is one. precision: float32, bfloat16, float16, or `auto`:
         bfloat16 on CUDA, float32 elsewhere. ValueError for a device that is not there and for a precision that it is
         not made for.
+
+        An exported model of the fast architecture needs no PyTorch on a processor, and does not load it.
         """
         if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device.startswith("cuda") and not torch.cuda.is_available():
+            device = "cuda" if _finds_cuda() else "cpu"
+        if device.startswith("cuda") and not _finds_cuda():
             raise ValueError(f"device '{device}': PyTorch finds no CUDA device here, 'auto' or 'cpu' is wanted")
         if precision == "auto":
             precision = "bfloat16" if device.startswith("cuda") else "float32"
         if precision != "float32" and device == "cpu":
             raise ValueError(f"precision '{precision}' is for CUDA, on a CPU 'auto' or 'float32' is wanted")
-        loaded = Checkpoint.load(checkpoint)
-        if grid is not None and loaded.config.data.grid != grid:
-            made = loaded.config.data.grid.to_dict()
+        checkpoint = Path(checkpoint)
+        exported = device == "cpu" and checkpoint.suffix == ".safetensors"
+        model = (_without_torch(checkpoint) if exported else None) or _by_torch(checkpoint, device)
+        if grid is not None and model.grid != grid:
+            made = model.grid.to_dict()
             raise CheckpointError(f"{checkpoint}: made for another grid ({made}), this one is {grid.to_dict()}")
-        return cls(loaded.model(checkpoint).to(device).eval(), getattr(torch, precision))
+        return cls(model, precision)
 
     @property
     def device(self) -> str:
         """Where the model is."""
-        return str(next(self.model.parameters()).device)
+        return str(self.model.device)
 
     @property
     def history(self) -> int:
@@ -122,10 +134,10 @@ class Forecaster:
         return self._forecasts([self._scene(past) for past in pasts])
 
     def _forecasts(self, scenes: list[Scene]) -> Iterator[Forecast]:
-        results = iter(self.model.forecasts(scenes))
-        device = next(self.model.parameters()).device.type
+        with self._in_precision():
+            results = self.model.forecasts(scenes)
         for _ in scenes:
-            with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
+            with self._in_precision():
                 result = next(results)
             yield Forecast(
                 horizons_s=self.horizons_s,
@@ -133,6 +145,13 @@ class Forecaster:
                 path=result.motion[:, [0, 1, 3]],
                 path_z=result.motion[:, 2],
             )
+
+    def _in_precision(self) -> AbstractContextManager[object]:
+        if self.precision == "float32":
+            return nullcontext()
+        import torch
+
+        return torch.autocast(self.device.partition(":")[0], getattr(torch, self.precision))
 
     def warm_up(self, robots: int = 1) -> None:
         """Forecast from next to nothing: kernels are compiled and memory is taken before anyone waits."""
@@ -159,3 +178,38 @@ class Forecaster:
             pose_13d=np.array([state.pose_13d for state in past.states]),
             planned=plan,
         )
+
+
+def _finds_cuda() -> bool:
+    """Does PyTorch find a CUDA device? It is not loaded where NVIDIA's driver is not: that takes a second."""
+    try:
+        CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _without_torch(checkpoint: Path) -> NumpyOccWorld | None:
+    """Of an exported model; None for the faithful architecture, which has no other layers than PyTorch's."""
+    body = read_safetensors(checkpoint, "numpy")
+    config = config_of(body, checkpoint)
+    if body is None or not isinstance(config.model, FastConfig):
+        return None
+    weights, data = renamed(body["weights"]), config.data
+    try:
+        return NumpyOccWorld(
+            data.grid, config.model, data.history_frames, data.future_frames, data.frame_period,
+            weights | later(weights, config),
+        )  # fmt: skip
+    except WeightsError as error:
+        raise CheckpointError(f"{checkpoint}: {error}") from error
+
+
+def _by_torch(checkpoint: Path, device: str) -> ForecastModel | NumpyOccWorld:
+    """Read by PyTorch; what needs it no longer goes on without."""
+    from occworld.checkpoint import Checkpoint
+
+    model = Checkpoint.load(checkpoint).model(checkpoint).to(device).eval()
+    return model.without_torch() or model if device == "cpu" else model

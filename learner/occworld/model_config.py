@@ -96,4 +96,11 @@ class FastConfig:
             raise ConfigError(f"model.embed_dim {self.embed_dim} is not a multiple of num_heads {self.num_heads}")
 
 
+# The same in every fast model.
+GROUP_CHANNELS = 8  # that are normalized together
+WIDE_DILATIONS = (1, 2, 4)  # of the decoder's blocks, which reach into what the past does not cover
+FLOW_STRIDE, FLOW_DILATIONS = 2, (1, 2, 4, 8)
+# A heading that is off by a degree moves a wall at the grid's edge by two voxels: corrections are learned slowly.
+GENTLY = 0.2
+
 ModelConfig: TypeAlias = FaithfulConfig | FastConfig

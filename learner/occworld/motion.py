@@ -6,6 +6,7 @@ import numpy as np
 
 from occ_core.poses import Pose
 
+STEP_DIM = 4  # x y z yaw
 POSE_DIM = 13  # x y z, qw qx qy qz, vx vy vz, wx wy wz
 
 

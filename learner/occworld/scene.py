@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,11 +13,13 @@ from occ_core.sparse_grid import SparseGrid, occupied_numbers
 from occworld import motion as motions
 from occworld.aligned import DensePast
 from occworld.bit_columns import BitPast
-from occworld.dataset import Window
 from occworld.hindcast import hindcast_maps, persistence
 from occworld.motion import relative_poses
 from occworld.tracks import Tracks, track
 from occworld.warp import align
+
+if TYPE_CHECKING:
+    from occworld.dataset import Window
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from runs import TWO_PROCESSES, start, write_config
 
 from occworld.checkpoint import Checkpoint, build_model
 from occworld.config import Config, ConfigError
-from occworld.cores import one_thread
 from occworld.dataset import Batch, GazeboOccWorldDataset
 from occworld.faithful.objective import FaithfulObjective
 from occworld.layers.blocks import set_recompute
@@ -78,8 +77,12 @@ def test_two_processes_equal_one_with_the_double_batch(
     config = stage2(faithful, batch_size=2)
     halves = write_config(tmp_path / "halves.py", config, batch_size=1)
     run = start(halves, tmp_path / "two", *options, launcher=launcher)
-    with one_thread(True):  # as each of the two has: sums over more are added up in another order
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as each of the two has: sums over more are added up in another order
+    try:
         Trainer(config, tmp_path / "one").fit()
+    finally:
+        torch.set_num_threads(threads)
     assert run.wait() == 0, run.stderr.read().decode()
     assert difference(tmp_path / "one/epoch_1.pth", tmp_path / "two/epoch_1.pth", config) < _ROUNDING
     assert len(list((tmp_path / "two").glob("train_*.log"))) == 1

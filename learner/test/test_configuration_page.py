@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from occworld.config import (
+    DatasetConfig,
     EvaluationConfig,
     FaithfulConfig,
     FastConfig,
@@ -15,7 +16,6 @@ from occworld.config import (
     ScheduleConfig,
     TrainingConfig,
 )
-from occworld.dataset import DatasetConfig
 from occworld.reference import main, page
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/configuration.md"

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 
 from occ_core.classes import FROM_OCC3D, TO_OCC3D
 from occ_core.sparse_grid import SparseGrid
-from occworld.checkpoint import CheckpointError, build_model, load_weights
+from occworld.checkpoint import build_model, load_weights
+from occworld.checkpoint_file import CheckpointError
 from occworld.config import Config, read_config
 from occworld.dataset import Batch, GazeboOccWorldDataset
 from occworld.faithful.autoencoder import Decoder2D, Encoder2D

@@ -13,7 +13,7 @@ from occ_core.grid import VoxelGrid
 from occ_core.sparse_grid import SparseGrid, occupied_numbers
 from occworld import motion as motions
 from occworld.aligned import DensePast, align_history
-from occworld.fast.fill import CHANNELS, surroundings
+from occworld.fast.maps import CHANNELS, surroundings
 from occworld.history_features import features
 from occworld.metrics import confusion, score
 from occworld.tracks import track

@@ -17,14 +17,17 @@ from occworld import motion as motions
 from occworld.aligned import DensePast
 from occworld.checkpoint import build_model
 from occworld.config import Config
-from occworld.cores import side_by_side
 from occworld.dataset import Batch, GazeboOccWorldDataset
+from occworld.fast import numpy_model
+from occworld.fast.candidates import GATE
 from occworld.fast.column_prior import surplus
 from occworld.fast.flow import true_velocity
+from occworld.fast.maps import dynamic_maps
+from occworld.fast.numpy_layers import WeightsError
+from occworld.fast.numpy_model import NumpyOccWorld
 from occworld.fast.pose import integrate
 from occworld.fast.tokenizer import SparsePatchify
 from occworld.fast.transformer import OccWorldTransformer
-from occworld.fast.voxel_head import GATE
 from occworld.layers.attention import TimeCache
 from occworld.layers.quantizer import VectorQuantizer
 from occworld.losses import class_weights, lovasz_hinge
@@ -165,19 +168,49 @@ def test_no_more_is_new_than_a_quarter_of_what_there_is() -> None:
     assert (1 / (1 + np.exp(surplus(logits, 0) - logits))).sum() < 1
 
 
-def test_a_forecast_is_the_same_on_any_number_of_cores(config: Config, data: GazeboOccWorldDataset) -> None:
+def test_a_forecast_is_the_same_on_any_number_of_cores(
+    config: Config, data: GazeboOccWorldDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = build_model(config).eval()
     torch.nn.init.normal_(model.head.out_weight, std=0.3)
     scene, results = Scene.of(model.grid, data[2], False), []
-    before = torch.get_num_threads()
     for threads in (1, 3):
-        torch.set_num_threads(threads)
+        monkeypatch.setattr(numpy_model, "thread_count", lambda threads=threads: threads)
         results.append(model.forecast(scene))
-        assert torch.get_num_threads() == threads
-    torch.set_num_threads(before)
     for one, three in zip(results[0].frames, results[1].frames, strict=True):
         assert one.classes.any() and np.array_equal(one.classes, three.classes)
         assert np.array_equal(one.probability, three.probability)
+
+
+@pytest.mark.parametrize("widths", [{}, {"num_layers": 2, "temporal_attn_layers": 2, "pose_layers": 3, "patch": 8}])
+def test_without_pytorch_the_same_is_imagined(config: Config, data: GazeboOccWorldDataset, widths: dict) -> None:
+    torch.manual_seed(4)
+    model = build_model(replace(config, model=replace(config.model, **widths))).eval()
+    with torch.no_grad():
+        for weights in model.parameters():  # what begins with zeros would prove nothing
+            weights += 0.05 * torch.randn_like(weights)
+    scene = Scene.of(model.grid, data[2], False)
+    assert dynamic_maps(model.grid, scene.aligned).any()
+    with torch.inference_mode():
+        theirs = model.imagine([scene])
+    ours = model.without_torch().imagine(scene)
+    assert np.allclose(ours.latents.transpose(0, 3, 1, 2), theirs.latents[0], atol=1e-4)
+    assert np.allclose(ours.motion, theirs.motion[0], atol=1e-4)
+    assert np.allclose(ours.velocity, theirs.velocity[0], atol=1e-3) and np.ptp(ours.velocity) > 0.1
+
+
+def test_tensors_that_are_not_the_models_are_named(config: Config) -> None:
+    model = build_model(config)
+    rest = config.model, model.history, model.steps, model.frame_period
+    tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    NumpyOccWorld(model.grid, *rest, tensors)
+    for wrong, message in (
+        ({**tensors, "head.extra": np.zeros(2)}, "no such part: head.extra"),
+        ({name: values for name, values in tensors.items() if name != "persistence"}, "no tensor persistence"),
+        ({**tensors, "head.naming": np.zeros((2, 3))}, "head.naming is 2 x 3, this model's is 12"),
+    ):
+        with pytest.raises(WeightsError, match=message):
+            NumpyOccWorld(model.grid, *rest, wrong)
 
 
 @pytest.mark.parametrize("gated", [False, True])
@@ -206,7 +239,8 @@ def test_compiled_loops_forecast_what_the_layers_do(
         future = model.future_motion(scene, imagined.motion[0])
         future[:, 2] += 0.4
         layers = model.filled(scene, imagined.latents[0], future, velocity)
-        loops = model.compiled(scene, imagined.latents[0], future, velocity)
+    latents = imagined.latents[0].permute(0, 2, 3, 1).numpy()
+    loops = model.without_torch().filled(scene, latents, future, velocity)
     for ours, theirs in zip(loops, layers, strict=True):
         assert len(np.unique(theirs.classes)) > 5
         # Sums in another order: a voxel that is as good as on its threshold may fall to the other side.
@@ -216,20 +250,12 @@ def test_compiled_loops_forecast_what_the_layers_do(
         assert np.allclose(ours.probability[there], theirs.probability[there], atol=2e-3)
 
 
-def test_what_fails_beside_other_work_is_heard() -> None:
-    def work(part: int) -> int:
-        assert torch.get_num_threads() == 1 and torch.is_inference_mode_enabled()
-        return 6 // part
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        assert side_by_side(work, [1, 2, 3], torch.device("cpu")) == [6, 3, 2]
-        with pytest.raises(ZeroDivisionError):
-            side_by_side(work, [1, 0], torch.device("cpu"))
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_fails_beside_other_work_is_heard(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_model, "thread_count", lambda: threads)
+    assert numpy_model._side_by_side(lambda part: 6 // part, [1, 2, 3]) == [6, 3, 2]
+    with pytest.raises(ZeroDivisionError):
+        numpy_model._side_by_side(lambda part: 6 // part, [1, 0])
 
 
 def test_given_poses_are_used(config: Config, data: GazeboOccWorldDataset) -> None:

@@ -13,8 +13,7 @@ from runs import write_config
 
 from occ_core.session import SessionError
 from occworld.checkpoint import Checkpoint, TrainingState, build_model
-from occworld.config import Config, FaithfulConfig
-from occworld.dataset import DatasetConfig
+from occworld.config import Config, DatasetConfig, FaithfulConfig
 from occworld.occ3d import GRID, NAMES, Occ3dDataset
 from occworld.occ3d_scores import VOXELS, evaluate_occ3d
 

@@ -14,8 +14,7 @@ from test_faithful import ORIGINAL, published_shapes
 from occ_core.grid import VoxelGrid
 from occ_core.sparse_grid import SparseGrid
 from occworld.checkpoint import build_model
-from occworld.config import read_config
-from occworld.dataset import DatasetConfig
+from occworld.config import DatasetConfig, read_config
 from occworld.faithful.published import load_published
 from occworld.faithful.reference import ReferenceMissing, reference_codes, reference_model
 from occworld.layers.attention import TimeCache

@@ -17,7 +17,8 @@ from street import SMALL_GRID
 
 from occ_core.grid import TOKYO_GRID
 from occ_core.session import find_sessions
-from occworld.checkpoint import Checkpoint, CheckpointError
+from occworld.checkpoint import Checkpoint
+from occworld.checkpoint_file import CheckpointError
 from occworld.config import Config
 from occworld.forecaster import Forecaster
 from occworld.trainer import Trainer, TrainingError

@@ -9,7 +9,7 @@ from occ_core.classes import Semantic
 from occ_core.grid import VoxelGrid
 from occ_core.sparse_grid import SparseGrid
 from occworld.collisions import CollisionScores, hits
-from occworld.fast.calibration import EDGES, Counts, best_thresholds, decided
+from occworld.fast.thresholds import EDGES, Counts, best_thresholds, decided
 from occworld.instances import PanopticScores, Segment, followed_segments, true_segments
 from occworld.picture import beside, from_above
 from occworld.scene import ForecastFrame

@@ -122,6 +122,9 @@ class FaithfulOccWorld(nn.Module):
         """All steps of some scenes, one scene after the other: the autoencoder alone fills a machine."""
         return map(self.forecast, scenes)
 
+    def without_torch(self) -> None:
+        """None: its layers are PyTorch's alone."""
+
     def _dense(self, latents: torch.Tensor) -> ForecastFrame:
         nx, ny, nz = self.grid.shape
         classes, probability = np.empty((nx * ny, nz), np.uint8), np.empty((nx * ny, nz), np.float16)

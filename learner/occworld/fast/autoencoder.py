@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
 from occworld.hindcast import HINDCASTS
 from occworld.layers.blocks import ResidualBlock
+from occworld.model_config import GROUP_CHANNELS, WIDE_DILATIONS
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    """Groups of eight channels."""
-    return nn.GroupNorm(max(1, channels // 8), channels)
+    """Groups of a few channels."""
+    return nn.GroupNorm(max(1, channels // GROUP_CHANNELS), channels)
 
 
 class BevEncoder(nn.Module):
@@ -42,7 +42,7 @@ class BevDecoder(nn.Module):
         super().__init__()
         self.patch, self.size = patch, size
         self.inward = nn.Conv2d(latent_dim, channels, 1)
-        self.wide = nn.Sequential(*(ResidualBlock(channels, channels, _norm, dilation) for dilation in (1, 2, 4)))
+        self.wide = nn.Sequential(*(ResidualBlock(channels, channels, _norm, dilation) for dilation in WIDE_DILATIONS))
         self.evidence = nn.Conv2d(2 * channels + context, channels, 1)
         self.foretold = nn.Parameter(torch.zeros(channels, HINDCASTS, 1, 1))
         self.fine = ResidualBlock(channels, channels, _norm)
@@ -50,18 +50,7 @@ class BevDecoder(nn.Module):
         self.out = nn.Conv2d(channels, column_dim * patch * patch, 1)
 
     def forward(self, latents: Tensor, past: Tensor, still: Tensor, context: Tensor, foretold: Tensor) -> Tensor:
-        """Arguments as of `patches`."""
-        return F.pixel_shuffle(self.out(self.patches(latents, past, still, context, foretold)), self.patch)
-
-    def columns(self, patches: Tensor) -> Tensor:
-        """What `forward` makes of patches (c, H, W) of one frame, column by column: (X * Y, column_dim), patch after
-        patch, in a patch by x and y."""
-        weight = rearrange(self.out.weight, "(d p) c 1 1 -> (p d) c", p=self.patch**2)
-        bias = rearrange(self.out.bias, "(d p) -> (p d)", p=self.patch**2)
-        return F.linear(patches.flatten(1).T, weight, bias).unflatten(1, (self.patch**2, -1)).flatten(0, 1)
-
-    def patches(self, latents: Tensor, past: Tensor, still: Tensor, context: Tensor, foretold: Tensor) -> Tensor:
-        """(b, c, H, W), features of whole patches.
+        """(b, column_dim, X, Y).
 
         past, still: (b, c, H, W), the folded history, moved to the target frame and the last of it as it is. context:
         (b, context, H, W), what else is known of each patch. foretold: (b, HINDCASTS, H, W), what the past was worth
@@ -71,4 +60,4 @@ class BevDecoder(nn.Module):
         known = self.evidence(torch.cat([past, still, context], dim=1)) + F.conv2d(foretold, self.foretold)
         h = self.inward(latents) + F.interpolate(known, size=latents.shape[2:], mode="area")
         h = self.fine(F.interpolate(self.wide(h), size=self.size, mode="nearest") + known)
-        return F.silu(self.norm(h))
+        return F.pixel_shuffle(self.out(F.silu(self.norm(h))), self.patch)

@@ -13,8 +13,13 @@ import numpy as np
 from occ_core.grid import VoxelGrid
 from occ_core.loops import arithmetic, loop
 from occworld.bit_columns import BitView, class_at, class_in_past, lowest, window
-from occworld.hindcast import stratum
+from occworld.hindcast import SIGNS, stratum
 
+# The warp baseline as a logit: sure enough to stand at first, weak enough to be overruled.
+SKIP_LOGIT = 2.0
+CLASS_SKIP = 4.0
+# Of a stratum before anything is fitted: weights of its signs, whose sum is added, and how much the logit counts.
+GATE = (0.0,) * SIGNS + (1.0,)
 _SPAN = 62  # levels that are looked at in one word of 64: those above and below are in the same word
 
 

@@ -7,24 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from occ_core.classes import DYNAMIC_IDS
 from occ_core.grid import VoxelGrid
 from occ_core.sparse_grid import SparseGrid
-
-_STRIDE = 2
-
-
-def moving(frame: SparseGrid) -> np.ndarray:
-    """(n,) bool: voxels of dynamic classes."""
-    return np.isin(frame.classes, DYNAMIC_IDS)
-
-
-def dynamic_maps(grid: VoxelGrid, frames: list[SparseGrid]) -> np.ndarray:
-    """(t, X, Y) float32: 1 where a column holds a moving thing. frames: aligned to the current frame."""
-    out = np.zeros((len(frames), grid.shape[0] * grid.shape[1]), np.float32)
-    for row, frame in zip(out, frames, strict=True):
-        row[frame.voxels[moving(frame)] // grid.shape[2]] = 1
-    return out.reshape(len(frames), *grid.shape[:2])
+from occworld.fast.maps import seen_at
+from occworld.model_config import FLOW_DILATIONS, FLOW_STRIDE
 
 
 class FlowHead(nn.Module):
@@ -33,8 +19,8 @@ class FlowHead(nn.Module):
 
     def __init__(self, history: int, channels: int) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(history + 2, channels, 2 * _STRIDE + 1, stride=_STRIDE, padding=_STRIDE)
-        self.body = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=d, dilation=d) for d in (1, 2, 4, 8))
+        self.stem = nn.Conv2d(history + 2, channels, 2 * FLOW_STRIDE + 1, stride=FLOW_STRIDE, padding=FLOW_STRIDE)
+        self.body = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=d, dilation=d) for d in FLOW_DILATIONS)
         self.out = nn.Conv2d(channels, 3, 1)
         for values in self.out.parameters():
             nn.init.zeros_(values)
@@ -93,14 +79,7 @@ def resample_latents(latents: Tensor, motions: np.ndarray, grid: VoxelGrid) -> T
 
     Returns (n, d, h, w) in the target frames, zero where the source does not reach.
     """
-    _n, _, h, w = latents.shape
-    low, high = np.array(grid.lower[:2]), np.array(grid.lower[:2]) + np.multiply(grid.shape, grid.voxel)[:2]
-    x = low[0] + (np.arange(h) + 0.5) / h * (high[0] - low[0])
-    y = low[1] + (np.arange(w) + 0.5) / w * (high[1] - low[1])
-    x, y = np.meshgrid(x, y, indexing="ij")
-    c, s = np.cos(motions[:, 3])[:, None, None], np.sin(motions[:, 3])[:, None, None]
-    u = c * x - s * y + motions[:, 0, None, None]
-    v = s * x + c * y + motions[:, 1, None, None]
+    h, w = latents.shape[2:]
     # grid_sample wants (last axis, second-last axis) = (y, x), each in [-1, 1].
-    place = np.stack([2 * (v - low[1]) / (high[1] - low[1]) - 1, 2 * (u - low[0]) / (high[0] - low[0]) - 1], axis=-1)
-    return F.grid_sample(latents, torch.from_numpy(place).to(latents), align_corners=False)
+    place = 2 * seen_at(grid, (h, w), motions)[..., ::-1] - 1
+    return F.grid_sample(latents, torch.from_numpy(place.copy()).to(latents), align_corners=False)

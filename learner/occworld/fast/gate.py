@@ -25,8 +25,8 @@ from occ_core.progress import Steps
 from occ_core.sparse_grid import SparseGrid
 from occworld.dataset import GazeboOccWorldDataset, Window
 from occworld.evaluator import evenly
+from occworld.fast.candidates import GATE
 from occworld.fast.fill import TargetView, query_of
-from occworld.fast.voxel_head import GATE
 from occworld.hindcast import KINDS, NEWS, SIGNS, STRATA
 from occworld.history_features import features
 from occworld.scene import Scene

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -13,34 +11,31 @@ from torch import Tensor, nn
 
 from occ_core.classes import NUM_CLASSES
 from occ_core.grid import VoxelGrid
-from occworld import motion as motions
 from occworld.aligned import align_history
-from occworld.bit_columns import BitView
 from occworld.config import TrainingConfig
-from occworld.cores import one_thread, side_by_side
 from occworld.dataset import GazeboOccWorldDataset
 from occworld.fast.autoencoder import BevDecoder
-from occworld.fast.calibration import calibrate, decided
-from occworld.fast.compiled import ColumnView, HeadTables, fill_columns, fold_view
-from occworld.fast.fill import CHANNELS, TargetView, fill, surroundings
-from occworld.fast.flow import FlowHead, dynamic_maps, resample_latents
+from occworld.fast.calibration import calibrate
+from occworld.fast.fill import TargetView, fill
+from occworld.fast.flow import FlowHead, resample_latents
 from occworld.fast.gate import fit_gate
+from occworld.fast.maps import CHANNELS, dynamic_maps, surroundings
+from occworld.fast.numpy_model import NumpyOccWorld, seen_from
 from occworld.fast.objective import FastObjective, Imagined, Rollout
 from occworld.fast.pose import PoseDecoder, PoseEncoder, integrate
+from occworld.fast.thresholds import decided
 from occworld.fast.tokenizer import PatchTokenizer
 from occworld.fast.transformer import OccWorldTransformer
 from occworld.fast.voxel_head import VoxelHead
 from occworld.forecast_model import Intake
-from occworld.hindcast import HINDCASTS, signs, strata
+from occworld.hindcast import HINDCASTS, strata
 from occworld.history_features import feature_count
 from occworld.layers.attention import TimeCache
-from occworld.model_config import ConfigError, FastConfig
+from occworld.model_config import GENTLY, ConfigError, FastConfig
 from occworld.scene import ForecastFrame, Scene, SceneForecast
 from occworld.tracks import advance
 
 _TURN_LEFT = 0.75
-# A heading that is off by a degree moves a wall at the grid's edge by two voxels: corrections are learned slowly.
-_GENTLY = 0.2
 
 
 class FastOccWorld(nn.Module):
@@ -107,45 +102,34 @@ class FastOccWorld(nn.Module):
         (only,) = self.forecasts([scene])
         return only
 
-    @torch.inference_mode()
     def forecasts(self, scenes: list[Scene]) -> Iterator[SceneForecast]:
-        """All steps of each scene, as soon as they are made; imagined in one pass. Model in eval mode."""
+        """All steps of each scene, as soon as they are made: on a processor by the model without PyTorch, which is
+        several times faster and computes in float32 alone, by the layers elsewhere and in other precisions. Model in
+        eval mode."""
+        if self.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+            return self.without_torch().forecasts(scenes)
+        return self.by_layers(scenes)
+
+    def without_torch(self) -> NumpyOccWorld:
+        """The same model as it is now, to forecast on a processor."""
+        tensors = {name: tensor.detach().cpu().float().numpy() for name, tensor in self.state_dict().items()}
+        return NumpyOccWorld(self.grid, self.config, self.history, self.steps, self.frame_period, tensors)
+
+    @torch.inference_mode()
+    def by_layers(self, scenes: list[Scene]) -> Iterator[SceneForecast]:
+        """As `forecasts`, by operations of PyTorch; imagined in one pass."""
         imagined = self.imagine(scenes)
         for i, scene in enumerate(scenes):
-            yield self._seen(scene, imagined, i)
-
-    def _seen(self, scene: Scene, imagined: Imagined, i: int) -> SceneForecast:
-        """The frames that were imagined for the i-th scene: by the compiled loops on a processor, which compute in
-        float32 alone, and by the layers elsewhere and in other precisions."""
-        future, velocity = self.future_motion(scene, imagined.motion[i]), imagined.velocity[i].float().cpu().numpy()
-        exact = self.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        fill_all = self.compiled if exact else self.filled
-        return SceneForecast(tuple(fill_all(scene, imagined.latents[i], future, velocity)), future)
+            future, velocity = self.future_motion(scene, imagined.motion[i]), imagined.velocity[i].float().cpu().numpy()
+            yield SceneForecast(tuple(self.filled(scene, imagined.latents[i], future, velocity)), future)
 
     def filled(self, scene: Scene, latents: Tensor, future: np.ndarray, velocity: np.ndarray) -> list[ForecastFrame]:
-        """The frames, by operations of PyTorch. latents: (steps, d, h, w). future: (steps, 4). velocity: (3, X, Y)."""
+        """The frames. latents: (steps, d, h, w). future: (steps, 4). velocity: (3, X, Y)."""
         embedding, steps = self.tokenizer.fold.embedding(), range(self.steps)
         views = [self.view(scene, future, velocity, step) for step in steps]
         columns = self.columns(scene, latents, views).split(1)
         frames = [fill(self.grid, self.head, columns[step], embedding, views[step]) for step in steps]
         return [self._decided(frame, view.row) for frame, view in zip(frames, views, strict=True)]
-
-    def compiled(self, scene: Scene, latents: Tensor, future: np.ndarray, velocity: np.ndarray) -> list[ForecastFrame]:
-        """The same frames by compiled loops, several times faster on a processor."""
-        fold, decoder = self.tokenizer.fold, self.decoder
-        with one_thread(True):
-            table, tables = fold.table(), HeadTables.of(self.head, fold.embedding(), self.history)
-            now = self._now(scene, table)
-        self._look_back(scene)
-
-        def filled(step: int) -> ForecastFrame:
-            view = self._column_view(scene, future, velocity, step)
-            past, cover = fold_view(fold, table, view)
-            known = self._known(scene, latents[step : step + 1], [view], past[None], cover[None, None], now)
-            columns = decoder.columns(decoder.patches(**known)[0])
-            return self._decided(fill_columns(self.grid, tables, columns, fold.patch, view), view.row)
-
-        return side_by_side(filled, range(self.steps), self.device)
 
     def _decided(self, frame: ForecastFrame, row: int) -> ForecastFrame:
         """Without what is less sure than pays, where that was ever fitted."""
@@ -154,49 +138,22 @@ class FastOccWorld(nn.Module):
 
     def imagine(self, scenes: list[Scene]) -> Imagined:
         """Autoregressive rollout; each step feeds back the mean code under its own prediction."""
-        frames = [frame for scene in scenes for frame in scene.aligned]
-        alone = self.device.type == "cpu" and torch.is_inference_mode_enabled()
-        if alone:
-            with one_thread(True):
-                table = self.tokenizer.fold.table()
-            tokens = side_by_side(lambda frame: self.tokenizer([frame], table).latents, frames, self.device)
-            latents = torch.cat(tokens)
-        else:
-            latents = self.tokenizer(frames).latents
-        latents = rearrange(latents, "(b t) d h w -> b t d h w", b=len(scenes))
-        if not alone:
-            return self._imagined(self._rollout(scenes, latents), self._velocity(scenes))
-        # A rollout is one small operation after the other: what else is to be found out takes the other cores.
-        work: list[Callable[[], Any]] = [
-            partial(self._rollout, scenes, latents, newest=True),
-            partial(self._velocity, scenes),
-        ]
-        work += [partial(self._look_back, scene) for scene in scenes]
-        rollout, velocity, *_ = side_by_side(lambda part: part(), work, self.device)
-        return self._imagined(rollout, velocity)
+        latents = self.tokenizer([frame for scene in scenes for frame in scene.aligned]).latents
+        rollout = self._rollout(scenes, rearrange(latents, "(b t) d h w -> b t d h w", b=len(scenes)))
+        return Imagined(rollout.logits, rollout.latents, rollout.motion, self._velocity(scenes))
 
-    @staticmethod
-    def _imagined(rollout: Rollout, velocity: Tensor) -> Imagined:
-        return Imagined(rollout.logits, rollout.latents, rollout.motion, velocity)
-
-    def _look_back(self, scene: Scene) -> None:
-        """What all steps want to know of a scene, found out once."""
-        scene.columns, scene.tracks, scene.record  # noqa: B018
-        scene.hindcast(self.tokenizer.fold.size)
-
-    def _rollout(self, scenes: list[Scene], latents: Tensor, newest: bool = False) -> Rollout:
-        """latents: (b, t, d, h, w) of the history. newest: as of `rollout`."""
+    def _rollout(self, scenes: list[Scene], latents: Tensor) -> Rollout:
+        """latents: (b, t, d, h, w) of the history."""
         relative = torch.tensor(np.stack([scene.relative for scene in scenes])).to(self.device)
         constant = torch.tensor(np.stack([scene.step(self.frame_period) for scene in scenes])).to(self.device)
-        return self.rollout(latents, relative, constant, newest)
+        return self.rollout(latents, relative, constant)
 
-    def rollout(self, latents: Tensor, relative: Tensor, constant: Tensor, newest: bool = False) -> Rollout:
-        """latents: (b, t, d, h, w) of the history. relative: (b, t, 13), its poses. constant: (b, 4), the step now.
-        newest: without logits of the frames within the history, which are for training."""
+    def rollout(self, latents: Tensor, relative: Tensor, constant: Tensor) -> Rollout:
+        """latents: (b, t, d, h, w) of the history. relative: (b, t, 13), its poses. constant: (b, 4), the step now."""
         cache = TimeCache()
-        ahead = self.transformer(latents, self.pose_encoder(relative), cache, newest)
+        ahead = self.transformer(latents, self.pose_encoder(relative), cache)
         logits, imagined = [ahead.logits], []
-        steps = [constant * self.persistence[0] + _GENTLY * self.pose_decoder(ahead.pose[:, -1])]
+        steps = [constant * self.persistence[0] + GENTLY * self.pose_decoder(ahead.pose[:, -1])]
         for _ in range(self.steps):
             imagined.append(self.tokenizer.quantizer.expected(logits[-1][:, -1]))
             if len(imagined) == self.steps:
@@ -204,7 +161,7 @@ class FastOccWorld(nn.Module):
             pose = self._as_relative(integrate(torch.stack(steps, 1))[:, -1], relative[:, -1])
             ahead = self.transformer(imagined[-1][:, None], self.pose_encoder(pose)[:, None], cache)
             logits.append(ahead.logits)
-            steps.append(constant * self.persistence[len(steps)] + _GENTLY * self.pose_decoder(ahead.pose[:, -1]))
+            steps.append(constant * self.persistence[len(steps)] + GENTLY * self.pose_decoder(ahead.pose[:, -1]))
         return Rollout(torch.cat(logits, dim=1), torch.stack(imagined, dim=1), integrate(torch.stack(steps, dim=1)))
 
     def _velocity(self, scenes: list[Scene]) -> Tensor:
@@ -231,26 +188,11 @@ class FastOccWorld(nn.Module):
         past = scene.past
         if velocity.any():
             past = advance(self.grid, past, scene.tracks, velocity, (step + 1) * self.frame_period)
-        row, relative, way, told = self._seen_from(scene, future, step)
+        row, relative, way, told = seen_from(scene, future, step)
         aligned = align_history(self.grid, past, relative)
         before, copied = (frame.reshape(-1)[aligned.candidates] > 0 for frame in past.frames[-2:])
         kinds = strata(self.grid, aligned.candidates, aligned.proposal, aligned.skip, copied, before)
         return TargetView(row, past.frames, relative, future[step], way, aligned, told, kinds)
-
-    def _column_view(self, scene: Scene, future: np.ndarray, velocity: np.ndarray, step: int) -> ColumnView:
-        """As `view`."""
-        past = scene.columns
-        if velocity.any():
-            past = past.advanced(self.grid, scene.tracks, velocity, (step + 1) * self.frame_period)
-        row, relative, way, told = self._seen_from(scene, future, step)
-        return ColumnView(row, past, relative, future[step], way, BitView.of(self.grid, past, relative), told)
-
-    def _seen_from(self, scene: Scene, future: np.ndarray, step: int) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
-        """Row, motions, way and signs of a view."""
-        row = step if scene.planned is None else self.steps + step
-        way = motions.between(future[step], np.concatenate([scene.motion, future[: step + 1]]))[:, :2]
-        told = signs(scene.record, scene.motion, step, future[step], scene.height)
-        return row, motions.between(scene.motion, future[step]), way, told
 
     def columns(self, scene: Scene, latents: Tensor, views: list[TargetView]) -> Tensor:
         """Features (n, column_dim, X, Y) of target frames. latents: (n, d, h, w) in the current frame."""
@@ -261,26 +203,12 @@ class FastOccWorld(nn.Module):
         past = self.tokenizer.fold([view.aligned.occupied() for view in views])
         seen = torch.from_numpy(np.stack([view.aligned.source >= 0 for view in views])).to(self.device)
         cover = nn.functional.avg_pool2d(seen[:, None].float(), self.config.patch)
-        return self._known(scene, latents, views, past, cover, self._now(scene))
-
-    def _now(self, scene: Scene, table: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What is the same for all steps. The last of the history, folded as it is, (1, c, h, w), and what the past was
-        worth in it, (HINDCASTS, h, w). table: the fold's, where it is at hand."""
-        fold = self.tokenizer.fold
-        still = fold([scene.frames[-1]], table)
-        return still, torch.from_numpy(scene.hindcast(fold.size)).to(still)
-
-    def _known(
-        self, scene: Scene, latents: Tensor, views: Sequence[TargetView | ColumnView], past: Tensor, cover: Tensor,
-        now: tuple[Tensor, Tensor],
-    ) -> dict[str, Tensor]:  # fmt: skip
-        """As `decoder_inputs`. past: (n, c, h, w), folded history. cover: (n, 1, h, w), the part of a patch that the
-        history covers. now: as of `_now`."""
-        still, foretold = now
         moved = resample_latents(latents, np.stack([view.motion for view in views]), self.grid)
         size = self.tokenizer.fold.size
         around = [surroundings(self.grid, size, view.way, self.history, scene.height) for view in views]
         context = torch.cat([cover, torch.tensor(np.stack(around)).to(cover)], dim=1)
+        # The same for all steps: the last of the history, folded as it is, and what the past was worth in it.
+        still, foretold = self.tokenizer.fold([scene.frames[-1]]), torch.from_numpy(scene.hindcast(size)).to(past)[None]
         return {
             "latents": moved, "past": past, "still": still.expand(len(views), -1, -1, -1), "context": context,
             "foretold": foretold.expand(len(views), -1, -1, -1),

@@ -16,7 +16,8 @@ from occworld import motion as motions
 from occworld.config import TrainingConfig
 from occworld.dataset import Batch, Window, bits_at
 from occworld.fast.fill import TargetView, query_of, unseen_query
-from occworld.fast.flow import flow_loss, moving, true_velocity
+from occworld.fast.flow import flow_loss, true_velocity
+from occworld.fast.maps import moving
 from occworld.history_features import features
 from occworld.losses import Losses, class_loss, column_loss, occupancy_loss
 from occworld.scene import Scene

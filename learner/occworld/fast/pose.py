@@ -7,9 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from occworld.motion import POSE_DIM
-
-STEP_DIM = 4
+from occworld.motion import POSE_DIM, STEP_DIM
 
 
 class PoseEncoder(nn.Module):

@@ -14,6 +14,7 @@ from occ_core.grid import VoxelGrid
 from occ_core.loops import loop
 from occ_core.sparse_grid import SparseGrid
 from occworld.fast.autoencoder import BevEncoder
+from occworld.fast.maps import class_rows
 from occworld.layers.quantizer import Quantized, VectorQuantizer
 from occworld.model_config import FastConfig
 
@@ -50,20 +51,12 @@ class SparsePatchify(nn.Module):
         """(classes, e): the class embeddings with that of 'empty' held at zero."""
         return torch.cat([torch.zeros_like(self.class_embedding[:1]), self.class_embedding[1:]])
 
-    def class_rows(self) -> np.ndarray:
-        """(classes,) int64: the row of the table, over patch * patch, at which the levels of each class begin.
-
-        Checkpoints are trained with rows that wrap at 256, so that classes share some: another rule needs another
-        format of checkpoints.
-        """
-        return (np.arange(len(self.class_embedding)) * self.shape[2]) % 256
-
     def index(self, frames: list[SparseGrid]) -> PatchIndex:
         """Where the voxels of some frames stand in the table, grouped by patch."""
         _nx, ny, nz = self.shape
         h, w = self.size
         p = self.patch
-        rows, patches, first = [], [], self.class_rows()
+        rows, patches, first = [], [], class_rows(nz)
         for b, frame in enumerate(frames):
             column, z = np.divmod(frame.voxels.astype(np.int64), nz)
             x, y = np.divmod(column, ny)
@@ -81,11 +74,10 @@ class SparsePatchify(nn.Module):
         """(classes * Z * patch * patch, c): what a voxel adds to its patch, by class, level and place in it."""
         return torch.einsum("ke,ezxyc->kzxyc", self.embedding(), self.kernel).reshape(-1, self.channels)
 
-    def forward(self, frames: list[SparseGrid], table: Tensor | None = None) -> Tensor:
-        """(b, c, h, w) float32. table: `table()`, where it is at hand."""
+    def forward(self, frames: list[SparseGrid]) -> Tensor:
+        """(b, c, h, w) float32."""
         index = self.index(frames)
-        rows = self.table() if table is None else table
-        out = F.embedding_bag(index.rows, rows, index.offsets, mode="sum") + self.bias
+        out = F.embedding_bag(index.rows, self.table(), index.offsets, mode="sum") + self.bias
         return out.reshape(len(frames), *self.size, self.channels).permute(0, 3, 1, 2).contiguous()
 
 
@@ -107,6 +99,6 @@ class PatchTokenizer(nn.Module):
         self.quantizer = VectorQuantizer(config.num_codes, config.code_dim, config.commitment)
         self.size = (-(-self.fold.size[0] // 2), -(-self.fold.size[1] // 2))
 
-    def forward(self, frames: list[SparseGrid], table: Tensor | None = None) -> Quantized:
-        """Tokens of each frame. table: that of the fold, where it is at hand."""
-        return self.quantizer(self.encoder(self.fold(frames, table)))
+    def forward(self, frames: list[SparseGrid]) -> Quantized:
+        """Tokens of each frame."""
+        return self.quantizer(self.encoder(self.fold(frames)))

@@ -43,14 +43,12 @@ class Block(nn.Module):
         self.temporal_ffn = nn.ModuleList(Perceptron(dim, dropout) for _ in range(temporal_layers))
         self.spatial, self.spatial_ffn = SelfAttention(dim, heads, dropout), Perceptron(dim, dropout)
 
-    def forward(self, x: Tensor, cache: TimeCache, newest: bool = False) -> Tensor:
-        """x: (b, t, l, c). newest: only the last frame is wanted, (b, 1, l, c)."""
+    def forward(self, x: Tensor, cache: TimeCache) -> Tensor:
+        """x: (b, t, l, c)."""
         b = len(x)
         y = rearrange(x, "b t l c -> (b l) t c")
         for attention, ffn in zip(self.temporal, self.temporal_ffn, strict=True):
             y = ffn(attention(y, cache))
-        if newest:
-            y = y[:, -1:]
         y = rearrange(y, "(b l) t c -> (b t) l c", b=b)
         return rearrange(self.spatial_ffn(self.spatial(y)), "(b t) l c -> b t l c", b=b)
 
@@ -69,15 +67,13 @@ class OccWorldTransformer(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.to_logits = nn.Linear(dim, num_codes)
 
-    def forward(self, latents: Tensor, poses: Tensor, cache: TimeCache, newest: bool = False) -> NextFrame:
-        """latents: (b, t, d, h, w). poses: (b, t, c) embedded. newest: only what follows the last frame is wanted."""
+    def forward(self, latents: Tensor, poses: Tensor, cache: TimeCache) -> NextFrame:
+        """latents: (b, t, d, h, w). poses: (b, t, c) embedded."""
         scene = self.embed(rearrange(latents, "b t d h w -> b t (h w) d"))
         when = self.time[cache.frames : cache.frames + latents.shape[1], None]
         x = torch.cat([scene, poses[:, :, None]], dim=2) + self.place + when
-        *before, last = self.blocks
-        for block in before:
+        for block in self.blocks:
             x = block(x, cache)
-        x = last(x, cache, newest)
         cache.frames += latents.shape[1]
         x = self.norm(x)
         logits = rearrange(self.to_logits(x[:, :, :-1]), "b t (h w) k -> b t k h w", h=self.size[0])

@@ -8,13 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from occworld.fast.candidates import CLASS_SKIP, GATE, SKIP_LOGIT
 from occworld.hindcast import NEWS, SIGNS, STRATA
 
-# The warp baseline as a logit: sure enough to stand at first, weak enough to be overruled.
-SKIP_LOGIT = 2.0
-CLASS_SKIP = 4.0
-# Of a stratum before anything is fitted: weights of its signs, whose sum is added, and how much the logit counts.
-GATE = (0.0,) * SIGNS + (1.0,)
 _EMPTY_LOGIT = -3.0
 _SEEN_EMPTY_LOGIT = -6.0
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from enum import Enum
 from functools import lru_cache, partial
 from multiprocessing import get_context
@@ -97,8 +98,13 @@ def _run_apart(answer: Connection, parent: int, task: Callable[[Job], Result], j
 
 
 def _on_one_thread(task: Callable[[Job], Result], job: Job) -> Result:
-    with _libraries(len(sys.modules)).limit(limits=1):
+    with libraries_on_one_thread():
         return task(job)
+
+
+def libraries_on_one_thread() -> AbstractContextManager[object]:
+    """BLAS and OpenMP, in this process, while something else keeps the cores busy."""
+    return _libraries(len(sys.modules)).limit(limits=1)
 
 
 @lru_cache(maxsize=1)

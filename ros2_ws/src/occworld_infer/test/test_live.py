@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from processes import PATIENCE_S
 
 from occ_core.grid import FRAME_PERIOD_S, TOKYO_GRID
@@ -176,9 +175,9 @@ def test_robots_that_wait_are_forecast_in_one_pass_as_if_each_were_alone(
             assert np.count_nonzero(a != b) <= 1e-4 * np.count_nonzero(a)
 
 
-@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_forecasts_the_same_but_for_rounding(
-    forecaster: Forecaster, drives: list[Drive], precision: torch.dtype
+    forecaster: Forecaster, drives: list[Drive], precision: str
 ) -> None:
     ready = drives[0].seen[3].ready
     past = ObservedPast(tuple(m.voxels for m in ready.history), tuple(m.state for m in ready.history))

@@ -12,6 +12,7 @@ from occ_core.grid import TOKYO_GRID
 from occ_core.poses import Pose
 from occ_core.sparse_grid import SparseGrid
 from occworld import motion as motions
+from occworld.checkpoint import Checkpoint
 from occworld.fast.model import FastOccWorld
 from occworld.forecaster import Forecaster
 from occworld.metrics import confusion, score
@@ -53,7 +54,7 @@ def test_a_street_that_stands_still_goes_on_standing() -> None:
 @pytest.mark.parametrize("planned", [False, True])
 def test_compiled_loops_forecast_what_the_layers_do(planned: bool) -> None:
     """Along a street, turning slowly, behind a car."""
-    model = Forecaster.load(shipped_checkpoint()).model
+    model = Checkpoint.load(shipped_checkpoint()).model(shipped_checkpoint()).eval()
     assert isinstance(model, FastOccWorld) and (model.head.gate[..., 1] > 0).any() and model.head.named_right.any()
     steps = np.arange(model.history + model.steps)[:, None]
     ahead = steps * np.array([[1.3, 0.05, 0.02, 0.06]])
@@ -70,7 +71,8 @@ def test_compiled_loops_forecast_what_the_layers_do(planned: bool) -> None:
         imagined = model.imagine([scene])
         future, velocity = model.future_motion(scene, imagined.motion[0]), imagined.velocity[0].numpy()
         layers = model.filled(scene, imagined.latents[0], future, velocity)
-        loops = model.compiled(scene, imagined.latents[0], future, velocity)
+    latents = imagined.latents[0].permute(0, 2, 3, 1).numpy()
+    loops = model.without_torch().filled(scene, latents, future, velocity)
     for ours, theirs in zip(loops, layers, strict=True):
         # Sums in another order: a voxel that is as good as on its threshold may fall to the other side.
         same = ours.classes == theirs.classes

@@ -23,7 +23,7 @@ from occ_core.grid import FRAME_PERIOD_S
 from occ_core.grid_pictures import save_film
 from occ_core.poses import Pose
 from occ_core.session import Session
-from occworld.checkpoint import CheckpointError
+from occworld.checkpoint_file import CheckpointError
 from occworld.forecaster import Forecaster
 from occworld.motion import extrapolate, from_pose
 from occworld.warp import resample_voxels

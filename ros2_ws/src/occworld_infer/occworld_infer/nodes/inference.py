@@ -21,7 +21,7 @@ from occ_ros.parameters import Parameter, ParameterError, grid_of, read
 from occ_ros.qos import create_subscription
 from occ_ros.run import run
 from occ_ros.sensor_subscriptions import ActorSubscription
-from occworld.checkpoint import CheckpointError
+from occworld.checkpoint_file import CheckpointError
 from occworld.forecaster import Forecaster
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
 from occworld_infer.history import History

@@ -131,7 +131,7 @@ def _bag(args: argparse.Namespace, stack: ExitStack) -> tuple[Any, tuple[str, ..
 def _forecaster(args: argparse.Namespace, grid: VoxelGrid) -> Forecaster | None:
     if args.checkpoint is None:
         return None
-    from occworld.checkpoint import CheckpointError
+    from occworld.checkpoint_file import CheckpointError
     from occworld.forecaster import Forecaster
 
     try:
