@@ -245,20 +245,21 @@ def first_layer(gathered: Gathered, said, table, near, frame_weights, nz, lanes,
 
 
 @arithmetic
-def judge(middle, strata, occupied, scale, worth, least, lanes, kept, logits):
+def judge(middle, bias, strata, occupied, scale, worth, least, lanes, kept, logits):
     """Which candidates are above the least threshold: their numbers into `kept`, their logits, and how many.
 
-    middle: (n, hidden), before its rectifier, which is applied to the rows of those that are kept; they move up.
+    middle: (n, hidden), before its bias (hidden,) and its rectifier, which are applied to the rows of those that are
+    kept; they move up.
     """
     found = 0
     for n in range(len(middle)):
         logit = np.float32(0.0)
         for h in range(len(lanes)):
-            logit += max(middle[n, h], np.float32(0.0)) * occupied[h]
+            logit += max(middle[n, h] + bias[h], np.float32(0.0)) * occupied[h]
         logit = scale[strata[n]] * logit + worth[strata[n]]
         if logit > least:
             for h in range(len(lanes)):
-                middle[found, h] = max(middle[n, h], np.float32(0.0))
+                middle[found, h] = max(middle[n, h] + bias[h], np.float32(0.0))
             kept[found], logits[found] = n, logit
             found += 1
     return found

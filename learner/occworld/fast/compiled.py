@@ -203,9 +203,9 @@ def _candidates(
         add_cover(gathered.rows, gathered.shifts, head.covered, head.shift, said.lanes, shared)
         first_layer(gathered, shared, said.level, head.near, head.frames, nz, said.lanes, frames, hidden[:n])
         after = np.matmul(hidden[:n], head.middle.weight, out=middle[:n])
-        after += head.middle.bias
         m = judge(
-            after, gathered.strata, said.occupied, said.scale, said.worth, least, said.lanes, kept, near_logits
+            after, head.middle.bias, gathered.strata, said.occupied, said.scale, said.worth, least, said.lanes, kept,
+            near_logits,
         )  # fmt: skip
         part, chosen = slice(found, found + m), kept[:m]
         voxels[part], logits[part] = gathered.voxels[chosen], near_logits[:m]
