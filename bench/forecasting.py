@@ -24,7 +24,7 @@ def pasts(session: Session, history: int) -> list[ObservedPast]:
     chosen = [range(n - history + 1, n + 1) for n in session.numbers[history - 1 :: _EVERY]]
     return [
         ObservedPast(
-            tuple(SparseGrid.from_dense(session.occupancy(n).classes) for n in numbers),
+            tuple(SparseGrid.from_dense(session.classes(n)) for n in numbers),
             tuple(session.state(n) for n in numbers),
         )
         for numbers in chosen

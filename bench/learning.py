@@ -58,7 +58,7 @@ def touch(data: GazeboOccWorldDataset) -> int:
 
 def from_npz(session: Session) -> int:
     """The same sample from the recorded files."""
-    return sum(int(session.occupancy(number).classes.sum()) for number in session.numbers[:10])
+    return sum(int(session.classes(number).sum()) for number in session.numbers[:10])
 
 
 def fold(root: Path) -> Row:

@@ -41,7 +41,7 @@ class Update:
 def clouds(session: Session, forecaster: Forecaster, number: int) -> tuple[np.ndarray, np.ndarray]:
     """What the inference node publishes at a frame: occupancy and prediction, (n,) GRID_POINT."""
     numbers = range(number - forecaster.history + 1, number + 1)
-    grids, states = [session.occupancy(n).classes for n in numbers], [session.state(n) for n in numbers]
+    grids, states = [session.classes(n) for n in numbers], [session.state(n) for n in numbers]
     result = forecaster(grids, states)
     steps = zip(result.classes, result.horizons_s, result.path, result.path_z, strict=True)
     ahead = [moved(grid_points(TOKYO_GRID, step, horizon), x, y, z, yaw) for step, horizon, (x, y, yaw), z in steps]

@@ -125,14 +125,14 @@ def overlay_markers(session: Session, forecaster: Forecaster, number: int, by_cl
     for last in (number - 2, number):
         numbers = range(last - forecaster.history + 1, last + 1)
         states = [session.state(n) for n in numbers]
-        now, result = states[-1], forecaster([session.occupancy(n).classes for n in numbers], states)
+        now, result = states[-1], forecaster([session.classes(n) for n in numbers], states)
         ahead = [
             moved(grid_points(TOKYO_GRID, classes, horizon), x, y, z, yaw)
             for classes, horizon, (x, y, yaw), z in zip(
                 result.classes, result.horizons_s, result.path, result.path_z, strict=True
             )
         ]
-        layers.observe(now.stamp, grid_points(TOKYO_GRID, session.occupancy(last).classes, 0.0), now.footprint)
+        layers.observe(now.stamp, grid_points(TOKYO_GRID, session.classes(last), 0.0), now.footprint)
         layers.expect(now.stamp, np.concatenate(ahead), now.footprint)
     robot = session.info.agent
     lists = [cubes for layer in layers.layers() for cubes in cube_lists(robot, layer)]

@@ -59,7 +59,7 @@ def test_the_guide_s_command_makes_sessions_from_meshes(meshes: Path, tmp_path: 
         states = [session.state(number) for number in session.numbers]
         assert np.diff([state.stamp for state in states]) == pytest.approx(0.5)
         assert np.linalg.norm(states[-1].base_link.position - states[0].base_link.position) > 1
-        classes = session.occupancy(session.numbers[-1]).classes
+        classes = session.classes(session.numbers[-1])
         assert (classes == Semantic.TERRAIN).sum() > 500 and (classes == Semantic.BUILDING).sum() > 20
         assert len(session.points(1)) > 1000
     checked = in_process.tokyo("sessions", "check", output)
@@ -73,7 +73,7 @@ def test_a_seed_gives_the_same_frames_again(meshes: Path, tmp_path: Path) -> Non
     for name in ("a", "b"):
         collect(city, tmp_path / name, Collection(sessions=1, frames=2, seed=5))
     ((a,), (b,)) = (find_sessions(tmp_path / name) for name in ("a", "b"))
-    assert (a.points(2) == b.points(2)).all() and (a.occupancy(2).classes == b.occupancy(2).classes).all()
+    assert (a.points(2) == b.points(2)).all() and (a.classes(2) == b.classes(2)).all()
 
 
 @pytest.mark.parametrize("bad", [["--frames", "0"], ["--input", "/nowhere"], ["--altitude", "x"]])
@@ -102,7 +102,7 @@ def test_many_processes_record_what_one_does(imported: Path, tmp_path: Path, eng
     for session in find_sessions(tmp_path / "one"):
         other = by_drive[session.info.agent, session.info.seed]
         assert (session.points(2) == other.points(2)).all()
-        assert (session.occupancy(2).classes == other.occupancy(2).classes).all()
+        assert (session.classes(2) == other.classes(2)).all()
 
 
 def test_faster_and_unsteady_drives_are_other_drives(imported: Path, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_other_grids_are_recorded_trained_on_and_forecast(meshes: Path, tmp_path
     forecaster = Forecaster.load(work / "best.pth")
     (session, *_) = sessions
     numbers = session.numbers[-4:]
-    forecast = forecaster([session.occupancy(n).classes for n in numbers], [session.state(n) for n in numbers])
+    forecast = forecaster([session.classes(n) for n in numbers], [session.state(n) for n in numbers])
     assert len(forecast.classes) == 6 and forecast.classes[0].shape == NUSCENES_GRID.shape
     with pytest.raises(CheckpointError, match="made for another grid"):
         Forecaster.load(work / "best.pth", grid=TOKYO_GRID)

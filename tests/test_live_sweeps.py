@@ -159,7 +159,7 @@ def test_the_recorder_puts_every_point_where_it_was(robot, tmp_path: Path, optio
     (session,) = find_sessions(tmp_path / "data")
     wrong = 0
     for number in session.numbers[1:]:
-        occupied = set(map(tuple, np.argwhere(session.occupancy(number).classes)))
+        occupied = set(map(tuple, np.argwhere(session.classes(number))))
         must, may = cells(session.state(number).stamp)
         wrong += len(must - occupied) + len(occupied - may)
     assert (wrong == 0) is right, wrong

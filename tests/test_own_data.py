@@ -75,7 +75,7 @@ def test_the_page_leads_from_a_foreign_bag_to_a_live_forecast(checkout: Path) ->
     for session in sessions:
         assert len(session) >= 2 * SECONDS - 1
         assert session.image_path(session.numbers[0], "CAM_FRONT").exists()
-        the_street_lies_about_the_robot(session.occupancy(session.numbers[-1]).classes > 0)
+        the_street_lies_about_the_robot(session.classes(session.numbers[-1]) > 0)
     assert "other 100%" in said["sessions info"]
     assert len(list((checkout / "out/shuttle").rglob("*.png"))) >= DRIVES
     split = read_split(checkout / "data/shuttle")

@@ -100,7 +100,7 @@ def test_without_roads_robots_roam_a_real_tile_and_see_it(tile: Path, tmp_path: 
     for session in sessions:
         first, last = (session.state(number).base_link.position for number in session.numbers[:: len(session) - 1])
         assert np.linalg.norm(last - first) > 0.5
-        assert (session.occupancy(session.numbers[-1]).classes == Semantic.BUILDING).any()
+        assert (session.classes(session.numbers[-1]) == Semantic.BUILDING).any()
 
 
 @pytest.mark.nightly

@@ -138,7 +138,7 @@ def test_the_command_exports_a_recorded_session(tmp_path: Path) -> None:
     rows = Rows(out)
     assert rows.times("/map/rover_0/occupancy", CENTRES, FRAME) == [1, 2, 3]
     session = Session.open(folder)
-    occupied = session.occupancy(session.numbers[1]).classes
+    occupied = session.classes(session.numbers[1])
     labels = rows.column("/map/rover_0/occupancy", CLASSES, FRAME, 2)
     assert np.array_equal(labels, occupied[occupied > 0])
     assert {f"/camera/rover_0/{camera}" for camera in CAMERAS} <= set(rows.rows)

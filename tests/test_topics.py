@@ -86,7 +86,7 @@ def test_a_stranger_hears_every_topic_at_its_rate_until_ctrl_c_stops_all_and_lea
     assert sorted(session.info.agent for session in sessions) == ["drone_0", "rover_0"]
     for session in sessions:
         assert len(session) >= 2
-        assert session.occupancy(session.numbers[-1]).classes.any()
+        assert session.classes(session.numbers[-1]).any()
 
 
 def _check_topics() -> None:

@@ -65,7 +65,7 @@ def test_a_session_is_forecast_from_and_graded(session: Path, untrained_checkpoi
     assert len(first.voxels[0]) > 500
     assert [[g.horizon_s for g in m.grades] for m in snapshots[3:6]] == [[], [0.5], [0.5, 1.0]]
     assert all(0 < grade.iou < 1 and 0 < grade.warp_iou < 1 for grade in snapshots[-1].grades)
-    assert (snapshots[0].occupancy.classes == opened.occupancy(1).classes).all()
+    assert (snapshots[0].occupancy.classes == opened.classes(1)).all()
 
 
 def test_a_gap_in_a_session_begins_the_history_anew(tmp_path: Path, untrained_checkpoint: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_screenshot_is_written(tmp_path: Path, capsys: pytest.CaptureFixture) 
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 30_000
     assert str(picture) in capsys.readouterr().out
     pixels = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3).astype(int)
-    present = np.unique(Session.open(session).occupancy(3).classes)  # at 1 s
+    present = np.unique(Session.open(session).classes(3))  # at 1 s
     for colour in COLOURS[present[present > 0]]:
         assert (np.abs(pixels - colour).max(axis=1) < 14).sum() > 40, "a legend keeps its colours, small as they are"
 

@@ -95,7 +95,7 @@ def test_a_resumed_run_equals_an_unbroken_one(config: Config, finished: Path, tm
 def test_a_forecaster_answers_and_checks(finished: Path, drives: Path) -> None:
     forecaster = Forecaster.load(finished / "best.pth", grid=SMALL_GRID)
     session = find_sessions(drives)[0]
-    grids = [session.occupancy(n).classes for n in session.numbers[:4]]
+    grids = [session.classes(n) for n in session.numbers[:4]]
     states = [session.state(n) for n in session.numbers[:4]]
     result = forecaster(grids, states)
     assert result.horizons_s == (0.5, 1.0, 1.5, 2.0, 2.5, 3.0) and result.path.shape == (6, 3)

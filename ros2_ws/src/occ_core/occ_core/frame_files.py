@@ -99,19 +99,34 @@ def read_state(path: Path) -> VehicleState:
 
 def read_occupancy(path: Path, grid: VoxelGrid, names: tuple[str, ...] = NAMES) -> Occupancy:
     """The grids of a frame. names: of the ids in the file; they are mapped by name."""
-    shape = grid.shape
-    try:
-        with zipfile.ZipFile(path) as archive:
-            packed = [archive.read(f"{name}.npy") for name in ("occupancy", "observed", "instance")]
-        classes, bits, instance = (_array(io.BytesIO(data)) for data in packed)
-    except _DAMAGE as error:
-        raise SessionError(f"{path}: damaged, {error!r}") from error
-    if classes.shape != shape or instance.shape != shape:
-        raise SessionError(f"{path}: shape {classes.shape}, the session's grid has {shape}")
+    classes, bits, instance = _members(path, "occupancy", "observed", "instance")
+    for array in (classes, instance):
+        _check_shape(path, array, grid)
     if bits.dtype != np.uint8 or bits.shape != (-(-grid.size // 8),):
         raise SessionError(f"{path}: observed has {bits.size} bytes, the grid needs {-(-grid.size // 8)}")
-    observed = np.unpackbits(bits, count=grid.size).astype(bool).reshape(shape)
+    observed = np.unpackbits(bits, count=grid.size).astype(bool).reshape(grid.shape)
     return Occupancy(classes if names == NAMES else ids_by_name(names)[classes], observed, instance)
+
+
+def read_classes(path: Path, grid: VoxelGrid, names: tuple[str, ...] = NAMES) -> np.ndarray:
+    """uint8 (X, Y, Z): the classes alone of `read_occupancy`, in a third of its time."""
+    (classes,) = _members(path, "occupancy")
+    _check_shape(path, classes, grid)
+    return classes if names == NAMES else ids_by_name(names)[classes]
+
+
+def _members(path: Path, *names: str) -> list[np.ndarray]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [archive.read(f"{name}.npy") for name in names]
+        return [_array(io.BytesIO(data)) for data in packed]
+    except _DAMAGE as error:
+        raise SessionError(f"{path}: damaged, {error!r}") from error
+
+
+def _check_shape(path: Path, array: np.ndarray, grid: VoxelGrid) -> None:
+    if array.shape != grid.shape:
+        raise SessionError(f"{path}: shape {array.shape}, the session's grid has {grid.shape}")
 
 
 def read_points(path: Path) -> np.ndarray:

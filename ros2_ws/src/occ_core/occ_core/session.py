@@ -27,6 +27,7 @@ from occ_core.frame_files import (
     lidar_file,
     occupancy_file,
     pose_file,
+    read_classes,
     read_imu,
     read_occupancy,
     read_points,
@@ -228,6 +229,10 @@ class Session:
     def occupancy(self, number: int) -> Occupancy:
         """The grids of a frame; SessionError that names the file."""
         return read_occupancy(self.folder / occupancy_file(number), self.info.grid, self.info.classes)
+
+    def classes(self, number: int) -> np.ndarray:
+        """uint8 (X, Y, Z): the classes alone of `occupancy`, in a third of its time."""
+        return read_classes(self.folder / occupancy_file(number), self.info.grid, self.info.classes)
 
     def points(self, number: int) -> np.ndarray:
         """(n, 4) float32: x y z intensity in `base_footprint`. SessionError that names the file."""

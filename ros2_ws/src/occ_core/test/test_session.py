@@ -68,6 +68,7 @@ def test_what_was_written_is_read_back_bit_for_bit(session):
         for name in ("classes", "observed", "instance"):
             read, wrote = getattr(occupancy, name), getattr(written.occupancy, name)
             assert read.dtype == wrote.dtype and (read == wrote).all()
+        assert session.classes(number).dtype == np.uint8 and (session.classes(number) == occupancy.classes).all()
         assert session.points(number).tobytes() == written.points.tobytes()
         assert session.image_path(number, "CAM_FRONT").read_bytes() == written.images["CAM_FRONT"]
 
@@ -80,6 +81,7 @@ def test_grids_of_another_class_table_are_read_by_name(session):
     again = Session.open(session.folder)
     assert again.info.classes == tuple(names)
     stored, read = make_frame(1).occupancy.classes, again.occupancy(1).classes
+    assert (again.classes(1) == read).all()
     assert read.dtype == np.uint8
     for number, name in enumerate([*names, "other"]):
         assert (read[stored == number] == NAMES.index(name)).all()
@@ -181,7 +183,10 @@ def test_a_damaged_or_missing_file_is_named(session, file, damage):
         path.write_bytes(damage(data))
     with pytest.raises(SessionError, match="000002"):
         getattr(session, READERS[file])(2)
-    assert session.state(1).stamp and session.occupancy(1).classes.any()
+    if file.startswith("occupancy"):
+        with pytest.raises(SessionError, match="000002"):
+            session.classes(2)
+    assert session.state(1).stamp and session.classes(1).any()
 
 
 def test_bytes_changed_anywhere_in_an_occupancy_file_never_go_unnoticed(session):

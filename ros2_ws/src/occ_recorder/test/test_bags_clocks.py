@@ -93,7 +93,7 @@ def test_a_simulator_s_clock_may_go_slower_or_faster_than_that_of_recording(tmp_
     for number in session.numbers:
         state = session.state(number)
         assert np.allclose(state.base_link.matrix, arc(state.stamp), atol=1e-6)
-        occupied = set(np.flatnonzero(session.occupancy(number).classes.ravel()).tolist())
+        occupied = set(np.flatnonzero(session.classes(number).ravel()).tolist())
         must, may = expected(state.stamp, [k / 10 for k in range(41)])
         assert must <= occupied <= may
     assert report.problems == [] and velocities(session)
@@ -264,7 +264,7 @@ def test_a_clock_that_is_set_after_the_start_is_right_from_there_on(tmp_path: Pa
     assert times(session)[-1] == pytest.approx(4.0) and len(session) >= 6 and velocities(session)
     assert not any("jumps by" in said for said in report.problems)
     for number in session.numbers:  # sweeps of before are of another time, or of none
-        occupied = set(np.flatnonzero(session.occupancy(number).classes.ravel()).tolist())
+        occupied = set(np.flatnonzero(session.classes(number).ravel()).tolist())
         assert (
             len(occupied) > 1000 and not occupied - expected(times(session)[number - 1], [k / 10 for k in range(41)])[1]
         )

@@ -210,7 +210,7 @@ def test_clouds_without_points_are_sweeps_that_saw_nothing(tmp_path):
     report, (session,) = result(write_bag(tmp_path / "bag", drive, messages))
     assert report.problems == [] and stamps(session) == [0, 0.5, 1, 1.5, 2]
     assert [len(session.points(number)) for number in session.numbers[1:4]] == [0, 0, 0]
-    assert session.occupancy(3).classes.any()  # of the sweeps before
+    assert session.classes(3).any()  # of the sweeps before
 
 
 def test_clouds_that_are_nan_throughout_or_contradict_themselves(tmp_path):

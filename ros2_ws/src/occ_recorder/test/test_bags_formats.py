@@ -39,7 +39,7 @@ def stamps(session: Session) -> list[float]:
 
 def walls(session: Session, number: int) -> tuple[set[tuple[int, ...]], set[tuple[int, ...]]]:
     """The voxels that are occupied in a frame, and those that the wall of the drive lies in, by numpy alone."""
-    got = set(map(tuple, np.argwhere(session.occupancy(number).classes)))
+    got = set(map(tuple, np.argwhere(session.classes(number))))
     now = session.state(number).stamp
     level = footprint(base_pose(now), 0.0).inverse()
     wanted = set()

@@ -96,7 +96,7 @@ def test_the_config_that_is_written_gives_the_right_voxels(tmp_path, monkeypatch
         cells = np.floor((corners - TOKYO_GRID.lower) / TOKYO_GRID.voxel).astype(int)
         possible |= set(map(tuple, cells.reshape(-1, 3)))
         sure |= set(map(tuple, cells[0][(cells == cells[0]).all(axis=(0, 2))]))
-    got = set(map(tuple, np.argwhere(session.occupancy(5).classes)))
+    got = set(map(tuple, np.argwhere(session.classes(5))))
     assert sure <= got <= possible and len(sure) > 200
 
 
@@ -274,6 +274,6 @@ def test_the_frame_that_does_not_jump_is_proposed(tmp_path, jumps):
     said = "    continuous_frame: vio  # sweeps are put together in it: 'vio' jumps by up to 1.5 m in 'map'"
     assert (said in text) is jumps and problems == []
     for number in (4, 5):  # after the correction the report is of the true map, and so is what was seen before it
-        occupied = set(np.flatnonzero(session.occupancy(number).classes.ravel()).tolist())
+        occupied = set(np.flatnonzero(session.classes(number).ravel()).tolist())
         must, may = expected((number - 1) / 2, TENTHS)
         assert must <= occupied <= may

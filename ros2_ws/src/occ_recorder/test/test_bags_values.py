@@ -183,7 +183,7 @@ def test_sweeps_are_put_together_in_odom_and_frames_reported_in_map(tmp_path: Pa
         assert np.allclose(session.state(number).base_link.matrix, in_map(t), atol=1e-5)
         assert np.allclose(session.state(number).footprint.matrix, footprint(in_map(t)), atol=1e-5)
         must, may = expected(t, stamps)
-        occupied = set(np.flatnonzero(session.occupancy(number).classes.ravel()).tolist())
+        occupied = set(np.flatnonzero(session.classes(number).ravel()).tolist())
         assert not must - occupied and not occupied - may, t
         assert session.state(number).linear == pytest.approx([SPEED, 0, 0], abs=1e-3)
 
@@ -468,7 +468,7 @@ def test_a_sweep_at_the_edge_of_a_gap_of_odometry_has_the_points_that_a_pose_is_
     assert got[0] == pytest.approx(0.5) and got[-1] == pytest.approx(2.5)
     assert len(report.problems) == 1 and "no odometry around a sweep" in report.problems[0]
     for number in session.numbers:
-        occupied = set(np.flatnonzero(session.occupancy(number).classes.ravel()).tolist())
+        occupied = set(np.flatnonzero(session.classes(number).ravel()).tolist())
         assert len(occupied) > 1000 and not occupied - expected(got[number - 1], [k / 10 for k in range(-1, 28)])[1]
 
 

@@ -158,7 +158,7 @@ def test_the_real_class_reads_what_was_recorded(theirs, root, agent, kind):
         grids = np.concatenate([sample["history_occupancy"], sample["future_occupancy"]])
         for number, pose, grid in zip(numbers, poses, grids, strict=True):
             assert pose == pytest.approx(session.state(number).pose_13d, abs=1e-5)
-            assert (grid == session.occupancy(number).classes).all()
+            assert (grid == session.classes(number)).all()
         for number, points, images in zip(numbers, sample["history_lidar"], sample["history_images"], strict=False):
             assert (points.numpy() == session.points(number)).all()
             assert images.keys() == set(CAMERAS.values())

@@ -66,7 +66,7 @@ def test_keyframes_become_frames_with_points_grid_and_pictures(tmp_path):
         points = session.points(number)
         assert len(points) == 400 and points.dtype == np.float32 and np.isfinite(points).all()
         assert points[:, 0] == pytest.approx(np.full(400, 3.1)) and points[:, 2].min() == pytest.approx(0.48, abs=0.01)
-        occupied = GRID.centers(np.argwhere(session.occupancy(number).classes))
+        occupied = GRID.centers(np.argwhere(session.classes(number)))
         assert len(occupied) and np.abs(occupied[:, 0] - 3.1).max() < 0.41
         picture = np.asarray(Image.open(io.BytesIO(session.image_path(number, "CAM_FRONT").read_bytes())))
         assert picture.shape == (36, 64, 3) and np.abs(picture.mean(axis=(0, 1)) - [200, 30, 60]).max() < 4
@@ -229,7 +229,7 @@ def test_the_first_frame_after_a_pause_holds_the_sweeps_that_came_during_it(tmp_
     made.add(sweep(1.0))
     made.close()
     (session,) = find_sessions(tmp_path)
-    walls = GRID.centers(np.argwhere(session.occupancy(1).classes))[:, 0]
+    walls = GRID.centers(np.argwhere(session.classes(1)))[:, 0]
     assert np.ptp(walls) > 0.7, "the wall goes along with the vehicle: one sweep is a plane, ten are a metre deep"
 
 
@@ -294,7 +294,7 @@ def test_the_grid_after_dropped_frames_is_as_if_none_had_been_dropped(tmp_path, 
         made.close()
         assert (made.status.dropped_frames > 0) is not wait
         (session,) = find_sessions(root)
-        return session.occupancy(session.numbers[-1]).classes
+        return session.classes(session.numbers[-1])
 
     assert (last_grid(tmp_path / "slow", wait=False) == last_grid(tmp_path / "fast", wait=True)).all()
 

@@ -50,7 +50,7 @@ def liveliest(sessions: list[Session]) -> tuple[Session, int]:
 
     def worth(frame: tuple[Session, int]) -> tuple[int, int]:
         session, number = frame
-        classes = session.occupancy(number).classes
+        classes = session.classes(number)
         return len(np.unique(classes)), np.count_nonzero(classes)
 
     return max(((session, number) for session in sessions for number in session.numbers[::5]), key=worth)
@@ -58,7 +58,7 @@ def liveliest(sessions: list[Session]) -> tuple[Session, int]:
 
 def sweep_to_grid(session: Session, number: int, path: Path) -> None:
     """One frame: its sweep from above, its grid from above and from the side."""
-    points, grid, classes = session.points(number), session.info.grid, session.occupancy(number).classes
+    points, grid, classes = session.points(number), session.info.grid, session.classes(number)
     figure = Figure(figsize=(12, 4.6), dpi=90, layout="constrained")
     sweep, above, oblique = figure.subplots(1, 3, width_ratios=[1, 1, 1.4])
     extent = (grid.upper[1], grid.lower[1], grid.lower[0], grid.upper[0])
