@@ -353,7 +353,7 @@ def refused(checkpoint: Path, **parameters: object) -> str:
         (lambda folder: folder / "absent.pt", "no checkpoint"),
         (lambda folder: another_grid(folder, "grid.safetensors"), "made for another grid"),
         (lambda folder: cut_short(folder, "short.safetensors"), "not a whole checkpoint"),
-        (of_another_width, "is 8, this model's is 16"),
+        (of_another_width, "is 8 x 39, this model's is 16 x 39"),
         (lambda folder: folder / "absent.safetensors", "no checkpoint"),
     ],
     ids=[

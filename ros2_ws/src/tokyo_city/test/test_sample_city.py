@@ -20,7 +20,7 @@ from tokyo_city.sample_city.citygml import NAMESPACES
 from tokyo_city.sample_city.codes import FLAT_ROOF, GABLE_ROOF, HIP_ROOF, SHED_ROOF
 from tokyo_city.sample_city.draping import drape
 from tokyo_city.sample_city.faces import rectangle
-from tokyo_city.sample_city.georeference import mesh_code, mesh_south_west
+from tokyo_city.sample_city.georeference import Georeference, mesh_code, mesh_south_west
 from tokyo_city.sample_city.solids import extrusion, gable, hip, pyramid, shed, terraced
 from tokyo_city.sample_city.streets import direction
 from tokyo_city.sample_city.terrain import MAX_SLOPE, roll_terrain
@@ -101,15 +101,17 @@ def relief_heights(relief: np.ndarray, points: np.ndarray) -> np.ndarray:
     return corner[:, 2] - np.einsum("ij,ij->i", normal[:, :2], points[:, :2] - corner[:, :2]) / normal[:, 2]
 
 
-def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(written, tmp_path):
+def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path):
     def digests(folder: Path) -> dict[str, str]:
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
-    again = write_sample_city(tmp_path / "again")
-    other = write_sample_city(tmp_path / "other", seed=8)
-    assert digests(again.parent) == digests(written.parent)
-    assert digests(other)[f"bldg/{MESH}_bldg_6697_op.gml"] != digests(written)[f"bldg/{MESH}_bldg_6697_op.gml"]
+    first, again, other = (
+        write_sample_city(tmp_path / name, seed=seed, size_m=320.0)
+        for name, seed in (("first", 7), ("again", 7), ("other", 8))
+    )
+    assert digests(again.parent) == digests(first.parent)
+    assert digests(other)[f"bldg/{MESH}_bldg_6697_op.gml"] != digests(first)[f"bldg/{MESH}_bldg_6697_op.gml"]
 
 
 def test_documents_are_city_models_with_the_plateau_reference_system(documents):
@@ -154,8 +156,16 @@ def test_mesh_code_names_the_square_that_holds_a_point(latitude, longitude):
     assert -1e-9 <= longitude - west <= 45 / 3600 + 1e-9
 
 
-def test_a_city_larger_than_its_mesh_is_divided(tmp_path):
-    udx = write_sample_city(tmp_path, size_m=1000.0)
+def test_a_city_that_outgrows_its_mesh_is_divided(tmp_path, monkeypatch):
+    """A small one, on the corner of four."""
+    in_the_middle = Georeference.__init__
+
+    def on_the_corner(self) -> None:
+        in_the_middle(self)
+        self._anchor = self._anchor + [566.0, 462.0]
+
+    monkeypatch.setattr(Georeference, "__init__", on_the_corner)
+    udx = write_sample_city(tmp_path, size_m=320.0)
     names = {path.name for path in udx.rglob("*.gml")}
     assert {f"{MESH}_{feature}_6697_op.gml" for feature in FEATURES} < names
     assert any(not name.startswith(MESH) and "_bldg_" in name for name in names)
