@@ -7,7 +7,8 @@ from pathlib import Path
 import moderngl
 import numpy as np
 from PIL import Image
-from scipy.ndimage import gaussian_filter
+from scipy import fft
+from scipy.special import ndtr
 
 from tokyo_city.world.appearance import PAGE_PIXELS
 
@@ -41,21 +42,33 @@ def detail_pixels() -> np.ndarray:
     It joins itself at its borders.
     """
     rng = np.random.default_rng(0)
-    asphalt = 0.10 * _noise(rng, 1.4) + 0.05 * _noise(rng, 6) + 0.02 * _noise(rng, 40)
+    asphalt = _noise(rng, (0.10, 1.4), (0.05, 6), (0.02, 40))
     blocks = np.kron(rng.normal(0, 0.05, (DETAIL_PIXELS // _BLOCK, DETAIL_PIXELS // _BLOCK)), np.ones((_BLOCK, _BLOCK)))
     joint = np.arange(DETAIL_PIXELS) % _BLOCK < 2
-    paving = blocks + 0.04 * _noise(rng, 1.4) - 0.2 * (joint[:, None] | joint[None])
-    grass = 0.11 * _noise(rng, 1.6) + 0.06 * _noise(rng, 8) + 0.015 * _noise(rng, 48)
-    clumps = 0.5 * _noise(rng, 3) + 0.7 * _noise(rng, 10) + 0.5 * _noise(rng, 28)
-    leaves = np.argsort(np.argsort(clumps, axis=None)).reshape(clumps.shape) / clumps.size - 0.5
-    channels = np.stack([asphalt, paving, leaves, grass], axis=2)
+    paving = blocks + _noise(rng, (0.04, 1.4)) - 0.2 * (joint[:, None] | joint[None])
+    grass = _noise(rng, (0.11, 1.6), (0.06, 8), (0.015, 48))
+    clumps = _noise(rng, (0.5, 3), (0.7, 10), (0.5, 28))
+    leaves = ndtr(clumps / clumps.std())  # any brightness as often as any other
+    channels = np.stack([asphalt, paving, leaves, grass], axis=2).astype(np.float32)
     return np.clip(128 + 255 * (channels - channels.mean(axis=(0, 1))), 0, 255).astype(np.uint8)
 
 
-def _noise(rng: np.random.Generator, sigma: float) -> np.ndarray:
-    """(DETAIL_PIXELS, DETAIL_PIXELS) of standard deviation 1. sigma: pixels over which it stays alike."""
-    field = gaussian_filter(rng.normal(size=(DETAIL_PIXELS, DETAIL_PIXELS)), sigma, mode="wrap")
-    return field / field.std()
+def _noise(rng: np.random.Generator, *fields: tuple[float, float]) -> np.ndarray:
+    """float32 (DETAIL_PIXELS, DETAIL_PIXELS), the sum of some fields. fields: of each its standard deviation, and
+    pixels over which it stays alike.
+
+    White noise is made smooth by frequencies: a tenth of the time of a filter, and what it gives joins at its borders.
+    """
+    size, spectrum = (DETAIL_PIXELS, DETAIL_PIXELS), np.complex64(0)
+    for deviation, sigma in fields:
+        down, across = (
+            np.exp(-2 * (np.pi * sigma * frequency) ** 2).astype(np.float32)
+            for frequency in (fft.fftfreq(DETAIL_PIXELS), fft.rfftfreq(DETAIL_PIXELS))
+        )
+        left = np.square(down).mean()  # of the deviation, along two axes
+        white = fft.rfft2(rng.standard_normal(size, dtype=np.float32))
+        spectrum = spectrum + np.float32(deviation / left) * down[:, None] * across * white
+    return fft.irfft2(spectrum, size)
 
 
 def upload_detail(context: moderngl.Context) -> moderngl.Texture:
