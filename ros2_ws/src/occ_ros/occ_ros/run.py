@@ -34,24 +34,36 @@ def run(make: Callable[[], Guarded], spin: Callable[[Any, Event], None] | None =
     destroyed, so that a node can finish its work, log and publish on the way out. A node that is still being made,
     which takes as long as numba compiles, has nothing to finish: it is given up, exit code 0.
     """
-    stop, node = Event(), None
+    stop, given_up, node = Event(), Event(), None
+
+    def give_up(*_: object) -> None:
+        _on_stop(signal.SIG_IGN)  # a second signal must not interrupt the end
+        given_up.set()
+        raise _GivenUp
+
     try:
-        _on_stop(_give_up)
+        _on_stop(give_up)
         wait_for_release()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         try:
             node = make()
+            if given_up.is_set():  # and somebody's library has swallowed it
+                raise _GivenUp
             gc.enable()  # which `occ_ros.start` has switched off
         except BadInput as error:
+            if given_up.is_set():
+                raise
             print(f"error: {error}", file=sys.stderr)
             return 2
         _on_stop(lambda *_: stop.set())
         (spin or _spin)(node, stop)
-    except _GivenUp:
-        with suppress(Exception):  # rclpy destroys all nodes, of which one that is half made may lack what it ends
-            rclpy.try_shutdown()
-        os._exit(0)  # what is half made may have threads that nobody would end
-    except NodeFailed as error:
+    except BaseException as error:
+        if given_up.is_set():  # whatever became of it on its way through somebody's library
+            with suppress(Exception):  # rclpy destroys all nodes, of which one that is half made may lack what it ends
+                rclpy.try_shutdown()
+            os._exit(0)  # what is half made may have threads that nobody would end
+        if not isinstance(error, NodeFailed):
+            raise
         print(f"error: {error}", file=sys.stderr)
         return 1
     finally:
@@ -63,11 +75,6 @@ def run(make: Callable[[], Guarded], spin: Callable[[Any, Event], None] | None =
 
 class _GivenUp(BaseException):
     """A signal came before there was a node."""
-
-
-def _give_up(*_: object) -> None:
-    _on_stop(signal.SIG_IGN)  # a second signal must not interrupt the end
-    raise _GivenUp
 
 
 def _on_stop(handler: Callable[..., object] | signal.Handlers) -> None:
