@@ -4,8 +4,8 @@ VENV ?= .venv
 OUT ?= out/demo
 CITY ?=
 STEPS ?=
-# Test processes side by side: many tests wait for DDS, so twice as many as two cores.
-JOBS ?= 4
+# Test processes side by side: many tests wait for DDS, so one more than two cores.
+JOBS ?= 3
 # File by file, in the order of pyproject.toml: what takes long begins first, so that all workers end together.
 SPREAD := --dist loadfile --no-loadscope-reorder
 PACKAGES := occ_core occ_ros tokyo_city tokyo_sim occ_recorder occworld_infer tokyo_occworld

@@ -20,8 +20,9 @@ from occ_ros.domain import used_domains
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# 101 is the highest domain whose ports stay below Linux's ephemeral range. From above: `--domain auto` begins at 1.
-_DOMAINS = range(100, 0, -1)
+# 101 is the highest domain whose ports stay below Linux's ephemeral range. Those from 1 on are left to `--domain auto`,
+# which knows nothing of a test that has a domain and has started nothing in it yet.
+_DOMAINS = range(100, 40, -1)
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _share = _DOMAINS[_WORKER::_WORKERS]
@@ -29,7 +30,7 @@ _share = _DOMAINS[_WORKER::_WORKERS]
 _own = itertools.cycle([*_share[os.getppid() % len(_share) :], *_share[: os.getppid() % len(_share)]])
 
 
-_HELD = 4  # domains that a test has at most
+_HELD = min(4, max(1, len(_share) // 2))  # a test has three domains at most
 _held: deque[int] = deque()
 
 
