@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from ctypes import CDLL
@@ -25,6 +24,8 @@ from occworld.scene import ForecastFrame, Scene
 
 if TYPE_CHECKING:
     from occworld.forecast_model import ForecastModel
+
+_AMD = Path("/dev/kfd")
 
 
 @dataclass(frozen=True)
@@ -181,11 +182,13 @@ class Forecaster:
 
 
 def _finds_cuda() -> bool:
-    """Does PyTorch find a CUDA device? It is not loaded where NVIDIA's driver is not: that takes a second."""
-    try:
-        CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
+    """Does PyTorch find a device of NVIDIA's, or of AMD's by the same name? It is not loaded, which takes long, where
+    neither driver is."""
+    if not _AMD.exists():
+        try:
+            CDLL("libcuda.so.1")
+        except OSError:
+            return False
     import torch
 
     return torch.cuda.is_available()

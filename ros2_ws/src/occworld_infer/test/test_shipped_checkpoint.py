@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -31,6 +34,20 @@ def test_the_shipped_checkpoint_is_small_and_has_its_card() -> None:
         assert said in card
     for place in ("/tmp/", "/home/", "/root/"):
         assert place not in card and place.encode() not in body
+
+
+def test_without_a_gpu_it_is_forecast_from_without_pytorch() -> None:
+    program = (
+        "import sys; from occworld.forecaster import Forecaster, _finds_cuda\n"
+        "from occworld_infer.shipped import shipped_checkpoint\n"
+        "if _finds_cuda(): sys.exit(7)\n"
+        "Forecaster.load(shipped_checkpoint(), 'auto', precision='auto').warm_up()\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    if done.returncode == 7:
+        pytest.skip("there is a GPU")
+    assert done.stdout == "False\n", done.stderr
 
 
 def _street() -> np.ndarray:
