@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import os
 import signal
 import tempfile
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from occ_ros.domain import used_domains
 
@@ -31,30 +31,23 @@ _own = itertools.cycle([*_share[os.getppid() % len(_share) :], *_share[: os.getp
 
 
 _HELD = min(4, max(1, len(_share) // 2))  # a test has three domains at most
-_held: deque[int] = deque()
+_held: deque[FileLock] = deque()
 
 
 def free_domain() -> int:
     """The next of this worker's domains that no process of this machine is in, nor a test of another run."""
     used = used_domains()
     for domain in itertools.islice(_own, len(_share)):
-        if domain not in used and (lock := _taken(domain)) is not None:
+        if domain in used:
+            continue
+        lock = FileLock(Path(tempfile.gettempdir(), f"tokyo_occworld_test_domain_{domain}.lock"))
+        with suppress(Timeout):
+            lock.acquire(blocking=False)
             _held.append(lock)
             if len(_held) > _HELD:
-                os.close(_held.popleft())
+                _held.popleft().release()
             return domain
     raise RuntimeError(f"somebody is in each of the ROS domains {sorted(_share)}")
-
-
-def _taken(domain: int) -> int | None:
-    """A lock of the domain among tests, its descriptor; None where another has it."""
-    lock = os.open(Path(tempfile.gettempdir(), f"tokyo_occworld_test_domain_{domain}.lock"), os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
 
 
 @pytest.fixture(autouse=True)

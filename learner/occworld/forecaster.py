@@ -84,7 +84,7 @@ class Forecaster:
         """
         if device == "auto":
             device = "cuda" if _finds_cuda() else "cpu"
-        if device.startswith("cuda") and not _finds_cuda():
+        elif device.startswith("cuda") and not _finds_cuda():
             raise ValueError(f"device '{device}': PyTorch finds no CUDA device here, 'auto' or 'cpu' is wanted")
         if precision == "auto":
             precision = "bfloat16" if device.startswith("cuda") else "float32"

@@ -26,7 +26,7 @@ from occworld.fast.candidates import (
     gather,
     judge,
     label,
-)  # fmt: skip
+)
 from occworld.fast.column_prior import above, surplus
 from occworld.fast.numpy_layers import Linear, Weights
 from occworld.hindcast import KINDS, NEWS, SIGNS, STRATA, WARPED, rings
@@ -183,9 +183,7 @@ Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 """(n,) voxels, labels and logits of those above the least threshold, ascending."""
 
 
-def _candidates(
-    grid: VoxelGrid, head: Head, said: _Said, columns: np.ndarray, patch: int, view: ColumnView
-) -> Found:  # fmt: skip
+def _candidates(grid: VoxelGrid, head: Head, said: _Said, columns: np.ndarray, patch: int, view: ColumnView) -> Found:
     """Of the candidates."""
     bits, past, count, nz = view.bits, view.past.arrays, view.past.count, grid.shape[2]
     room, width = _CANDIDATES + nz, len(said.lanes)
@@ -214,9 +212,7 @@ def _candidates(
     return voxels[:found], labels[:found], logits[:found]
 
 
-def _by_prior(
-    grid: VoxelGrid, head: Head, said: _Said, columns: np.ndarray, patch: int, view: ColumnView
-) -> Found:  # fmt: skip
+def _by_prior(grid: VoxelGrid, head: Head, said: _Said, columns: np.ndarray, patch: int, view: ColumnView) -> Found:
     """Of the voxels that are no candidates: by one prior in columns that no frame of the past covers, by another in
     those that one does."""
     weights, biases = [], []

@@ -19,9 +19,7 @@ def surroundings(grid: VoxelGrid, size: tuple[int, int], way: np.ndarray, histor
     size: h, w, patches of columns. way: (t, 2) metres, where the vehicle is in each frame up to the target, in the
     target frame, the first `history` of them in the past. height: of the vehicle above the ground, metres.
     """
-    low, high = np.array(grid.lower[:2]), np.array(grid.lower[:2]) + np.multiply(grid.shape, grid.voxel)[:2]
-    x, y = (low[a] + (np.arange(n) + 0.5) / n * (high[a] - low[a]) for a, n in enumerate(size))
-    place = np.stack(np.meshgrid(x, y, indexing="ij"))
+    place, high = _middles(grid, size), np.array(grid.lower[:2]) + np.multiply(grid.shape, grid.voxel)[:2]
     away = np.linalg.norm(place[None] - way[:, :, None, None], axis=1)
     recent, past = away[-_WINDOW:].min(axis=0), away[:history].min(axis=0)
     out = np.empty((CHANNELS, *size), np.float32)
@@ -35,15 +33,18 @@ def surroundings(grid: VoxelGrid, size: tuple[int, int], way: np.ndarray, histor
 def seen_at(grid: VoxelGrid, size: tuple[int, int], motions: np.ndarray) -> np.ndarray:
     """(n, h, w, 2) float64: where the middle of each patch lies in a source frame, as parts of the grid's length and
     width, 0 to 1 within it. size: h, w, patches. motions: (n, 4), targets in the source."""
-    (h, w), low = size, np.array(grid.lower[:2])
-    extent = np.multiply(grid.shape, grid.voxel)[:2]
-    x = low[0] + (np.arange(h) + 0.5) / h * extent[0]
-    y = low[1] + (np.arange(w) + 0.5) / w * extent[1]
-    x, y = np.meshgrid(x, y, indexing="ij")
+    x, y = _middles(grid, size)
     c, s = np.cos(motions[:, 3])[:, None, None], np.sin(motions[:, 3])[:, None, None]
     u = c * x - s * y + motions[:, 0, None, None]
     v = s * x + c * y + motions[:, 1, None, None]
-    return (np.stack([u, v], axis=-1) - low) / extent
+    return (np.stack([u, v], axis=-1) - grid.lower[:2]) / np.multiply(grid.shape, grid.voxel)[:2]
+
+
+def _middles(grid: VoxelGrid, size: tuple[int, int]) -> np.ndarray:
+    """(2, h, w) metres: x and y of the middle of each patch."""
+    extent = np.multiply(grid.shape, grid.voxel)
+    along = [grid.lower[a] + (np.arange(n) + 0.5) / n * extent[a] for a, n in enumerate(size)]
+    return np.stack(np.meshgrid(*along, indexing="ij"))
 
 
 def moving(frame: SparseGrid) -> np.ndarray:

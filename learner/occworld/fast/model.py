@@ -132,9 +132,7 @@ class FastOccWorld(nn.Module):
         return [self._decided(frame, view.row) for frame, view in zip(frames, views, strict=True)]
 
     def _decided(self, frame: ForecastFrame, row: int) -> ForecastFrame:
-        """Without what is less sure than pays, where that was ever fitted."""
-        right, missed = (table[row].cpu().numpy() for table in (self.head.named_right, self.head.missed))
-        return decided(frame, right, missed) if right.any() else frame
+        return decided(frame, *(table[row].cpu().numpy() for table in (self.head.named_right, self.head.missed)))
 
     def imagine(self, scenes: list[Scene]) -> Imagined:
         """Autoregressive rollout; each step feeds back the mean code under its own prediction."""

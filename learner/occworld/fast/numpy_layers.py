@@ -43,9 +43,8 @@ class Weights:
         if self.tensors[name].shape != shape:
             raise WeightsError(f"{name} is {_shape(self.tensors[name].shape)}, this model's is {_shape(shape)}")
         self.taken.add(name)
-        return np.array(
-            self.tensors[name], np.float32
-        )  # of its own: compiled loops know read-only ones as another type
+        # One of its own: to compiled loops those that are read-only are of another type.
+        return np.array(self.tensors[name], np.float32)
 
     def check_all_taken(self, *spare: str) -> None:
         """WeightsError where there are others, but for those spare ones."""
@@ -222,6 +221,13 @@ class ResidualBlock:
         return y
 
 
+def _layers(weights: Weights, name: str, channels: int, inward: int, out: int) -> tuple[LayerNorm, Linear, Linear]:
+    """A normalization of so many channels, and a part of two layers that begin with them and end with them. inward,
+    out: channels that come out of the first, and that go into the second."""
+    part, norm = weights.at(name), LayerNorm.of(weights.at("norm"), channels)
+    return norm, Linear.of(part.at("inward"), channels, inward), Linear.of(part.at("out"), out, channels)
+
+
 @dataclass(frozen=True)
 class FeedForward:
     """Two layers with a GELU between them, normalized before, about an identity."""
@@ -233,10 +239,7 @@ class FeedForward:
     @classmethod
     def of(cls, weights: Weights, channels: int, hidden: int) -> FeedForward:
         """hidden: width between the layers."""
-        layers = weights.at("ffn")
-        inward, out = layers.at("inward"), layers.at("out")
-        norm = LayerNorm.of(weights.at("norm"), channels)
-        return cls(norm, Linear.of(inward, channels, hidden), Linear.of(out, hidden, channels))
+        return cls(*_layers(weights, "ffn", channels, hidden, hidden))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """x: (..., c)."""
@@ -265,17 +268,14 @@ class SelfAttention:
     @classmethod
     def of(cls, weights: Weights, channels: int, heads: int) -> SelfAttention:
         """Of so many channels, shared among the heads."""
-        layers = weights.at("attention")
-        inward, out = layers.at("inward"), layers.at("out")
-        norm = LayerNorm.of(weights.at("norm"), channels)
-        return cls(norm, Linear.of(inward, channels, 3 * channels), Linear.of(out, channels, channels), heads)
+        return cls(*_layers(weights, "attention", channels, 3 * channels, channels), heads)
 
     def over_place(self, x: np.ndarray) -> np.ndarray:
         """x: (n, c), each of which attends to all."""
         query, key, value = self._inward(x)
         attended = np.empty_like(x)
-        query *= self._scale(x)
-        for head in self._heads(x.shape[-1]):
+        width = x.shape[-1] // self.heads
+        for head in (slice(first, first + width) for first in range(0, x.shape[-1], width)):
             attended[:, head] = _attended(query[:, head], key[:, head], value[:, head])
         return self._outward(attended, x)
 
@@ -283,24 +283,20 @@ class SelfAttention:
         """x: (t, n, c), the newest frames: at each place they attend to themselves and to all frames before them."""
         query, key, value = self._inward(x)
         keys, values = cache.extended(self, key, value)
-        attended = np.empty_like(x)
-        _attend_over_time(query * self._scale(x), keys, values, self.heads, attended)
+        attended, scores = np.empty_like(x), np.empty(len(keys), np.float32)
+        _attend_over_time(query, keys, values, self.heads, scores, attended)
         return self._outward(attended, x)
 
     def _inward(self, x: np.ndarray) -> list[np.ndarray]:
-        return [np.ascontiguousarray(part) for part in np.split(self.inward(self.norm(x)), 3, axis=-1)]
+        """Queries, scaled, keys and values."""
+        query, key, value = (np.ascontiguousarray(part) for part in np.split(self.inward(self.norm(x)), 3, axis=-1))
+        query *= np.float32((x.shape[-1] // self.heads) ** -0.5)
+        return [query, key, value]
 
     def _outward(self, attended: np.ndarray, x: np.ndarray) -> np.ndarray:
         y = self.out(attended)
         y += x
         return y
-
-    def _heads(self, channels: int) -> list[slice]:
-        width = channels // self.heads
-        return [slice(first, first + width) for first in range(0, channels, width)]
-
-    def _scale(self, x: np.ndarray) -> np.float32:
-        return np.float32((x.shape[-1] // self.heads) ** -0.5)
 
 
 class TimeCache:
@@ -343,8 +339,8 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 @loop
-def _attend_over_time(query, keys, values, heads, out):
-    """query, out: (t, n, c). keys, values: (T, n, c), of which the last t are those frames' own."""
+def _attend_over_time(query, keys, values, heads, scores, out):
+    """query, out: (t, n, c). keys, values: (T, n, c), of which the last t are those frames' own. scores: room for T."""
     new, places, channels = query.shape
     before, width = len(keys) - new, channels // heads
     for t in range(new):
@@ -356,15 +352,13 @@ def _attend_over_time(query, keys, values, heads, out):
                     score = np.float32(0.0)
                     for c in range(first, first + width):
                         score += query[t, n, c] * keys[s, n, c]
+                    scores[s] = score
                     largest = max(largest, score)
                 for c in range(first, first + width):
                     out[t, n, c] = 0
                 total = np.float32(0.0)
                 for s in range(before + t + 1):
-                    score = np.float32(0.0)
-                    for c in range(first, first + width):
-                        score += query[t, n, c] * keys[s, n, c]
-                    weight = np.float32(math.exp(score - largest))
+                    weight = np.float32(math.exp(scores[s] - largest))
                     total += weight
                     for c in range(first, first + width):
                         out[t, n, c] += weight * values[s, n, c]

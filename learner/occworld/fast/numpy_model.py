@@ -40,7 +40,7 @@ from occworld.fast.numpy_layers import (
     sampled,
     silu,
     softmax,
-)  # fmt: skip
+)
 from occworld.fast.thresholds import decided
 from occworld.hindcast import HINDCASTS, signs
 from occworld.model_config import FLOW_DILATIONS, FLOW_STRIDE, GENTLY, WIDE_DILATIONS, FastConfig
@@ -131,9 +131,7 @@ class NumpyOccWorld:
             around = surroundings(self.grid, self._fold.size, view.way, self.history, scene.height).transpose(1, 2, 0)
             columns = self._decoder(moved.reshape(h, w, d), [past, still, cover, around], foretold)
             frame = fill_columns(self.grid, self._head, columns, self.config.patch, view)
-            right, missed = self._head.named_right[view.row], self._head.missed[view.row]
-            # Without what is less sure than pays, where that was ever fitted.
-            return decided(frame, right, missed) if right.any() else frame
+            return decided(frame, self._head.named_right[view.row], self._head.missed[view.row])
 
         return _side_by_side(one, range(self.steps))
 
@@ -251,16 +249,20 @@ class _Fold:
 
 
 @loop
+def _add_voxel(x, y, across, patch, kind, table, folded):
+    """What a voxel of column x, y adds to its patch. across: patches in a row. kind: of its class and level."""
+    place, row = (x // patch) * across + y // patch, (kind * patch + x % patch) * patch + y % patch
+    for c in range(folded.shape[1]):
+        folded[place, c] += table[row, c]
+
+
+@loop
 def _fold_voxels(voxels, classes, shape, patch, class_rows, table, folded):
     ny, nz = shape[1], shape[2]
     across = ny // patch
     for n in range(len(voxels)):
         column, level = voxels[n] // nz, voxels[n] % nz
-        x, y = column // ny, column % ny
-        place = (x // patch) * across + y // patch
-        row = ((class_rows[classes[n]] + level) * patch + x % patch) * patch + y % patch
-        for c in range(folded.shape[1]):
-            folded[place, c] += table[row, c]
+        _add_voxel(column // ny, column % ny, across, patch, class_rows[classes[n]] + level, table, folded)
 
 
 @loop
@@ -273,17 +275,14 @@ def _fold_view(past, view, shape, patch, class_rows, table, folded, cover):
         if t < 0:
             continue
         x, y = column // ny, column % ny
-        place = (x // patch) * across + y // patch
-        cover[place] += share
+        cover[(x // patch) * across + y // patch] += share
         for w in range(view.warped.shape[1]):
             word = view.warped[column, w]
             while word:
                 level = 64 * w + lowest(word)
                 word &= word - np.uint64(1)
                 kind = class_in_past(past, t, view.origin[column], level, view.lift)
-                row = ((class_rows[kind] + level) * patch + x % patch) * patch + y % patch
-                for c in range(folded.shape[1]):
-                    folded[place, c] += table[row, c]
+                _add_voxel(x, y, across, patch, class_rows[kind] + level, table, folded)
 
 
 class _Encoder:
@@ -390,9 +389,7 @@ class _Flow:
 class _Decoder:
     """As `BevDecoder`: latents, and what the aligned past shows, to features of columns."""
 
-    def __init__(
-        self, weights: Weights, config: FastConfig, size: tuple[int, int], places: tuple[int, int]
-    ) -> None:  # fmt: skip
+    def __init__(self, weights: Weights, config: FastConfig, size: tuple[int, int], places: tuple[int, int]) -> None:
         channels, area = config.base_channel, config.patch**2
         known = 2 * channels + 1 + CHANNELS
         self._inward = Linear.of(weights.at("inward"), config.code_dim, channels, pixels=True)

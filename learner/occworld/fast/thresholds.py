@@ -29,8 +29,11 @@ EDGES = np.linspace(LEAST, 1.0, _BINS + 1)  # of the bins of probability
 def decided(frame: ForecastFrame, named_right: np.ndarray, missed: np.ndarray) -> ForecastFrame:
     """A frame without the voxels that are less sure than pays, by the IoU and mIoU that it leads to expect itself.
 
-    frame: with all voxels above the least threshold. named_right, missed: (classes,) as `Counts` has them.
+    frame: with all voxels above the least threshold. named_right, missed: (classes,) as `Counts` has them; where all
+    of the first are 0 they were never fitted, and the frame stays as it is.
     """
+    if not named_right.any():
+        return frame
     flat = _binned(frame)
     said = np.bincount(flat, minlength=NUM_CLASSES * _BINS).reshape(NUM_CLASSES, _BINS)
     said[0] = 0
