@@ -86,7 +86,7 @@ def forecast(city: Path, checkpoint: Path, drive: Drive, count: int, seconds: fl
 
     names = [name for _, name in _ROBOTS[:count]]
     run, sent = Run({name: [] for name in names}), {}
-    os.environ.update(node_environment())  # without the large shared memory most sweeps are lost on the way
+    os.environ.update(node_environment())  # without larger shared memory most sweeps are lost on the way
     rclpy.init()
     node, executor = rclpy.create_node("bench_live"), SingleThreadedExecutor()
     executor.add_node(node)

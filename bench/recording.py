@@ -80,7 +80,7 @@ def over_dds(city: Path, root: Path) -> Recorded:
     rig = [sys.executable, "-m", "bench.rig", str(city), str(SECONDS)]
     parameters = ["-p", "robots:=[drone_0, rover_0]", "-p", f"output:={root}", "-p", f"city:={city}"]
     node = [sys.executable, "-m", "occ_recorder.nodes.recorder", "--ros-args", *parameters]
-    with subprocess.Popen(rig, env=node_environment(), stdout=subprocess.PIPE) as publisher:
+    with subprocess.Popen(rig, env=node_environment(bulky=True), stdout=subprocess.PIPE) as publisher:
         _wait_for(publisher, b"ready")
         with subprocess.Popen(node, env=node_environment()) as recorder:
             _wait_for(publisher, b"playing")

@@ -80,7 +80,8 @@ def play(bag: Path, folder: Path, city: Path) -> dict[str, dict[float, tuple[byt
         topics = ["lidar/points", "odom", "imu", "camera/front/image_raw", "camera/back_left/image_raw"]
         heard = [f"/rover_0/{topic}" for topic in topics] + ["/city/actors"]
         # Shared memory as large as the simulator's, or sweeps are lost on the way.
-        subprocess.run([sys.executable, str(PLAYER), str(bag), "0.5", "2", *heard], check=True, env=node_environment())
+        player = [sys.executable, str(PLAYER), str(bag), "0.5", "2", *heard]
+        subprocess.run(player, check=True, env=node_environment(bulky=True))
     finally:
         for recorder in recorders:
             recorder.send_signal(signal.SIGTERM)

@@ -72,7 +72,7 @@ def test_bad_usage_is_exit_code_2() -> None:
     [
         (2000, 1900, State.OK, ""),
         (64, 60, State.NEEDED, "--shm-size=2g"),  # docker's default
-        (512, 500, State.OPTIONAL, "size=2g"),
+        (256, 250, State.OPTIONAL, "size=2g"),
         (8000, 20, State.NEEDED, "rm /dev/shm/fastdds_*"),  # left by processes that were killed
     ],
 )

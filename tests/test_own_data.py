@@ -51,7 +51,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def environment() -> dict[str, str]:
     """A shell's, with this interpreter's programs first on the PATH."""
-    return node_environment() | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return node_environment(bulky=True) | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 @pytest.mark.nightly

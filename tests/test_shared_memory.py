@@ -13,7 +13,7 @@ from pages import blocks
 from paths import ROOT
 
 PAGE = ROOT / "docs/troubleshooting.md"
-OURS = ROOT / "ros2_ws/src/tokyo_sim/config/fastdds.xml"
+PROFILES = ROOT / "ros2_ws/src/tokyo_sim/config"
 NODE = """
 import rclpy
 rclpy.init()
@@ -42,8 +42,12 @@ def udp(tmp_path: Path) -> Path:
     return path
 
 
-def test_our_profile_has_room_for_two_seconds_of_sweeps_and_images() -> None:
-    assert max(mapped(OURS, "LOCALHOST")) > 128e6 and max(mapped(OURS, "SUBNET")) > 128e6
+@pytest.mark.parametrize("discovery", ["LOCALHOST", "SUBNET"])
+@pytest.mark.parametrize(
+    ("profile", "least"), [("fastdds.xml", 5 * (6 * 1600 * 900 * 3 + 1.3e6)), ("fastdds_small.xml", 5 * 4 * 1.3e6)]
+)
+def test_our_profiles_have_room_for_half_a_second(profile: str, least: float, discovery: str) -> None:
+    assert least < max(mapped(PROFILES / profile, discovery)) < 1.25 * least + 8e6
 
 
 def test_the_profile_of_the_page_goes_without_shared_memory_unless_discovery_is_local(udp: Path) -> None:

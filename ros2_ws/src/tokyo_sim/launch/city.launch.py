@@ -51,9 +51,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     args = Arguments(**{spec.name: _convert(spec.name, given[spec.name], spec.default) for spec in fields(Arguments)})
     check_bringup(args)
     reserve(current_domain(), args.robots)  # until this process ends
-    actions: list[LaunchDescriptionEntity] = [
-        SetEnvironmentVariable(name, value) for name, value in environment().items() if name not in os.environ
-    ]
+    actions: list[LaunchDescriptionEntity] = [SetEnvironmentVariable(*setting) for setting in _unset().items()]
     if args.simulator == "gazebo":
         actions += _gazebo(args)
     return [*actions, *(_action(spec) for spec in nodes(args))]
@@ -79,6 +77,11 @@ def _convert(name: str, text: str, default: object) -> object:
         raise ValueError(f"launch argument '{name}' is '{text}', a number is wanted") from error
 
 
+def _unset(bulky: bool = False) -> dict[str, str]:
+    """What nodes need and the user has not set."""
+    return {name: value for name, value in environment(bulky).items() if name not in os.environ}
+
+
 def _action(spec: NodeSpec) -> Node:
     return Node(
         package=spec.package,
@@ -88,6 +91,7 @@ def _action(spec: NodeSpec) -> Node:
         parameters=[spec.parameters],
         remappings=list(spec.remappings.items()),
         arguments=list(spec.arguments),
+        additional_env=_unset(spec.bulky),
         output="screen",
         on_exit=lambda event, context: _after(spec, event),
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tokyo_occworld.cli import checks, processes
 from tokyo_occworld.cli.main import main
-from tokyo_sim.bringup import SHIPPED, Arguments, nearest, nodes, world_file
+from tokyo_sim.bringup import SHIPPED, Arguments, environment, nearest, nodes, world_file
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,23 @@ def test_missions_differ_in_seed_and_suit_their_vehicle():
     assert len(set(seed)) == 4
     assert vehicle == ["drone", "drone", "rover", "rover"]
     assert pattern == ["survey", "survey", "street", "street"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, ["simulator"]),
+        ({"camera_rate": 0.0}, []),
+        ({"camera_rate": 0.0, "drones": 3, "rovers": 2}, ["simulator"]),
+    ],
+)
+def test_only_who_publishes_images_or_many_sweeps_has_the_larger_shared_memory(
+    values: dict[str, Any], expected: list[str]
+) -> None:
+    specs = nodes(Arguments(sim="embedded", record=True, predict=SHIPPED, view=True, **values))
+    assert [spec.name for spec in specs if spec.bulky] == expected
+    sizes = [Path(environment(bulky)["FASTDDS_DEFAULT_PROFILES_FILE"]).name for bulky in (True, False)]
+    assert sizes == ["fastdds.xml", "fastdds_small.xml"]
 
 
 def test_what_the_user_has_set_in_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from tokyo_sim.gazebo.names import TRAFFIC
 from tokyo_sim.resources import share
 
 _CAMERA_RATES_OF_FRAMES = (0.0, 2.0, 10.0)  # those with an image at each frame, 0.5 s apart
+_FEW_ROBOTS = 4  # whose sweeps of half a second fit into the smaller shared memory
 SHIPPED = "shipped"
 """As a checkpoint: the one that comes with occworld_infer."""
 
@@ -118,7 +119,8 @@ class NodeSpec:
     """One node. executable: its console script; module: the same thing for `python -m`, '' for another's package.
 
     remappings: topics by other names. arguments: on its command line, before ROS's. once: it ends when its work is
-    done, which is no failure. ends_all: it too, and then everything has done its work.
+    done, which is no failure. ends_all: it too, and then everything has done its work. bulky: it publishes images, or
+    the sweeps of many robots.
     """
 
     package: str
@@ -131,6 +133,7 @@ class NodeSpec:
     arguments: tuple[str, ...] = ()
     once: bool = False
     ends_all: bool = False
+    bulky: bool = False
 
     @property
     def label(self) -> str:
@@ -156,11 +159,11 @@ def world_file(city: str) -> Path:
     return path
 
 
-def environment() -> dict[str, str]:
-    """What the nodes' processes need to have set; what the user has set instead stays as it is."""
+def environment(bulky: bool = False) -> dict[str, str]:
+    """What a node's process needs to have set; what the user has set instead stays as it is. bulky: as of `NodeSpec`."""
     return {
-        # Shared memory large enough for sensor data.
-        "FASTDDS_DEFAULT_PROFILES_FILE": str(share("config", "fastdds.xml")),
+        # Shared memory large enough for what it publishes.
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(share("config", "fastdds.xml" if bulky else "fastdds_small.xml")),
         # Waiting threads that spin take the cores from the other nodes.
         "OMP_WAIT_POLICY": "passive",
         # So do those of NumPy and SciPy: beside busy processes, 4 x 4 matrices took 8 ms instead of 0.01.
@@ -244,8 +247,15 @@ def _simulator(args: Arguments, city: dict[str, str], others: list[NodeSpec]) ->
         if spec.parameters.get("lockstep")
         for robot in (spec.parameters["robots"] if spec.executable == "mission" else [""])
     ] or [""]
-    module = "tokyo_sim.nodes.simulator"
-    return NodeSpec("tokyo_sim", "simulator", module, "simulator", "", city | values, ends_all=args.duration > 0)
+    return NodeSpec(
+        "tokyo_sim", "simulator", "tokyo_sim.nodes.simulator", "simulator", "", city | values,
+        ends_all=args.duration > 0, bulky=sensors_are_bulky(args),
+    )  # fmt: skip
+
+
+def sensors_are_bulky(args: Arguments) -> bool:
+    """Does what publishes all sensors need the larger shared memory?"""
+    return args.camera_rate > 0 or len(args.robots) > _FEW_ROBOTS
 
 
 def _gazebo(args: Arguments, city: dict[str, str]) -> list[NodeSpec]:

@@ -19,7 +19,7 @@ from occ_core.ports import free_port
 PYTHONS = (3, 10), (3, 13)
 """First and last minor version that the lock has wheels for."""
 SHARED_MEMORY = Path("/dev/shm")
-SEGMENT_MB, _SEGMENTS = 128, 6  # of fastdds.xml; simulator, missions, recorder, forecast, overlay, page
+SEGMENT_MB, RUN_MB = 128, 288  # of fastdds.xml; and of missions, recorder, forecast, overlay, page, 32 each
 _PAGE_PORT = 8080
 _PATIENCE_S = 30.0
 _MAKE = "make setup"
@@ -143,9 +143,9 @@ def shared_memory(folder: Path = SHARED_MEMORY) -> Finding:
     if free < SEGMENT_MB:
         why = f"{text}, one process takes {SEGMENT_MB} MB"
         full = "fastdds shm clean, or rm /dev/shm/fastdds_* where nothing runs"
-        return Finding(subject, State.NEEDED, why, full if total >= SEGMENT_MB * _SEGMENTS else remedy)
-    if free < SEGMENT_MB * _SEGMENTS:
-        return Finding(subject, State.OPTIONAL, f"{text}; {SEGMENT_MB * _SEGMENTS} MB hold a whole run", remedy)
+        return Finding(subject, State.NEEDED, why, full if total >= RUN_MB else remedy)
+    if free < RUN_MB:
+        return Finding(subject, State.OPTIONAL, f"{text}; {RUN_MB} MB hold a whole run", remedy)
     return Finding(subject, State.OK, text)
 
 

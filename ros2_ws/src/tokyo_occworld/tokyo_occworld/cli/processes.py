@@ -41,10 +41,10 @@ class NodeProcesses:
         held: bool = False,
     ) -> None:
         self._specs, self._log = specs, log
-        self._environment = node_environment() | ({} if domain is None else {"ROS_DOMAIN_ID": str(domain)})
+        self._settings = {} if domain is None else {"ROS_DOMAIN_ID": str(domain)}
         self._hold = os.pipe() if held else ()
         if self._hold:
-            self._environment[HOLD] = str(self._hold[0])
+            self._settings[HOLD] = str(self._hold[0])
         self._folder = tempfile.TemporaryDirectory(prefix="tokyo_")
         self._running: list[tuple[NodeSpec | Server, subprocess.Popen]] = []
 
@@ -63,7 +63,7 @@ class NodeProcesses:
                         preexec_fn=_prepared(ours),
                         stdout=output,
                         stderr=output,
-                        env=self._environment,
+                        env=node_environment(isinstance(spec, NodeSpec) and spec.bulky) | self._settings,
                         pass_fds=self._hold[:1],
                     )
                     self._running.append((spec, process))
@@ -158,9 +158,9 @@ def _prepared(ours: bool) -> Callable[[], None] | None:
     return prepare
 
 
-def node_environment() -> dict[str, str]:
-    """This environment, and what the nodes need where it does not say."""
-    return environment() | dict(os.environ)
+def node_environment(bulky: bool = False) -> dict[str, str]:
+    """This environment, and what a node needs where it does not say. bulky: as of `NodeSpec`."""
+    return environment(bulky) | dict(os.environ)
 
 
 def _stop(process: subprocess.Popen, patience: float) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tokyo_city.world import WORLD_NAME
 from tokyo_city.world.obj import has_normals
 from tokyo_city.world.sdf import read_world
-from tokyo_sim.bringup import Arguments, NodeSpec, world_file
+from tokyo_sim.bringup import Arguments, NodeSpec, sensors_are_bulky, world_file
 from tokyo_sim.engine.simulator import Fleet
 from tokyo_sim.engine.start_poses import parse_start_poses
 from tokyo_sim.gazebo.bridge import bridge_entries, write_bridge_config
@@ -31,6 +31,7 @@ def gazebo_nodes(args: Arguments, folder: Path) -> list[NodeSpec]:
         "bridge",
         parameters={"config_file": str(config)},
         arguments=services if args.actors else (),
+        bulky=sensors_are_bulky(args),
     )
     robots = spawns(world_file(args.city).parent, fleet, args.seed, args.camera_rate)
     return [bridge, *(_creation(spawn) for spawn in robots)]
