@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 # Nodes that these targets start see each other and nothing else on the network.
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
-.PHONY: demo test test-nightly test-all bench lint docs setup dev clean
+.PHONY: demo test test-slow test-nightly test-all bench lint docs setup dev clean
 
 demo: setup
 	$(BIN)/tokyo demo --out $(OUT) $(if $(STEPS),--steps $(STEPS)) $(if $(CITY),--city-source $(CITY))
@@ -22,11 +22,11 @@ test: setup
 	$(BIN)/python -m pytest -n $(JOBS) $(SPREAD) $(PYTEST_ARGS)
 
 # One test after the other to whoever is free: a single file of these takes longer than all others.
-test-nightly: setup
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m nightly $(PYTEST_ARGS)
+test-slow test-nightly: test-%: setup
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m $* $(PYTEST_ARGS)
 
 test-all: setup
-	$(BIN)/python -m pytest -n $(JOBS) $(SPREAD) -m "nightly or not nightly" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) $(SPREAD) -m "" $(PYTEST_ARGS)
 
 bench: setup
 	$(BIN)/python -m bench $(BENCH) $(if $(AGAINST),--against $(AGAINST))

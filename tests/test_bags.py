@@ -42,7 +42,8 @@ def convert(bag: Path, output: Path, city: Path, *more: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.timeout(1200)  # plays a drive at half of real time, and on a busy machine waits for who listens
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # plays a drive in real time, and on a busy machine waits for who listens
 def test_live_a_bag_and_a_played_bag_give_the_same_frames(driven: Path, city: Path, tmp_path: Path) -> None:
     bag = driven / "bag"
     with Reader(bag) as reader:
@@ -80,7 +81,7 @@ def play(bag: Path, folder: Path, city: Path) -> dict[str, dict[float, tuple[byt
         topics = ["lidar/points", "odom", "imu", "camera/front/image_raw", "camera/back_left/image_raw"]
         heard = [f"/rover_0/{topic}" for topic in topics] + ["/city/actors"]
         # Shared memory as large as the simulator's, or sweeps are lost on the way.
-        player = [sys.executable, str(PLAYER), str(bag), "0.5", "2", *heard]
+        player = [sys.executable, str(PLAYER), str(bag), "1", "2", *heard]
         subprocess.run(player, check=True, env=node_environment(bulky=True))
     finally:
         for recorder in recorders:

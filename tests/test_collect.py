@@ -19,6 +19,7 @@ from tokyo_occworld.cli import collect
 SCRIPT = [sys.executable, str(ROOT / "scripts/data_collection_mission.py")]
 
 
+@pytest.mark.slow
 def test_without_a_simulator_it_starts_one_flies_the_survey_and_records(city: Path, tmp_path: Path) -> None:
     options = ["--vehicle", "drone", "--pattern", "survey", "--altitude", "30", "--duration", "8", "--no-cameras"]
     places = ["--city", str(city), "--output", str(tmp_path / "sessions"), "--actors", "5"]

@@ -44,6 +44,7 @@ def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.parents[1]
 
 
+@pytest.mark.slow
 def test_the_guide_s_command_makes_sessions_from_meshes(meshes: Path, tmp_path: Path) -> None:
     output = tmp_path / "tokyo_gazebo"
     wanted = ["--frames", "5", "--sessions", "3"]
@@ -137,7 +138,7 @@ def test_workers_and_engines_that_can_not_be_are_refused(meshes: Path, tmp_path:
     assert done.returncode == 2 and "Traceback" not in done.stderr
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_other_grids_are_recorded_trained_on_and_forecast(meshes: Path, tmp_path: Path) -> None:
     """The nuScenes grid, with the tools that ship: sessions, a model, a forecast on that grid."""
     output, work = tmp_path / "tokyo_gazebo", tmp_path / "work"

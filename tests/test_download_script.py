@@ -79,6 +79,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, env=environment)
 
 
+@pytest.mark.slow
 def test_everything_from_the_catalogue_to_sessions(site: str, tmp_path: Path) -> None:
     where = ["--catalogue", f"{site}/ckan", "--output", str(tmp_path)]
     small = ["--frames", "3", "--sessions", "2"]

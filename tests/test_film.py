@@ -71,6 +71,7 @@ def test_a_film_is_as_good_as_its_size_allows_and_no_larger(tmp_path: Path) -> N
         assert made.n_frames == 4 and made.info["loop"] == 0
 
 
+@pytest.mark.slow
 def test_a_drive_is_recorded_forecast_and_filmed(
     city: Path, untrained_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

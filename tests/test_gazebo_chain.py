@@ -145,6 +145,7 @@ def _check_what_the_adapter_completes() -> None:
     assert float(heard_once["diagnostics"]["real_time_factor"]) > 0
 
 
+@pytest.mark.slow
 def test_robots_driven_by_hand_do_what_was_seen_in_gazebo(installation: Path, city: Path, tmp_path: Path) -> None:
     """The assertions of test_gazebo.py on the stand-in: that they can be met, and by what our adapter publishes."""
     process = subprocess.Popen(

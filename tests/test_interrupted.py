@@ -176,7 +176,11 @@ def train(city: Path, tmp_path: Path, times: int) -> None:
 COMMANDS = (up, record, demo, train)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
+@pytest.mark.parametrize(
+    "command",
+    [up, record, *(pytest.param(long, marks=pytest.mark.slow) for long in (demo, train))],
+    ids=lambda command: command.__name__,
+)
 def test_an_interrupted_command_leaves_nothing_and_starts_again(
     command: Callable[[Path, Path, int], None], city: Path, tmp_path: Path
 ) -> None:

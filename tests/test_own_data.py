@@ -54,7 +54,7 @@ def environment() -> dict[str, str]:
     return node_environment(bulky=True) | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_page_leads_from_a_foreign_bag_to_a_live_forecast(checkout: Path) -> None:
     said: dict[str, str] = {}

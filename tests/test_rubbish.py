@@ -178,6 +178,7 @@ def withstand(saboteur: Saboteur, rounds: int, sessions: Path) -> None:
     assert suspect == {ROBOT}
 
 
+@pytest.mark.slow
 def test_no_node_ends_and_none_takes_rubbish_for_a_mistake_of_its_own(saboteur: Saboteur, tmp_path: Path) -> None:
     withstand(saboteur, FEW, tmp_path / "sessions")
 

@@ -45,7 +45,9 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("first_to_go", [1, pytest.param(0, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "first_to_go", [pytest.param(1, marks=pytest.mark.slow), pytest.param(0, marks=pytest.mark.nightly)]
+)
 def test_a_signal_to_one_of_two_processes_stops_both_in_the_same_step(
     config: Config, tmp_path: Path, first_to_go: int
 ) -> None:

@@ -287,7 +287,11 @@ def test_every_weight_learns_in_one_stage_or_the_other(config: Config, data: Gaz
 
 
 @pytest.mark.parametrize(
-    ("count", "steps", "iou"), [(1, 80, 0.7), pytest.param(2, 160, 0.95, marks=pytest.mark.nightly)]
+    ("count", "steps", "iou"),
+    [
+        pytest.param(1, 80, 0.7, marks=pytest.mark.slow),  # test_overfit.py learns one by the command
+        pytest.param(2, 160, 0.95, marks=pytest.mark.nightly),
+    ],
 )
 def test_windows_are_learned_by_heart(
     config: Config, data: GazeboOccWorldDataset, count: int, steps: int, iou: float

@@ -165,6 +165,7 @@ def test_one_frame_sessions_and_an_empty_folder_are_sentences(tmp_path: Path, co
         GazeboOccWorldDataset(tmp_path, config.data)
 
 
+@pytest.mark.slow
 def test_the_shell_script_trains_from_anywhere(config: Config, tmp_path: Path) -> None:
     script = LEARNER.parent / "scripts/run_training.sh"
     file = write_config(tmp_path / "config.py", config, tokenizer_epochs=0)

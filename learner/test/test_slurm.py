@@ -96,6 +96,7 @@ def go_on(file: Path, job: dict[str, str], config: Config, tmp_path: Path) -> No
     assert len(list(tmp_path.glob("train_*.log"))) <= 2, "the first node's alone, of each start"
 
 
+@pytest.mark.slow
 def test_a_job_whose_time_is_up_goes_on_from_its_state(
     file: Path, job: dict[str, str], config: Config, tmp_path: Path
 ) -> None:

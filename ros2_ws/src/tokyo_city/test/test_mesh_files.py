@@ -83,6 +83,7 @@ def check_city(city: Path) -> list[MeshFile]:
     return files
 
 
+@pytest.mark.slow
 def test_every_mesh_of_the_sample_city(tmp_path):
     udx = write_sample_city(tmp_path / "citygml", seed=3, size_m=320.0)
     import_city(udx, tmp_path / "city", Options(workers=1))

@@ -217,7 +217,7 @@ def test_in_ten_minutes_nothing_overlaps_and_everybody_gets_on(grid, seed):
     assert standing_still(moments, moments_long=300) == set()
 
 
-@pytest.mark.parametrize("actors", [100, 300])
+@pytest.mark.parametrize("actors", [100, pytest.param(300, marks=pytest.mark.slow)])
 def test_a_town_full_of_traffic_keeps_flowing(town, actors):
     moments = watched(town, actors, 300, seed=actors, every=1.0)
     for now in moments:

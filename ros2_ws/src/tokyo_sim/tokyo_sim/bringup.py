@@ -160,7 +160,7 @@ def world_file(city: str) -> Path:
 
 
 def environment(bulky: bool = False) -> dict[str, str]:
-    """What a node's process needs to have set; what the user has set instead stays as it is. bulky: as of `NodeSpec`."""
+    """What a node's process needs to have set; what the user has set instead stays. bulky: as of `NodeSpec`."""
     return {
         # Shared memory large enough for what it publishes.
         "FASTDDS_DEFAULT_PROFILES_FILE": str(share("config", "fastdds.xml" if bulky else "fastdds_small.xml")),
