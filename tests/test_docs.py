@@ -75,7 +75,7 @@ def test_every_command_could_be_run(page: Path) -> None:
         "tokyo upp", "tokyo up --drone 1", "tokyo up --drones many", "tokyo sessions info --thorough out",
         "python learner/train.py --config learner/config/demo_tokyo.py --work-dir x --epoch 3",
         "python learner/train.py --config config/demo_tokyo.py --work-dir x", "python learner/tarin.py --help",
-        "torchrun --nproc-per-node 2 learner/train.py --config config/demo_tokyo.py", "python -m occworld.reference",
+        "torchrun --nproc-per-node 2 learner/train.py --config config/demo_tokyo.py", "python -m occworld.config_page",
         "scripts/run_training.sh --fast", "scripts/launch_occworld_simulation.sh --drone 1", "scripts/none_such.sh",
         "make everything", "make demo TOWN=here", "make bench BENCH=flying",
         "ros2 launch tokyo_sim city.launch.py drone:=1",

@@ -100,7 +100,11 @@ def test_a_second_run_is_refused_and_auto_takes_another_domain(city: Path, monke
     finally:
         first.kill()
         first.wait()
-    # A kill leaves no lock.
+    # A kill leaves no lock, and its nodes end a moment later.
+    end = time.monotonic() + PATIENCE_S
+    while int(os.environ[VARIABLE]) in used_domains():
+        assert time.monotonic() < end
+        time.sleep(0.1)
     fourth = subprocess.Popen(up(city), stderr=subprocess.PIPE, text=True)
     try:
         assert heard(0.5, [spec(CLOCK)])["clock"] >= 0.5

@@ -30,7 +30,7 @@ from occ_core.session import find_sessions
 from occ_core.topics import ACTORS, CLOCK, CMD_VEL, DIAGNOSTICS, ROBOT_DESCRIPTION, SENSOR_TOPICS, TF, TF_STATIC
 from tokyo_sim.engine.simulator import Fleet
 from tokyo_sim.gazebo.installation import GazeboMissing, require_gazebo
-from tokyo_sim.gazebo.spawn import spawns
+from tokyo_sim.gazebo.robot_models import spawns
 
 HAS_TF = importlib.util.find_spec("tf2_msgs") is not None
 ROBOTS = ("drone_0", "rover_0")

@@ -39,10 +39,10 @@ from occworld.scene import ForecastFrame
 from occworld_infer.forecast_message import Latency, forecast_message, lacking
 from occworld_infer.grading import Grade
 from occworld_infer.grids import grid_points
-from occworld_infer.viewer.bags import BagMoments
+from occworld_infer.viewer.bag_snapshots import BagSnapshots
 from occworld_infer.viewer.recorded import RecordedView
 from occworld_infer.viewer.screenshot import Browser, find_chromium
-from occworld_infer.viewer.sessions import session_moments
+from occworld_infer.viewer.session_snapshots import session_snapshots
 from tokyo_occworld.cli.main import main
 
 needs_chromium = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here: apt install chromium")
@@ -58,7 +58,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_session_is_forecast_from_and_graded(session: Path, untrained_checkpoint: Path) -> None:
     opened = Session.open(session)
-    snapshots = list(session_moments([opened], Forecaster.load(untrained_checkpoint)))
+    snapshots = list(session_snapshots([opened], Forecaster.load(untrained_checkpoint)))
     assert [snapshot.forecast is not None for snapshot in snapshots] == [False] * 3 + [True] * 5
     first = snapshots[3].forecast
     assert first.horizons_s == (0.5, 1.0, 1.5, 2.0, 2.5, 3.0) and first.seconds > 0
@@ -70,20 +70,20 @@ def test_a_session_is_forecast_from_and_graded(session: Path, untrained_checkpoi
 
 def test_a_gap_in_a_session_begins_the_history_anew(tmp_path: Path, untrained_checkpoint: Path) -> None:
     folder = write_session(tmp_path, "rover_0", 3, frames=6, gap_after=3)
-    snapshots = session_moments([Session.open(folder)], Forecaster.load(untrained_checkpoint))
+    snapshots = session_snapshots([Session.open(folder)], Forecaster.load(untrained_checkpoint))
     assert all(snapshot.forecast is None for snapshot in snapshots)
 
 
 def test_drives_of_two_robots_are_shown_together(tmp_path: Path) -> None:
     folders = [write_session(tmp_path, robot, seed, 3, SMALL_GRID) for seed, robot in enumerate(("drone_0", "rover_0"))]
-    snapshots = list(session_moments([Session.open(folder) for folder in folders], None))
+    snapshots = list(session_snapshots([Session.open(folder) for folder in folders], None))
     assert [snapshot.robot for snapshot in snapshots] == ["drone_0", "rover_0"] * 3
     assert [snapshot.stamp for snapshot in snapshots] == [0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
 
 
 def test_a_bag_is_shown_as_it_would_be_converted(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag", Drive(), Drive().messages(2.0))
-    with BagMoments(bag, Conversion(ground=GroundSource.CONSTANT), None) as snapshots:
+    with BagSnapshots(bag, Conversion(ground=GroundSource.CONSTANT), None) as snapshots:
         assert snapshots.robots == ("rover_0",)
         made = list(snapshots)
     assert [snapshot.stamp for snapshot in made] == [0.0, 0.5, 1.0, 1.5, 2.0]
@@ -100,7 +100,7 @@ def test_what_could_be_read_of_a_damaged_session_is_shown_and_the_rest_said(
     damaged = Path(shutil.copytree(session, tmp_path / session.name))
     file = damaged / "occupancy/000003_occupancy.npz"
     file.write_bytes(file.read_bytes()[:100])
-    with RecordedView(session_moments([Session.open(damaged)], None), ("rover_0",), None, 0) as view:
+    with RecordedView(session_snapshots([Session.open(damaged)], None), ("rover_0",), None, 0) as view:
         with pytest.raises(ValueError, match="has 0.5 s, there is no time 3.0 s in it"):
             view.read_until(3.0)
     assert "000003_occupancy.npz" in view.problem

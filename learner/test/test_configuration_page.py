@@ -16,7 +16,7 @@ from occworld.config import (
     ScheduleConfig,
     TrainingConfig,
 )
-from occworld.reference import main, page
+from occworld.config_page import main, page
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/configuration.md"
 SECTIONS = {
@@ -26,7 +26,7 @@ SECTIONS = {
 
 
 def test_the_page_in_docs_is_the_one_that_is_written_now() -> None:
-    assert PAGE.read_text() == page(), "run: python -m occworld.reference docs/configuration.md"
+    assert PAGE.read_text() == page(), "run: python -m occworld.config_page docs/configuration.md"
 
 
 def test_every_setting_of_every_section_has_a_row() -> None:
@@ -46,6 +46,6 @@ def test_values_of_a_config_stand_beside_the_defaults(tmp_path: Path) -> None:
 def test_the_command_writes_the_page_and_names_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert main([str(tmp_path / "page.md")]) == 0
     assert (tmp_path / "page.md").read_text() == page()
-    command = [sys.executable, "-m", "occworld.reference", str(tmp_path / "nowhere/page.md")]
+    command = [sys.executable, "-m", "occworld.config_page", str(tmp_path / "nowhere/page.md")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "nowhere" in done.stderr

@@ -14,9 +14,9 @@ from occ_core.classes import Semantic
 from occ_core.grid_pictures import oblique_view, top_view
 from occ_core.session import Session, SessionError, find_sessions
 from occ_recorder.sessions.describe import describe, histogram
+from occ_recorder.sessions.frame_pictures import view_session, write_page
 from occ_recorder.sessions.merge import merge
 from occ_recorder.sessions.session_folders import session_folders
-from occ_recorder.sessions.view import view_session, write_page
 
 NAME = "rover_0_20240115_120000"
 

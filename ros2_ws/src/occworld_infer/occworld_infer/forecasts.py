@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import Condition, Thread
 
 from occworld.forecaster import Forecast, Forecaster, ObservedPast
-from occworld_infer.live import Ready
+from occworld_infer.live_track import Ready
 from occworld_infer.pace import Pace
 
 

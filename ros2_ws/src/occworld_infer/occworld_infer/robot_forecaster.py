@@ -22,13 +22,13 @@ from occ_ros.qos import create_publisher
 from occ_ros.sensor_subscriptions import ActorSubscription, SensorSubscriptions
 from occworld.forecaster import Forecast
 from occworld_infer.figures import latency_message, score_message
+from occworld_infer.forecast_lockstep import ForecastStep
 from occworld_infer.forecast_message import Latency, forecast_message, lacking
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
 from occworld_infer.grading import Grade, Grader
 from occworld_infer.grids import grid_points
 from occworld_infer.history import History
-from occworld_infer.live import LiveTrack, Seen
-from occworld_infer.lockstep import ForecastStep
+from occworld_infer.live_track import LiveTrack, Seen
 from occworld_infer.pace import Pace
 from occworld_infer.planning_topics import PlanningTopics
 from occworld_infer.prediction import PublishedPart, occupied, prediction_points

@@ -15,7 +15,7 @@ from snapshots import HERE, HORIZONS_S, block, snapshot, together
 from occ_core.citymap import CityMap
 from occ_core.classes import Semantic
 from occ_core.poses import Pose
-from occworld_infer.viewer.cameras import kept
+from occworld_infer.viewer.camera_strip import kept
 from occworld_infer.viewer.controls import Colouring
 from occworld_infer.viewer.page import Page
 from occworld_infer.viewer.player import Player

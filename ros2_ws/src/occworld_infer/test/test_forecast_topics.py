@@ -16,7 +16,7 @@ from occ_core.tracker import FrameTracker
 from occ_ros.guard import UNSENT, GuardedNode
 from occ_ros.sensor_subscriptions import ActorSubscription
 from occworld_infer.history import History
-from occworld_infer.live import Seen
+from occworld_infer.live_track import Seen
 from occworld_infer.pace import Pace
 from occworld_infer.prediction import PublishedPart
 from occworld_infer.robot_forecaster import RobotForecaster

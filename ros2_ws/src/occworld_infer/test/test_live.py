@@ -21,7 +21,7 @@ from occworld.config import read_config
 from occworld.forecaster import Forecaster, ObservedPast
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
 from occworld_infer.history import History
-from occworld_infer.live import LiveTrack, Seen
+from occworld_infer.live_track import LiveTrack, Seen
 from occworld_infer.pace import Pace
 
 CONFIG = next(p / "learner/config/demo_tokyo.py" for p in Path(__file__).resolve().parents if (p / "learner").is_dir())

@@ -25,15 +25,15 @@ from occ_core.poses import Pose
 from occworld_infer.forecast_message import HeardForecast, Latency
 from occworld_infer.grading import Grade
 from occworld_infer.grids import grid_points, moved
-from occworld_infer.viewer.cameras import LARGEST, NAMES, kept, large, strip
-from occworld_infer.viewer.city import CityTiles
+from occworld_infer.viewer.camera_strip import LARGEST, NAMES, kept, large, strip
+from occworld_infer.viewer.city_tiles import CityTiles
 from occworld_infer.viewer.controls import Colouring
-from occworld_infer.viewer.live import LiveRobot
+from occworld_infer.viewer.live_snapshots import LiveRobot
 from occworld_infer.viewer.page import Page, PortInUse
 from occworld_infer.viewer.panels import comparison, grades_table, iou_curves, meanings
 from occworld_infer.viewer.player import Player
 from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapshot
-from occworld_infer.viewer.split import split_at
+from occworld_infer.viewer.split_plane import split_at
 from occworld_infer.viewer.timeline import Newest, Timeline
 from occworld_infer.viewer.voxel_colours import NOW_COLOUR, Verdict, by_horizon, by_side, by_verdict, verdicts
 

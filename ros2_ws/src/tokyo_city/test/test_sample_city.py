@@ -16,12 +16,12 @@ from pyproj import Transformer
 from shapely import MultiPoint, Polygon
 
 from tokyo_city.sample_city import build_sample_city, write_sample_city
-from tokyo_city.sample_city.citygml import NAMESPACES
+from tokyo_city.sample_city.building_solids import extrusion, gable, hip, pyramid, shed, terraced
+from tokyo_city.sample_city.citygml_writer import NAMESPACES
 from tokyo_city.sample_city.codes import FLAT_ROOF, GABLE_ROOF, HIP_ROOF, SHED_ROOF
 from tokyo_city.sample_city.draping import drape
 from tokyo_city.sample_city.faces import rectangle
 from tokyo_city.sample_city.georeference import Georeference, mesh_code, mesh_south_west
-from tokyo_city.sample_city.solids import extrusion, gable, hip, pyramid, shed, terraced
 from tokyo_city.sample_city.streets import direction
 from tokyo_city.sample_city.terrain import MAX_SLOPE, roll_terrain
 

@@ -28,7 +28,7 @@ from occworld.forecaster import Forecaster
 from occworld.motion import extrapolate, from_pose
 from occworld.warp import resample_voxels
 from occworld_infer.shipped import shipped_checkpoint
-from occworld_infer.viewer.sessions import session_moments
+from occworld_infer.viewer.session_snapshots import session_snapshots
 from occworld_infer.viewer.snapshot import PlacedVoxels, Snapshot
 from tokyo_city.world import CITY_FILE
 from tokyo_occworld.collecting import Collection, collect
@@ -206,7 +206,7 @@ def _run(args: argparse.Namespace) -> int:
     film = Film(args.city, args.ahead, credit.split(",")[0])
     with tempfile.TemporaryDirectory() as folder:
         session = recorded(args.city, args.robot, args.frames, args.seed, Path(folder))
-        snapshots = list(session_moments([session], forecaster))
+        snapshots = list(session_snapshots([session], forecaster))
     for horizon in forecaster.horizons_s:
         if ious := compared(snapshots, horizon):
             said = ", ".join(f"{name} {100 * iou:.1f}%" for name, iou in zip(METHODS, drive_ious(ious), strict=True))

@@ -36,8 +36,8 @@ def entity(horizon: float) -> str:
     return f"t{horizon:.1f}".replace(".", "_")
 
 
-def export_rerun(moments: Iterable[Snapshot], path: Path, name: str) -> int:
-    """Write moments of one or several robots into a file, which is there only when it is whole. Returns how many.
+def export_rerun(snapshots: Iterable[Snapshot], path: Path, name: str) -> int:
+    """Write snapshots of one or several robots into a file, which is there only when it is whole. Returns how many.
 
     name: of the recording, as rerun shows it.
     """
@@ -49,8 +49,8 @@ def export_rerun(moments: Iterable[Snapshot], path: Path, name: str) -> int:
     written = 0
     try:
         writer = _Writer(rerun, recording)
-        for moment in moments:
-            writer.add(moment)
+        for snapshot in snapshots:
+            writer.add(snapshot)
             written += 1
         recording.flush()
         recording.disconnect()
@@ -62,7 +62,7 @@ def export_rerun(moments: Iterable[Snapshot], path: Path, name: str) -> int:
 
 
 class _Writer:
-    """Logs moments; frames are counted for each robot."""
+    """Logs snapshots; frames are counted for each robot."""
 
     def __init__(self, rerun: ModuleType, recording: Any) -> None:
         self._rerun, self._recording = rerun, recording
@@ -71,24 +71,24 @@ class _Writer:
         recording.log("map", rerun.AnnotationContext(names), static=True)
         recording.log("map", rerun.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
 
-    def add(self, moment: Snapshot) -> None:
+    def add(self, snapshot: Snapshot) -> None:
         """Everything of one instant."""
-        rerun, robot, root = self._rerun, moment.robot, f"map/{moment.robot}"
+        rerun, robot, root = self._rerun, snapshot.robot, f"map/{snapshot.robot}"
         number = self._frames[robot] = self._frames.get(robot, 0) + 1
-        self._at(number, 0, moment.stamp)
-        base = moment.base_link
+        self._at(number, 0, snapshot.stamp)
+        base = snapshot.base_link
         turn = rerun.Quaternion(xyzw=np.roll(base.orientation, -1))
         self._recording.log(f"{root}/base_link", rerun.Transform3D(translation=base.position, quaternion=turn))
-        self._recording.log(f"{root}/lidar", rerun.Points3D(moment.lidar, radii=0.05))
-        self._voxels(f"{root}/occupancy", moment.occupancy)
-        for camera, picture in moment.pictures.items():
+        self._recording.log(f"{root}/lidar", rerun.Points3D(snapshot.lidar, radii=0.05))
+        self._voxels(f"{root}/occupancy", snapshot.occupancy)
+        for camera, picture in snapshot.pictures.items():
             image = rerun.EncodedImage(contents=picture, media_type="image/jpeg")
             self._recording.log(f"camera/{robot}/{camera}", image)
-        for grade in moment.grades:
+        for grade in snapshot.grades:
             self._grade(f"score/{robot}/{entity(grade.horizon_s)}", grade)
-        if moment.forecast is not None:
-            self._forecast(root, moment.forecast)
-        self._timeline(f"{root}/film", number, moment)
+        if snapshot.forecast is not None:
+            self._forecast(root, snapshot.forecast)
+        self._timeline(f"{root}/film", number, snapshot)
 
     def _at(self, number: int, step: int, stamp: float | None) -> None:
         """Set the timelines. stamp: seconds, None for what is on the timeline `horizon` alone."""
@@ -118,9 +118,9 @@ class _Writer:
             self._voxels(f"{root}/forecast/{entity(horizon)}", voxels)
         self._recording.log(f"{root}/path", self._rerun.LineStrips3D([forecast.path]))
 
-    def _timeline(self, path: str, number: int, moment: Snapshot) -> None:
+    def _timeline(self, path: str, number: int, snapshot: Snapshot) -> None:
         self._at(number, 0, None)
-        self._voxels(path, moment.occupancy)
-        for step, voxels in enumerate(moment.forecast.voxels if moment.forecast else (), start=1):
+        self._voxels(path, snapshot.occupancy)
+        for step, voxels in enumerate(snapshot.forecast.voxels if snapshot.forecast else (), start=1):
             self._at(number, step, None)
             self._voxels(path, voxels)

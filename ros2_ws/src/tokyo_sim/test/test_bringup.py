@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tokyo_occworld.cli import checks, processes
+from tokyo_occworld.cli import option_checks, processes
 from tokyo_occworld.cli.main import main
 from tokyo_sim.bringup import SHIPPED, Arguments, environment, nearest, nodes, world_file
 
@@ -63,7 +63,7 @@ def test_a_forecast_comes_with_its_markers_and_the_shipped_checkpoint_is_the_nod
 )
 def test_predict_takes_the_shipped_checkpoint_where_it_names_none(monkeypatch, line, predict):
     started = []
-    monkeypatch.setattr(checks, "check_up", lambda *_: None)  # there is neither a city nor a checkpoint here
+    monkeypatch.setattr(option_checks, "check_up", lambda *_: None)  # there is neither a city nor a checkpoint here
     monkeypatch.setattr(processes, "run_until_stopped", lambda arguments, *_: started.append(arguments) or 0)
     with pytest.raises(SystemExit) as end:
         main(["up", *line])

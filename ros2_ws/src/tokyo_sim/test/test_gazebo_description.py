@@ -26,7 +26,7 @@ from tokyo_sim.engine.physics import Physics
 from tokyo_sim.engine.robot import RobotKind, load_robot
 from tokyo_sim.gazebo.bridge import BridgeEntry, bridge_entries, write_bridge_config
 from tokyo_sim.gazebo.names import ROBOT_SYSTEMS, server_arguments
-from tokyo_sim.gazebo.spawn import for_gazebo
+from tokyo_sim.gazebo.robot_models import for_gazebo
 from tokyo_sim.gazebo.system import gazebo_nodes, require_world
 
 SDF = pytest.mark.skipif(

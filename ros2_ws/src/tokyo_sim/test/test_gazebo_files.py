@@ -21,8 +21,8 @@ from occ_core.poses import Pose
 from occ_core.topics import IMU, LIDAR, ODOM
 from tokyo_city.world.sdf import Anchor, WorldModel, write_world
 from tokyo_sim.engine.robot import RobotKind, load_robot
-from tokyo_sim.gazebo.spawn import for_gazebo
-from tokyo_sim.traffic.gazebo_traffic import model_sdf
+from tokyo_sim.gazebo.robot_models import for_gazebo
+from tokyo_sim.traffic.gazebo_models import model_sdf
 
 SCHEMA = Path("/usr/share/sdformat12/1.9")
 pytestmark = pytest.mark.skipif(

@@ -17,7 +17,7 @@ from occ_core.classes import Semantic
 from occ_core.messages import from_pose
 from occ_core.poses import Pose
 from tokyo_sim.traffic.actor_types import VEHICLES, WALKER
-from tokyo_sim.traffic.gazebo_traffic import fill_create, fill_pose, model_sdf
+from tokyo_sim.traffic.gazebo_models import fill_create, fill_pose, model_sdf
 
 BUS = Actor(
     117, Semantic.TRUCK_BUS, Pose.from_xyz_rpy([4, 5, 6], [0, 0, 1]), np.array([9.0, 2.3, 3.1]), np.array([3.0, 0, 0])

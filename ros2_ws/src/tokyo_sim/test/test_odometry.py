@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occ_core.poses import Pose
-from tokyo_sim.engine.odometry import DriftingOdometry
+from tokyo_sim.engine.drifting_odometry import DriftingOdometry
 
 
 def route(steps: int) -> list[Pose]:

@@ -16,9 +16,9 @@ from occ_core.poses import Pose  # noqa: E402
 from occ_core.topics import CAMERAS, DRIFTING_ODOM, IMAGE_PERIOD, IMU, LIDAR, ODOM, image_topic  # noqa: E402
 from occ_ros.convert import from_cloud, from_pose  # noqa: E402
 from occ_ros.qos import create_publisher, create_subscription  # noqa: E402
+from tokyo_sim.engine.drifting_odometry import DriftingOdometry  # noqa: E402
 from tokyo_sim.engine.imu import ImuReading  # noqa: E402
 from tokyo_sim.engine.lidar import Sweep  # noqa: E402
-from tokyo_sim.engine.odometry import DriftingOdometry  # noqa: E402
 from tokyo_sim.engine.physics import Motion  # noqa: E402
 from tokyo_sim.engine.robot import RobotKind, load_robot  # noqa: E402
 from tokyo_sim.nodes.robot_publishers import RobotPublishers  # noqa: E402

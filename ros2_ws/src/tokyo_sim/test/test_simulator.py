@@ -23,7 +23,7 @@ from tokyo_sim.engine.robot import RobotKind, load_robot
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.engine.spawn import spawn_poses
 from tokyo_sim.engine.start_poses import building_within, parse_start_poses
-from tokyo_sim.gazebo.spawn import spawns
+from tokyo_sim.gazebo.robot_models import spawns
 from tokyo_sim.missions.obstacles import ObstacleMap
 from tokyo_sim.traffic.stored import lane_graph
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from occ_recorder.bags.topics import BagTopic
+from occ_recorder.bags.bag_topic import BagTopic
 
 _FORMATS = {"ros2msg": "msg", "ros2idl": "idl"}
 _UNKNOWN = -1  # how many messages: counting them would run into the gap

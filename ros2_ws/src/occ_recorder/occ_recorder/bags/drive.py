@@ -14,7 +14,7 @@ from occ_recorder.bags.clocks import check_clocks, restamp, twist_is_wrong
 from occ_recorder.bags.config import BagConfig, GroundSource, Stamps
 from occ_recorder.bags.plan import Known, RobotPlan, look, planned, topics_of_robots, with_topics
 from occ_recorder.bags.reading import Bag, BagError
-from occ_recorder.bags.robot import RobotReader
+from occ_recorder.bags.robot_messages import RobotReader
 from occ_recorder.bags.vehicle import as_yaml, seen_of_itself
 
 

@@ -23,7 +23,7 @@ from mcap.stream_reader import CRCValidationError, StreamReader, get_chunk_data_
 from mcap.summary import Summary
 from zlib_ng import zlib_ng
 
-from occ_recorder.bags.topics import CDR, DAMAGE, ROS1, BagTopic, sentence
+from occ_recorder.bags.bag_topic import CDR, DAMAGE, ROS1, BagTopic, sentence
 
 _MAGIC = b"\x89MCAP0\r\n"
 _RECORD, _TIMES, _INDEX = struct.Struct("<BQ"), struct.Struct("<QQ"), struct.Struct("<HI")

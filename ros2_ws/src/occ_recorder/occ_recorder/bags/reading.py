@@ -18,9 +18,9 @@ import yaml
 from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from occ_recorder.bags.bag_topic import CDR, DAMAGE, ROS1, BagTopic, sentence
 from occ_recorder.bags.livox import LIVOX, livox_cloud
 from occ_recorder.bags.storage import ENDINGS, BagFile
-from occ_recorder.bags.topics import CDR, DAMAGE, ROS1, BagTopic, sentence
 
 DISTROS = ("humble", "iron", "jazzy", "kilted", "lyrical")
 _BAGS_TO_NAME = 3

@@ -14,9 +14,9 @@ from rosbags.rosbag1 import Reader as Ros1Reader
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
 
+from occ_recorder.bags.bag_topic import CDR, DAMAGE, ROS1, BagTopic, sentence, zstd
 from occ_recorder.bags.damaged import MendedSqlite
 from occ_recorder.bags.mcap_file import McapFile
-from occ_recorder.bags.topics import CDR, DAMAGE, ROS1, BagTopic, sentence, zstd
 
 ENDINGS = (".mcap", ".db3", ".bag", ".mcap.zstd", ".db3.zstd", ".mcap.zst", ".db3.zst")
 """Of the files that bags are."""

@@ -23,9 +23,9 @@ from occ_ros.run import run
 from occ_ros.sensor_subscriptions import ActorSubscription
 from occworld.checkpoint_file import CheckpointError
 from occworld.forecaster import Forecaster
+from occworld_infer.forecast_lockstep import ForecastStep
 from occworld_infer.forecasts import ForecastLoop, LiveForecast
 from occworld_infer.history import History
-from occworld_infer.lockstep import ForecastStep
 from occworld_infer.pace import Pace
 from occworld_infer.planning_topics import PLANNING_PARAMETERS, PlanningTopics, body_of
 from occworld_infer.prediction import PublishedPart

@@ -38,8 +38,8 @@ from occ_ros.run import run
 from occworld_infer.figures import from_latency, from_score, grades_of
 from occworld_infer.forecast_message import from_forecast_message
 from occworld_infer.forecast_topics import ForecastTopics
-from occworld_infer.viewer.cameras import kept
-from occworld_infer.viewer.live import LiveRobot
+from occworld_infer.viewer.camera_strip import kept
+from occworld_infer.viewer.live_snapshots import LiveRobot
 from occworld_infer.viewer.page import Page
 from occworld_infer.viewer.player import Player
 from occworld_infer.viewer.timeline import Timeline

@@ -8,7 +8,7 @@ from enum import Enum
 
 import viser
 
-from occworld_infer.viewer import cameras
+from occworld_infer.viewer import camera_strip
 from occworld_infer.viewer.panels import meanings, title
 
 _SPEEDS = {"¼ x": 0.25, "½ x": 0.5, "1 x": 1.0, "2 x": 2.0, "4 x": 4.0}
@@ -100,13 +100,13 @@ class Controls:
         self._strip_panel, self._large_panel = gui.add_panel(visible=False), gui.add_panel(visible=False)
         with self._strip_panel.add_tab("Cameras", viser.Icon.CAMERA):
             self._strip = gui.add_html("")
-            buttons = gui.add_button_group("enlarge", tuple(cameras.NAMES.values()))
+            buttons = gui.add_button_group("enlarge", tuple(camera_strip.NAMES.values()))
         with self._large_panel.add_tab("Camera", viser.Icon.CAMERA):
             self._large = gui.add_html("")
             close = gui.add_button("Close")
         self._strip_panel.float(x=8, y=-8, width=_STRIP_WIDTH)
         self._large_panel.float(x=8, y=8, width=_LARGE_WIDTH)
-        by_name = {name: camera for camera, name in cameras.NAMES.items()}
+        by_name = {name: camera for camera, name in camera_strip.NAMES.items()}
         buttons.on_click(lambda _: self.enlarge(by_name[buttons.value]))
         close.on_click(lambda _: self.enlarge(""))
 
@@ -190,12 +190,12 @@ class Controls:
                 handle.content = content
 
     def show_pictures(self, pictures: Mapping[str, bytes]) -> None:
-        """JPEGs by camera, as `cameras.kept` gives them; without any the strip goes."""
+        """JPEGs by camera, as `camera_strip.kept` gives them; without any the strip goes."""
         self._pictures = pictures
         if self._strip_panel.visible != bool(pictures):
             self._strip_panel.visible = bool(pictures)
         if pictures:
-            self._strip.content = cameras.strip(pictures)
+            self._strip.content = camera_strip.strip(pictures)
         self._show_large()
 
     def enlarge(self, camera: str) -> None:
@@ -206,7 +206,7 @@ class Controls:
     def _show_large(self) -> None:
         shown = bool(self._enlarged and self._pictures)
         if shown:
-            self._large.content = cameras.large(self._enlarged, self._pictures.get(self._enlarged))
+            self._large.content = camera_strip.large(self._enlarged, self._pictures.get(self._enlarged))
         if self._large_panel.visible != shown:
             self._large_panel.visible = shown
 

@@ -13,7 +13,7 @@ from occ_core.classes import COLOURS
 from occ_core.grid import FRAME_PERIOD_S, FUTURE_FRAMES
 from occ_core.ports import free_port
 from occ_core.poses import Pose, footprint
-from occworld_infer.viewer.city import CityLayer
+from occworld_infer.viewer.city_tiles import CityLayer
 from occworld_infer.viewer.controls import Choice, Colouring, Controls
 from occworld_infer.viewer.panels import (
     caption,
@@ -28,7 +28,7 @@ from occworld_infer.viewer.panels import (
 from occworld_infer.viewer.robots import RobotShape
 from occworld_infer.viewer.scene_boxes import LEVEL, SceneBoxes
 from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapshot
-from occworld_infer.viewer.split import SplitPlane, split_at
+from occworld_infer.viewer.split_plane import SplitPlane, split_at
 from occworld_infer.viewer.timeline import Newest
 from occworld_infer.viewer.voxel_colours import Cubes, by_class, by_horizon, by_side, by_verdict, verdicts
 

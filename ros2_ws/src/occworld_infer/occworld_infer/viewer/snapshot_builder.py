@@ -16,7 +16,7 @@ from occ_core.sparse_grid import SparseGrid
 from occworld.forecaster import Forecast, Forecaster
 from occworld.motion import from_pose
 from occworld_infer.grading import Grader
-from occworld_infer.viewer.cameras import kept
+from occworld_infer.viewer.camera_strip import kept
 from occworld_infer.viewer.snapshot import PlacedVoxels, PredictedFrame, Snapshot
 
 

@@ -4,6 +4,6 @@ It needs no download, is the same for the same seed, and has what real tiles hav
 and LOD2 buildings, trees and street furniture.
 """
 
-from .city import SampleCity, build_sample_city, write_sample_city
+from .neighbourhood import SampleCity, build_sample_city, write_sample_city
 
 __all__ = ["SampleCity", "build_sample_city", "write_sample_city"]

@@ -13,11 +13,11 @@ import shapely
 from shapely import Polygon
 
 from . import codes
+from .building_solids import Solid, extrusion, gable, hip, pyramid, shed, terraced
 from .codes import Code
 from .faces import plan_ring, rectangle
 from .lots import Lot, LotPlan, largest_rectangle
 from .road_areas import polygons
-from .solids import Solid, extrusion, gable, hip, pyramid, shed, terraced
 from .streets import StreetKind
 from .terrain import Terrain
 

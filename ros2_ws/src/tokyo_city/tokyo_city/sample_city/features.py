@@ -7,7 +7,7 @@ from lxml import etree
 
 from . import codes
 from .buildings import Building
-from .citygml import SRS_NAME, CityModel, child, coded, measured, name
+from .citygml_writer import SRS_NAME, CityModel, child, coded, measured, name
 from .codes import Code
 from .draping import drape, draped_outline, raised_slab
 from .faces import Face, lift

@@ -10,7 +10,7 @@ from typing import Any
 
 from occ_core.grid import GRID_HELP, named_grid
 from occ_core.output_folders import SESSIONS, check_addable, check_new
-from tokyo_occworld.cli import checks
+from tokyo_occworld.cli import option_checks
 
 _NO_ROSBAGS = "bags need occ_recorder, rosbags and mcap: pip install rosbags mcap ros2_ws/src/occ_recorder"
 
@@ -87,9 +87,9 @@ def bag2sessions(args: argparse.Namespace) -> int:
     if args.inspect:
         return inspect(args)
     check_addable(args.output, SESSIONS)
-    checks.check_city(args.city)
+    option_checks.check_city(args.city)
     for path in args.bags:
-        checks.check_input(path, "a bag")
+        option_checks.check_input(path, "a bag")
     try:
         from occ_recorder.bags.convert import convert
         from occ_recorder.bags.reading import BagError

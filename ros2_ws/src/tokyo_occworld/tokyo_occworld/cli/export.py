@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tokyo_occworld.cli.checks import check_export
+from tokyo_occworld.cli.option_checks import check_export
 
 
 def add_export(verbs: Any) -> None:
@@ -35,7 +35,7 @@ def export(args: argparse.Namespace) -> int:
     from occ_core.progress import ProgressBar
     from occ_core.session import Session
     from occworld.forecaster import Forecaster
-    from occworld_infer.viewer.sessions import session_moments
+    from occworld_infer.viewer.session_snapshots import session_snapshots
     from tokyo_occworld.rerun_export import export_rerun, require_rerun
 
     require_rerun()
@@ -50,8 +50,8 @@ def export(args: argparse.Namespace) -> int:
     with ProgressBar(sum(map(len, sessions)), "export", "frame") as progress:
 
         def told():
-            for moment in session_moments(sessions, forecaster):
-                yield moment
+            for snapshot in session_snapshots(sessions, forecaster):
+                yield snapshot
                 progress.update()
 
         written = export_rerun(told(), args.rerun, " ".join(session.name for session in sessions))

@@ -189,9 +189,9 @@ def _add_bringup_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _city(args: argparse.Namespace) -> int:
-    from tokyo_occworld.cli import checks
+    from tokyo_occworld.cli import option_checks
 
-    checks.check_city_options(args)
+    option_checks.check_city_options(args)
     from occ_core.parallel import Backend
     from tokyo_city.plateau.sources import Region
     from tokyo_city.world.city import Options, import_or_generate
@@ -240,11 +240,11 @@ def _box(text: str) -> DegreeBox:
 def _up(args: argparse.Namespace) -> int:
     from dataclasses import fields
 
-    from tokyo_occworld.cli import checks
+    from tokyo_occworld.cli import option_checks
     from tokyo_sim.bringup import Arguments
 
     options = Arguments(**{spec.name: getattr(args, spec.name) for spec in fields(Arguments)})
-    checks.check_up(options, args.check)
+    option_checks.check_up(options, args.check)
     if args.check:
         return 0
     from tokyo_occworld.cli.processes import run_until_stopped
@@ -256,7 +256,7 @@ def _up(args: argparse.Namespace) -> int:
 def _record(args: argparse.Namespace) -> int:
     from occ_core.grid import named_grid
     from occ_core.output_folders import SESSIONS, check_addable
-    from tokyo_occworld.cli import bags, checks
+    from tokyo_occworld.cli import bags, option_checks
 
     if args.bag:
         return bags.record_bag(args)
@@ -264,7 +264,7 @@ def _record(args: argparse.Namespace) -> int:
         raise ValueError("--topics goes with --bag: sessions are made of the topics that they need")
     named_grid(args.grid)
     check_addable(Path(args.output), SESSIONS)
-    checks.check_city(args.city)
+    option_checks.check_city(args.city)
     from tokyo_occworld.cli.processes import NodeProcesses
     from tokyo_sim.bringup import recorder_node
 
@@ -281,9 +281,9 @@ def _city_parameter(args: argparse.Namespace) -> dict[str, str]:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from tokyo_occworld.cli import checks
+    from tokyo_occworld.cli import option_checks
 
-    checks.check_comparison(args)
+    option_checks.check_comparison(args)
     from tokyo_occworld.compare.run import compare_session
 
     comparison = compare_session(args.session, args.city, args.frames, args.out)
@@ -292,9 +292,9 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from tokyo_occworld.cli import checks
+    from tokyo_occworld.cli import option_checks
 
-    checks.check_demo(args)
+    option_checks.check_demo(args)
     from tokyo_occworld.demo.run import DemoPlan, run_demo
 
     return run_demo(args.out, DemoPlan(args.city_source, args.seed, args.steps, args.drives, args.drive_seconds))

@@ -114,7 +114,7 @@ def _view(args: argparse.Namespace) -> int:
         raise ValueError(f"--frames is {args.frames}, at least 1 is wanted")
     check_addable(args.out, _PICTURES)
     from occ_core.session import Session
-    from occ_recorder.sessions.view import view_session, write_page
+    from occ_recorder.sessions.frame_pictures import view_session, write_page
 
     sessions = [Session.open(folder) for folder in _folders(args)]
     pictures = {session.name: view_session(session, args.frames, args.out) for session in sessions}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from occ_core.grid import GRID_HELP, named_grid
-from tokyo_occworld.cli.checks import check_view
+from tokyo_occworld.cli.option_checks import check_view
 
 if TYPE_CHECKING:
     from occ_core.citymap import CityMap
@@ -62,15 +62,16 @@ def view(args: argparse.Namespace) -> int:
 
     with ExitStack() as stack:
         if all((path / "session.json").exists() for path in args.recording):
-            moments, robots, city = _sessions(args)
+            snapshots, robots, city = _sessions(args)
         elif len(args.recording) == 1 and not _holds_sessions(args.recording[0]):
-            moments, robots, city = _bag(args, stack)
+            snapshots, robots, city = _bag(args, stack)
         else:
             _refuse(args.recording)
         if missing := set(args.robots) - set(robots):
             raise ValueError(f"no robot '{missing.pop()}' in it; there are {', '.join(robots)}")
         shown = tuple(args.robots) or robots
-        recorded = stack.enter_context(RecordedView((m for m in moments if m.robot in shown), shown, city, args.port))
+        chosen = (snapshot for snapshot in snapshots if snapshot.robot in shown)
+        recorded = stack.enter_context(RecordedView(chosen, shown, city, args.port))
         print(f"look at {recorded.page.url}", flush=True)
         if args.screenshot:
             from occworld_infer.viewer.controls import Colouring
@@ -98,7 +99,7 @@ def _live(args: argparse.Namespace) -> int:
 
 def _sessions(args: argparse.Namespace) -> tuple[Any, tuple[str, ...], CityMap | None]:
     from occ_core.session import Session
-    from occworld_infer.viewer.sessions import session_moments
+    from occworld_infer.viewer.session_snapshots import session_snapshots
 
     sessions = [Session.open(path) for path in args.recording]
     for session in sessions:
@@ -108,20 +109,20 @@ def _sessions(args: argparse.Namespace) -> tuple[Any, tuple[str, ...], CityMap |
     if len(set(robots)) < len(robots):
         raise ValueError(f"sessions of {', '.join(robots)}: one session of each robot can be shown at a time")
     forecaster = _forecaster(args, sessions[0].info.grid)
-    return session_moments(sessions, forecaster), robots, _city_of(args.city, sessions)
+    return session_snapshots(sessions, forecaster), robots, _city_of(args.city, sessions)
 
 
 def _bag(args: argparse.Namespace, stack: ExitStack) -> tuple[Any, tuple[str, ...], CityMap | None]:
     try:
         from occ_recorder.bags.drive import Conversion
-        from occworld_infer.viewer.bags import BagMoments
+        from occworld_infer.viewer.bag_snapshots import BagSnapshots
     except ModuleNotFoundError as error:
         raise ValueError(f"bags need rosbags and mcap: pip install rosbags mcap ({error})") from error
     from occ_core.citymap import CityMap
 
     city = CityMap.load(Path(args.city)) if args.city else None
     conversion = Conversion(robots=tuple(args.robots), city=args.city, grid=named_grid(args.grid))
-    bag = BagMoments(args.recording[0], conversion, city, _forecaster(args, conversion.grid))
+    bag = BagSnapshots(args.recording[0], conversion, city, _forecaster(args, conversion.grid))
     stack.enter_context(bag)
     for problem in bag.problems:
         print(f"  {problem}", file=sys.stderr)

@@ -12,7 +12,7 @@ from tokyo_sim.engine.simulator import Fleet
 from tokyo_sim.engine.start_poses import parse_start_poses
 from tokyo_sim.gazebo.bridge import bridge_entries, write_bridge_config
 from tokyo_sim.gazebo.names import BRIDGE_EXECUTABLE, BRIDGE_PACKAGE, SIM_PACKAGE, SPAWN_EXECUTABLE, TRAFFIC_SERVICES
-from tokyo_sim.gazebo.spawn import Spawn, spawns
+from tokyo_sim.gazebo.robot_models import Spawn, spawns
 
 
 def gazebo_nodes(args: Arguments, folder: Path) -> list[NodeSpec]:

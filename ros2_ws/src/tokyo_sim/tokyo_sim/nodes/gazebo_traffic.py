@@ -21,7 +21,7 @@ from occ_ros.qos import create_publisher, create_subscription, message_class, pr
 from occ_ros.run import run
 from tokyo_city.world import WORLD_NAME
 from tokyo_sim.gazebo.names import TRAFFIC_SERVICES
-from tokyo_sim.traffic.gazebo_traffic import fill_create, fill_pose, model_name
+from tokyo_sim.traffic.gazebo_models import fill_create, fill_pose, model_name
 from tokyo_sim.traffic.stored import lane_graph, walkways
 from tokyo_sim.traffic.traffic import Traffic
 

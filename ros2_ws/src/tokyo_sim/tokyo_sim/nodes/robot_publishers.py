@@ -31,9 +31,9 @@ from occ_ros.convert import from_twist, to_cloud, to_image, to_pose
 from occ_ros.diagnostics import to_stamp
 from occ_ros.lockstep import depth
 from occ_ros.qos import create_publisher, create_subscription
+from tokyo_sim.engine.drifting_odometry import DriftingOdometry
 from tokyo_sim.engine.imu import ImuReading
 from tokyo_sim.engine.lidar import Sweep
-from tokyo_sim.engine.odometry import DriftingOdometry
 from tokyo_sim.engine.physics import Motion
 from tokyo_sim.engine.robot import CameraSpec, Robot
 from tokyo_sim.nodes.frames import frame, static_transforms, transforms

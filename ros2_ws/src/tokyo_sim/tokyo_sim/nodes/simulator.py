@@ -24,7 +24,7 @@ from occ_ros.parameters import Parameter, read
 from occ_ros.qos import create_publisher
 from occ_ros.run import run, spin_once
 from tokyo_sim.engine.daylight import DEFAULT_HOUR
-from tokyo_sim.engine.odometry import DriftingOdometry
+from tokyo_sim.engine.drifting_odometry import DriftingOdometry
 from tokyo_sim.engine.simulator import Fleet, Simulator
 from tokyo_sim.engine.start_poses import parse_start_poses
 from tokyo_sim.engine.workload import Part, Workload

@@ -7,10 +7,10 @@ import numpy as np
 from occ_core.actors import Actor
 from occ_core.citymap import CityMap
 from occ_core.poses import Pose
+from tokyo_sim.traffic.actor_spawn import kinds_of, place_vehicles, place_walkers, sizes_of
 from tokyo_sim.traffic.actor_types import VEHICLES, WALKER, ActorType
 from tokyo_sim.traffic.driving import drive
 from tokyo_sim.traffic.lane_graph import LaneGraph
-from tokyo_sim.traffic.placing import kinds_of, place_vehicles, place_walkers, sizes_of
 from tokyo_sim.traffic.tables import road_tables, way_tables
 from tokyo_sim.traffic.walking import walk
 from tokyo_sim.traffic.walkways import Walkways

@@ -16,7 +16,7 @@ from occworld_infer.viewer.snapshot import Snapshot
 from occworld_infer.viewer.snapshot_builder import SnapshotBuilder
 
 
-class BagMoments:
+class BagSnapshots:
     """The robots of a bag, and an iterator over their snapshots. Use as a context manager."""
 
     def __init__(
@@ -54,7 +54,7 @@ class BagMoments:
         drive = BagDrive(plan, self._bag, self._conversion, self._city, take)
         return drive
 
-    def __enter__(self) -> BagMoments:
+    def __enter__(self) -> BagSnapshots:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from occ_core.output_folders import FolderKind, check_replaceable, replaced
 
 from .buildings import Building, raise_buildings
-from .citygml import CityModel
+from .citygml_writer import CityModel
 from .codes import write_codelists
 from .features import (
     SIDEWALK_HEIGHT_M,

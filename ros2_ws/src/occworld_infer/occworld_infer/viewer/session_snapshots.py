@@ -12,7 +12,7 @@ from occworld_infer.viewer.snapshot import Snapshot
 from occworld_infer.viewer.snapshot_builder import SnapshotBuilder
 
 
-def session_moments(sessions: list[Session], forecaster: Forecaster | None) -> Iterator[Snapshot]:
+def session_snapshots(sessions: list[Session], forecaster: Forecaster | None) -> Iterator[Snapshot]:
     """The frames of one session per robot, all in the order of their stamps. SessionError for a damaged frame."""
     makers = {s.folder: SnapshotBuilder(s.info.agent, s.info.grid, s.info.frame_period, forecaster) for s in sessions}
     todo = [(s.state(number).stamp, s.info.agent, s, number) for s in sessions for number in s.numbers]

@@ -1,6 +1,6 @@
 """The page docs/configuration.md, written from the dataclasses that a config is read into.
 
-`python -m occworld.reference docs/configuration.md` writes it anew.
+`python -m occworld.config_page docs/configuration.md` writes it anew.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from occworld.config import TOP_LEVEL, Config, read_config
 CONFIGS = Path(__file__).resolve().parents[1] / "config"
 _INTRODUCTION = """# Configuration reference
 
-<!-- Written by `python -m occworld.reference docs/configuration.md`; a test fails when it is stale. -->
+<!-- Written by `python -m occworld.config_page docs/configuration.md`; a test fails when it is stale. -->
 
 A config is a Python file with plain values: `optimizer = dict(lr=1e-3)` sets `optimizer.lr`. What a file leaves out has
 the default of the tables below. A name that nothing reads is an error that says the nearest valid one. Options of
