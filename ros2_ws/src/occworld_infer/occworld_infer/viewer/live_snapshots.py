@@ -66,7 +66,7 @@ class LiveRobot:
             self._lidar = (pose @ self.links[link]).apply(finite).astype(np.float32)
 
     def picture(self, camera: str, jpeg: bytes) -> None:
-        """jpeg: as `cameras.kept` gives it."""
+        """jpeg: as `camera_strip.kept` gives it."""
         self._pictures[camera] = jpeg
 
     def grades(self, grades: tuple[Grade, ...]) -> None:

@@ -83,7 +83,7 @@ class PredictedFrame:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """stamp: seconds. lidar: (n, 3) float32 metres, map. pictures: JPEGs by camera name, as `cameras.kept`
+    """stamp: seconds. lidar: (n, 3) float32 metres, map. pictures: JPEGs by camera name, as `camera_strip.kept`
     gives them.
 
     forecast: made at this instant. grades: of earlier forecasts, now that this instant has been observed; a mean over

@@ -32,7 +32,7 @@ class SnapshotBuilder:
     def add(
         self, frame: Frame, actors: tuple[Actor, ...] = (), images: Mapping[str, np.ndarray | bytes] | None = None
     ) -> Snapshot:
-        """Take the robot's next frame. images: by camera name, as `cameras.kept` takes them."""
+        """Take the robot's next frame. images: by camera name, as `camera_strip.kept` takes them."""
         state = frame.state
         if self._history:
             apart = state.stamp - self._history[-1].state.stamp

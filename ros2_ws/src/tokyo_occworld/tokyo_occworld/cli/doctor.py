@@ -19,7 +19,8 @@ from occ_core.ports import free_port
 PYTHONS = (3, 10), (3, 13)
 """First and last minor version that the lock has wheels for."""
 SHARED_MEMORY = Path("/dev/shm")
-SEGMENT_MB, RUN_MB = 128, 288  # of fastdds.xml; and of missions, recorder, forecast, overlay, page, 32 each
+SEGMENT_MB = 128  # of fastdds.xml
+RUN_MB = SEGMENT_MB + 5 * 32  # and missions, recorder, forecast, overlay, page with fastdds_small.xml
 _PAGE_PORT = 8080
 _PATIENCE_S = 30.0
 _MAKE = "make setup"
